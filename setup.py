@@ -1,0 +1,61 @@
+"""Build of the compiled modules. Everything else is in pyproject.toml.
+
+``SLTREES_DEBUG_CYTHON=1`` builds with bounds and initialisation checks.
+``SLTREES_SANITIZE=address,undefined`` builds with those sanitizers (see CONTRIBUTING.md).
+"""
+
+import os
+import sys
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("SLTREES_DEBUG_CYTHON", "0") != "0"
+SANITIZE = os.environ.get("SLTREES_SANITIZE", "")
+
+# Portable flags only: instruction levels are chosen at run time (sltrees/_core/simd.h).
+COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=c11", "-Wno-unused-function"]
+LINK_ARGS = []
+if SANITIZE:
+    COMPILE_ARGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    LINK_ARGS += [f"-fsanitize={SANITIZE}"]
+
+CORE = "sltrees/_core"
+HEADERS = [f"{CORE}/{name}" for name in ("simd.h", "tree.h", "wide_tree.h", "wide_tree_instances.h", "wide_tree_walks.h")]
+MODULES = [
+    "_simd",                # instruction level in use
+    "_boundary",            # checks at the Python boundary
+    "_hits",                # query results
+    "_threshold_tree",      # one tree over one array
+    "_tree_bank",           # many trees of one shape
+    "_jacobian",            # sparse-Jacobian kernels
+]
+
+# Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
+DIRECTIVES = {
+    "language_level": 3,
+    "wraparound": False,
+    "cdivision": True,
+    "boundscheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "embedsignature": True,
+}
+
+extensions = [
+    Extension(
+        f"sltrees._core.{name}",
+        [f"{CORE}/{name}.pyx"],
+        include_dirs=[np.get_include(), CORE],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=COMPILE_ARGS,
+        extra_link_args=LINK_ARGS,
+        depends=HEADERS,
+    )
+    for name in MODULES
+]
+
+setup(
+    # force: cythonize looks at file times and would miss a change of directives
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=True, build_dir="build/cython"),
+)

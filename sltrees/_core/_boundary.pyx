@@ -1,0 +1,102 @@
+"""Conversions and checks at the Python boundary of the compiled classes. Kernels behind it trust their input."""
+
+import numbers
+
+import numpy as np
+
+from sltrees._core._typedefs cimport index_t, real_t
+
+REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_real_array(values, name, ndim):
+    """Convert to a C-ordered float32 or float64 array without NaN.
+
+    float32 stays float32; every other real dtype becomes float64.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If the number of dimensions differs from `ndim` or a value is NaN.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" and array.size:
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype=dtype) if array.ndim else np.asarray(array, dtype=dtype)
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension{'s' if ndim > 1 else ''}, got shape {array.shape}")
+    refuse_nan(array, name)
+    return array
+
+
+def refuse_nan(array, name):
+    """Raise ValueError, with the place, if a C-ordered float32 or float64 array holds NaN."""
+    flat = array.reshape(-1)
+    if has_nan[float](flat) if array.dtype == np.float32 else has_nan[double](flat):
+        where = np.argwhere(np.isnan(array))[0]
+        raise ValueError(f"{name} must not be NaN, got NaN at index {tuple(map(int, where))}")
+
+
+cdef bint has_nan(const real_t[::1] values) noexcept nogil:
+    """Whether any value is NaN. Cost: one pass, without branches."""
+    cdef index_t i
+    cdef bint found = False
+    for i in range(values.shape[0]):
+        found |= values[i] != values[i]
+    return found
+
+
+def as_indices(indices, n, name):
+    """Convert to a C-ordered 1-D int64 array of indices in [0, n).
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        If they are not one-dimensional.
+    IndexError
+        If one is out of range.
+    """
+    array = np.asarray(indices)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, got shape {array.shape}")
+    if array.dtype.kind not in "iu":
+        if array.size:
+            raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    if array.size:
+        low, high = array.min(), array.max()
+        if low < 0 or high >= n:
+            raise IndexError(f"{name} must be in [0, {n}), got {low if low < 0 else high}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def as_index(index, n, name):
+    """Convert one index in [0, n) to int; TypeError or IndexError otherwise."""
+    if not isinstance(index, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {index!r}")
+    if not 0 <= index < n:
+        raise IndexError(f"{name} must be in [0, {n}), got {index}")
+    return int(index)
+
+
+def as_threshold(threshold):
+    """Convert to float; TypeError unless a real number, ValueError for NaN."""
+    try:
+        value = float(threshold)
+    except (TypeError, ValueError):
+        raise TypeError(f"threshold must be a real number, got {threshold!r}") from None
+    if value != value:
+        raise ValueError("threshold must not be NaN")
+    return value
+
+
+def aligned_empty(count, dtype):
+    """Uninitialised 1-D array whose data starts on a 64-byte cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.empty(count * dtype.itemsize + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start:start + count * dtype.itemsize].view(dtype)

@@ -1,0 +1,2 @@
+# See _simd.pyx.
+cdef int active_level() noexcept nogil

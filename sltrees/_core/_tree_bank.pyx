@@ -1,0 +1,248 @@
+"""Many wide trees of one shape over the rows of one matrix, and a tree over their maxima."""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+from sltrees._core._boundary import aligned_empty
+from sltrees._core._hits cimport hits_to_array
+from sltrees._core._simd cimport active_level
+from sltrees._core._threshold_tree cimport ThresholdTree
+from sltrees._core._tree cimport (
+    sl_hits, sl_hits_init, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
+)
+from sltrees._core._typedefs cimport column_t, real_t
+
+cnp.import_array()
+
+cdef enum:
+    N_LOCAL_HITS = 1024
+
+
+cdef class TreeBank:
+    """A bank of trees over the rows of an (n_rows, n_columns) matrix, all entries -inf at first.
+
+    Rows are contiguous, so that writing one streams; a ThresholdTree over the row maxima (`top`) finds the
+    rows with any hit without looking at the others. This is a kernel class: it validates
+    nothing, its callers do (see `sltrees.CorrelationTrees`).
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+    dtype : float32 or float64
+
+    Notes
+    -----
+    Memory: n_rows n_columns entries, padded to whole blocks, plus 1/(W-1) of them.
+    """
+
+    def __init__(self, int64_t n_rows, int64_t n_columns, dtype):
+        dtype = np.dtype(dtype)
+        cdef int64_t width = 64 // dtype.itemsize
+        self.n_rows = n_rows
+        self.n_columns = n_columns
+        self.itemsize = dtype.itemsize
+        self.stride = -(-n_columns // width) * width
+        sl_tree_init(&self.tree, self.stride, self.stride, dtype == np.float32, False, active_level())
+        self._leaves = aligned_empty(n_rows * self.stride, dtype).reshape(n_rows, self.stride)
+        self._upper = aligned_empty(n_rows * self.tree.shape.n_upper, dtype).reshape(n_rows, self.tree.shape.n_upper)
+        self._leaves.fill(-np.inf)
+        self._upper.fill(-np.inf)
+        self.leaves = cnp.PyArray_BYTES(self._leaves)
+        self.upper = cnp.PyArray_BYTES(self._upper)
+        self.top = ThresholdTree(np.full(n_rows, -np.inf, dtype=dtype))
+
+    @staticmethod
+    def bytes_needed(n_rows, n_columns, dtype):
+        """Bytes that a bank of this size holds, an upper bound."""
+        itemsize = np.dtype(dtype).itemsize
+        width = 64 // itemsize
+        stride = -(-n_columns // width) * width
+        upper, size = 0, stride
+        while size > width:
+            size = -(-size // width)
+            upper += -(-size // width) * width
+        return n_rows * (stride + upper + 2) * itemsize + 512
+
+    cdef void *row_leaves(self, int64_t row) noexcept nogil:
+        return self.leaves + row * self.stride * self.itemsize
+
+    cdef void *row_upper(self, int64_t row) noexcept nogil:
+        return self.upper + row * self.tree.shape.n_upper * self.itemsize
+
+    @property
+    def values(self):
+        """Read-only view of the matrix, shape (n_rows, n_columns)."""
+        view = self._leaves[:, :self.n_columns]
+        view.flags.writeable = False
+        return view
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return self._leaves.nbytes + self._upper.nbytes + self.top.nbytes
+
+    # ------------------------------------------------------------------ writing
+
+    def write_rows(self, const int64_t[::1] rows, values):
+        """Set whole rows, in order: of equal rows the last one wins.
+
+        Parameters
+        ----------
+        rows : int64 memoryview of shape (k,)
+        values : C-ordered ndarray of shape (k, n_columns), dtype of the bank
+
+        Notes
+        -----
+        Cost: O(k n_columns), streaming, and an update of k entries of `top`.
+        """
+        cdef int64_t j, n = rows.shape[0]
+        cdef int64_t row_bytes = self.n_columns * self.itemsize
+        cdef const char *source = cnp.PyArray_BYTES(values)
+        cdef double best
+        maxima = np.empty(n, dtype=self._leaves.dtype)
+        cdef char *p_maxima = cnp.PyArray_BYTES(maxima)
+        if n == 0:
+            return
+        with nogil:
+            for j in range(n):
+                memcpy(self.row_leaves(rows[j]), source + j * row_bytes, row_bytes)
+                sl_tree_build(&self.tree, self.row_leaves(rows[j]), self.row_upper(rows[j]))
+                best = self._row_max(rows[j])
+                if self.itemsize == 4:
+                    (<float *> p_maxima)[j] = <float> best
+                else:
+                    (<double *> p_maxima)[j] = best
+            sl_tree_update_many(&self.top.tree, self.top.leaves, self.top.upper, &rows[0], p_maxima, n)
+
+    def write_columns(self, const int64_t[::1] columns, values):
+        """Set whole columns, in order: of equal columns the last one wins.
+
+        Parameters
+        ----------
+        columns : int64 memoryview of shape (k,)
+        values : C-ordered ndarray of shape (n_rows, k), dtype of the bank
+
+        Notes
+        -----
+        Cost: O(k log n_columns) per row, or O(k + n_columns / W) for many columns.
+        """
+        cdef int64_t row, n = columns.shape[0]
+        cdef const char *source = cnp.PyArray_BYTES(values)
+        if n == 0:
+            return
+        with nogil:
+            for row in range(self.n_rows):
+                sl_tree_update_many(&self.tree, self.row_leaves(row), self.row_upper(row), &columns[0],
+                                    source + row * n * self.itemsize, n)
+                self.top.c_update(row, self._row_max(row))
+
+    cdef double _row_max(self, int64_t row) noexcept nogil:
+        return sl_tree_maximum(&self.tree, self.row_leaves(row), self.row_upper(row)) if self.stride else -INFINITY
+
+    # ------------------------------------------------------------------ queries
+
+    def query_row(self, int64_t row, double threshold):
+        """Columns of one row above the threshold, ascending, and the number of blocks compared.
+
+        Notes
+        -----
+        Cost: O(k log(n_columns / k)) blocks for k hits.
+        """
+        cdef int64_t visited
+        cdef int64_t[N_LOCAL_HITS] local
+        cdef sl_hits hits
+        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        with nogil:
+            visited = sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
+                                    0, self.stride, &hits)
+        return hits_to_array(&hits), visited
+
+    def query_all(self, double threshold):
+        """All entries above the threshold, row by row.
+
+        Parameters
+        ----------
+        threshold : float
+
+        Returns
+        -------
+        indptr : ndarray of shape (n_rows + 1,), dtype=int64
+        columns : ndarray of shape (k,), dtype=int32
+            Ascending within a row.
+        values : ndarray of shape (k,), dtype of the bank
+        visited : int
+            Blocks compared.
+
+        Notes
+        -----
+        Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks.
+        """
+        cdef int64_t visited = 0, j, row, n_live, i
+        cdef int64_t[N_LOCAL_HITS] local
+        cdef sl_hits hits
+        live, top_visited = self.top._query_counting(threshold)
+        indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
+        cdef const int64_t[::1] live_rows = live
+        cdef int64_t[::1] start = indptr
+        n_live = live_rows.shape[0]
+        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        with nogil:
+            for j in range(n_live):
+                row = live_rows[j]
+                visited += sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
+                                         0, self.stride, &hits)
+                start[row + 1] = hits.length
+            # rows without hits begin where the row before them ended
+            for row in range(self.n_rows):
+                if start[row + 1] < start[row]:
+                    start[row + 1] = start[row]
+        if hits.out_of_memory:
+            free(hits.heap)
+            raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
+        try:
+            columns = np.empty(hits.length, dtype=np.int32)
+            values = np.empty(hits.length, dtype=self._leaves.dtype)
+            if self.itemsize == 4:
+                _gather[float](<const float *> self.leaves, self.stride, live_rows, start, hits.data, columns, values)
+            else:
+                _gather[double](<const double *> self.leaves, self.stride, live_rows, start, hits.data, columns, values)
+        finally:
+            free(hits.heap)
+        return indptr, columns, values, visited + top_visited
+
+    def _check(self):
+        """Assert every invariant of the structure. Cost: O(n_rows n_columns)."""
+        cdef int64_t width = 1 << self.tree.shape.width_bits
+        assert self._leaves.shape == (self.n_rows, self.stride)
+        assert self._leaves.ctypes.data % 64 == 0
+        # padding never fires
+        assert np.all(self._leaves[:, self.n_columns:] == -np.inf)
+        assert not np.isnan(self._leaves).any()
+        # every node of every row is the maximum of its block
+        below = self._leaves
+        for k in range(1, self.tree.shape.n_levels + 1):
+            at, size = self.tree.shape.offset[k], self.tree.shape.size[k]
+            level = self._upper[:, at:at + size]
+            assert np.array_equal(level, np.maximum.reduceat(below, np.arange(0, below.shape[1], width), axis=1))
+            assert np.all(self._upper[:, at + size:at + -(-size // width) * width] == -np.inf)
+            below = level
+        # the top tree holds the row maxima
+        self.top._check()
+        assert np.array_equal(self.top.values, self._leaves.max(axis=1, initial=-np.inf))
+
+
+cdef void _gather(const real_t *leaves, int64_t stride, const int64_t[::1] rows, const int64_t[::1] start,
+                  const int64_t *found, column_t[::1] columns, real_t[::1] values) noexcept nogil:
+    """Narrow the column numbers of all hits, and fetch their values."""
+    cdef int64_t j, i
+    cdef const real_t *leaf
+    for j in range(rows.shape[0]):
+        leaf = leaves + rows[j] * stride
+        for i in range(start[rows[j]], start[rows[j] + 1]):
+            columns[i] = <column_t> found[i]
+            values[i] = leaf[found[i]]

@@ -1,0 +1,394 @@
+/* The only file of the package that knows SIMD instructions.
+ *
+ * Three primitives carry every walk over a wide tree. A *block* is one 64-byte cache line:
+ * SL_WIDTH_f32 = 16 floats or SL_WIDTH_f64 = 8 doubles.
+ *
+ *   block_max(p, sign)        largest sign * p[j] of a block
+ *   block_mask(p, t, sign)    bit j set where sign * p[j] > t
+ *   compress_store(out, base, mask)
+ *                             write base + j for every set bit j, ascending; return how many.
+ *                             May write garbage up to out[W - 1]. Expects few hits;
+ *   compress_store_all(...)   the same, without a shortcut for few hits
+ *
+ * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
+ * change of sign on load, so one set of walks serves both orientations.
+ *
+ * Each primitive exists once per instruction level and is suffixed with it. wide_tree.h includes the
+ * walks once per (level, dtype), so that the primitives are inlined into them; which instance runs
+ * is chosen once, at import (see sl_simd_level). No file is compiled with -march flags.
+ */
+#ifndef SLTREES_SIMD_H
+#define SLTREES_SIMD_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SL_WIDTH_f32 16
+#define SL_WIDTH_f64 8
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SL_INLINE static inline __attribute__((always_inline, unused))
+#define SL_UNUSED __attribute__((unused))
+#define SL_NOINLINE __attribute__((noinline))
+#define SL_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SL_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define SL_PREFETCH(p) __builtin_prefetch((p), 0, 3)
+#define SL_COUNT_TRAILING_ZEROS(x) __builtin_ctz(x)
+#define SL_POPCOUNT(x) __builtin_popcount(x)
+#else
+#define SL_INLINE static inline
+#define SL_UNUSED
+#define SL_NOINLINE
+#define SL_LIKELY(x) (x)
+#define SL_UNLIKELY(x) (x)
+#define SL_PREFETCH(p) ((void)(p))
+SL_INLINE int SL_COUNT_TRAILING_ZEROS(uint32_t x)
+{
+    int n = 0;
+    while (!(x & 1u)) {
+        x >>= 1;
+        ++n;
+    }
+    return n;
+}
+SL_INLINE int SL_POPCOUNT(uint32_t x)
+{
+    int n = 0;
+    for (; x; x &= x - 1)
+        ++n;
+    return n;
+}
+#endif
+
+/* ------------------------------------------------------------------ levels */
+
+enum {
+    SL_SIMD_PORTABLE = 0,
+    SL_SIMD_NEON = 1,
+    SL_SIMD_AVX2 = 2,
+    SL_SIMD_AVX512 = 3,
+    SL_SIMD_N_LEVELS = 4
+};
+
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+#define SL_HAVE_X86 1
+#include <immintrin.h>
+#define SL_TARGET_avx2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define SL_TARGET_avx512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,bmi,bmi2,lzcnt,popcnt")))
+#endif
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define SL_HAVE_NEON 1
+#include <arm_neon.h>
+#define SL_TARGET_neon
+#endif
+
+#define SL_TARGET_portable
+
+/* Whether this processor (and this build) can run `level`. */
+SL_UNUSED static int sl_simd_supported(int level)
+{
+    switch (level) {
+    case SL_SIMD_PORTABLE:
+        return 1;
+#ifdef SL_HAVE_NEON
+    case SL_SIMD_NEON:
+        return 1; /* part of the base architecture */
+#endif
+#ifdef SL_HAVE_X86
+    case SL_SIMD_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+    case SL_SIMD_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("bmi2");
+#endif
+    default:
+        return 0;
+    }
+}
+
+/* --------------------------------------------------------- portable C (any compiler) */
+
+SL_INLINE float sl_block_max_f32_portable(const float *p, float sign)
+{
+    float best = sign * p[0];
+    for (int j = 1; j < SL_WIDTH_f32; ++j) {
+        const float x = sign * p[j];
+        best = x > best ? x : best;
+    }
+    return best;
+}
+
+SL_INLINE double sl_block_max_f64_portable(const double *p, double sign)
+{
+    double best = sign * p[0];
+    for (int j = 1; j < SL_WIDTH_f64; ++j) {
+        const double x = sign * p[j];
+        best = x > best ? x : best;
+    }
+    return best;
+}
+
+SL_INLINE uint32_t sl_block_mask_f32_portable(const float *p, float t, float sign)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f32; ++j)
+        mask |= (uint32_t)(sign * p[j] > t) << j;
+    return mask;
+}
+
+SL_INLINE uint32_t sl_block_mask_f64_portable(const double *p, double t, double sign)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f64; ++j)
+        mask |= (uint32_t)(sign * p[j] > t) << j;
+    return mask;
+}
+
+SL_INLINE int sl_compress_store_f32_portable(int64_t *out, int64_t base, uint32_t mask)
+{
+    int n = 0;
+    for (; mask; mask &= mask - 1)
+        out[n++] = base + SL_COUNT_TRAILING_ZEROS(mask);
+    return n;
+}
+
+SL_INLINE int sl_compress_store_f64_portable(int64_t *out, int64_t base, uint32_t mask)
+{
+    return sl_compress_store_f32_portable(out, base, mask);
+}
+
+#define sl_compress_store_all_f32_portable sl_compress_store_f32_portable
+#define sl_compress_store_all_f64_portable sl_compress_store_f64_portable
+
+#ifdef SL_HAVE_X86
+
+/* ------------------------------------------------------------------ AVX2 */
+
+SL_TARGET_avx2 SL_INLINE __m256 sl_flip_ps_avx2(float sign)
+{   /* the sign bit where sign is -1, else nothing: xor with it multiplies by sign exactly */
+    return _mm256_and_ps(_mm256_set1_ps(sign), _mm256_set1_ps(-0.0f));
+}
+
+SL_TARGET_avx2 SL_INLINE __m256d sl_flip_pd_avx2(double sign)
+{
+    return _mm256_and_pd(_mm256_set1_pd(sign), _mm256_set1_pd(-0.0));
+}
+
+SL_TARGET_avx2 SL_INLINE float sl_block_max_f32_avx2(const float *p, float sign)
+{
+    const __m256 flip = sl_flip_ps_avx2(sign);
+    const __m256 a = _mm256_xor_ps(_mm256_loadu_ps(p), flip);
+    const __m256 b = _mm256_xor_ps(_mm256_loadu_ps(p + 8), flip);
+    const __m256 c = _mm256_max_ps(a, b);
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    m = _mm_max_ss(m, _mm_movehdup_ps(m));
+    return _mm_cvtss_f32(m);
+}
+
+SL_TARGET_avx2 SL_INLINE double sl_block_max_f64_avx2(const double *p, double sign)
+{
+    const __m256d flip = sl_flip_pd_avx2(sign);
+    const __m256d a = _mm256_xor_pd(_mm256_loadu_pd(p), flip);
+    const __m256d b = _mm256_xor_pd(_mm256_loadu_pd(p + 4), flip);
+    const __m256d c = _mm256_max_pd(a, b);
+    __m128d m = _mm_max_pd(_mm256_castpd256_pd128(c), _mm256_extractf128_pd(c, 1));
+    m = _mm_max_sd(m, _mm_unpackhi_pd(m, m));
+    return _mm_cvtsd_f64(m);
+}
+
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_mask_f32_avx2(const float *p, float t, float sign)
+{
+    const __m256 flip = sl_flip_ps_avx2(sign), threshold = _mm256_set1_ps(t);
+    const __m256 a = _mm256_xor_ps(_mm256_loadu_ps(p), flip);
+    const __m256 b = _mm256_xor_ps(_mm256_loadu_ps(p + 8), flip);
+    const uint32_t low = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, threshold, _CMP_GT_OQ));
+    const uint32_t high = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(b, threshold, _CMP_GT_OQ));
+    return low | (high << 8);
+}
+
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_mask_f64_avx2(const double *p, double t, double sign)
+{
+    const __m256d flip = sl_flip_pd_avx2(sign), threshold = _mm256_set1_pd(t);
+    const __m256d a = _mm256_xor_pd(_mm256_loadu_pd(p), flip);
+    const __m256d b = _mm256_xor_pd(_mm256_loadu_pd(p + 4), flip);
+    const uint32_t low = (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, threshold, _CMP_GT_OQ));
+    const uint32_t high = (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(b, threshold, _CMP_GT_OQ));
+    return low | (high << 4);
+}
+
+/* Lane order that moves the set lanes of a 4-bit mask to the front, as 8 pairs of 32-bit halves. */
+static const int32_t sl_compress4_lanes[16][8] SL_UNUSED = {
+    {0, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0, 0, 0}, {2, 3, 0, 0, 0, 0, 0, 0}, {0, 1, 2, 3, 0, 0, 0, 0},
+    {4, 5, 0, 0, 0, 0, 0, 0}, {0, 1, 4, 5, 0, 0, 0, 0}, {2, 3, 4, 5, 0, 0, 0, 0}, {0, 1, 2, 3, 4, 5, 0, 0},
+    {6, 7, 0, 0, 0, 0, 0, 0}, {0, 1, 6, 7, 0, 0, 0, 0}, {2, 3, 6, 7, 0, 0, 0, 0}, {0, 1, 2, 3, 6, 7, 0, 0},
+    {4, 5, 6, 7, 0, 0, 0, 0}, {0, 1, 4, 5, 6, 7, 0, 0}, {2, 3, 4, 5, 6, 7, 0, 0}, {0, 1, 2, 3, 4, 5, 6, 7},
+};
+
+SL_TARGET_avx2 SL_INLINE int sl_compress4_avx2(int64_t *out, int64_t base, uint32_t mask4)
+{
+    const __m256i lanes = _mm256_add_epi64(_mm256_set1_epi64x(base), _mm256_setr_epi64x(0, 1, 2, 3));
+    const __m256i order = _mm256_loadu_si256((const __m256i *)sl_compress4_lanes[mask4]);
+    _mm256_storeu_si256((__m256i *)out, _mm256_permutevar8x32_epi32(lanes, order));
+    return _mm_popcnt_u32(mask4);
+}
+
+SL_TARGET_avx2 SL_INLINE int sl_compress_store_f64_avx2(int64_t *out, int64_t base, uint32_t mask)
+{
+    int n = sl_compress4_avx2(out, base, mask & 15u);
+    n += sl_compress4_avx2(out + n, base + 4, mask >> 4);
+    return n;
+}
+
+#define sl_compress_store_all_f64_avx2 sl_compress_store_f64_avx2
+
+SL_TARGET_avx2 SL_INLINE int sl_compress_store_all_f32_avx2(int64_t *out, int64_t base, uint32_t mask)
+{
+    const int n = sl_compress_store_f64_avx2(out, base, mask & 255u);
+    return n + sl_compress_store_f64_avx2(out + n, base + 8, mask >> 8);
+}
+
+SL_TARGET_avx2 SL_INLINE int sl_compress_store_f32_avx2(int64_t *out, int64_t base, uint32_t mask)
+{
+    if (SL_LIKELY((mask & (mask - 1)) == 0)) { /* at most one hit in the block */
+        out[0] = base + (int64_t)_tzcnt_u32(mask);
+        return mask != 0;
+    }
+    return sl_compress_store_all_f32_avx2(out, base, mask);
+}
+
+/* ------------------------------------------------------------------ AVX-512 */
+
+SL_TARGET_avx512 SL_INLINE __m512 sl_load_f32_avx512(const float *p, float sign)
+{
+    const __m512i flip = _mm512_and_si512(_mm512_castps_si512(_mm512_set1_ps(sign)), _mm512_set1_epi32(INT32_MIN));
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(_mm512_loadu_ps(p)), flip));
+}
+
+SL_TARGET_avx512 SL_INLINE __m512d sl_load_f64_avx512(const double *p, double sign)
+{
+    const __m512i flip = _mm512_and_si512(_mm512_castpd_si512(_mm512_set1_pd(sign)), _mm512_set1_epi64(INT64_MIN));
+    return _mm512_castsi512_pd(_mm512_xor_si512(_mm512_castpd_si512(_mm512_loadu_pd(p)), flip));
+}
+
+SL_TARGET_avx512 SL_INLINE float sl_block_max_f32_avx512(const float *p, float sign)
+{
+    const __m512 a = sl_load_f32_avx512(p, sign);
+    const __m256 c = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    m = _mm_max_ss(m, _mm_movehdup_ps(m));
+    return _mm_cvtss_f32(m);
+}
+
+SL_TARGET_avx512 SL_INLINE double sl_block_max_f64_avx512(const double *p, double sign)
+{
+    const __m512d a = sl_load_f64_avx512(p, sign);
+    const __m256d c = _mm256_max_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    __m128d m = _mm_max_pd(_mm256_castpd256_pd128(c), _mm256_extractf128_pd(c, 1));
+    m = _mm_max_sd(m, _mm_unpackhi_pd(m, m));
+    return _mm_cvtsd_f64(m);
+}
+
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_mask_f32_avx512(const float *p, float t, float sign)
+{
+    return (uint32_t)_mm512_cmp_ps_mask(sl_load_f32_avx512(p, sign), _mm512_set1_ps(t), _CMP_GT_OQ);
+}
+
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_mask_f64_avx512(const double *p, double t, double sign)
+{
+    return (uint32_t)_mm512_cmp_pd_mask(sl_load_f64_avx512(p, sign), _mm512_set1_pd(t), _CMP_GT_OQ);
+}
+
+/* Compress into a register and store all of it: compressing straight to memory is microcode on some
+ * processors (Zen 4: over 100 cycles), and the overshoot is covered by the slack of the output. */
+SL_TARGET_avx512 SL_INLINE int sl_compress_store_f64_avx512(int64_t *out, int64_t base, uint32_t mask)
+{
+    const __m512i lanes = _mm512_add_epi64(_mm512_set1_epi64(base), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi64((__mmask8)mask, lanes));
+    return _mm_popcnt_u32(mask);
+}
+
+#define sl_compress_store_all_f64_avx512 sl_compress_store_f64_avx512
+
+SL_TARGET_avx512 SL_INLINE int sl_compress_store_all_f32_avx512(int64_t *out, int64_t base, uint32_t mask)
+{
+    const int n = sl_compress_store_f64_avx512(out, base, mask & 255u);
+    return n + sl_compress_store_f64_avx512(out + n, base + 8, mask >> 8);
+}
+
+SL_TARGET_avx512 SL_INLINE int sl_compress_store_f32_avx512(int64_t *out, int64_t base, uint32_t mask)
+{
+    if (SL_LIKELY((mask & (mask - 1)) == 0)) { /* at most one hit in the block */
+        out[0] = base + (int64_t)_tzcnt_u32(mask);
+        return mask != 0;
+    }
+    return sl_compress_store_all_f32_avx512(out, base, mask);
+}
+
+#endif /* SL_HAVE_X86 */
+
+#ifdef SL_HAVE_NEON
+
+/* ------------------------------------------------------------------ NEON */
+
+SL_INLINE float sl_block_max_f32_neon(const float *p, float sign)
+{
+    const float32x4_t s = vdupq_n_f32(sign);
+    const float32x4_t a = vmaxq_f32(vmulq_f32(vld1q_f32(p), s), vmulq_f32(vld1q_f32(p + 4), s));
+    const float32x4_t b = vmaxq_f32(vmulq_f32(vld1q_f32(p + 8), s), vmulq_f32(vld1q_f32(p + 12), s));
+    return vmaxvq_f32(vmaxq_f32(a, b));
+}
+
+SL_INLINE double sl_block_max_f64_neon(const double *p, double sign)
+{
+    const float64x2_t s = vdupq_n_f64(sign);
+    const float64x2_t a = vmaxq_f64(vmulq_f64(vld1q_f64(p), s), vmulq_f64(vld1q_f64(p + 2), s));
+    const float64x2_t b = vmaxq_f64(vmulq_f64(vld1q_f64(p + 4), s), vmulq_f64(vld1q_f64(p + 6), s));
+    return vmaxvq_f64(vmaxq_f64(a, b));
+}
+
+SL_INLINE uint32_t sl_block_mask_f32_neon(const float *p, float t, float sign)
+{   /* and each lane with its own bit, then add across: four bits a vector */
+    static const uint32_t bits[4] = {1u, 2u, 4u, 8u};
+    const uint32x4_t bit = vld1q_u32(bits);
+    const float32x4_t s = vdupq_n_f32(sign), threshold = vdupq_n_f32(t);
+    uint32_t mask = 0;
+    for (int j = 0; j < 4; ++j) {
+        const uint32x4_t above = vcgtq_f32(vmulq_f32(vld1q_f32(p + 4 * j), s), threshold);
+        mask |= vaddvq_u32(vandq_u32(above, bit)) << (4 * j);
+    }
+    return mask;
+}
+
+SL_INLINE uint32_t sl_block_mask_f64_neon(const double *p, double t, double sign)
+{
+    static const uint64_t bits[2] = {1u, 2u};
+    const uint64x2_t bit = vld1q_u64(bits);
+    const float64x2_t s = vdupq_n_f64(sign), threshold = vdupq_n_f64(t);
+    uint32_t mask = 0;
+    for (int j = 0; j < 4; ++j) {
+        const uint64x2_t above = vcgtq_f64(vmulq_f64(vld1q_f64(p + 2 * j), s), threshold);
+        mask |= (uint32_t)vaddvq_u64(vandq_u64(above, bit)) << (2 * j);
+    }
+    return mask;
+}
+
+SL_INLINE int sl_compress_store_f32_neon(int64_t *out, int64_t base, uint32_t mask)
+{
+    return sl_compress_store_f32_portable(out, base, mask);
+}
+
+SL_INLINE int sl_compress_store_f64_neon(int64_t *out, int64_t base, uint32_t mask)
+{
+    return sl_compress_store_f32_portable(out, base, mask);
+}
+
+#define sl_compress_store_all_f32_neon sl_compress_store_f32_neon
+#define sl_compress_store_all_f64_neon sl_compress_store_f64_neon
+
+#endif /* SL_HAVE_NEON */
+#endif /* SLTREES_SIMD_H */

@@ -1,0 +1,214 @@
+/* The wide implicit max-tree: its shape, its hit buffer, and one instance of its walks per
+ * (instruction level, dtype). The walks themselves are in wide_tree_walks.h.
+ *
+ * Layout, for blocks of W nodes (W = 16 floats or 8 doubles: one cache line):
+ *
+ *      level 2        [ . . ]                       one node per block of level 1
+ *      level 1   [ m0 m1 ... mW-1 ][ ... ]          one node per block of leaves
+ *      leaves    [ W values ][ W values ][ ... ]    the array itself
+ *
+ *      parent of node i at level k:    node i / W at level k + 1
+ *      children of node i at level k:  nodes i W .. i W + W - 1 at level k - 1
+ *
+ * Levels stop at the first one that fits in a single block. No pointers, no node objects. The levels above the
+ * leaves lie one after the other in one array, `upper`, each padded with -inf to whole blocks. They
+ * hold sign * value, so that every level above the leaves is a plain max-tree for both orientations.
+ * The leaves need no padding: the last block may be cut short, so a caller's own array can be the leaves.
+ */
+#ifndef SLTREES_WIDE_TREE_H
+#define SLTREES_WIDE_TREE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd.h"
+
+#define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
+#define SL_MAX_WIDTH 16
+#define SL_CHUNK 512 /* live nodes held per level during a query: 4 KiB, so that all levels stay in cache */
+#define SL_PREFETCH_AHEAD 12
+#define SL_REBUILD_SHARE 64 /* a batch of more than n / 64 updates rebuilds all levels */
+
+typedef struct {
+    int64_t size[SL_MAX_LEVELS];   /* nodes in use at level k; size[0] = number of leaves */
+    int64_t offset[SL_MAX_LEVELS]; /* where level k >= 1 starts in `upper` */
+    int64_t n_upper;               /* length of `upper` */
+    int64_t capacity;              /* leaves that `upper` has room for */
+    int n_levels;                  /* levels above the leaves in use */
+    int width_bits;                /* log2 W */
+} sl_shape;
+
+/* Set the number of leaves, at most the capacity: levels in use and their sizes. Cost: O(log n). */
+SL_UNUSED static void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
+{
+    const int64_t width = (int64_t)1 << shape->width_bits;
+    int64_t size = n_leaves;
+    int k = 0;
+    shape->size[0] = n_leaves;
+    while (size > width) {
+        size = (size + width - 1) >> shape->width_bits;
+        shape->size[++k] = size;
+    }
+    shape->n_levels = k;
+}
+
+/* Place the levels for up to `capacity` leaves. Cost: O(log n). */
+SL_UNUSED static void sl_shape_init(sl_shape *shape, int64_t n_leaves, int64_t capacity, int width_bits)
+{
+    const int64_t width = (int64_t)1 << width_bits;
+    int64_t size = capacity, at = 0;
+    int k = 0;
+    memset(shape, 0, sizeof *shape);
+    shape->width_bits = width_bits;
+    shape->capacity = capacity;
+    while (size > width) {
+        size = (size + width - 1) >> width_bits;
+        shape->offset[++k] = at;
+        at += (size + width - 1) & ~(width - 1);
+    }
+    shape->n_upper = at;
+    sl_shape_resize(shape, n_leaves);
+}
+
+/* ------------------------------------------------------------------ hits */
+
+/* Where a query writes. `data` has room for `capacity` entries. A growing buffer starts in the caller's
+ * memory and moves to the heap when that is full; a fixed one keeps counting but stops writing. */
+typedef struct {
+    int64_t *data;
+    int64_t length;   /* hits found; in a fixed buffer it may exceed capacity */
+    int64_t capacity; /* entries that may be written */
+    int64_t *heap;    /* NULL while the caller's memory is in use */
+    int fixed;
+    int out_of_memory;
+} sl_hits;
+
+SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacity, int fixed)
+{
+    hits->data = data;
+    hits->length = 0;
+    hits->capacity = capacity;
+    hits->heap = NULL;
+    hits->fixed = fixed;
+    hits->out_of_memory = 0;
+}
+
+/* Room for one more block. Returns 0 where there is none: a full fixed buffer, or no memory. */
+SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits)
+{
+    int64_t capacity, *data;
+    if (hits->fixed || hits->out_of_memory)
+        return 0;
+    capacity = 4 * hits->capacity;
+    data = (int64_t *)realloc(hits->heap, (size_t)capacity * sizeof(int64_t));
+    if (!data) {
+        hits->out_of_memory = 1;
+        return 0;
+    }
+    if (!hits->heap)
+        memcpy(data, hits->data, (size_t)hits->length * sizeof(int64_t));
+    hits->heap = hits->data = data;
+    hits->capacity = capacity;
+    return 1;
+}
+
+/* The slow path of a full fixed buffer: write what fits, count the rest. */
+SL_NOINLINE SL_UNUSED static void sl_hits_append_checked(sl_hits *hits, int64_t base, uint32_t mask)
+{
+    for (; mask; mask &= mask - 1) {
+        if (hits->length < hits->capacity)
+            hits->data[hits->length] = base + SL_COUNT_TRAILING_ZEROS(mask);
+        ++hits->length;
+    }
+}
+
+/* ------------------------------------------------------------------ instances */
+
+#define SL_PASTE3_(a, b, c) a##_##b##_##c
+#define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)
+#define SL_PASTE2_(a, b) a##b
+#define SL_PASTE2(a, b) SL_PASTE2_(a, b)
+
+#define SL_ISA portable
+#include "wide_tree_instances.h"
+#undef SL_ISA
+
+#ifdef SL_HAVE_X86
+#define SL_ISA avx2
+#include "wide_tree_instances.h"
+#undef SL_ISA
+#define SL_ISA avx512
+#include "wide_tree_instances.h"
+#undef SL_ISA
+#endif
+
+#ifdef SL_HAVE_NEON
+#define SL_ISA neon
+#include "wide_tree_instances.h"
+#undef SL_ISA
+#endif
+
+/* ------------------------------------------------------------------ dispatch */
+
+/* The walks of one dtype at one instruction level; see wide_tree_walks.h for what each does. */
+#define SL_DECLARE_KERNELS(name, real)                                                                                  \
+    typedef struct {                                                                                                    \
+        void (*build)(const sl_shape *, const real *, real *, real);                                                    \
+        void (*repair)(const sl_shape *, const real *, real *, int64_t, int64_t, real);                                 \
+        void (*update)(const sl_shape *, real *, real *, int64_t, real, real);                                          \
+        void (*update_many)(const sl_shape *, real *, real *, const int64_t *, const real *, int64_t, real);            \
+        real (*maximum)(const sl_shape *, const real *, const real *, real);                                            \
+        int64_t (*first)(const sl_shape *, const real *, const real *, real, int64_t, int64_t, real);                   \
+        int64_t (*argmax)(const sl_shape *, const real *, const real *, real);                                          \
+        int64_t (*query)(const sl_shape *, const real *, const real *, real, int64_t, int64_t, real, sl_hits *);        \
+        int64_t (*count)(const sl_shape *, const real *, const real *, real, int64_t, int64_t, real, int64_t *);        \
+    } name;
+SL_DECLARE_KERNELS(sl_kernels_f32, float)
+SL_DECLARE_KERNELS(sl_kernels_f64, double)
+
+#define SL_KERNEL_TABLE(dtype, isa)                                                                                     \
+    {                                                                                                                   \
+        sl_build_##dtype##_##isa, sl_repair_##dtype##_##isa, sl_update_##dtype##_##isa,                                 \
+            sl_update_many_##dtype##_##isa, sl_maximum_##dtype##_##isa, sl_first_##dtype##_##isa,                       \
+            sl_argmax_##dtype##_##isa, sl_query_##dtype##_##isa, sl_count_##dtype##_##isa                               \
+    }
+
+SL_UNUSED static sl_kernels_f32 sl_kernels_at_f32(int level)
+{
+    static const sl_kernels_f32 portable = SL_KERNEL_TABLE(f32, portable);
+#ifdef SL_HAVE_X86
+    static const sl_kernels_f32 avx2 = SL_KERNEL_TABLE(f32, avx2), avx512 = SL_KERNEL_TABLE(f32, avx512);
+    if (level == SL_SIMD_AVX512)
+        return avx512;
+    if (level == SL_SIMD_AVX2)
+        return avx2;
+#endif
+#ifdef SL_HAVE_NEON
+    static const sl_kernels_f32 neon = SL_KERNEL_TABLE(f32, neon);
+    if (level == SL_SIMD_NEON)
+        return neon;
+#endif
+    (void)level;
+    return portable;
+}
+
+SL_UNUSED static sl_kernels_f64 sl_kernels_at_f64(int level)
+{
+    static const sl_kernels_f64 portable = SL_KERNEL_TABLE(f64, portable);
+#ifdef SL_HAVE_X86
+    static const sl_kernels_f64 avx2 = SL_KERNEL_TABLE(f64, avx2), avx512 = SL_KERNEL_TABLE(f64, avx512);
+    if (level == SL_SIMD_AVX512)
+        return avx512;
+    if (level == SL_SIMD_AVX2)
+        return avx2;
+#endif
+#ifdef SL_HAVE_NEON
+    static const sl_kernels_f64 neon = SL_KERNEL_TABLE(f64, neon);
+    if (level == SL_SIMD_NEON)
+        return neon;
+#endif
+    (void)level;
+    return portable;
+}
+
+#endif /* SLTREES_WIDE_TREE_H */
