@@ -1,2 +1,28 @@
-"""Threshold trees, and Newton-type training of wide two-layer networks above them."""
+"""Threshold trees, and wide two-layer networks trained by Newton steps whose cost grows slower than the width."""
+
+from importlib.metadata import PackageNotFoundError, version
+
 from sltrees._core import ThresholdTree
+from sltrees._versions import show_versions
+from sltrees.correlation_trees import CorrelationTrees
+from sltrees.datasets import load_digits
+from sltrees.network import ShiftedReLUNetwork
+from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+from sltrees.trainer import NewtonTrainer
+
+try:
+    __version__ = version("sltrees")
+except PackageNotFoundError:  # run from a source tree that was not installed
+    __version__ = "unknown"
+
+__all__ = [
+    "CorrelationTrees",
+    "IterationRecord",
+    "NewtonTrainer",
+    "ShiftedReLUNetwork",
+    "ThresholdTree",
+    "TrainingResult",
+    "TrainingStatus",
+    "load_digits",
+    "show_versions",
+]

@@ -46,7 +46,7 @@ cdef class TreeBank:
         self.n_rows = n_rows
         self.n_columns = n_columns
         self.itemsize = dtype.itemsize
-        self.stride = -(-n_columns // width) * width
+        self.stride = (n_columns + width - 1) // width * width
         sl_tree_init(&self.tree, self.stride, self.stride, dtype == np.float32, False, active_level())
         self._leaves = aligned_empty(n_rows * self.stride, dtype).reshape(n_rows, self.stride)
         self._upper = aligned_empty(n_rows * self.tree.shape.n_upper, dtype).reshape(n_rows, self.tree.shape.n_upper)
@@ -61,11 +61,11 @@ cdef class TreeBank:
         """Bytes that a bank of this size holds, an upper bound."""
         itemsize = np.dtype(dtype).itemsize
         width = 64 // itemsize
-        stride = -(-n_columns // width) * width
+        stride = (n_columns + width - 1) // width * width
         upper, size = 0, stride
         while size > width:
-            size = -(-size // width)
-            upper += -(-size // width) * width
+            size = (size + width - 1) // width
+            upper += (size + width - 1) // width * width
         return n_rows * (stride + upper + 2) * itemsize + 512
 
     cdef void *row_leaves(self, int64_t row) noexcept nogil:
@@ -229,7 +229,7 @@ cdef class TreeBank:
             at, size = self.tree.shape.offset[k], self.tree.shape.size[k]
             level = self._upper[:, at:at + size]
             assert np.array_equal(level, np.maximum.reduceat(below, np.arange(0, below.shape[1], width), axis=1))
-            assert np.all(self._upper[:, at + size:at + -(-size // width) * width] == -np.inf)
+            assert np.all(self._upper[:, at + size:at + (size + width - 1) // width * width] == -np.inf)
             below = level
         # the top tree holds the row maxima
         self.top._check()

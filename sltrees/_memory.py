@@ -1,0 +1,53 @@
+"""How much memory there is, and a clear refusal before it runs out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+_CGROUP_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def physical_memory() -> float:
+    """Bytes of memory this process may use: of the machine or its control group; inf where neither is known."""
+    limit = float("inf")
+    try:
+        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        pass  # not on this platform
+    for name in _CGROUP_LIMIT_FILES:
+        try:
+            limit = min(limit, int(Path(name).read_text()))
+        except (OSError, ValueError):
+            pass  # no control group, or "max"
+    return limit
+
+
+def check_memory(needed, max_memory, what, advice):
+    """Refuse work that needs more memory than allowed, before anything is allocated.
+
+    Parameters
+    ----------
+    needed : float
+        Bytes.
+    max_memory : float or None
+        Bytes allowed; None means all of the machine's.
+    what, advice : str
+        What needs the memory, and what to change.
+
+    Raises
+    ------
+    MemoryError
+        If `needed` exceeds the limit. The message gives both.
+    """
+    limit = physical_memory() if max_memory is None else max_memory
+    if needed > limit:
+        whose = "this machine has" if max_memory is None else "max_memory allows"
+        raise MemoryError(f"{what} needs {needed:,.0f} bytes, {whose} {limit:,.0f}; {advice}")
+
+
+def array_bytes(*shape, dtype) -> int:
+    """Bytes of an array, without making it."""
+    return int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize

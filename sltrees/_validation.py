@@ -1,0 +1,85 @@
+"""Checks at the boundary of the public Python classes: each error states the rule and what was given."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import numpy as np
+
+
+def as_real_matrix(array, name, dtype, *, n_columns=None):
+    """Convert to a C-ordered (n, d) array of finite numbers, n and d at least 1.
+
+    Raises
+    ------
+    TypeError
+        If the entries are not real numbers.
+    ValueError
+        If the shape is wrong, or an entry is NaN or infinite (also after conversion to `dtype`).
+    """
+    matrix = _as_real(array, name, dtype)
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, got shape {matrix.shape}")
+    if min(matrix.shape) < 1:
+        raise ValueError(f"{name} must have at least 1 row and 1 column, got shape {matrix.shape}")
+    if n_columns is not None and matrix.shape[1] != n_columns:
+        raise ValueError(f"{name} must have {n_columns} columns, got {matrix.shape[1]}")
+    _refuse_not_finite(matrix, name)
+    return matrix
+
+
+def as_real_vector(array, name, dtype, *, length):
+    """Convert to a C-ordered (length,) array of finite numbers; errors as in `as_real_matrix`."""
+    vector = _as_real(array, name, dtype)
+    if vector.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), got {vector.shape}")
+    _refuse_not_finite(vector, name)
+    return vector
+
+
+def as_integer(value, name, *, minimum):
+    """Convert to int, floats with an integral value included (1e6); TypeError or ValueError otherwise."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if not math.isfinite(value) or value != int(value):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def as_non_negative(value, name):
+    """Convert to a finite float >= 0; TypeError or ValueError otherwise."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+    return float(value)
+
+
+def as_choice(value, name, choices):
+    """Return the value if it is one of the choices; ValueError otherwise."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def _as_real(array, name, dtype):
+    if hasattr(array, "tocsr"):
+        raise TypeError(f"{name} must be a dense array, got {type(array).__name__}; call its toarray() first")
+    try:
+        values = np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    with np.errstate(over="ignore"):  # an overflow becomes inf, and inf is refused below
+        return np.array(values, dtype=dtype, order="C", ndmin=values.ndim)
+
+
+def _refuse_not_finite(array, name):
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(map(int, np.argwhere(~finite)[0]))
+        raise ValueError(f"{name} must be finite in {array.dtype}, got {array[where]} at index {where}")

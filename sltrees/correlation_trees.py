@@ -1,0 +1,370 @@
+"""The forest of correlation trees: all products <w_r, x_i> under threshold queries and weight updates."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+
+from sltrees._core import TreeBank
+from sltrees._core._boundary import as_index, as_indices, as_threshold
+from sltrees._memory import array_bytes, check_memory
+from sltrees._validation import as_choice, as_real_matrix
+
+_SCRATCH_ENTRIES = 1 << 18  # products computed at a time: 1 MiB in float32, so that they are still in cache when copied
+_PICKLE_VERSION = 1
+
+
+class CorrelationTrees:
+    """All products <w_r, x_i> of weights and data, asked "which are above t?" while the weights change.
+
+    Parameters
+    ----------
+    weights : array_like of shape (m, d)
+        Finite. Copied.
+    data : array_like of shape (n, d)
+        Finite. Copied.
+    axis : {"data", "weights"}, default "data"
+        "data": one tree per weight, over the data (DTree in the paper); writing a weight rewrites one tree
+        in streaming order. "weights": one tree per data point, over the weights (WTree);
+        writing a weight changes one leaf of every tree.
+    max_memory : float, optional
+        Bytes that may be used; by default all that the machine has.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is not a matrix of finite real numbers, the numbers of columns differ, or the axis is unknown.
+    MemoryError
+        If more than `max_memory` bytes are needed. Nothing has been allocated then.
+
+    Notes
+    -----
+    The dtype is float32 if both arrays are, else float64. Products are those of BLAS in that dtype.
+
+    Cost: O(n m d) to build, through BLAS. Memory: n m entries, padded to whole blocks of 64 bytes,
+    plus 1/15 (float32) or 1/7 (float64) of them.
+
+    References
+    ----------
+    Alman, Liang, Song, Zhang, Zhuo, "Bypass Exponential Time Preprocessing: Fast Neural Network Training via
+    Weight-Data Correlation Preprocessing", arXiv 2211.14227, sections 3 and 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import CorrelationTrees
+    >>> trees = CorrelationTrees([[1.0, 0.0], [0.0, 2.0]], [[3.0, 1.0], [1.0, 1.0], [0.0, -1.0]])
+    >>> trees.query(0, 0.5)
+    array([0, 1])
+    >>> trees.query_all(1.5).toarray()
+    array([[3., 0., 0.],
+           [2., 2., 0.]])
+    >>> trees.update_weight(1, [0.0, -1.0])
+    >>> trees.query(1, 0.5)
+    array([2])
+    """
+
+    def __init__(self, weights, data, *, axis="data", max_memory=None):
+        self._axis = as_choice(axis, "axis", ("data", "weights"))
+        single = getattr(weights, "dtype", None) == np.float32 and getattr(data, "dtype", None) == np.float32
+        self._dtype = np.dtype(np.float32 if single else np.float64)
+        self._weights = as_real_matrix(weights, "weights", self._dtype)
+        self._data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
+        needed = self.bytes_needed(len(self._weights), len(self._data), self._weights.shape[1], self._dtype, axis=axis)
+        check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
+        self._bank = TreeBank(*self._bank_shape(len(self._weights), len(self._data), axis), self._dtype)
+        self._build()
+
+    @staticmethod
+    def bytes_needed(n_weights, n_data, n_features, dtype, *, axis="data"):
+        """Bytes that trees of this size hold, copies of weights and data included: an upper bound.
+
+        Parameters
+        ----------
+        n_weights, n_data, n_features : int
+        dtype : float32 or float64
+        axis : {"data", "weights"}, default "data"
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> CorrelationTrees.bytes_needed(1000, 500, 10, "float32") >= 1000 * 500 * 4
+        True
+        """
+        shape = CorrelationTrees._bank_shape(n_weights, n_data, axis)
+        scratch = array_bytes(_SCRATCH_ENTRIES + max(shape), dtype=dtype)
+        return TreeBank.bytes_needed(*shape, dtype) + array_bytes(n_weights + n_data, n_features, dtype=dtype) + scratch
+
+    @staticmethod
+    def _bank_shape(n_weights, n_data, axis):
+        return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
+
+    def _build(self):
+        """Fill the bank row by row, whatever the axis. Cost: O(n m d)."""
+        rows, columns = (self._weights, self._data) if self._axis == "data" else (self._data, self._weights)
+        self._write_rows(np.arange(len(rows)), rows, columns)
+
+    def _write_rows(self, rows, left, columns):
+        """Set bank rows to the products of `left` with `columns`, a cache-sized block at a time."""
+        block = max(1, _SCRATCH_ENTRIES // len(columns))
+        for start in range(0, len(rows), block):
+            part = slice(start, start + block)
+            self._bank.write_rows(rows[part], left[part] @ columns.T)
+
+    # ------------------------------------------------------------------ queries
+
+    def query(self, row, threshold, *, return_values=False):
+        """Entries of one tree above the threshold.
+
+        Parameters
+        ----------
+        row : int
+            With axis "data" a weight, with axis "weights" a data point.
+        threshold : float
+            Compared strictly.
+        return_values : bool, default False
+            Return the products with the indices.
+
+        Returns
+        -------
+        indices : ndarray of shape (k,), dtype=int64
+            Data points (axis "data") or weights (axis "weights") with a product above the threshold, ascending.
+        values : ndarray of shape (k,), dtype of the trees
+            Only if `return_values`.
+
+        Raises
+        ------
+        IndexError
+            If the row is out of range.
+        ValueError
+            If the threshold is NaN.
+
+        Notes
+        -----
+        Cost: O(k log(n / k)) blocks for k of n.
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]], axis="weights")
+        >>> trees.query(1, 3.5)
+        array([1])
+        """
+        row = as_index(row, self._bank.n_rows, "row")
+        indices, _ = self._bank.query_row(row, as_threshold(threshold))
+        if return_values:
+            return indices, self._bank.values[row, indices]
+        return indices
+
+    def query_all(self, threshold):
+        """All products above the threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape (m, n) for axis "data", (n, m) for axis "weights"
+            The products above the threshold, in the dtype of the trees, with sorted indices. With a negative threshold
+            products equal to zero are stored like any other.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN.
+
+        Notes
+        -----
+        Trees without a hit are never looked at. Cost: O(k log) blocks for k hits.
+
+        Examples
+        --------
+        >>> CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]]).query_all(2.5).toarray()
+        array([[0., 3.],
+               [0., 6.]])
+        """
+        indptr, columns, values, _ = self._bank.query_all(as_threshold(threshold))
+        if indptr[-1] <= np.iinfo(np.int32).max:
+            indptr = indptr.astype(np.int32)
+        result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
+        result.has_sorted_indices = result.has_canonical_format = True
+        return result
+
+    # ------------------------------------------------------------------ updates
+
+    def update_weight(self, r, weight):
+        """Replace one weight.
+
+        Parameters
+        ----------
+        r : int
+            In [0, m).
+        weight : array_like of shape (d,)
+            Finite.
+
+        Raises
+        ------
+        IndexError
+            If r is out of range.
+        TypeError, ValueError
+            If the weight is not a vector of d finite numbers. The trees are unchanged after any of these.
+
+        Notes
+        -----
+        Cost: O(n d + n) for axis "data", O(n (d + log m)) for axis "weights".
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.update_weight(0, [-1.0])
+        >>> trees.query_all(0.0).nnz
+        2
+        """
+        r = as_index(r, len(self._weights), "r")
+        if np.ndim(weight) != 1:
+            raise ValueError(f"weight must have 1 dimension, got shape {np.shape(weight)}")
+        self.update_weights([r], np.asarray(weight)[None])
+
+    def update_weights(self, rows, weights):
+        """Replace many weights.
+
+        Parameters
+        ----------
+        rows : array_like of shape (k,), integers in [0, m)
+            Of equal rows the last one wins.
+        weights : array_like of shape (k, d)
+            Finite.
+
+        Raises
+        ------
+        IndexError
+            If a row is out of range.
+        TypeError, ValueError
+            If the shapes do not fit or a number is not finite. The trees are unchanged after any of these.
+
+        Notes
+        -----
+        Cost: O(k n d) through BLAS, and O(k n) for axis "data" or O(k n log m) for axis "weights".
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.update_weights([1, 0], [[0.0], [5.0]])
+        >>> trees.query_all(0.0).toarray()
+        array([[ 5., 15.],
+               [ 0.,  0.]])
+        """
+        rows = as_indices(rows, len(self._weights), "rows")
+        if rows.size == 0 and np.size(weights) == 0:
+            return
+        weights = as_real_matrix(weights, "weights", self._dtype, n_columns=self._weights.shape[1])
+        if len(weights) != len(rows):
+            raise ValueError(f"weights must have one row for each of the {len(rows)} rows, got {len(weights)}")
+        if np.unique(rows).size < rows.size:  # keep the last of each
+            last = dict(zip(rows.tolist(), range(rows.size), strict=True))
+            keep = np.fromiter(last.values(), dtype=np.int64)
+            rows, weights = rows[keep], weights[keep]
+        self._weights[rows] = weights
+        if self._axis == "data":
+            self._write_rows(rows, weights, self._data)
+            return
+        block = max(1, _SCRATCH_ENTRIES // len(self._data))
+        for start in range(0, len(rows), block):
+            part = slice(start, start + block)
+            self._bank.write_columns(rows[part], self._data @ weights[part].T)
+
+    # ------------------------------------------------------------------ views and copies
+
+    @property
+    def axis(self):
+        """ "data" or "weights"."""
+        return self._axis
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return self._dtype
+
+    @property
+    def shape(self):
+        """(number of trees, leaves of each)."""
+        return (self._bank.n_rows, self._bank.n_columns)
+
+    @property
+    def weights(self):
+        """Read-only view of the weights, shape (m, d)."""
+        return _read_only(self._weights)
+
+    @property
+    def data(self):
+        """Read-only view of the data, shape (n, d)."""
+        return _read_only(self._data)
+
+    @property
+    def values(self):
+        """Read-only view of all products, of the shape of `shape`; it follows every update."""
+        return self._bank.values
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return self._bank.nbytes + self._weights.nbytes + self._data.nbytes
+
+    def __len__(self):
+        return self._bank.n_rows
+
+    def __repr__(self):
+        m, n, d = len(self._weights), len(self._data), self._weights.shape[1]
+        return f"<CorrelationTrees of {m} weights and {n} data points in {d} dimensions, axis {self._axis!r}, {self._dtype}>"
+
+    def copy(self):
+        """Independent trees over copies of weights and data. Cost: as building.
+
+        Returns
+        -------
+        CorrelationTrees
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0]], [[2.0]])
+        >>> other = trees.copy()
+        >>> other.update_weight(0, [9.0])
+        >>> trees.query_all(5.0).nnz
+        0
+        """
+        return type(self)(self._weights, self._data, axis=self._axis)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce__(self):
+        return _from_pickle, (type(self), _PICKLE_VERSION, self._weights, self._data, self._axis)
+
+    def _check(self):
+        """Assert every invariant: the bank's own, and that it holds the products. Cost: O(n m d)."""
+        self._bank._check()
+        products = self._weights @ self._data.T
+        expected = products if self._axis == "data" else products.T
+        # the products of a block may differ from those of the whole by rounding
+        scale = np.abs(self._weights) @ np.abs(self._data).T
+        slack = 4 * self._weights.shape[1] * np.finfo(self._dtype).eps * (scale if self._axis == "data" else scale.T)
+        assert np.all(np.abs(self._bank.values - expected) <= slack)
+
+
+def _read_only(array):
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _from_pickle(cls, version, weights, data, axis):
+    """Rebuild trees; the arguments come from a file and are checked like any others."""
+    if version != _PICKLE_VERSION:
+        raise ValueError(f"this version reads pickles of format {_PICKLE_VERSION}, got format {version!r}")
+    return cls(weights, data, axis=axis)

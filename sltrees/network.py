@@ -1,0 +1,482 @@
+"""The network: a wide layer of shifted ReLU neurons of which only those that ever fire are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+
+import numpy as np
+
+from sltrees._core._jacobian import add_dense_outputs
+from sltrees._memory import array_bytes, check_memory
+from sltrees._validation import as_choice, as_integer, as_real_matrix
+from sltrees.executors import ThreadExecutor
+from sltrees.shift import firing_probability, resolve_shift, validate_shift
+
+NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
+_SAMPLES_PER_BLOCK = 1024  # predicted at a time
+
+_WEIGHTS, _SIGNS = 0, 1  # random streams of a block
+
+
+class ShiftedReLUNetwork:
+    """Two-layer network f(x) = (1/sqrt(m)) sum_r a_r max(<w_r, x> - b, 0) with signs a_r fixed.
+
+    The m neurons are drawn for a data set by `initialize`. Those that fire on none of its samples never
+    move (their Jacobian is zero), so only the others are *materialised*: kept in memory and trained.
+
+    Parameters
+    ----------
+    width : int
+        m, at least 1; even for init "paired". A float with an integral value, such as 1e6, is accepted.
+    shift : {"auto", "paper", "density"} or float, default "auto"
+        b >= 0, or a policy that chooses it for the width and the data; see `sltrees.shift.resolve_shift`.
+    init : {"paired", "gaussian"}, default "paired"
+        "paired": neurons come in pairs with the same initial weights and signs +1, -1, so that f = 0 at first, and pairs
+        that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are independent.
+        Weights are N(0, 1) in both.
+    sampling : {"auto", "dense"}, default "auto"
+        How firing neurons are found: "dense" draws all m and looks. "auto" is the cheapest one there is.
+    dtype : float32 or float64, default float32
+        Of weights and correlations. The weights are drawn in single precision, so that a seed
+        gives the same network in both dtypes. Sums over neurons are accumulated in float64.
+    random_state : None, int, numpy.random.SeedSequence or numpy.random.Generator
+        The source of the weights. None draws a fresh one. The same seed gives the same network, bit for bit.
+
+    Attributes
+    ----------
+    shift_ : float
+        b.
+    n_features_in_ : int
+        d.
+    neurons_ : ndarray of shape (k,), dtype=int64
+        The materialised neurons, ascending.
+    displacement_ : ndarray of shape (k, d)
+        W - W(0) of the materialised neurons.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter breaks its rule.
+
+    Notes
+    -----
+    Memory after `initialize`: k d numbers of displacement and as many initial weights (half as many for "paired").
+
+    References
+    ----------
+    Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv 2208.04508,
+    sections 1 and 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((40, 5))
+    >>> X /= np.linalg.norm(X, axis=1, keepdims=True)
+    >>> network = ShiftedReLUNetwork(4096, random_state=0)
+    >>> result = NewtonTrainer(network).fit(X, np.sign(X[:, 0]))
+    >>> result.status
+    'converged'
+    >>> bool(np.all(np.sign(network.predict(X)) == np.sign(X[:, 0])))
+    True
+    """
+
+    def __init__(self, width, *, shift="auto", init="paired", sampling="auto", dtype=np.float32, random_state=None):
+        self.width = as_integer(width, "width", minimum=1)
+        self.shift = validate_shift(shift)
+        self.init = as_choice(init, "init", ("paired", "gaussian"))
+        self.sampling = as_choice(sampling, "sampling", ("auto", "dense"))
+        if self.init == "paired" and self.width % 2:
+            raise ValueError(f"width must be even for init='paired', got {self.width}")
+        self.dtype = _as_dtype(dtype)
+        self._entropy = _as_entropy(random_state)
+        self._copies = 2 if self.init == "paired" else 1  # neurons that share their initial weights
+        self.shift_ = None
+        self._fingerprint = None
+
+    # ------------------------------------------------------------------ initialisation
+
+    def initialize(self, X, *, n_threads=None, max_memory=None, progress=None):
+        """Draw the network for the samples X: find and materialise the neurons that fire on any of them.
+
+        The trainer calls this when it was not. On a network already drawn, neurons that fire on the new
+        samples join those materialised before; the shift and everything trained stay.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Finite. Rows of unit norm are what the shift policies are made for.
+        n_threads : int, optional
+            By default one per processor. The result does not depend on it.
+        max_memory : float, optional
+            Bytes that may be used; by default all that the machine has.
+        progress : callable, optional
+            Called as progress(blocks done, blocks in all).
+
+        Returns
+        -------
+        ShiftedReLUNetwork
+            The network itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not a matrix of finite real numbers, or has another number of columns than before.
+        MemoryError
+            If more than `max_memory` bytes are expected to be needed. The network is as it was after any of these.
+
+        Warns
+        -----
+        UserWarning
+            If the shift had to be lowered so that neurons fire on every sample.
+
+        Notes
+        -----
+        Cost: O(m n d), once, in blocks of neurons; the (m, n) product is never held.
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(1000, shift=2.0, random_state=0).initialize([[1.0, 0.0], [0.6, 0.8]])
+        >>> network.neurons_.size < 100
+        True
+        """
+        X = self._as_samples(X)
+        fingerprint = _fingerprint(X)
+        if fingerprint == self._fingerprint:
+            return self
+        drawn = self.shift_ is not None
+        shift = self.shift_ if drawn else resolve_shift(self.shift, self.width, len(X))
+        self.check_memory(X, shift, n_threads, max_memory)
+        blocks = range(-(-self.width // NEURONS_PER_BLOCK))
+        with ThreadExecutor(n_threads) as executor:
+            found = executor.map(lambda block: self._find_firing(block, X, shift), blocks, progress)
+        if drawn:
+            found = self._join_materialised(found)
+        neurons = np.concatenate([neurons for neurons, _ in found])
+        initial = np.concatenate([weights for _, weights in found])
+        displacement = np.zeros((neurons.size, X.shape[1]), dtype=self.dtype)
+        if drawn:
+            displacement[np.searchsorted(neurons, self.neurons_)] = self.displacement_
+        # in one statement, so that Ctrl-C cannot fall between
+        self.__dict__.update(
+            shift_=shift,
+            n_features_in_=X.shape[1],
+            neurons_=neurons,
+            displacement_=displacement,
+            _initial=initial,
+            _fingerprint=fingerprint,
+        )
+        return self
+
+    def _find_firing(self, block, X, shift):
+        """Neurons of one block that fire on a sample of X, and their initial weights (once a pair)."""
+        weights = self._draw_weights(block, X.shape[1])
+        firing = np.flatnonzero((weights @ X.T).max(axis=1) > shift)
+        copies = self._copies
+        neurons = (block * NEURONS_PER_BLOCK + firing[:, None] * copies + np.arange(copies)).ravel()
+        return neurons, weights[firing]
+
+    def _join_materialised(self, found):
+        """Add the neurons materialised before to those just found, block by block."""
+        copies = self._copies
+        joined = []
+        for block, (neurons, weights) in enumerate(found):
+            lo, hi = np.searchsorted(self.neurons_, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
+            union, first = np.unique(np.concatenate([neurons, self.neurons_[lo:hi]])[::copies], return_index=True)
+            both = np.concatenate([weights, self._initial[lo // copies : hi // copies]])
+            joined.append(((union[:, None] + np.arange(copies)).ravel(), both[first]))
+        return joined
+
+    def check_memory(self, X, shift, n_threads=None, max_memory=None, per_neuron=0, per_pair=0, extra=0):
+        """Refuse, before anything is allocated, what would need more memory than allowed.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        shift : float
+        n_threads : int, optional
+        max_memory : float, optional
+            Bytes; by default all that the machine has.
+        per_neuron, per_pair, extra : float
+            Bytes needed besides: for each materialised neuron, each fired (neuron, sample) pair, and at once.
+
+        Raises
+        ------
+        MemoryError
+            The message gives the bytes and what to change.
+
+        Notes
+        -----
+        The number of materialised neurons is random and unknown before they are drawn. It is taken at its mean, bounded by
+        m sum_i P(neuron fires on x_i), plus six standard deviations.
+
+        Cost: O(n d).
+        """
+        n, d = X.shape
+        norms = np.linalg.norm(X.astype(np.float64, copy=False), axis=1)
+        firings = sum(firing_probability(shift / norm) for norm in norms if norm > 0)
+        share = min(1.0, firings)
+        draws = self.width / self._copies
+        neurons = min(self.width, self._copies * (share * draws + 6.0 * np.sqrt(share * draws) + 1.0))
+        threads = ThreadExecutor(n_threads).n_threads
+        # joining the blocks holds the initial weights twice for a moment
+        per_neuron = d * self.dtype.itemsize * (1 + 2 / self._copies) + 16 + per_neuron
+        block = min(NEURONS_PER_BLOCK, self.width) // self._copies
+        scratch = threads * block * (array_bytes(n + 2 * d, dtype=self.dtype) + 4 * d)
+        check_memory(
+            neurons * per_neuron + self.width * firings * per_pair + scratch + extra,
+            max_memory,
+            f"a network of width {self.width} on {n} samples with {d} features",
+            "lower the width, raise the shift, use fewer samples or dtype float32",
+        )
+
+    def _draw_weights(self, block, n_features):
+        """Initial weights of one block of neurons, once a pair: shape (neurons in the block / copies, d)."""
+        count = min(NEURONS_PER_BLOCK, self.width - block * NEURONS_PER_BLOCK) // self._copies
+        stream = self._stream(block, _WEIGHTS)
+        return stream.standard_normal((count, n_features), dtype=np.float32).astype(self.dtype, copy=False)
+
+    def _signs(self, neurons):
+        """Signs of the given neurons, ascending: shape (k,), dtype of the network."""
+        if self.init == "paired":
+            return (1 - 2 * (neurons % 2)).astype(self.dtype)
+        signs = np.empty(neurons.size, dtype=self.dtype)
+        for block in np.unique(neurons // NEURONS_PER_BLOCK):
+            lo, hi = np.searchsorted(neurons, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
+            bits = self._stream(int(block), _SIGNS).integers(0, 2, NEURONS_PER_BLOCK, dtype=np.int8)
+            signs[lo:hi] = 1 - 2 * bits[neurons[lo:hi] - block * NEURONS_PER_BLOCK]
+        return signs
+
+    def _stream(self, block, purpose):
+        """The random stream of one block of neurons: keyed, so that blocks can be drawn in any order, by any thread."""
+        seed = np.random.SeedSequence(self._entropy, spawn_key=(block, purpose))
+        return np.random.Generator(np.random.SFC64(seed))
+
+    # ------------------------------------------------------------------ the materialised neurons
+
+    def materialised_weights(self, start=0, stop=None):
+        """Current weights of the materialised neurons start, ..., stop - 1 (positions in `neurons_`).
+
+        Parameters
+        ----------
+        start, stop : int, optional
+            By default all. For init "paired" both even.
+
+        Returns
+        -------
+        ndarray of shape (stop - start, d)
+            A copy.
+
+        Raises
+        ------
+        RuntimeError
+            If the network was not initialised.
+
+        Notes
+        -----
+        Cost: O((stop - start) d).
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(100, shift=0.0, random_state=0).initialize([[1.0, 0.0]])
+        >>> network.materialised_weights().shape == (network.neurons_.size, 2)
+        True
+        """
+        self._require_initialised()
+        stop = self.neurons_.size if stop is None else stop
+        copies = self._copies
+        weights = np.repeat(self._initial[start // copies : stop // copies], copies, axis=0)
+        weights += self.displacement_[start:stop]
+        return weights
+
+    def dense_weights(self):
+        """Weights and signs of all m neurons: for small widths and tests.
+
+        Returns
+        -------
+        W : ndarray of shape (m, d)
+            W(0) before training.
+        signs : ndarray of shape (m,)
+            -1 or +1, in the dtype of the network.
+
+        Raises
+        ------
+        RuntimeError
+            If the network was not initialised.
+        MemoryError
+            If the machine has no room for m d numbers.
+
+        Notes
+        -----
+        Cost: O(m d), and as much memory.
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(6, shift=0.0, random_state=0).initialize([[1.0, 0.0]])
+        >>> W, signs = network.dense_weights()
+        >>> W.shape, signs
+        ((6, 2), array([ 1., -1.,  1., -1.,  1., -1.], dtype=float32))
+        """
+        self._require_initialised()
+        needed = array_bytes(self.width, self.n_features_in_ + 1, dtype=self.dtype)
+        check_memory(needed, None, f"all weights of a network of width {self.width}", "use the materialised ones")
+        W = np.concatenate([self._block_weights(block) for block in range(-(-self.width // NEURONS_PER_BLOCK))])
+        return W, self._signs(np.arange(self.width))
+
+    def _block_weights(self, block):
+        """Current weights of all neurons of a block, silent ones included."""
+        weights = np.repeat(self._draw_weights(block, self.n_features_in_), self._copies, axis=0)
+        lo, hi = np.searchsorted(self.neurons_, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
+        weights[self.neurons_[lo:hi] - block * NEURONS_PER_BLOCK] += self.displacement_[lo:hi]
+        return weights
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict(self, X, *, n_threads=None):
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Finite.
+        n_threads : int, optional
+            By default one per processor. The result does not depend on it.
+
+        Returns
+        -------
+        ndarray of shape (n,), dtype=float64
+
+        Raises
+        ------
+        RuntimeError
+            If the network was not initialised.
+        TypeError, ValueError
+            If X is not a matrix of d columns of finite real numbers.
+
+        Notes
+        -----
+        With init "paired" only neurons that have moved are looked at: the others cancel exactly. Cost: O(moved d) per
+        sample. With init "gaussian" all m neurons count, and the silent ones are drawn again: O(m d) per sample.
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(100, random_state=0).initialize([[1.0, 0.0]])
+        >>> network.predict([[0.0, 1.0], [1.0, 0.0]])
+        array([0., 0.])
+        """
+        self._require_initialised()
+        X = self._as_samples(X)
+        with ThreadExecutor(n_threads) as executor:
+            return self._predict(X, executor)
+
+    def _predict(self, X, executor):
+        """Sum the outputs of blocks of neurons in the order of the blocks, a block of samples at a time."""
+        if self.init == "paired":
+            moved = self._moved_pairs()
+            # as many neurons a block as for drawing, so that scratch memory is bounded the same way
+            parts = [moved[i : i + NEURONS_PER_BLOCK] for i in range(0, moved.size, NEURONS_PER_BLOCK)]
+        else:
+            parts = range(-(-self.width // NEURONS_PER_BLOCK))
+        outputs = np.empty(len(X))
+        for start in range(0, len(X), _SAMPLES_PER_BLOCK):
+            samples = X[start : start + _SAMPLES_PER_BLOCK]
+            total = np.zeros(len(samples))
+            for part in executor.map(lambda part, samples=samples: self._part_outputs(part, samples), parts):
+                total += part
+            outputs[start : start + _SAMPLES_PER_BLOCK] = total / np.sqrt(self.width)
+        return outputs
+
+    def _part_outputs(self, part, samples):
+        """sqrt(m) times the contribution of some neurons: positions of moved ones (paired) or a whole block."""
+        if self.init == "paired":
+            weights = self._initial[part // 2] + self.displacement_[part]
+            signs = self._signs(self.neurons_[part])
+        else:
+            first = part * NEURONS_PER_BLOCK
+            weights = self._block_weights(part)
+            signs = self._signs(np.arange(first, first + len(weights)))
+        outputs = np.zeros(len(samples))
+        add_dense_outputs(weights @ samples.T, signs, self.shift_, outputs)
+        return outputs
+
+    def _moved_pairs(self):
+        """Positions in `neurons_` of the pairs of which a neuron has moved."""
+        moved = self.displacement_.any(axis=1).reshape(-1, 2).any(axis=1)
+        return np.flatnonzero(np.repeat(moved, 2))
+
+    # ------------------------------------------------------------------ identity
+
+    def digest(self):
+        """SHA-256 of the network, as 64 hexadecimal digits: equal if and only if two networks are, bit for bit.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        RuntimeError
+            If the network was not initialised.
+
+        Notes
+        -----
+        Cost: O(k d) for k materialised neurons.
+
+        Examples
+        --------
+        >>> a, b = (ShiftedReLUNetwork(100, random_state=1).initialize([[1.0, 0.0]]) for _ in range(2))
+        >>> a.digest() == b.digest()
+        True
+        """
+        self._require_initialised()
+        header = {
+            "width": self.width,
+            "init": self.init,
+            "dtype": self.dtype.name,
+            "shift": self.shift_.hex(),
+            "entropy": repr(self._entropy),
+            "n_features": self.n_features_in_,
+        }
+        sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+        for array in (self.neurons_, self._initial, self.displacement_):
+            sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()
+
+    def __repr__(self):
+        drawn = "" if self.shift_ is None else f", {self.neurons_.size} materialised, shift_={self.shift_:.4g}"
+        return f"ShiftedReLUNetwork({self.width}, shift={self.shift!r}, init={self.init!r}, dtype={self.dtype}{drawn})"
+
+    # ------------------------------------------------------------------ checks
+
+    def _as_samples(self, X):
+        n_columns = None if self.shift_ is None else self.n_features_in_
+        return as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+
+    def _require_initialised(self):
+        if self.shift_ is None:
+            raise RuntimeError("the network has no neurons yet: call initialize(X), or train it with NewtonTrainer.fit")
+
+
+def _as_dtype(dtype):
+    with contextlib.suppress(TypeError):
+        if np.dtype(dtype) in (np.float32, np.float64):
+            return np.dtype(dtype)
+    raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+
+
+def _as_entropy(random_state):
+    """What the random streams of all blocks are keyed from."""
+    if random_state is None:
+        return np.random.SeedSequence().entropy
+    if isinstance(random_state, np.random.SeedSequence):
+        return [*np.atleast_1d(random_state.entropy).tolist(), *random_state.spawn_key]
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(1 << 63))
+    return as_integer(random_state, "random_state", minimum=0)
+
+
+def _fingerprint(X):
+    return (X.shape, hashlib.sha256(X.data).hexdigest())

@@ -1,0 +1,107 @@
+"""What a training run reports: one record an iteration, and the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+
+class TrainingStatus(enum.StrEnum):
+    """Why training ended. Members are strings, so that ``status == "converged"`` works."""
+
+    CONVERGED = "converged"
+    SINGULAR = "singular"
+    STALLED = "stalled"
+    MAX_ITER = "max_iter"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+
+MESSAGES = {
+    TrainingStatus.CONVERGED: "the training RMSE, or the change of the outputs by the next step, is at most tol",
+    TrainingStatus.SINGULAR: (
+        "no step lowers the objective further, and the Gram matrix is singular: some samples cannot be told apart or "
+        "fire no neuron (duplicated rows with different targets, rows of zeros); alpha > 0 gives a well-posed problem"
+    ),
+    TrainingStatus.STALLED: (
+        "no step lowers the objective further: rounding is reached, or the network is too narrow for these targets; "
+        "try dtype float64, more width, or alpha > 0"
+    ),
+    TrainingStatus.MAX_ITER: "max_iter iterations were made before the training RMSE fell to tol",
+    TrainingStatus.STOPPED: "a callback asked to stop",
+    TrainingStatus.INTERRUPTED: "interrupted; the network is that of the last step taken, and fit goes on from it",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class IterationRecord:
+    """One iteration: the state before its step, and what the step did.
+
+    Attributes
+    ----------
+    iteration : int
+        From 0.
+    rmse : float
+        Root mean square of f - y before the step.
+    loss : float
+        |f - y|^2/2 + alpha |D|^2/2 before the step, D = W - W(0).
+    damping : float
+        lam of the step, relative to trace(G)/n.
+    accepted : bool
+        Whether the step was taken: a step that does not lower the loss is refused.
+    gain_ratio : float
+        Actual over predicted decrease of the loss; NaN where the step was not tried.
+    fired_pairs : int
+        (neuron, sample) pairs that fire before the step.
+    moved_neurons : int
+        Neurons that the step moved, also where it was refused.
+    flips : int
+        Pairs that fire on one side of the step and not on the other.
+    seconds : dict of str to float
+        Seconds by phase: "gram" (counting pairs), "solve", "step" (moving weights, asking the trees), "outputs".
+    """
+
+    iteration: int
+    rmse: float
+    loss: float
+    damping: float
+    accepted: bool
+    gain_ratio: float
+    fired_pairs: int
+    moved_neurons: int
+    flips: int
+    seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """How training went.
+
+    Attributes
+    ----------
+    status : TrainingStatus
+        "converged", "singular", "stalled", "max_iter", "stopped" or "interrupted".
+    message : str
+        The status in words.
+    n_iter : int
+        Iterations made, refused steps included.
+    rmse : float
+        Root mean square of f - y at the end.
+    loss : float
+        |f - y|^2/2 + alpha |D|^2/2 at the end.
+    history : list of IterationRecord
+        ``history[k].rmse`` is before step k.
+    seconds_setup : float
+        Seconds before the first iteration: drawing the network and building what the method needs.
+    seconds : float
+        Seconds in all.
+    """
+
+    status: TrainingStatus
+    message: str
+    n_iter: int
+    rmse: float
+    loss: float
+    history: list[IterationRecord]
+    seconds_setup: float
+    seconds: float

@@ -1,0 +1,388 @@
+"""The trainer: Gauss-Newton steps with damping on a shifted-ReLU network.
+
+With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam, the
+step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
+
+    solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
+    D <- (1 - alpha/c) D - J^T g
+
+so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
+refused, and lam raised. alpha and lam are given relative to trace(G)/n; alpha is fixed by the first G of a network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing
+import warnings
+
+import numpy as np
+
+from sltrees._validation import as_choice, as_integer, as_non_negative, as_real_matrix, as_real_vector
+from sltrees.callbacks import Callback, PrintProgress
+from sltrees.damping import LevenbergMarquardt
+from sltrees.executors import ThreadExecutor
+from sltrees.gram import GramMatrix
+from sltrees.method_trees import TreesMethod
+from sltrees.network import ShiftedReLUNetwork
+from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
+from sltrees.shift import resolve_shift
+
+METHODS = {"trees": TreesMethod}
+
+# A predicted decrease of the loss below this share of it is rounding.
+NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
+
+
+class NewtonTrainer:
+    """Train a `ShiftedReLUNetwork` by damped Gauss-Newton steps.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+        Trained in place. One that was trained before goes on from where it is.
+    method : {"trees"}, default "trees"
+        "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
+        solves, and updates the moved weights in the trees.
+    alpha : float, default 0.0
+        Ridge towards the initial weights, relative to trace(G)/n at the start of `fit`.
+    tol : float, default 1e-6
+        Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
+        training outputs by at most `tol` in root mean square.
+    max_iter : int, default 50
+        Iterations at most, refused steps included.
+    n_threads : int, optional
+        By default one per processor. The result does not depend on it.
+    max_memory : float, optional
+        Bytes that may be used; by default all that the machine has.
+    callbacks : sequence of sltrees.callbacks.Callback, default ()
+    verbose : int, default 0
+        1 prints a row per iteration.
+
+    Attributes
+    ----------
+    n_samples_ : int
+        n, once `fit` was called.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter breaks its rule.
+
+    References
+    ----------
+    Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv 2208.04508,
+    Algorithm 1 and Theorem 1.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 8))
+    >>> X /= np.linalg.norm(X, axis=1, keepdims=True)
+    >>> y = X[:, 0] * X[:, 1]
+    >>> network = ShiftedReLUNetwork(2**13, shift="paper", random_state=0, dtype="float64")
+    >>> result = NewtonTrainer(network, tol=1e-10).fit(X, y)
+    >>> result.status, result.rmse < 1e-10
+    ('converged', True)
+    """
+
+    def __init__(
+        self,
+        network,
+        *,
+        method="trees",
+        alpha=0.0,
+        tol=1e-6,
+        max_iter=50,
+        n_threads=None,
+        max_memory=None,
+        callbacks=(),
+        verbose=0,
+    ):
+        if not isinstance(network, ShiftedReLUNetwork):
+            raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
+        self.network = network
+        self.method = as_choice(method, "method", tuple(METHODS))
+        self.alpha = as_non_negative(alpha, "alpha")
+        self.tol = as_non_negative(tol, "tol")
+        self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
+        self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
+        self.max_memory = None if max_memory is None else as_non_negative(max_memory, "max_memory")
+        self.callbacks = tuple(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+        self.verbose = as_integer(verbose, "verbose", minimum=0)
+
+    def fit(self, X, y):
+        """Train until the training RMSE is at most `tol`.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Finite. Rows of unit norm are what the shift policies are made for.
+        y : array_like of shape (n,)
+            Finite.
+
+        Returns
+        -------
+        TrainingResult
+            Ctrl-C does not raise: it ends training with the status "interrupted", and the network is that
+            of the last step taken. Calling `fit` again goes on from there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y has the wrong shape or holds anything but finite real numbers.
+        MemoryError
+            If more than `max_memory` bytes would be needed. The network is as it was after any of these.
+
+        Warns
+        -----
+        UserWarning
+            If the shift had to be lowered so that neurons fire on every sample.
+
+        Notes
+        -----
+        Cost, per iteration, for k materialised of m neurons: O(sum_r c_r^2 + k n d + n^3), with c_r the number of samples on
+        which neuron r fires; O(m n d) once, to draw the network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+        >>> trainer = NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0), tol=1e-4)
+        >>> trainer.fit(np.eye(5), np.arange(5.0)).status
+        'converged'
+        """
+        network = self.network
+        X = network._as_samples(X)
+        y = as_real_vector(y, "y", np.float64, length=len(X))
+        self._refuse_too_much_memory(X)
+        run = _Run(self, X, y)
+        return run.fit()
+
+    def _refuse_too_much_memory(self, X):
+        """MemoryError if network, trees and Gram matrix together need more than allowed."""
+        network = self.network
+        n, d = X.shape
+        # the shift may be lowered, with a warning, when the network is drawn: not twice
+        shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
+        per_neuron, per_pair = METHODS[self.method].bytes_needed(n, d, network.dtype)
+        network.check_memory(
+            X, shift, self.n_threads, self.max_memory, per_neuron, per_pair, GramMatrix.bytes_needed(n) + X.nbytes
+        )
+
+
+class _Run:
+    """One call of `fit`: its state, and its steps in the order of `fit`."""
+
+    def __init__(self, trainer, X, y):
+        self.trainer = trainer
+        self.X, self.y = X, y
+        self.history = []
+        self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
+        self.method = None
+        self.state = _State(None, None, 0.0, float("nan"), float("nan"))
+        self.started = time.perf_counter()
+        self.seconds_setup = 0.0
+
+    def fit(self):
+        """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
+        try:
+            with ThreadExecutor(self.trainer.n_threads) as self.executor:
+                self.set_up()
+                status = self.iterate()
+        except KeyboardInterrupt:
+            if self.method is not None:
+                self.method.abandon()
+            status = TrainingStatus.INTERRUPTED
+        return self.finish(status)
+
+    def set_up(self):
+        """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, state."""
+        trainer, network = self.trainer, self.trainer.network
+        trainer.n_samples_ = len(self.X)
+        n_stages = 2
+
+        def progress(stage):
+            def report(done, total):
+                for callback in self.callbacks:
+                    callback.on_setup(trainer, stage * total + done, n_stages * total)
+
+            return report
+
+        network.initialize(
+            self.X, n_threads=trainer.n_threads, max_memory=float("inf"), progress=progress(0)
+        )
+        self.method = METHODS[trainer.method](network, self.X, self.executor, progress(1))
+        self.gram = GramMatrix(self.X, network.width)
+        self.gram.count_pairs(self.method.patterns, self.executor)
+        self.scale = self.gram.trace / len(self.y) or 1.0  # G = 0: nothing fires, and any unit will do
+        self.alpha = trainer.alpha * self.scale
+        self.rule = LevenbergMarquardt(len(self.y))
+        # |D|^2 is carried along by its own recurrence, so that no step has to read every weight
+        squared = float(np.sum(np.square(network.displacement_, dtype=np.float64))) if self.alpha else 0.0
+        self.state = self.evaluate(squared)
+        self.seconds_setup = time.perf_counter() - self.started
+        for callback in self.callbacks:
+            callback.on_start(trainer)
+
+    def evaluate(self, displacement_squared):
+        """Residual and loss at the current weights, as a `_State`."""
+        residual = self.method.outputs() - self.y
+        jacobian_displacement = self.method.jacobian_displacement() if self.alpha else None
+        loss = self.loss_of(residual, displacement_squared)
+        return _State(residual, jacobian_displacement, displacement_squared, loss, float(np.sqrt(np.mean(residual**2))))
+
+    def loss_of(self, residual, displacement_squared):
+        """|e|^2/2 + alpha |D|^2/2."""
+        return 0.5 * float(residual @ residual) + 0.5 * self.alpha * displacement_squared
+
+    def iterate(self):
+        """Newton steps until one of the statuses applies; returns it."""
+        for _ in range(self.trainer.max_iter):
+            if self.state.rmse <= self.trainer.tol:
+                return TrainingStatus.CONVERGED
+            seconds = dict.fromkeys(("gram", "solve", "step", "outputs"), 0.0)
+            step = self.solve(seconds)
+            if step is None:
+                return self.why_stuck()
+            # with lam <= alpha a step goes at least half of the way to the minimum of the model
+            if self.alpha and step.damping <= self.trainer.alpha and step.change <= self.trainer.tol:
+                return TrainingStatus.CONVERGED
+            if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
+                return self.why_stuck()
+            self.take(step, seconds)
+            if self.tell_callbacks():
+                return TrainingStatus.STOPPED
+        return TrainingStatus.CONVERGED if self.state.rmse <= self.trainer.tol else TrainingStatus.MAX_ITER
+
+    def solve(self, seconds):
+        """The step at the present damping, or at the least at which it can be computed; None where there is none."""
+        longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
+        with _timed(seconds, "solve"):
+            while not self.rule.exhausted:
+                step = self.step_at(self.rule.damping)
+                if step is not None and step.length <= longest:
+                    return step
+                self.rule.refuse()
+        return None
+
+    def step_at(self, damping):
+        """Solve for the step at one damping; None if G + c I is not positive definite."""
+        c = self.alpha + damping * self.scale
+        ratio = self.alpha / c if self.alpha else 0.0
+        right = self.state.residual
+        if self.alpha:
+            right = right - ratio * self.state.jacobian_displacement
+        g = self.gram.solve(c, right, self.executor)
+        return None if g is None else _Step(self, g, damping, 1.0 - ratio)
+
+    def take(self, step, seconds):
+        """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, history."""
+        before, fired = self.state, self.method.n_fired
+        with _timed(seconds, "step"):
+            moved, flips = self.method.take_step(step.g, step.shrink)
+        with _timed(seconds, "outputs"):
+            trial = self.evaluate(step.displacement_squared)
+        ratio = (before.loss - trial.loss) / step.predicted_decrease
+        accepted = bool(trial.loss < before.loss)  # False also for NaN
+        if accepted:
+            self.method.commit()
+            self.state = trial
+            self.rule.accept(ratio)
+            with _timed(seconds, "gram"):
+                if flips:
+                    self.gram.count_pairs(self.method.patterns, self.executor)
+        else:
+            with _timed(seconds, "step"):
+                self.method.undo()
+            self.rule.refuse()
+        self.history.append(
+            IterationRecord(
+                iteration=len(self.history),
+                rmse=before.rmse,
+                loss=before.loss,
+                damping=step.damping,
+                accepted=accepted,
+                gain_ratio=ratio,
+                fired_pairs=fired,
+                moved_neurons=moved,
+                flips=flips,
+                seconds=seconds,
+            )
+        )
+
+    def tell_callbacks(self):
+        """Call every callback; True if one of them asks to stop."""
+        asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self.callbacks]
+        return any(answer is True for answer in asked)
+
+    def why_stuck(self):
+        """No step lowers the loss: because G is singular, or for another reason."""
+        return TrainingStatus.SINGULAR if self.gram.is_singular(self.executor) else TrainingStatus.STALLED
+
+    def finish(self, status):
+        """The result, after telling the callbacks."""
+        result = TrainingResult(
+            status=status,
+            message=MESSAGES[status],
+            n_iter=len(self.history),
+            rmse=self.state.rmse,
+            loss=self.state.loss,
+            history=self.history,
+            seconds_setup=self.seconds_setup,
+            seconds=time.perf_counter() - self.started,
+        )
+        for callback in self.callbacks:
+            callback.on_end(self.trainer, result)
+        return result
+
+
+class _State(typing.NamedTuple):
+    """Where training stands: what the loss is made of."""
+
+    residual: np.ndarray | None  # (n,) f - y
+    jacobian_displacement: np.ndarray | None  # (n,) J D, only with alpha > 0
+    displacement_squared: float  # |D|^2, only with alpha > 0
+    loss: float
+    rmse: float
+
+
+class _Step:
+    """A step p = (shrink - 1) D - J^T g that was solved for, and what the linear model says of it."""
+
+    def __init__(self, run, g, damping, shrink):
+        state, pull = run.state, 1.0 - shrink
+        self.g, self.damping, self.shrink = g, damping, shrink
+        pushed = run.gram.matrix @ g  # J J^T g
+        energy = max(0.0, float(g @ pushed))  # |J^T g|^2
+        squared, drift, change = state.displacement_squared, 0.0, -pushed
+        if run.alpha:
+            drift = float(state.jacobian_displacement @ g)  # <D, J^T g>
+            change = change - pull * state.jacobian_displacement  # J p
+        self.displacement_squared = max(0.0, shrink**2 * squared - 2.0 * shrink * drift + energy)
+        self.length = float(np.sqrt(max(0.0, pull**2 * squared + 2.0 * pull * drift + energy)))
+        self.change = float(np.sqrt(np.mean(change**2)))
+        self.predicted_decrease = state.loss - run.loss_of(state.residual + change, self.displacement_squared)
+
+
+@contextlib.contextmanager
+def _timed(seconds, phase):
+    """Add the seconds spent inside to one phase."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] += time.perf_counter() - began
+
+
+def _quiet_shift(network, n_samples):
+    """The shift that `initialize` will choose, without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return resolve_shift(network.shift, network.width, n_samples)
