@@ -1,0 +1,218 @@
+"""Slow, obvious versions of everything the package does fast: the oracles of its tests.
+
+Nothing here is used by the package itself. Trees are plain arrays, the Jacobian is formed entry by entry,
+and no neuron is left out.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+
+from sltrees.damping import LevenbergMarquardt
+
+# ---------------------------------------------------------------------- trees
+
+
+class ThresholdArray:
+    """NumPy twin of `ThresholdTree`: the same answers from plain scans.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+    orientation : {"max", "min"}, default "max"
+
+    Examples
+    --------
+    >>> ThresholdArray([1.0, 5.0, 2.0]).query(1.5)
+    array([1, 2])
+    """
+
+    def __init__(self, values, *, orientation="max"):
+        self.values = np.array(values)
+        self._sign = 1 if orientation == "max" else -1
+
+    def query(self, threshold, start=0, stop=None):
+        """Indices in [start, stop) of the values above the threshold, ascending. Cost: O(n)."""
+        passing = self._sign * self.values > self._sign * self.values.dtype.type(threshold)
+        passing[:start] = False
+        if stop is not None:
+            passing[stop:] = False
+        return np.flatnonzero(passing)
+
+    def update_many(self, indices, values):
+        """Set values in order: of equal indices the last one wins. Cost: O(k)."""
+        for i, value in zip(indices, values, strict=True):
+            self.values[i] = value
+
+    def topk(self, k):
+        """Indices of the k best values, best first, ties by lowest index. Cost: O(n log n)."""
+        return np.argsort(-self._sign * self.values, kind="stable")[:k]
+
+
+# ---------------------------------------------------------------------- kernels of the sparse Jacobian
+
+
+def outputs(fires, z, signs, shift):
+    """sqrt(m) f: sum over neurons r that fire on i of a_r (z_ri - shift); all arrays (k, n) but signs (k,)."""
+    return signs @ np.where(fires, z - shift, 0.0)
+
+
+def pair_counts(fires):
+    """H_ij: the number of neurons that fire on both i and j, from a boolean (k, n) pattern."""
+    return fires.T.astype(np.int64) @ fires.astype(np.int64)
+
+
+def jacobian_product(fires, signs, rows, data):
+    """sqrt(m) J times `rows`: sum over neurons r that fire on i of a_r <rows_r, x_i>."""
+    return signs @ np.where(fires, rows @ data.T, 0.0)
+
+
+def shrink_and_step(fires, signs, coefficients, data, shrink, scale, displacement):
+    """The displacement after D <- shrink D - scale a_r sum over samples i on which r fires of coefficients_i x_i."""
+    return shrink * displacement - scale * signs[:, None] * ((fires * coefficients) @ data)
+
+
+def count_flips(fires_a, fires_b):
+    """Number of pairs that fire in exactly one of two patterns."""
+    return int(np.count_nonzero(fires_a != fires_b))
+
+
+# ---------------------------------------------------------------------- dense Gauss-Newton
+
+
+class DenseResult(typing.NamedTuple):
+    """What `dense_gauss_newton` returns."""
+
+    weights: list  # of (m, d): W before the first iteration and after each one
+    rmse: list  # of float: before the first iteration and after each one
+    accepted: list  # of bool: one for each iteration
+
+
+def network_outputs(W, signs, shift, X):
+    """f(x) for each row of X, straight from the definition.
+
+    Parameters
+    ----------
+    W : ndarray of shape (m, d)
+    signs : ndarray of shape (m,)
+    shift : float
+    X : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Notes
+    -----
+    Cost: O(m n d).
+
+    Examples
+    --------
+    >>> network_outputs(np.eye(2), np.array([1.0, -1.0]), 0.0, np.array([[2.0, 0.0]]))
+    array([1.41421356])
+    """
+    return signs @ np.maximum(W @ X.T - shift, 0.0) / np.sqrt(len(W))
+
+
+def dense_jacobian(W, signs, shift, X):
+    """J of shape (n, m d): the derivative of every output by every weight.
+
+    Notes
+    -----
+    Cost and memory: O(n m d).
+
+    Examples
+    --------
+    >>> dense_jacobian(np.eye(2), np.array([1.0, -1.0]), 0.0, np.array([[2.0, 0.0]])).shape
+    (1, 4)
+    """
+    fires = X @ W.T > shift
+    blocks = (fires * signs)[:, :, None] * X[:, None, :] / np.sqrt(len(W))
+    return blocks.reshape(len(X), W.size)
+
+
+def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10):
+    """The iteration of `NewtonTrainer`, with dense matrices throughout.
+
+    Parameters
+    ----------
+    W : ndarray of shape (m, d)
+        Initial weights, float64.
+    signs : ndarray of shape (m,)
+    shift : float
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+    alpha : float, default 0.0
+        Relative to trace(G)/n at the start.
+    tol : float, default 0.0
+        Training RMSE at which to stop.
+    max_iter : int, default 10
+        Iterations at most, refused ones included.
+
+    Returns
+    -------
+    DenseResult
+
+    Notes
+    -----
+    Only the damping rule is shared with the trainer. Cost: O(m n^2 d) per iteration.
+
+    References
+    ----------
+    Cai et al., "Gram-Gauss-Newton Method", arXiv 1905.11675.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> W = np.repeat(rng.standard_normal((200, 3)), 2, axis=0)
+    >>> signs = np.tile([1.0, -1.0], 200)
+    >>> dense_gauss_newton(W, signs, 0.5, np.eye(3), np.ones(3), max_iter=6).rmse[-1] < 1e-6
+    True
+    """
+    n, initial = len(X), W.copy()
+    rule = LevenbergMarquardt(n)
+    J = dense_jacobian(W, signs, shift, X)
+    scale = np.trace(J @ J.T) / n or 1.0
+    ridge = alpha * scale
+
+    def loss_at(W):
+        residual = network_outputs(W, signs, shift, X) - y
+        return 0.5 * residual @ residual + 0.5 * ridge * np.sum((W - initial) ** 2)
+
+    def rmse_at(W):
+        return np.sqrt(np.mean((network_outputs(W, signs, shift, X) - y) ** 2))
+
+    result = DenseResult([W.copy()], [rmse_at(W)], [])
+    for _ in range(max_iter):
+        if result.rmse[-1] <= tol:
+            break
+        residual = network_outputs(W, signs, shift, X) - y
+        J = dense_jacobian(W, signs, shift, X)
+        D = (W - initial).ravel()
+        G = J @ J.T
+        step = None
+        while step is None and not rule.exhausted:
+            c = ridge + rule.damping * scale
+            pull = ridge / c if ridge else 0.0
+            try:
+                np.linalg.cholesky(G + c * np.eye(n))
+                g = np.linalg.solve(G + c * np.eye(n), residual - pull * (J @ D))
+                step = -pull * D - J.T @ g
+            except np.linalg.LinAlgError:
+                rule.refuse()
+        if step is None:
+            break
+        predicted = 0.5 * np.sum((residual + J @ step) ** 2) + 0.5 * ridge * np.sum((D + step) ** 2)
+        before, trial = loss_at(W), W + step.reshape(W.shape)
+        accepted = loss_at(trial) < before
+        if accepted:
+            rule.accept((before - loss_at(trial)) / (before - predicted))
+            W = trial
+        else:
+            rule.refuse()
+        result.weights.append(W.copy())
+        result.rmse.append(rmse_at(W))
+        result.accepted.append(bool(accepted))
+    return result
