@@ -15,7 +15,7 @@ DEBUG = os.environ.get("SLTREES_DEBUG_CYTHON", "0") != "0"
 SANITIZE = os.environ.get("SLTREES_SANITIZE", "")
 
 # Portable flags only: instruction levels are chosen at run time (sltrees/_core/simd.h).
-COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=c11", "-Wno-unused-function"]
+COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=gnu11", "-Wno-unused-function"]
 LINK_ARGS = []
 if SANITIZE:
     COMPILE_ARGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
@@ -27,7 +27,8 @@ MODULES = [
     "_simd",  # instruction level in use
     "_boundary",  # checks at the Python boundary
     "_hits",  # query results
-    "_threshold_tree",  # one tree over one array
+    "_wide_tree",  # one tree over one array
+    "_threshold_tree",  # its public face
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
 ]

@@ -168,7 +168,7 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
     >>> rng = np.random.default_rng(0)
     >>> W = np.repeat(rng.standard_normal((200, 3)), 2, axis=0)
     >>> signs = np.tile([1.0, -1.0], 200)
-    >>> dense_gauss_newton(W, signs, 0.5, np.eye(3), np.ones(3), max_iter=6).rmse[-1] < 1e-6
+    >>> bool(dense_gauss_newton(W, signs, 0.5, np.eye(3), np.ones(3), max_iter=6).rmse[-1] < 1e-6)
     True
     """
     n, initial = len(X), W.copy()

@@ -9,8 +9,8 @@ from sltrees._core._typedefs cimport index_t, real_t
 REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def as_real_array(values, name, ndim):
-    """Convert to a C-ordered float32 or float64 array without NaN.
+def as_real_array(values, name, ndim, check_nan=True):
+    """Convert to a C-ordered float32 or float64 array without NaN (unless the caller looks for NaN itself).
 
     float32 stays float32; every other real dtype becomes float64.
 
@@ -28,7 +28,8 @@ def as_real_array(values, name, ndim):
     array = np.ascontiguousarray(array, dtype=dtype) if array.ndim else np.asarray(array, dtype=dtype)
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension{'s' if ndim > 1 else ''}, got shape {array.shape}")
-    refuse_nan(array, name)
+    if check_nan:
+        refuse_nan(array, name)
     return array
 
 

@@ -2,7 +2,7 @@
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from sltrees._core._tree cimport sl_hits
@@ -30,7 +30,6 @@ cdef object hits_to_array(sl_hits *hits):
     cdef cnp.npy_intp length = hits.length
     cdef cnp.ndarray array
     cdef _HeapBlock block
-    cdef int64_t *data
     if hits.out_of_memory:
         free(hits.heap)
         hits.heap = NULL
@@ -42,9 +41,9 @@ cdef object hits_to_array(sl_hits *hits):
         free(hits.heap)
         hits.heap = NULL
         return array
-    data = <int64_t *> realloc(hits.heap, length * sizeof(int64_t))     # give back the unused tail
+    # the unused tail stays with the block: its pages were never touched, so they take no memory
     block = _HeapBlock.__new__(_HeapBlock)
-    block.data = hits.heap if data == NULL else data
+    block.data = hits.heap
     hits.heap = NULL
     array = cnp.PyArray_SimpleNewFromData(1, &length, cnp.NPY_INT64, block.data)
     cnp.set_array_base(array, block)

@@ -1,28 +1,21 @@
-"""A wide implicit tree over one array: threshold queries and point updates."""
+"""The public tree: what it checks, and what it says about itself. The work is done in _wide_tree.pyx."""
 
 import numpy as np
 
 cimport numpy as cnp
+from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
 
-from sltrees._core._boundary import aligned_empty, as_index, as_indices, as_real_array, as_threshold
-from sltrees._core._hits cimport hits_to_array
-from sltrees._core._simd cimport active_level
-from sltrees._core._tree cimport (
-    sl_hits, sl_hits_init, sl_tree_argmax, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
-    sl_tree_maximum, sl_tree_query, sl_tree_repair, sl_tree_update, sl_tree_update_many,
-)
+from sltrees._core._boundary import aligned_empty, as_index, as_indices, as_real_array, as_threshold, refuse_nan
+from sltrees._core._tree cimport sl_tree_argmax, sl_tree_update
+from sltrees._core._wide_tree cimport WideTree
 
 cnp.import_array()
 
 PICKLE_VERSION = 1
 
-cdef enum:
-    N_LOCAL_HITS = 1024     # a query result starts in this much memory on the stack
 
-
-cdef class ThresholdTree:
+cdef class ThresholdTree(WideTree):
     """An array that answers "which entries are above t?" without reading them all.
 
     The values are the leaves of a tree of blocks of one cache line, each node holding the maximum of its
@@ -36,8 +29,8 @@ cdef class ThresholdTree:
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
         False makes the caller's array itself the leaves, without a copy. It must be a C-ordered, writable,
-        one-dimensional float32 or float64 array; the tree writes to it, and after anybody else
-        has changed it, `refresh` must be called before the next query.
+        one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
+        has changed it, `refresh` must be called before the next query. Such a tree cannot change its length.
 
     Raises
     ------
@@ -49,11 +42,15 @@ cdef class ThresholdTree:
     Notes
     -----
     Layout: blocks of W = 16 float32 or 8 float64 (64 bytes), a fan-out of W, no pointers.
-    Memory: the values plus 1/(W-1) of them, 6.7% for float32 and 14% for float64.
+    Memory: the values plus 1/(W-1) of them, 6.7% for float32 and 14% for float64; twice as much while growing by `append`.
 
     A threshold is rounded to the dtype of the tree, as NumPy does for ``values > t`` with a Python number t.
 
-    Queries release the GIL and may run together. No thread may update while another queries or updates.
+    Queries release the GIL and may run together in any number of threads. While a thread changes the tree, no other may
+    query or change it: use a lock where both happen.
+
+    Trees are equal if orientation, dtype and values are; being mutable, they have no hash. ``numpy.asarray(tree)`` is a
+    read-only view of the values, like `values`.
 
     Cost: O(n) to build.
 
@@ -76,58 +73,19 @@ cdef class ThresholdTree:
     def __init__(self, values, *, orientation="max", copy=True):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
+        if not copy and not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
+                             and values.ndim == 1 and values.flags.c_contiguous and values.flags.writeable):
+            raise ValueError("copy=False needs a C-ordered, writable, one-dimensional float32 or float64 array, got "
+                             + _describe(values))
+        leaves = as_real_array(values, "values", 1, check_nan=False)    # building checks on the way
         if copy:
-            array = as_real_array(values, "values", 1)
-            leaves = aligned_empty(array.size, array.dtype)
-            leaves[:] = array
-        else:
-            if not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
-                    and values.ndim == 1 and values.flags.c_contiguous and values.flags.writeable):
-                raise ValueError("copy=False needs a C-ordered, writable, one-dimensional float32 or float64 array, got "
-                                 + _describe(values))
-            leaves = as_real_array(values, "values", 1)
-        self._adopt(leaves, orientation == "min")
-
-    def _adopt(self, leaves, bint min_tree):
-        """Make `leaves` the leaves and build the levels above. Sets: everything."""
-        cdef int64_t n = leaves.size
-        sl_tree_init(&self.tree, n, n, leaves.dtype == np.float32, min_tree, active_level())
-        self._upper = aligned_empty(self.tree.shape.n_upper, leaves.dtype)
-        self._leaves = leaves
-        self.leaves = cnp.PyArray_DATA(leaves)
-        self.upper = cnp.PyArray_DATA(self._upper)
-        with nogil:
-            sl_tree_build(&self.tree, self.leaves, self.upper)
-
-    # ------------------------------------------------------------------ interface for compiled code
-
-    cdef double c_get(self, int64_t i) noexcept nogil:
-        """Leaf i. Cost: O(1)."""
-        return sl_tree_leaf(&self.tree, self.leaves, i)
-
-    cdef void c_update(self, int64_t i, double value) noexcept nogil:
-        """Write leaf i and repair its ancestors. Cost: O(log n) blocks, as a rule one compare."""
-        sl_tree_update(&self.tree, self.leaves, self.upper, i, value)
-
-    cdef double c_max(self) noexcept nogil:
-        """The best value: the maximum, or the minimum of a min-tree. Cost: one block."""
-        return sl_tree_maximum(&self.tree, self.leaves, self.upper)
-
-    cdef int64_t c_first(self, double threshold, int64_t start, int64_t stop) noexcept nogil:
-        """Lowest passing index in [start, stop), or -1. Cost: O(log n) blocks."""
-        return sl_tree_first(&self.tree, self.leaves, self.upper, threshold, start, stop)
-
-    cdef int64_t c_query(self, double threshold, int64_t start, int64_t stop,
-                         int64_t *out, int64_t capacity) noexcept nogil:
-        """Write the first `capacity` passing indices of [start, stop), ascending, and return how many pass in all."""
-        cdef sl_hits hits
-        sl_hits_init(&hits, out, capacity, True)
-        sl_tree_query(&self.tree, self.leaves, self.upper, threshold, start, stop, &hits)
-        return hits.length
+            source, leaves = leaves, aligned_empty(leaves.size, leaves.dtype)
+            leaves[:] = source
+        self._adopt(leaves, orientation == "min", not copy)
 
     # ------------------------------------------------------------------ queries
 
-    def query(self, threshold, start=0, stop=None, *, bint return_values=False):
+    def query(self, threshold, start=0, stop=None, *, bint return_values=False, out=None):
         """Indices of all values above the threshold (below it, for orientation "min"), ascending.
 
         Parameters
@@ -138,6 +96,8 @@ cdef class ThresholdTree:
             Only indices in [start, stop) are reported; by default all.
         return_values : bool, default False
             Return the values with the indices.
+        out : ndarray of shape (c,), dtype=int64, optional
+            Write the indices here instead of into a new array, and return a view of its head.
 
         Returns
         -------
@@ -149,7 +109,8 @@ cdef class ThresholdTree:
         Raises
         ------
         ValueError
-            If the threshold is NaN or the range is not 0 <= start <= stop <= n.
+            If the threshold is NaN, the range is not 0 <= start <= stop <= n, or `out` is no C-ordered, writable int64
+            vector, or has fewer than k entries (those it has are then overwritten).
 
         Notes
         -----
@@ -163,22 +124,63 @@ cdef class ThresholdTree:
         >>> tree.query(0.0, 1, 3)
         array([1, 2])
         """
-        indices, _ = self._query_counting(threshold, start, stop)
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi, visited
+        self._range(start, stop, &lo, &hi)
+        indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
         if return_values:
             return indices, self._leaves[indices]
         return indices
 
+    def _query_into(self, double t, int64_t start, int64_t stop, out):
+        """Write the hits into the caller's array."""
+        if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
+                and out.flags.c_contiguous and out.flags.writeable):
+            raise ValueError("out must be a C-ordered, writable, one-dimensional int64 array, got " + _describe(out))
+        cdef int64_t found, capacity = out.size
+        cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
+        with nogil:
+            found = self.c_query(t, start, stop, data, capacity)
+        if found > capacity:
+            raise ValueError(f"out must have room for {found} indices, got {capacity}")
+        return out[:found]
+
     def _query_counting(self, threshold, start=0, stop=None):
         """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
-        cdef double t = as_threshold(threshold)
         cdef int64_t lo, hi, visited
-        cdef int64_t[N_LOCAL_HITS] local
-        cdef sl_hits hits
-        lo, hi = self._range(start, stop)
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
-        with nogil:
-            visited = sl_tree_query(&self.tree, self.leaves, self.upper, t, lo, hi, &hits)
-        return hits_to_array(&hits), visited
+        self._range(start, stop, &lo, &hi)
+        indices = self._hits(_as_threshold(threshold), lo, hi, &visited)
+        return indices, visited
+
+    def query_many(self, thresholds):
+        """Indices above each of many thresholds (below, for orientation "min").
+
+        Parameters
+        ----------
+        thresholds : array_like of shape (q,)
+            Not NaN.
+
+        Returns
+        -------
+        indptr : ndarray of shape (q + 1,), dtype=int64
+        indices : ndarray of shape (indptr[q],), dtype=int64
+            Those of ``thresholds[j]`` are ``indices[indptr[j]:indptr[j + 1]]``, ascending.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the thresholds are not a vector of real numbers, or one is NaN.
+
+        Notes
+        -----
+        Cost: that of the q queries, without their overhead in Python.
+
+        Examples
+        --------
+        >>> ThresholdTree([1.0, 5.0, 2.0]).query_many([4.0, 1.5])
+        (array([0, 1, 3]), array([1, 1, 2]))
+        """
+        return self._hits_many(as_real_array(thresholds, "thresholds", 1).astype(np.float64, copy=False))
 
     def count(self, threshold, start=0, stop=None):
         """Number of values above the threshold (below it, for orientation "min").
@@ -208,11 +210,11 @@ cdef class ThresholdTree:
         >>> ThresholdTree([1.0, 5.0, 2.0]).count(1.5)
         2
         """
-        cdef double t = as_threshold(threshold)
-        cdef int64_t lo, hi, found = 0
-        lo, hi = self._range(start, stop)
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi, found
+        self._range(start, stop, &lo, &hi)
         with nogil:
-            sl_tree_count(&self.tree, self.leaves, self.upper, t, lo, hi, &found)
+            found = self.c_count(t, lo, hi)
         return found
 
     def any(self, threshold):
@@ -234,15 +236,50 @@ cdef class ThresholdTree:
 
         Notes
         -----
-        Cost: one block.
+        Cost: O(log n) blocks.
 
         Examples
         --------
         >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
         False
         """
-        cdef double t = as_threshold(threshold)
-        return sl_tree_first(&self.tree, self.leaves, self.upper, t, 0, self.tree.shape.size[0]) >= 0
+        cdef double t = _as_threshold(threshold)
+        return self.c_first(t, 0, self.tree.shape.size[0]) >= 0
+
+    def first(self, threshold, start=0, stop=None):
+        """Lowest index of a value above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+        start, stop : int, optional
+            Only indices in [start, stop) count; by default all.
+
+        Returns
+        -------
+        int
+            -1 if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN or the range is not 0 <= start <= stop <= n.
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0, 7.0])
+        >>> tree.first(4.0), tree.first(4.0, 2), tree.first(9.0)
+        (1, 3, -1)
+        """
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi
+        self._range(start, stop, &lo, &hi)
+        return self.c_first(t, lo, hi)
 
     def max(self):
         """The largest value; of a tree with orientation "min", the smallest.
@@ -320,8 +357,8 @@ cdef class ThresholdTree:
         >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
         array([1, 3, 2])
         """
-        if k < 0:
-            raise ValueError(f"k must be at least 0, got {k}")
+        if not isinstance(k, (int, np.integer)) or k < 0:
+            raise ValueError(f"k must be an integer of at least 0, got {k!r}")
         cdef int64_t n_best = min(k, len(self)), width = 1 << self.tree.shape.width_bits
         cdef int level = self.tree.shape.n_levels
         best = np.arange(self.tree.shape.size[level])
@@ -370,11 +407,46 @@ cdef class ThresholdTree:
         >>> tree.max()
         2.0
         """
-        cdef int64_t leaf = as_index(i, self.tree.shape.size[0], "i")
+        cdef int64_t leaf = _as_leaf(i, self.tree.shape.size[0])
         cdef double x = _as_value(value)
         self.c_update(leaf, x)
 
-    def update_many(self, indices, values):
+    def add(self, i, delta):
+        """Add to one value.
+
+        Parameters
+        ----------
+        i : int
+            In [0, n).
+        delta : float
+            Not NaN, and the sum must not be (infinity minus infinity).
+
+        Raises
+        ------
+        IndexError
+            If i is out of range.
+        ValueError
+            If the sum is NaN. The tree is unchanged after either.
+
+        Notes
+        -----
+        Cost: as `update`. The sum is computed in float64 and rounded to the dtype of the tree.
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0, 5.0])
+        >>> tree.add(0, 0.5)
+        >>> tree[0]
+        1.5
+        """
+        cdef int64_t leaf = _as_leaf(i, self.tree.shape.size[0])
+        cdef double x = _as_value(delta)
+        x += self.c_get(leaf)
+        if x != x:
+            raise ValueError(f"the sum must not be NaN, got {self.c_get(leaf)} + {delta}")
+        self.c_update(leaf, x)
+
+    def update_many(self, indices, values, *, crossing=None):
         """Set many values at once.
 
         Parameters
@@ -383,6 +455,13 @@ cdef class ThresholdTree:
             In [0, n). Of equal indices the last one wins.
         values : array_like of shape (k,), or float
             Not NaN; a single number is written to all.
+        crossing : float, optional
+            Report which values this moves across a threshold.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
+            With `crossing`: the indices, ascending, that pass it now and did not before, and the reverse.
 
         Raises
         ------
@@ -395,7 +474,7 @@ cdef class ThresholdTree:
 
         Notes
         -----
-        Cost: O(k log n) at worst; O(k + n / W) when more than a small share of the values change.
+        Cost: O(k log n) at worst; O(k + n / W) when more than a small share of the values change. `crossing` adds a sort.
 
         Examples
         --------
@@ -403,19 +482,98 @@ cdef class ThresholdTree:
         >>> tree.update_many([0, 2, 0], [7.0, 8.0, 9.0])
         >>> tree.values
         array([9., 5., 8.])
+        >>> tree.update_many([0, 1], [0.0, 6.0], crossing=5.5)
+        (array([1]), array([0]))
         """
         where = as_indices(indices, self.tree.shape.size[0], "indices")
-        new = as_real_array(values, "values", np.ndim(values))
-        if new.ndim == 0:
-            new = np.full(where.shape, new)
-        if new.shape != where.shape:
-            raise ValueError(f"values must have the shape of indices, {where.shape}, got {new.shape}")
-        new = new.astype(self._leaves.dtype, copy=False)
-        cdef const int64_t *p_where = <const int64_t *> cnp.PyArray_DATA(where)
-        cdef const void *p_new = cnp.PyArray_DATA(new)
-        cdef int64_t count = where.size
-        with nogil:
-            sl_tree_update_many(&self.tree, self.leaves, self.upper, p_where, p_new, count)
+        new = self._as_values(values, where.shape)
+        if crossing is None:
+            self._write(where, new)
+            return None
+        threshold = self._leaves.dtype.type(as_threshold(crossing))
+        touched = np.unique(where)
+        before = self._passes(self._leaves[touched], threshold)
+        self._write(where, new)
+        after = self._passes(self._leaves[touched], threshold)
+        return touched[after & ~before], touched[before & ~after]
+
+    def add_many(self, indices, deltas):
+        """Add to many values at once.
+
+        Parameters
+        ----------
+        indices : array_like of shape (k,), integers
+            In [0, n). Of equal indices all count.
+        deltas : array_like of shape (k,), or float
+            Not NaN; a single number is added to all.
+
+        Raises
+        ------
+        TypeError, IndexError, ValueError
+            As `update_many`, or if a sum is NaN (infinity minus infinity). The tree is unchanged after any of these.
+
+        Notes
+        -----
+        Cost: O(k log k) and that of `update_many`. Sums are in the dtype of the tree, in the order given.
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0])
+        >>> tree.add_many([0, 0, 2], [1.0, 1.0, -2.0])
+        >>> tree.values
+        array([3., 5., 0.])
+        """
+        where = as_indices(indices, self.tree.shape.size[0], "indices")
+        deltas = self._as_values(deltas, where.shape)
+        touched, position = np.unique(where, return_inverse=True)
+        sums = self._leaves[touched]
+        with np.errstate(invalid="ignore", over="ignore"):
+            np.add.at(sums, position, deltas)
+        refuse_nan(sums, "the sums")
+        self._write(touched, sums)
+
+    def pop_above(self, threshold, *, replacement=None):
+        """Take out all values above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+        replacement : float, optional
+            What to put in their places; it must not pass the threshold itself. By default -inf (inf for
+            orientation "min"), which no query reports.
+
+        Returns
+        -------
+        indices : ndarray of shape (k,), dtype=int64
+            Ascending.
+        values : ndarray of shape (k,), dtype of the tree
+            What stood there.
+
+        Raises
+        ------
+        ValueError
+            If the threshold or the replacement is NaN, or the replacement passes the threshold.
+
+        Notes
+        -----
+        Cost: that of `query` and of `update_many`.
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0])
+        >>> tree.pop_above(1.5)
+        (array([1, 2]), array([5., 2.]))
+        >>> tree.values
+        array([  1., -inf, -inf])
+        """
+        cdef double worst = -self.tree.sign * np.inf
+        fill = self._leaves.dtype.type(worst if replacement is None else _as_value(replacement))
+        if self._passes(fill, self._leaves.dtype.type(as_threshold(threshold))):
+            raise ValueError(f"replacement must not pass the threshold {threshold}, got {replacement}")
+        indices, values = self.query(threshold, return_values=True)
+        self._write(indices, np.full(indices.size, fill, dtype=self._leaves.dtype))
+        return indices, values
 
     def refresh(self, start=0, stop=None):
         """Bring the tree up to date after somebody else has written to a borrowed array.
@@ -428,7 +586,7 @@ cdef class ThresholdTree:
         Raises
         ------
         ValueError
-            If a value there is NaN (the levels above are then as they were), or the range is not 0 <= start <= stop <= n.
+            If a value there is NaN (the tree then answers as before), or the range is not 0 <= start <= stop <= n.
 
         Notes
         -----
@@ -445,15 +603,112 @@ cdef class ThresholdTree:
         array([2])
         """
         cdef int64_t lo, hi
-        lo, hi = self._range(start, stop)
-        as_real_array(self._leaves[lo:hi], "values", 1)
-        with nogil:
-            sl_tree_repair(&self.tree, self.leaves, self.upper, lo, hi)
+        self._range(start, stop, &lo, &hi)
+        self._repair(lo, hi)
+
+    # ------------------------------------------------------------------ growth
+
+    def append(self, value):
+        """Add one value at the end.
+
+        Parameters
+        ----------
+        value : float
+            Not NaN.
+
+        Raises
+        ------
+        ValueError
+            If the value is NaN, or the tree borrows its array.
+
+        Notes
+        -----
+        Views handed out before (`values`, ``numpy.asarray``) stay valid, but may no longer follow updates.
+        Cost: amortised O(1), and as `update`.
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0])
+        >>> tree.append(4.0)
+        >>> len(tree), tree.query(2.0)
+        (2, array([1]))
+        """
+        cdef double x = _as_value(value)
+        cdef int64_t n = self.tree.shape.size[0]
+        self._reserve(n + 1)
+        self._set_size(n + 1)
+        self.c_update(n, x)
+
+    def extend(self, values):
+        """Add many values at the end.
+
+        Parameters
+        ----------
+        values : array_like of shape (k,)
+            Not NaN.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the values are not a vector of real numbers, one is NaN, or the tree borrows its array.
+
+        Notes
+        -----
+        Views handed out before stay valid, but may no longer follow updates. Cost: amortised O(k + log n).
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0])
+        >>> tree.extend([4.0, 0.0, 3.0])
+        >>> tree.query(2.0)
+        array([1, 3])
+        """
+        cdef int64_t n = self.tree.shape.size[0]
+        new = self._as_values(values, None)
+        self._reserve(n + new.size)
+        self._set_size(n + new.size)
+        self._leaves[n:] = new
+        self._repair(n, n + new.size)
+
+    def resize(self, n):
+        """Change the number of values.
+
+        Parameters
+        ----------
+        n : int
+            At least 0. New places hold -inf (inf for orientation "min"), which no query reports.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If n is not an integer of at least 0, or the tree borrows its array.
+
+        Notes
+        -----
+        Views handed out before stay valid, but may no longer follow updates. Cost: O(n).
+
+        Examples
+        --------
+        >>> tree = ThresholdTree([1.0, 2.0, 3.0])
+        >>> tree.resize(2)
+        >>> tree.max()
+        2.0
+        """
+        cdef int64_t size = as_index(n, 1 << 62, "n")
+        self._reserve(size)
+        self._set_size(size)
 
     # ------------------------------------------------------------------ as a sequence
 
     def __len__(self):
         return self.tree.shape.size[0]
+
+    def __iter__(self):
+        """The values in index order, each as it is when reached."""
+        cdef int64_t i = 0
+        while i < self.tree.shape.size[0]:
+            yield self.c_get(i)
+            i += 1
 
     def __getitem__(self, key):
         if isinstance(key, int):
@@ -465,13 +720,24 @@ cdef class ThresholdTree:
         cdef double x
         if isinstance(key, int):
             x = _as_value(value)
-            self.c_update(self._wrap(key), x)
+            sl_tree_update(&self.tree, self.leaves, self.upper, self._wrap(key), x)
+            return
+        where = np.arange(len(self))[key]       # slices, masks, arrays of indices: what NumPy makes of them
+        if isinstance(where, np.ndarray):
+            self.update_many(where.ravel(), np.broadcast_to(value, where.shape).ravel())
         else:
-            where = np.arange(len(self))[key]
-            if isinstance(where, np.ndarray):
-                self.update_many(where.ravel(), np.broadcast_to(value, where.shape).ravel())
-            else:
-                self.update(where, value)
+            self.update(where, value)
+
+    def __eq__(self, other):
+        if not isinstance(other, ThresholdTree):
+            return NotImplemented
+        return (self.orientation == other.orientation and self.dtype == other.dtype
+                and np.array_equal(self.values, other.values))
+
+    __hash__ = None
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyObject_GetBuffer(self.values, buffer, flags)
 
     def __repr__(self):
         n = len(self)
@@ -480,7 +746,7 @@ cdef class ThresholdTree:
 
     @property
     def values(self):
-        """The values, as a read-only view that follows every update: ndarray of shape (n,). Cost: O(1)."""
+        """The values, as a read-only view that follows every update until the length changes. Cost: O(1)."""
         view = self._leaves.view()
         view.flags.writeable = False
         return view
@@ -497,8 +763,8 @@ cdef class ThresholdTree:
 
     @property
     def nbytes(self):
-        """Bytes held: the values (also where they are borrowed) and the levels above them."""
-        return self._leaves.nbytes + self._upper.nbytes
+        """Bytes held: the values (also where they are borrowed), room to grow, and the levels above them."""
+        return self._store.nbytes + self._upper.nbytes
 
     # ------------------------------------------------------------------ copies and pickles
 
@@ -547,47 +813,51 @@ cdef class ThresholdTree:
             raise IndexError(f"index must be in [{-n}, {n}), got {key}")
         return i
 
-    def _range(self, start, stop):
+    cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1:
         """Check 0 <= start <= stop <= n, with stop = n by default."""
-        n = self.tree.shape.size[0]
-        stop = n if stop is None else stop
+        cdef int64_t n = self.tree.shape.size[0]
+        if stop is None:
+            stop = n
         if not 0 <= start <= stop <= n:
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
-        return start, stop
+        lo[0] = start
+        hi[0] = stop
+        return 0
 
     def _refuse_empty(self, what):
         if self.tree.shape.size[0] == 0:
             raise ValueError(f"{what} of an empty tree")
 
-    def _level(self, int k):
-        """Level k as stored above the leaves: sign * value; level 0 is computed from the leaves."""
-        cdef int64_t at = self.tree.shape.offset[k]
-        if k == 0:
-            return self._leaves if self.tree.sign > 0 else -self._leaves
-        return self._upper[at:at + self.tree.shape.size[k]]
+    def _as_values(self, values, shape):
+        """Convert to the dtype of the tree, refusing NaN; a single number fills the shape, where one is given."""
+        new = as_real_array(values, "values", 0 if shape is not None and np.ndim(values) == 0 else 1)
+        if new.ndim == 0:
+            new = np.full(shape, new)
+        if shape is not None and new.shape != shape:
+            raise ValueError(f"values must have the shape of indices, {shape}, got {new.shape}")
+        with np.errstate(over="ignore"):        # beyond float32 is infinite there
+            return new.astype(self._leaves.dtype, copy=False)
 
-    def _check(self):
-        """Assert every invariant of the structure. Cost: O(n)."""
-        cdef int64_t width = 1 << self.tree.shape.width_bits
-        cdef int64_t at, end
-        assert self._leaves.ndim == 1 and self._leaves.flags.c_contiguous
-        assert self._leaves.dtype == self._upper.dtype
-        assert self.tree.shape.size[0] == self._leaves.size <= self.tree.shape.capacity
-        assert self._upper.size == self.tree.shape.n_upper
-        assert self._upper.size == 0 or self._upper.ctypes.data % 64 == 0
-        assert not np.isnan(self._leaves).any()
-        # every node is the maximum of its block; a level ends with -inf up to a whole block
-        for k in range(1, self.tree.shape.n_levels + 1):
-            below, level = self._level(k - 1), self._level(k)
-            assert level.size == -(-below.size // width)
-            assert np.array_equal(level, np.maximum.reduceat(below, np.arange(0, below.size, width)))
-            at = self.tree.shape.offset[k]
-            end = at + -(-level.size // width) * width
-            assert np.all(self._upper[at + level.size:end] == -np.inf)
-        # the top level fits in one block, and no level more was kept than needed
-        sizes = [self.tree.shape.size[k] for k in range(self.tree.shape.n_levels + 1)]
-        assert sizes.pop() <= width
-        assert all(size > width for size in sizes)
+    def _write(self, where, new):
+        """Write checked values at checked indices."""
+        cdef const int64_t *p_where = <const int64_t *> cnp.PyArray_DATA(where)
+        cdef const void *p_new = cnp.PyArray_DATA(new)
+        cdef int64_t count = where.size
+        with nogil:
+            self._write_many(p_where, p_new, count)
+
+    def _passes(self, values, threshold):
+        return values > threshold if self.tree.sign > 0 else values < threshold
+
+
+cdef double _as_threshold(threshold) except? -1.0:
+    """Convert a threshold to double; TypeError unless a real number, ValueError for NaN."""
+    cdef double t
+    if type(threshold) is float:        # by far the most common, and the one worth the shortcut
+        t = threshold
+        if t == t:
+            return t
+    return as_threshold(threshold)
 
 
 cdef double _as_value(value) except? -1.0:
@@ -606,8 +876,23 @@ def _describe(values):
             f"writable: {values.flags.writeable}")
 
 
+cdef int64_t _as_leaf(i, int64_t n) except -1:
+    """Convert an index in [0, n); TypeError or IndexError otherwise."""
+    cdef int64_t leaf
+    if type(i) is int:                  # by far the most common, and the one worth the shortcut
+        try:
+            leaf = i
+        except OverflowError:
+            leaf = -1
+        if 0 <= leaf < n:
+            return leaf
+    return as_index(i, n, "i")
+
+
 def _from_pickle(cls, version, values, orientation):
     """Rebuild a tree; the arguments come from a file and are checked like any others."""
     if version != PICKLE_VERSION:
         raise ValueError(f"this version reads pickles of format {PICKLE_VERSION}, got format {version!r}")
+    if not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)):
+        raise ValueError("a pickled tree holds a float32 or float64 array, got " + _describe(values))
     return cls(values, orientation=orientation)

@@ -19,8 +19,10 @@ cdef extern from "tree.h" nogil:
         int64_t *data           # ascending indices
         int64_t length          # hits found; in a fixed buffer it may exceed capacity
         int64_t capacity
+        int64_t bound           # the most hits there can be
         int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
         int out_of_memory
+        int dense_stop          # 1: stop before a long scan of the leaves, and set 2
 
     int sl_simd_supported(int level)
     void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
@@ -28,14 +30,15 @@ cdef extern from "tree.h" nogil:
 
     void sl_tree_init(sl_tree *tree, int64_t n_leaves, int64_t capacity, int is_float32, int min_tree, int simd_level)
     double sl_tree_leaf(const sl_tree *tree, const void *leaves, int64_t i)
-    void sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
-    void sl_tree_repair(const sl_tree *tree, const void *leaves, void *upper, int64_t start, int64_t stop)
+    int sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
+    int sl_tree_repair(const sl_tree *tree, const void *leaves, void *upper, int64_t start, int64_t stop, void *scratch)
     void sl_tree_update(const sl_tree *tree, void *leaves, void *upper, int64_t i, double value)
     void sl_tree_update_many(const sl_tree *tree, void *leaves, void *upper, const int64_t *indices,
                              const void *values, int64_t count)
     double sl_tree_maximum(const sl_tree *tree, const void *leaves, const void *upper)
     int64_t sl_tree_argmax(const sl_tree *tree, const void *leaves, const void *upper)
-    int64_t sl_tree_first(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start, int64_t stop)
+    int64_t sl_tree_first(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,
+                          int64_t stop)
     int64_t sl_tree_query(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,
                           int64_t stop, sl_hits *hits)
     int64_t sl_tree_count(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,

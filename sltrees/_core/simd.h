@@ -1,21 +1,22 @@
 /* The only file of the package that knows SIMD instructions.
  *
- * Three primitives carry every walk over a wide tree. A *block* is one 64-byte cache line:
- * SL_WIDTH_f32 = 16 floats or SL_WIDTH_f64 = 8 doubles.
+ * A *block* is one 64-byte cache line: SL_WIDTH_f32 = 16 floats or SL_WIDTH_f64 = 8 doubles. Four primitives carry
+ * every walk over a wide tree:
  *
- *   block_max(p, sign)        largest sign * p[j] of a block
- *   block_mask(p, t, sign)    bit j set where sign * p[j] > t
+ *   block_max(p, sign)           largest sign * p[j] of a block
+ *   block_maxima(p, sign, out)   the same for W consecutive blocks, transposed so that no lane idles; returns
+ *                                whether a NaN is among them (the maxima mean nothing then)
+ *   block_mask(p, t, sign)       bit j set where sign * p[j] > t
  *   compress_store(out, base, mask)
- *                             write base + j for every set bit j, ascending; return how many.
- *                             May write garbage up to out[W - 1]. Expects few hits;
- *   compress_store_all(...)   the same, without a shortcut for few hits
+ *                                write the 32-bit numbers base + j for every set bit j, ascending; return how many.
+ *                                May write garbage up to out[15]
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
  * change of sign on load, so one set of walks serves both orientations.
  *
  * Each primitive exists once per instruction level and is suffixed with it. wide_tree.h includes the
  * walks once per (level, dtype), so that the primitives are inlined into them; which instance runs
- * is chosen once, at import (see sl_simd_level). No file is compiled with -march flags.
+ * is chosen once, at import (see _simd.pyx). No file is compiled with -march flags.
  */
 #ifndef SLTREES_SIMD_H
 #define SLTREES_SIMD_H
@@ -147,21 +148,33 @@ SL_INLINE uint32_t sl_block_mask_f64_portable(const double *p, double t, double 
     return mask;
 }
 
-SL_INLINE int sl_compress_store_f32_portable(int64_t *out, int64_t base, uint32_t mask)
+SL_INLINE int sl_block_maxima_f32_portable(const float *p, float sign, float *out)
+{
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f32; ++i)
+        out[i] = sl_block_max_f32_portable(p + i * SL_WIDTH_f32, sign);
+    for (int j = 0; j < SL_WIDTH_f32 * SL_WIDTH_f32; ++j)
+        bad |= p[j] != p[j];
+    return bad;
+}
+
+SL_INLINE int sl_block_maxima_f64_portable(const double *p, double sign, double *out)
+{
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f64; ++i)
+        out[i] = sl_block_max_f64_portable(p + i * SL_WIDTH_f64, sign);
+    for (int j = 0; j < SL_WIDTH_f64 * SL_WIDTH_f64; ++j)
+        bad |= p[j] != p[j];
+    return bad;
+}
+
+SL_INLINE int sl_compress_store_portable(int32_t *out, int32_t base, uint32_t mask)
 {
     int n = 0;
     for (; mask; mask &= mask - 1)
         out[n++] = base + SL_COUNT_TRAILING_ZEROS(mask);
     return n;
 }
-
-SL_INLINE int sl_compress_store_f64_portable(int64_t *out, int64_t base, uint32_t mask)
-{
-    return sl_compress_store_f32_portable(out, base, mask);
-}
-
-#define sl_compress_store_all_f32_portable sl_compress_store_f32_portable
-#define sl_compress_store_all_f64_portable sl_compress_store_f64_portable
 
 #ifdef SL_HAVE_X86
 
@@ -220,44 +233,45 @@ SL_TARGET_avx2 SL_INLINE uint32_t sl_block_mask_f64_avx2(const double *p, double
     return low | (high << 4);
 }
 
-/* Lane order that moves the set lanes of a 4-bit mask to the front, as 8 pairs of 32-bit halves. */
-static const int32_t sl_compress4_lanes[16][8] SL_UNUSED = {
-    {0, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0, 0, 0}, {2, 3, 0, 0, 0, 0, 0, 0}, {0, 1, 2, 3, 0, 0, 0, 0},
-    {4, 5, 0, 0, 0, 0, 0, 0}, {0, 1, 4, 5, 0, 0, 0, 0}, {2, 3, 4, 5, 0, 0, 0, 0}, {0, 1, 2, 3, 4, 5, 0, 0},
-    {6, 7, 0, 0, 0, 0, 0, 0}, {0, 1, 6, 7, 0, 0, 0, 0}, {2, 3, 6, 7, 0, 0, 0, 0}, {0, 1, 2, 3, 6, 7, 0, 0},
-    {4, 5, 6, 7, 0, 0, 0, 0}, {0, 1, 4, 5, 6, 7, 0, 0}, {2, 3, 4, 5, 6, 7, 0, 0}, {0, 1, 2, 3, 4, 5, 6, 7},
-};
-
-SL_TARGET_avx2 SL_INLINE int sl_compress4_avx2(int64_t *out, int64_t base, uint32_t mask4)
+SL_TARGET_avx2 SL_INLINE int sl_block_maxima_f32_avx2(const float *p, float sign, float *out)
 {
-    const __m256i lanes = _mm256_add_epi64(_mm256_set1_epi64x(base), _mm256_setr_epi64x(0, 1, 2, 3));
-    const __m256i order = _mm256_loadu_si256((const __m256i *)sl_compress4_lanes[mask4]);
-    _mm256_storeu_si256((__m256i *)out, _mm256_permutevar8x32_epi32(lanes, order));
-    return _mm_popcnt_u32(mask4);
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f32; ++i)
+        out[i] = sl_block_max_f32_avx2(p + i * SL_WIDTH_f32, sign);
+    for (int j = 0; j < SL_WIDTH_f32 * SL_WIDTH_f32; ++j)
+        bad |= p[j] != p[j];
+    return bad;
 }
 
-SL_TARGET_avx2 SL_INLINE int sl_compress_store_f64_avx2(int64_t *out, int64_t base, uint32_t mask)
+SL_TARGET_avx2 SL_INLINE int sl_block_maxima_f64_avx2(const double *p, double sign, double *out)
 {
-    int n = sl_compress4_avx2(out, base, mask & 15u);
-    n += sl_compress4_avx2(out + n, base + 4, mask >> 4);
-    return n;
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f64; ++i)
+        out[i] = sl_block_max_f64_avx2(p + i * SL_WIDTH_f64, sign);
+    for (int j = 0; j < SL_WIDTH_f64 * SL_WIDTH_f64; ++j)
+        bad |= p[j] != p[j];
+    return bad;
 }
 
-#define sl_compress_store_all_f64_avx2 sl_compress_store_f64_avx2
-
-SL_TARGET_avx2 SL_INLINE int sl_compress_store_all_f32_avx2(int64_t *out, int64_t base, uint32_t mask)
+/* The numbers of the set bits of a byte: spread the bits over bytes (deposit), and extract the bytes 0..7 they select. */
+SL_TARGET_avx2 SL_INLINE void sl_compress8_avx2(int32_t *out, int32_t base, uint32_t byte)
 {
-    const int n = sl_compress_store_f64_avx2(out, base, mask & 255u);
-    return n + sl_compress_store_f64_avx2(out + n, base + 8, mask >> 8);
+#if defined(__x86_64__)
+    const uint64_t selected = _pdep_u64(byte, UINT64_C(0x0101010101010101)) * 0xFF;
+    const __m128i numbers = _mm_cvtsi64_si128((int64_t)_pext_u64(UINT64_C(0x0706050403020100), selected));
+    const __m256i lanes = _mm256_add_epi32(_mm256_cvtepu8_epi32(numbers), _mm256_set1_epi32(base));
+    _mm256_storeu_si256((__m256i *)out, lanes);
+#else
+    sl_compress_store_portable(out, base, byte);
+#endif
 }
 
-SL_TARGET_avx2 SL_INLINE int sl_compress_store_f32_avx2(int64_t *out, int64_t base, uint32_t mask)
+SL_TARGET_avx2 SL_INLINE int sl_compress_store_avx2(int32_t *out, int32_t base, uint32_t mask)
 {
-    if (SL_LIKELY((mask & (mask - 1)) == 0)) { /* at most one hit in the block */
-        out[0] = base + (int64_t)_tzcnt_u32(mask);
-        return mask != 0;
-    }
-    return sl_compress_store_all_f32_avx2(out, base, mask);
+    const int n = _mm_popcnt_u32(mask & 255u);
+    sl_compress8_avx2(out, base, mask & 255u);
+    sl_compress8_avx2(out + n, base + 8, mask >> 8);
+    return n + _mm_popcnt_u32(mask >> 8);
 }
 
 /* ------------------------------------------------------------------ AVX-512 */
@@ -303,30 +317,52 @@ SL_TARGET_avx512 SL_INLINE uint32_t sl_block_mask_f64_avx512(const double *p, do
     return (uint32_t)_mm512_cmp_pd_mask(sl_load_f64_avx512(p, sign), _mm512_set1_pd(t), _CMP_GT_OQ);
 }
 
+/* Maxima of 16 blocks: three rounds of shuffle-and-max leave one lane for each block, in order. */
+SL_TARGET_avx512 SL_INLINE int sl_block_maxima_f32_avx512(const float *p, float sign, float *out)
+{
+    __mmask16 bad = 0;
+    __m512 within[4];
+    for (int q = 0; q < 4; ++q) { /* lane L of within[q]: maxima of lane L of the blocks 4q .. 4q + 3 */
+        const __m512 a = sl_load_f32_avx512(p + 64 * q, sign), b = sl_load_f32_avx512(p + 64 * q + 16, sign);
+        const __m512 c = sl_load_f32_avx512(p + 64 * q + 32, sign), d = sl_load_f32_avx512(p + 64 * q + 48, sign);
+        bad |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
+        const __m512d ab = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+        const __m512d cd = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+        within[q] = _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    }
+    const __m512 low = _mm512_max_ps(_mm512_shuffle_f32x4(within[0], within[1], 0x44),
+                                     _mm512_shuffle_f32x4(within[0], within[1], 0xEE));
+    const __m512 high = _mm512_max_ps(_mm512_shuffle_f32x4(within[2], within[3], 0x44),
+                                      _mm512_shuffle_f32x4(within[2], within[3], 0xEE));
+    _mm512_storeu_ps(out, _mm512_max_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD)));
+    return bad != 0;
+}
+
+SL_TARGET_avx512 SL_INLINE int sl_block_maxima_f64_avx512(const double *p, double sign, double *out)
+{
+    __mmask8 bad = 0;
+    __m512d within[4];
+    for (int q = 0; q < 4; ++q) { /* lane L of within[q]: maxima of lane L of the blocks 2q, 2q + 1 */
+        const __m512d a = sl_load_f64_avx512(p + 16 * q, sign), b = sl_load_f64_avx512(p + 16 * q + 8, sign);
+        bad |= _mm512_cmp_pd_mask(a, b, _CMP_UNORD_Q);
+        within[q] = _mm512_max_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+    }
+    const __m512d low = _mm512_max_pd(_mm512_shuffle_f64x2(within[0], within[1], 0x44),
+                                      _mm512_shuffle_f64x2(within[0], within[1], 0xEE));
+    const __m512d high = _mm512_max_pd(_mm512_shuffle_f64x2(within[2], within[3], 0x44),
+                                       _mm512_shuffle_f64x2(within[2], within[3], 0xEE));
+    _mm512_storeu_pd(out, _mm512_max_pd(_mm512_shuffle_f64x2(low, high, 0x88), _mm512_shuffle_f64x2(low, high, 0xDD)));
+    return bad != 0;
+}
+
 /* Compress into a register and store all of it: compressing straight to memory is microcode on some
  * processors (Zen 4: over 100 cycles), and the overshoot is covered by the slack of the output. */
-SL_TARGET_avx512 SL_INLINE int sl_compress_store_f64_avx512(int64_t *out, int64_t base, uint32_t mask)
+SL_TARGET_avx512 SL_INLINE int sl_compress_store_avx512(int32_t *out, int32_t base, uint32_t mask)
 {
-    const __m512i lanes = _mm512_add_epi64(_mm512_set1_epi64(base), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
-    _mm512_storeu_si512(out, _mm512_maskz_compress_epi64((__mmask8)mask, lanes));
+    const __m512i lanes = _mm512_add_epi32(
+        _mm512_set1_epi32(base), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32((__mmask16)mask, lanes));
     return _mm_popcnt_u32(mask);
-}
-
-#define sl_compress_store_all_f64_avx512 sl_compress_store_f64_avx512
-
-SL_TARGET_avx512 SL_INLINE int sl_compress_store_all_f32_avx512(int64_t *out, int64_t base, uint32_t mask)
-{
-    const int n = sl_compress_store_f64_avx512(out, base, mask & 255u);
-    return n + sl_compress_store_f64_avx512(out + n, base + 8, mask >> 8);
-}
-
-SL_TARGET_avx512 SL_INLINE int sl_compress_store_f32_avx512(int64_t *out, int64_t base, uint32_t mask)
-{
-    if (SL_LIKELY((mask & (mask - 1)) == 0)) { /* at most one hit in the block */
-        out[0] = base + (int64_t)_tzcnt_u32(mask);
-        return mask != 0;
-    }
-    return sl_compress_store_all_f32_avx512(out, base, mask);
 }
 
 #endif /* SL_HAVE_X86 */
@@ -377,18 +413,30 @@ SL_INLINE uint32_t sl_block_mask_f64_neon(const double *p, double t, double sign
     return mask;
 }
 
-SL_INLINE int sl_compress_store_f32_neon(int64_t *out, int64_t base, uint32_t mask)
+SL_INLINE int sl_block_maxima_f32_neon(const float *p, float sign, float *out)
 {
-    return sl_compress_store_f32_portable(out, base, mask);
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f32; ++i)
+        out[i] = sl_block_max_f32_neon(p + i * SL_WIDTH_f32, sign);
+    for (int j = 0; j < SL_WIDTH_f32 * SL_WIDTH_f32; ++j)
+        bad |= p[j] != p[j];
+    return bad;
 }
 
-SL_INLINE int sl_compress_store_f64_neon(int64_t *out, int64_t base, uint32_t mask)
+SL_INLINE int sl_block_maxima_f64_neon(const double *p, double sign, double *out)
 {
-    return sl_compress_store_f32_portable(out, base, mask);
+    int bad = 0;
+    for (int i = 0; i < SL_WIDTH_f64; ++i)
+        out[i] = sl_block_max_f64_neon(p + i * SL_WIDTH_f64, sign);
+    for (int j = 0; j < SL_WIDTH_f64 * SL_WIDTH_f64; ++j)
+        bad |= p[j] != p[j];
+    return bad;
 }
 
-#define sl_compress_store_all_f32_neon sl_compress_store_f32_neon
-#define sl_compress_store_all_f64_neon sl_compress_store_f64_neon
+SL_INLINE int sl_compress_store_neon(int32_t *out, int32_t base, uint32_t mask)
+{
+    return sl_compress_store_portable(out, base, mask);
+}
 
 #endif /* SL_HAVE_NEON */
 #endif /* SLTREES_SIMD_H */

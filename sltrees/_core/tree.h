@@ -30,20 +30,23 @@ SL_INLINE double sl_tree_leaf(const sl_tree *tree, const void *leaves, int64_t i
     return tree->is_float32 ? (double)((const float *)leaves)[i] : ((const double *)leaves)[i];
 }
 
-SL_INLINE void sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
+/* All levels from the leaves; returns whether a leaf is NaN (the levels mean nothing then). */
+SL_INLINE int sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
 {
-    if (tree->is_float32)
-        tree->f32.build(&tree->shape, (const float *)leaves, (float *)upper, (float)tree->sign);
-    else
-        tree->f64.build(&tree->shape, (const double *)leaves, (double *)upper, tree->sign);
+    return tree->is_float32
+               ? tree->f32.build(&tree->shape, (const float *)leaves, (float *)upper, (float)tree->sign)
+               : tree->f64.build(&tree->shape, (const double *)leaves, (double *)upper, tree->sign);
 }
 
-SL_INLINE void sl_tree_repair(const sl_tree *tree, const void *leaves, void *upper, int64_t start, int64_t stop)
+/* The levels above leaves [start, stop); returns whether a leaf there is NaN, and with `scratch` (room for one value per
+ * block of the range) leaves the levels as they were in that case. */
+SL_INLINE int sl_tree_repair(const sl_tree *tree, const void *leaves, void *upper, int64_t start, int64_t stop,
+                             void *scratch)
 {
-    if (tree->is_float32)
-        tree->f32.repair(&tree->shape, (const float *)leaves, (float *)upper, start, stop, (float)tree->sign);
-    else
-        tree->f64.repair(&tree->shape, (const double *)leaves, (double *)upper, start, stop, tree->sign);
+    return tree->is_float32 ? tree->f32.repair(&tree->shape, (const float *)leaves, (float *)upper, start, stop,
+                                               (float)tree->sign, (float *)scratch)
+                            : tree->f64.repair(&tree->shape, (const double *)leaves, (double *)upper, start, stop,
+                                               tree->sign, (double *)scratch);
 }
 
 SL_INLINE void sl_tree_update(const sl_tree *tree, void *leaves, void *upper, int64_t i, double value)

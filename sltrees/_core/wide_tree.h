@@ -20,13 +20,21 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "simd.h"
 
 #define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
 #define SL_MAX_WIDTH 16
-#define SL_CHUNK 512 /* live nodes held per level during a query: 4 KiB, so that all levels stay in cache */
-#define SL_PREFETCH_AHEAD 12
+#define SL_CHUNK 512 /* live nodes held per level during a query: 2 KiB, so that all levels stay in cache */
+#define SL_CACHED_LEAVES ((int64_t)1 << 22) /* beyond, blocks at random places cost far more than blocks in a row */
+#define SL_SCAN_BLOCKS 256 /* blocks scanned before their hits are widened: 16 KiB of offsets at most */
+#define SL_LARGE_HITS (1 << 20) /* below, the allocator reuses memory that was touched before */
+#define SL_HUGE_PAGE ((size_t)1 << 21)
+#define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this should write straight into its result */
+#define SL_PREFETCH_AHEAD 32
 #define SL_REBUILD_SHARE 64 /* a batch of more than n / 64 updates rebuilds all levels */
 
 typedef struct {
@@ -72,15 +80,17 @@ SL_UNUSED static void sl_shape_init(sl_shape *shape, int64_t n_leaves, int64_t c
 
 /* ------------------------------------------------------------------ hits */
 
-/* Where a query writes. `data` has room for `capacity` entries. A growing buffer starts in the caller's
- * memory and moves to the heap when that is full; a fixed one keeps counting but stops writing. */
+/* Where a query writes. A growing buffer starts in the caller's memory and moves to the heap when that is full; a fixed
+ * one keeps counting but stops writing. */
 typedef struct {
     int64_t *data;
     int64_t length;   /* hits found; in a fixed buffer it may exceed capacity */
     int64_t capacity; /* entries that may be written */
     int64_t *heap;    /* NULL while the caller's memory is in use */
+    int64_t bound;    /* the most hits there can be */
     int fixed;
     int out_of_memory;
+    int dense_stop; /* 1: stop before a long scan of the leaves, and set 2, so that the caller can provide for it */
 } sl_hits;
 
 SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacity, int fixed)
@@ -89,17 +99,45 @@ SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacit
     hits->length = 0;
     hits->capacity = capacity;
     hits->heap = NULL;
+    hits->bound = INT64_MAX;
     hits->fixed = fixed;
     hits->out_of_memory = 0;
+    hits->dense_stop = 0;
 }
 
-/* Room for one more block. Returns 0 where there is none: a full fixed buffer, or no memory. */
-SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits)
+/* Memory for a large result, of which only the pages written to are ever backed: in huge pages where the system has
+ * them, since faulting in small ones costs more than the query. */
+SL_UNUSED static int64_t *sl_large_alloc(int64_t entries)
 {
-    int64_t capacity, *data;
+#ifdef __linux__
+    void *data = NULL;
+    const size_t bytes = (size_t)entries * sizeof(int64_t);
+    if (posix_memalign(&data, SL_HUGE_PAGE, bytes) != 0)
+        return NULL;
+    madvise(data, bytes, MADV_HUGEPAGE); /* advice: nothing is lost where it is not taken */
+    return (int64_t *)data;
+#else
+    (void)entries;
+    return NULL;
+#endif
+}
+
+/* Move to a heap buffer with room for `count` more: by a factor of 4, so that moves are rare, and from SL_LARGE_HITS on
+ * once for all that can come. */
+SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
+{
+    int64_t capacity = 4 * hits->capacity, *data;
     if (hits->fixed || hits->out_of_memory)
         return 0;
-    capacity = 4 * hits->capacity;
+    if (capacity < hits->length + count)
+        capacity = hits->length + count;
+    if (capacity > SL_LARGE_HITS && hits->bound < INT64_MAX && (data = sl_large_alloc(hits->bound))) {
+        memcpy(data, hits->data, (size_t)hits->length * sizeof(int64_t));
+        free(hits->heap);
+        hits->heap = hits->data = data;
+        hits->capacity = hits->bound;
+        return 1;
+    }
     data = (int64_t *)realloc(hits->heap, (size_t)capacity * sizeof(int64_t));
     if (!data) {
         hits->out_of_memory = 1;
@@ -112,14 +150,10 @@ SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits)
     return 1;
 }
 
-/* The slow path of a full fixed buffer: write what fits, count the rest. */
-SL_NOINLINE SL_UNUSED static void sl_hits_append_checked(sl_hits *hits, int64_t base, uint32_t mask)
+/* Make room for `count` more entries. Returns 0 where there is none: a full fixed buffer, or no memory. */
+SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
 {
-    for (; mask; mask &= mask - 1) {
-        if (hits->length < hits->capacity)
-            hits->data[hits->length] = base + SL_COUNT_TRAILING_ZEROS(mask);
-        ++hits->length;
-    }
+    return SL_LIKELY(hits->length + count <= hits->capacity) || sl_hits_grow(hits, count);
 }
 
 /* ------------------------------------------------------------------ instances */
@@ -153,8 +187,8 @@ SL_NOINLINE SL_UNUSED static void sl_hits_append_checked(sl_hits *hits, int64_t 
 /* The walks of one dtype at one instruction level; see wide_tree_walks.h for what each does. */
 #define SL_DECLARE_KERNELS(name, real)                                                                                  \
     typedef struct {                                                                                                    \
-        void (*build)(const sl_shape *, const real *, real *, real);                                                    \
-        void (*repair)(const sl_shape *, const real *, real *, int64_t, int64_t, real);                                 \
+        int (*build)(const sl_shape *, const real *, real *, real);                                                     \
+        int (*repair)(const sl_shape *, const real *, real *, int64_t, int64_t, real, real *);                          \
         void (*update)(const sl_shape *, real *, real *, int64_t, real, real);                                          \
         void (*update_many)(const sl_shape *, real *, real *, const int64_t *, const real *, int64_t, real);            \
         real (*maximum)(const sl_shape *, const real *, const real *, real);                                            \

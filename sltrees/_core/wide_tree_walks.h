@@ -7,6 +7,7 @@
 #define SL_FN(name) SL_PASTE3(sl_##name, SL_DTYPE, SL_ISA)
 #define SL_TARGET SL_PASTE2(SL_TARGET_, SL_ISA)
 #define SL_W ((int64_t)1 << SL_BITS)
+#define SL_COMPRESS SL_PASTE2(sl_compress_store_, SL_ISA)
 
 /* -------------------------------------------------------------- one block */
 
@@ -48,38 +49,69 @@ SL_TARGET SL_INLINE uint32_t SL_FN(range_mask)(int64_t block, int64_t lo, int64_
 
 /* -------------------------------------------------------------- build and update */
 
-/* Recompute the nodes above leaves [start, stop), bottom up. Cost: O((stop - start) / W + log n). */
-SL_TARGET SL_UNUSED static void SL_FN(repair)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *upper,
-                                              int64_t start, int64_t stop, SL_REAL sign)
+/* Recompute the nodes of levels first_level, first_level + 1, ... above leaves [start, stop), bottom up.
+ * Cost: O((stop - start) / W + log n). */
+SL_TARGET SL_INLINE void SL_FN(repair_from)(const sl_shape *shape, SL_REAL *upper, int first_level, int64_t start,
+                                            int64_t stop)
 {
-    int64_t lo = start, hi = stop - 1;
-    if (start >= stop)
-        return;
-    for (int k = 1; k <= shape->n_levels; ++k) {
+    for (int k = first_level; k <= shape->n_levels; ++k) {
+        const SL_REAL *child = upper + shape->offset[k - 1];
         SL_REAL *node = upper + shape->offset[k];
-        lo >>= SL_BITS;
-        hi >>= SL_BITS;
-        if (k == 1) {
-            const int64_t n = shape->size[0];
-            for (int64_t i = lo; i <= hi; ++i)
-                node[i] = SL_FN(leaf_max)(leaves, n, i, sign);
-        } else {
-            const SL_REAL *child = upper + shape->offset[k - 1];
-            for (int64_t i = lo; i <= hi; ++i)
-                node[i] = SL_FN(block_max)(child + (i << SL_BITS), (SL_REAL)1);
-        }
+        int64_t i = start >> (k * SL_BITS), end = ((stop - 1) >> (k * SL_BITS)) + 1;
+        for (; i + SL_W <= end; i += SL_W)
+            SL_FN(block_maxima)(child + (i << SL_BITS), (SL_REAL)1, node + i);
+        for (; i < end; ++i)
+            node[i] = SL_FN(block_max)(child + (i << SL_BITS), (SL_REAL)1);
     }
 }
 
-/* All levels from the leaves, padding included. Cost: O(n). */
-SL_TARGET SL_UNUSED static void SL_FN(build)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *upper, SL_REAL sign)
+/* The nodes of level 1 above leaves [start, stop), into node[start / W], ...; returns whether a leaf among them (or in the
+ * first or last block, partly outside) is NaN. */
+SL_TARGET SL_INLINE int SL_FN(first_level)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *node, int64_t start,
+                                           int64_t stop, SL_REAL sign)
+{
+    const int64_t n = shape->size[0], end = ((stop - 1) >> SL_BITS) + 1, whole = end < n >> SL_BITS ? end : n >> SL_BITS;
+    int64_t i = start >> SL_BITS;
+    int bad = 0;
+    for (; i + SL_W <= whole; i += SL_W)
+        bad |= SL_FN(block_maxima)(leaves + (i << SL_BITS), sign, node + i);
+    for (; i < end; ++i) {
+        const int64_t begin = i << SL_BITS, past = begin + SL_W < n ? begin + SL_W : n;
+        for (int64_t j = begin; j < past; ++j)
+            bad |= leaves[j] != leaves[j];
+        node[i] = SL_FN(leaf_max)(leaves, n, i, sign);
+    }
+    return bad;
+}
+
+/* Recompute all nodes above leaves [start, stop). Returns whether a leaf there is NaN; then, if there is `scratch` (room for
+ * the nodes of level 1 in the range), no node was changed. Cost: O(stop - start + log n). */
+SL_TARGET SL_UNUSED static int SL_FN(repair)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *upper, int64_t start,
+                                             int64_t stop, SL_REAL sign, SL_REAL *scratch)
+{
+    const int64_t first = start >> SL_BITS;
+    SL_REAL one_block[SL_MAX_WIDTH], *node = upper + shape->offset[1];
+    if (start >= stop)
+        return 0;
+    if (shape->n_levels == 0)
+        return SL_FN(first_level)(shape, leaves, one_block - first, start, stop, sign);
+    if (SL_FN(first_level)(shape, leaves, scratch ? scratch - first : node, start, stop, sign))
+        return 1;
+    if (scratch)
+        memcpy(node + first, scratch, (size_t)(((stop - 1) >> SL_BITS) + 1 - first) * sizeof(SL_REAL));
+    SL_FN(repair_from)(shape, upper, 2, start, stop);
+    return 0;
+}
+
+/* All levels from the leaves, padding included; returns whether a leaf is NaN. Cost: O(n). */
+SL_TARGET SL_UNUSED static int SL_FN(build)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *upper, SL_REAL sign)
 {
     for (int k = 1; k <= shape->n_levels; ++k) {
         const int64_t padded = (shape->size[k] + SL_W - 1) & ~(SL_W - 1);
         for (int64_t i = shape->size[k]; i < padded; ++i)
             upper[shape->offset[k] + i] = -(SL_REAL)INFINITY;
     }
-    SL_FN(repair)(shape, leaves, upper, 0, shape->size[0], sign);
+    return SL_FN(repair)(shape, leaves, upper, 0, shape->size[0], sign, NULL);
 }
 
 /* Write one leaf and repair its ancestors. A guard decides whether a block maximum can have changed before any
@@ -125,7 +157,7 @@ SL_TARGET SL_UNUSED static void SL_FN(update_many)(const sl_shape *shape, SL_REA
     if (count >= shape->size[0] / SL_REBUILD_SHARE) {
         for (int64_t j = 0; j < count; ++j)
             leaves[indices[j]] = values[j];
-        SL_FN(repair)(shape, leaves, upper, 0, shape->size[0], sign);
+        SL_FN(repair)(shape, leaves, upper, 0, shape->size[0], sign, NULL);
         return;
     }
     for (int64_t j = 0; j < count; ++j) {
@@ -218,55 +250,83 @@ SL_TARGET SL_INLINE int64_t SL_FN(live_share)(const SL_REAL *level, int64_t lo, 
     return live * 256 / seen;
 }
 
-/* The level at which a query should enter: the highest one where fewer than half of the nodes are live. Above it the
- * walk would visit nearly every node, and scanning a level costs 1/W of scanning the one below. Level 0
- * is a scan of the leaves. */
+/* The level at which a query should enter: the highest one where fewer than half of the nodes are live (a quarter, above
+ * leaves that outgrow the caches). Above it the walk would visit nearly every node, and scanning a level costs 1/W of
+ * scanning the one below. Level 0 is a scan of the leaves. The shares are from asv_benchmarks/compare_trees.py --tune. */
 SL_TARGET SL_INLINE int SL_FN(entry_level)(const sl_shape *shape, const SL_REAL *upper, SL_REAL t, int64_t start,
                                            int64_t stop)
 {
     int k = shape->n_levels;
-    while (k > 0 && SL_FN(live_share)(upper + shape->offset[k], start >> (k * SL_BITS), (stop - 1) >> (k * SL_BITS), t) >= 128)
-        --k;
+    for (; k > 0; --k) {
+        const int64_t limit = k == 1 && stop - start > SL_CACHED_LEAVES ? 64 : 128;
+        if (SL_FN(live_share)(upper + shape->offset[k], start >> (k * SL_BITS), (stop - 1) >> (k * SL_BITS), t) < limit)
+            break;
+    }
     return k;
 }
 
-/* Append to `hits` the passing leaves of the listed blocks, or of blocks first, first + 1, ... where `blocks` is NULL. */
-SL_TARGET SL_INLINE void SL_FN(emit_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int64_t *blocks,
-                                            int64_t first, int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign,
-                                            sl_hits *hits)
+/* Append to `hits` the passing leaves of `n_blocks` blocks from `first` on. The blocks are scanned a chunk at a time into
+ * 32-bit offsets, without a branch on what is found, and the offsets widened to indices afterwards. */
+SL_TARGET SL_INLINE void SL_FN(scan_leaves)(const sl_shape *shape, const SL_REAL *leaves, int64_t first, int64_t n_blocks,
+                                            SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
 {
-    const int64_t n = shape->size[0];
-    int64_t *data = hits->data; /* locals: stores through `data` could alias the fields of hits */
-    int64_t length = hits->length, room = hits->capacity - SL_W;
-    int full = 0;
-    for (int64_t j = 0; j < n_blocks; ++j) {
-        const int64_t block = blocks ? blocks[j] : first + j;
-        uint32_t mask;
-        if (blocks && j + SL_PREFETCH_AHEAD < n_blocks)
-            SL_PREFETCH(leaves + (blocks[j + SL_PREFETCH_AHEAD] << SL_BITS));
-        mask = SL_FN(leaf_mask)(leaves, n, block, t, sign) & SL_FN(range_mask)(block, lo, hi);
-        if (SL_UNLIKELY(length > room)) { /* no room for a whole block */
-            if (!full)
-                hits->length = length;
-            if (full || !sl_hits_grow(hits)) {
-                full = 1;
-                sl_hits_append_checked(hits, block << SL_BITS, mask);
-                continue;
-            }
-            data = hits->data;
-            room = hits->capacity - SL_W;
+    const int64_t n = shape->size[0], end = first + n_blocks;
+    int32_t offset[SL_SCAN_BLOCKS * SL_MAX_WIDTH + SL_MAX_WIDTH];
+    while (first < end) {
+        const int64_t stop = end - first > SL_SCAN_BLOCKS ? first + SL_SCAN_BLOCKS : end, base = first << SL_BITS;
+        int64_t found = 0;
+        for (; first < stop; ++first) {
+            const uint32_t mask = SL_FN(leaf_mask)(leaves, n, first, t, sign) & SL_FN(range_mask)(first, lo, hi);
+            found += SL_COMPRESS(offset + found, (int32_t)((first << SL_BITS) - base), mask);
         }
-        if (blocks) /* sparse: mostly one hit in a block */
-            length += SL_FN(compress_store)(data + length, block << SL_BITS, mask);
-        else
-            length += SL_FN(compress_store_all)(data + length, block << SL_BITS, mask);
+        if (SL_UNLIKELY(!sl_hits_reserve(hits, found))) {
+            const int64_t room = hits->capacity > hits->length ? hits->capacity - hits->length : 0;
+            for (int64_t j = 0; j < room; ++j)
+                hits->data[hits->length + j] = base + offset[j];
+        } else {
+            int64_t *out = hits->data + hits->length;
+            for (int64_t j = 0; j < found; ++j)
+                out[j] = base + offset[j];
+        }
+        hits->length += found;
     }
-    if (!full)
-        hits->length = length;
 }
 
-/* Number of passing leaves of the same blocks. */
-SL_TARGET SL_INLINE int64_t SL_FN(count_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int64_t *blocks,
+/* Append to `hits` the passing leaves of the listed blocks: as a rule one in each. */
+SL_TARGET SL_INLINE void SL_FN(emit_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int32_t *blocks,
+                                            int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
+{
+    const int64_t n = shape->size[0];
+    int64_t indices[(SL_CHUNK + SL_MAX_WIDTH) * SL_MAX_WIDTH], *out = indices, found;
+    /* straight into the result where there is room for the most that can come */
+    const int direct = hits->capacity - hits->length >= n_blocks << SL_BITS;
+    if (direct)
+        out = hits->data + hits->length;
+    int64_t *const begin = out;
+    for (int64_t j = 0; j < n_blocks; ++j) {
+        const int64_t block = blocks[j], base = block << SL_BITS;
+        uint32_t mask;
+        if (j + SL_PREFETCH_AHEAD < n_blocks)
+            SL_PREFETCH(leaves + ((int64_t)blocks[j + SL_PREFETCH_AHEAD] << SL_BITS));
+        mask = SL_FN(leaf_mask)(leaves, n, block, t, sign) & SL_FN(range_mask)(block, lo, hi);
+        if (SL_UNLIKELY(mask == 0)) /* only where the range cuts the block */
+            continue;
+        do {
+            *out++ = base + SL_COUNT_TRAILING_ZEROS(mask);
+            mask &= mask - 1;
+        } while (SL_UNLIKELY(mask != 0));
+    }
+    found = out - begin;
+    if (!direct) {
+        const int64_t room = sl_hits_reserve(hits, found) ? found
+                             : hits->capacity > hits->length ? hits->capacity - hits->length : 0;
+        memcpy(hits->data + (room ? hits->length : 0), indices, (size_t)room * sizeof(int64_t));
+    }
+    hits->length += found;
+}
+
+/* Number of passing leaves of the listed blocks, or of blocks first, first + 1, ... where `blocks` is NULL. */
+SL_TARGET SL_INLINE int64_t SL_FN(count_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int32_t *blocks,
                                                 int64_t first, int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi,
                                                 SL_REAL sign)
 {
@@ -275,7 +335,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(count_leaves)(const sl_shape *shape, const SL_
     for (int64_t j = 0; j < n_blocks; ++j) {
         const int64_t block = blocks ? blocks[j] : first + j;
         if (blocks && j + SL_PREFETCH_AHEAD < n_blocks)
-            SL_PREFETCH(leaves + (blocks[j + SL_PREFETCH_AHEAD] << SL_BITS));
+            SL_PREFETCH(leaves + ((int64_t)blocks[j + SL_PREFETCH_AHEAD] << SL_BITS));
         count += SL_POPCOUNT(SL_FN(leaf_mask)(leaves, n, block, t, sign) & SL_FN(range_mask)(block, lo, hi));
     }
     return count;
@@ -291,7 +351,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(count_leaves)(const sl_shape *shape, const SL_
 SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *leaves, const SL_REAL *upper, SL_REAL t,
                                         int64_t start, int64_t stop, SL_REAL sign, sl_hits *hits, int64_t *count)
 {
-    int64_t list[SL_MAX_LEVELS][SL_CHUNK + SL_MAX_WIDTH];
+    int32_t list[SL_MAX_LEVELS][SL_CHUNK + SL_MAX_WIDTH];
     int64_t length[SL_MAX_LEVELS], at[SL_MAX_LEVELS];
     int64_t lo[SL_MAX_LEVELS] = {0}, hi[SL_MAX_LEVELS] = {0};
     int64_t visited = 0, scan, scan_last;
@@ -308,8 +368,12 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
     scan = lo[entry] >> SL_BITS;
     scan_last = hi[entry] >> SL_BITS;
     if (entry == 0) {
+        if (hits && stop - start > SL_DENSE_LEAVES && hits->dense_stop) { /* the caller wants to allocate for it */
+            hits->dense_stop = 2;
+            return 0;
+        }
         if (hits)
-            SL_FN(emit_leaves)(shape, leaves, NULL, scan, scan_last - scan + 1, t, start, stop - 1, sign, hits);
+            SL_FN(scan_leaves)(shape, leaves, scan, scan_last - scan + 1, t, start, stop - 1, sign, hits);
         else
             *count += SL_FN(count_leaves)(shape, leaves, NULL, scan, scan_last - scan + 1, t, start, stop - 1, sign);
         return scan_last - scan + 1;
@@ -322,7 +386,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
             while (scan <= scan_last && filled <= SL_CHUNK) {
                 const uint32_t mask =
                     SL_FN(block_mask)(node + (scan << SL_BITS), t, (SL_REAL)1) & SL_FN(range_mask)(scan, lo[k], hi[k]);
-                filled += SL_FN(compress_store)(list[k] + filled, scan << SL_BITS, mask);
+                filled += SL_COMPRESS(list[k] + filled, (int32_t)(scan << SL_BITS), mask);
                 ++scan;
                 ++visited;
             }
@@ -339,10 +403,10 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
             while (i < n_listed && filled <= SL_CHUNK - SL_W) {
                 const int64_t block = list[k][i];
                 if (i + SL_PREFETCH_AHEAD < n_listed)
-                    SL_PREFETCH(child + (list[k][i + SL_PREFETCH_AHEAD] << SL_BITS));
+                    SL_PREFETCH(child + ((int64_t)list[k][i + SL_PREFETCH_AHEAD] << SL_BITS));
                 const uint32_t mask =
                     SL_FN(block_mask)(child + (block << SL_BITS), t, (SL_REAL)1) & SL_FN(range_mask)(block, lo[k - 1], hi[k - 1]);
-                filled += SL_FN(compress_store)(list[k - 1] + filled, block << SL_BITS, mask);
+                filled += SL_COMPRESS(list[k - 1] + filled, (int32_t)(block << SL_BITS), mask);
                 ++i;
                 ++visited;
             }
@@ -352,7 +416,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
             --k;
         }
         if (hits)
-            SL_FN(emit_leaves)(shape, leaves, list[1], 0, length[1], t, start, stop - 1, sign, hits);
+            SL_FN(emit_leaves)(shape, leaves, list[1], length[1], t, start, stop - 1, sign, hits);
         else
             *count += SL_FN(count_leaves)(shape, leaves, list[1], 0, length[1], t, start, stop - 1, sign);
         visited += length[1];
@@ -379,3 +443,4 @@ SL_TARGET SL_UNUSED static int64_t SL_FN(count)(const sl_shape *shape, const SL_
 #undef SL_FN
 #undef SL_TARGET
 #undef SL_W
+#undef SL_COMPRESS

@@ -1,0 +1,217 @@
+"""The tree itself: one array, the levels above it, and how both grow. Its callers validate."""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+from sltrees._core._boundary import aligned_empty, refuse_nan
+from sltrees._core._hits cimport hits_to_array
+from sltrees._core._simd cimport active_level
+from sltrees._core._tree cimport (
+    sl_hits, sl_hits_init, sl_shape_resize, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
+    sl_tree_maximum, sl_tree_query, sl_tree_repair, sl_tree_update, sl_tree_update_many,
+)
+
+cnp.import_array()
+
+cdef enum:
+    N_LOCAL_HITS = 1024             # a query result starts in this much memory on the stack
+    COUNT_FIRST_LEAVES = 1 << 22    # leaves in reach of the caches, where counting costs little
+    MIN_CAPACITY = 16
+
+cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within the walks
+
+
+cdef class WideTree:
+    """Leaves, levels above them, walks. See tree.h for what a walk does, wide_tree.h for the layout."""
+
+    # ------------------------------------------------------------------ for compiled code
+
+    cdef double c_get(self, int64_t i) noexcept nogil:
+        """Leaf i. Cost: O(1)."""
+        return sl_tree_leaf(&self.tree, self.leaves, i)
+
+    cdef void c_update(self, int64_t i, double value) noexcept nogil:
+        """Write leaf i and repair its ancestors. Cost: O(log n) blocks, as a rule one compare."""
+        sl_tree_update(&self.tree, self.leaves, self.upper, i, value)
+
+    cdef double c_max(self) noexcept nogil:
+        """The best value: the maximum, or the minimum of a min-tree. Cost: one block."""
+        return sl_tree_maximum(&self.tree, self.leaves, self.upper)
+
+    cdef int64_t c_first(self, double threshold, int64_t start, int64_t stop) noexcept nogil:
+        """Lowest passing index in [start, stop), or -1. Cost: O(log n) blocks."""
+        return sl_tree_first(&self.tree, self.leaves, self.upper, threshold, start, stop)
+
+    cdef int64_t c_count(self, double threshold, int64_t start, int64_t stop) noexcept nogil:
+        """How many of [start, stop) pass. Cost: as `c_query`."""
+        cdef int64_t found = 0
+        sl_tree_count(&self.tree, self.leaves, self.upper, threshold, start, stop, &found)
+        return found
+
+    cdef int64_t c_query(self, double threshold, int64_t start, int64_t stop,
+                         int64_t *out, int64_t capacity) noexcept nogil:
+        """Write the first `capacity` passing indices of [start, stop), ascending, and return how many pass in all."""
+        cdef sl_hits hits
+        sl_hits_init(&hits, out, capacity, True)
+        sl_tree_query(&self.tree, self.leaves, self.upper, threshold, start, stop, &hits)
+        return hits.length
+
+    # ------------------------------------------------------------------ building
+
+    cdef int _adopt(self, leaves, bint min_tree, bint borrowed) except -1:
+        """Make an array the leaves and build the levels above. Sets: everything. ValueError if a leaf is NaN."""
+        cdef int64_t n = leaves.size
+        cdef bint bad
+        cdef sl_tree tree
+        if n > MAX_LEAVES:
+            raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
+        sl_tree_init(&tree, n, n, leaves.dtype == np.float32, min_tree, active_level())
+        upper = aligned_empty(tree.shape.n_upper, leaves.dtype)
+        cdef const void *p_leaves = cnp.PyArray_DATA(leaves)
+        cdef void *p_upper = cnp.PyArray_DATA(upper)
+        with nogil:
+            bad = sl_tree_build(&tree, p_leaves, p_upper)
+        if bad:
+            refuse_nan(leaves, "values")
+        self.tree = tree
+        self._store = self._leaves = leaves
+        self._upper = upper
+        self.leaves = cnp.PyArray_DATA(leaves)
+        self.upper = p_upper
+        self.borrowed = borrowed
+        return 0
+
+    cdef int _repair(self, int64_t start, int64_t stop) except -1:
+        """Recompute the levels above leaves [start, stop). ValueError, and no change, if a leaf there is NaN."""
+        cdef int64_t blocks = ((stop - start) >> self.tree.shape.width_bits) + 2
+        cdef bint bad
+        cdef void *scratch = malloc(blocks * self._upper.itemsize)
+        if scratch == NULL:
+            raise MemoryError(f"no memory for {blocks * self._upper.itemsize} bytes")
+        with nogil:
+            bad = sl_tree_repair(&self.tree, self.leaves, self.upper, start, stop, scratch)
+            free(scratch)
+        if bad:
+            refuse_nan(self._leaves, "values")
+        return 0
+
+    # ------------------------------------------------------------------ growth
+
+    cdef int _reserve(self, int64_t n) except -1:
+        """Room for n leaves: where there is none, twice as much as now or what is needed. Amortised O(1) a leaf."""
+        cdef int64_t old = self.tree.shape.size[0], capacity = max(2 * old, n, MIN_CAPACITY)
+        if self.borrowed:
+            raise ValueError("a tree over a borrowed array (copy=False) cannot change its length")
+        if n > MAX_LEAVES:
+            raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
+        if n <= self.tree.shape.capacity:
+            return 0
+        # new memory, never a resize in place: views handed out earlier keep the old one alive
+        store = aligned_empty(capacity, self._leaves.dtype)
+        store[:old] = self._leaves
+        cdef sl_tree tree
+        sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
+        upper = aligned_empty(tree.shape.n_upper, self._leaves.dtype)
+        upper.fill(-np.inf)
+        self.tree = tree
+        self._store, self._leaves, self._upper = store, store[:old], upper
+        self.leaves = cnp.PyArray_DATA(store)
+        self.upper = cnp.PyArray_DATA(upper)
+        with nogil:
+            sl_tree_build(&self.tree, self.leaves, self.upper)
+        return 0
+
+    cdef int _set_size(self, int64_t n) except -1:
+        """Change the number of leaves within the capacity. Leaves added are worst; removed ones leave no trace."""
+        cdef int64_t old = self.tree.shape.size[0]
+        cdef int levels = self.tree.shape.n_levels
+        self._store[old:n].fill(-INFINITY * self.tree.sign)
+        self._leaves = self._store[:n]
+        sl_shape_resize(&self.tree.shape, n)
+        if n < old:
+            self._upper.fill(-np.inf)
+        if n < old or self.tree.shape.n_levels > levels:    # a new top level has to be computed
+            with nogil:
+                sl_tree_build(&self.tree, self.leaves, self.upper)
+        return 0
+
+    # ------------------------------------------------------------------ queries and writes
+
+    cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited):
+        """Passing indices of [start, stop) as an array, and the number of blocks compared."""
+        cdef int64_t[N_LOCAL_HITS] local
+        cdef int64_t found = 0
+        cdef sl_hits hits
+        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        hits.bound = stop - start
+        hits.dense_stop = stop - start <= COUNT_FIRST_LEAVES
+        with nogil:
+            visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
+        if hits.dense_stop != 2:
+            return hits_to_array(&hits)
+        # Most blocks have a hit, so the result is large, and moving it would cost as much as finding it. The leaves are
+        # in reach of the caches, so counting first costs little.
+        with nogil:
+            sl_tree_count(&self.tree, self.leaves, self.upper, t, start, stop, &found)
+        indices = np.empty(found, dtype=np.int64)
+        sl_hits_init(&hits, <int64_t *> cnp.PyArray_DATA(indices), found, True)
+        with nogil:
+            visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
+        return indices
+
+    cdef object _hits_many(self, const double[::1] thresholds):
+        """CSR pair (indptr, indices) of the passing indices for each threshold."""
+        cdef int64_t[N_LOCAL_HITS] local
+        cdef int64_t j, n = self.tree.shape.size[0]
+        cdef sl_hits hits
+        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        indptr = np.zeros(thresholds.shape[0] + 1, dtype=np.int64)
+        cdef int64_t[::1] start = indptr
+        with nogil:
+            for j in range(thresholds.shape[0]):
+                sl_tree_query(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &hits)
+                start[j + 1] = hits.length
+        return indptr, hits_to_array(&hits)
+
+    cdef void _write_many(self, const int64_t *indices, const void *values, int64_t count) noexcept nogil:
+        """Write many leaves, in order, and repair. `values` has the dtype of the leaves."""
+        sl_tree_update_many(&self.tree, self.leaves, self.upper, indices, values, count)
+
+    # ------------------------------------------------------------------ internals
+
+    def _level(self, int k):
+        """Level k as stored above the leaves: sign * value; level 0 is computed from the leaves."""
+        cdef int64_t at
+        if k == 0:
+            return self._leaves if self.tree.sign > 0 else -self._leaves
+        at = self.tree.shape.offset[k & 31]     # k is at most n_levels; the mask tells the compiler that it is not negative
+        return self._upper[at:at + self.tree.shape.size[k & 31]]
+
+    def _check(self):
+        """Assert every invariant of the structure. Cost: O(n)."""
+        width = 1 << self.tree.shape.width_bits
+        levels = self.tree.shape.n_levels
+        assert self._leaves.ndim == 1 and self._leaves.flags.c_contiguous
+        assert self._leaves.dtype == self._upper.dtype
+        assert self.tree.shape.size[0] == self._leaves.size <= self.tree.shape.capacity == self._store.size
+        assert self._store.size == 0 or np.may_share_memory(self._leaves, self._store) or self._leaves.size == 0
+        assert self._upper.size == self.tree.shape.n_upper
+        assert self._upper.size == 0 or self._upper.ctypes.data % 64 == 0
+        assert self.borrowed or self._store.size == 0 or self._store.ctypes.data % 64 == 0
+        assert not np.isnan(self._leaves).any()
+        # every node is the maximum of its block, and the rest of the last block is -inf
+        for k in range(1, levels + 1):
+            below, level = self._level(k - 1), self._level(k)
+            assert level.size == len(range(0, below.size, width))
+            assert np.array_equal(level, np.maximum.reduceat(below, np.arange(0, below.size, width)))
+            at = self.tree.shape.offset[k]
+            assert at % width == 0
+            assert np.all(self._upper[at + level.size:at + len(range(0, level.size, width)) * width] == -np.inf)
+        # the top level fits in one block, and no level more was kept than needed
+        sizes = [self.tree.shape.size[k] for k in range(levels + 1)]
+        assert sizes.pop() <= width
+        assert all(size > width for size in sizes)
