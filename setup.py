@@ -22,14 +22,14 @@ if SANITIZE:
     LINK_ARGS += [f"-fsanitize={SANITIZE}"]
 
 CORE = "sltrees/_core"
-HEADERS = [f"{CORE}/{name}" for name in ("simd.h", "tree.h", "wide_tree.h", "wide_tree_instances.h", "wide_tree_walks.h")]
+HEADERS = ["simd.h", "tree.h", "wide_tree.h", "wide_tree_instances.h", "wide_tree_walks.h"]
 MODULES = [
-    "_simd",                # instruction level in use
-    "_boundary",            # checks at the Python boundary
-    "_hits",                # query results
-    "_threshold_tree",      # one tree over one array
-    "_tree_bank",           # many trees of one shape
-    "_jacobian",            # sparse-Jacobian kernels
+    "_simd",  # instruction level in use
+    "_boundary",  # checks at the Python boundary
+    "_hits",  # query results
+    "_threshold_tree",  # one tree over one array
+    "_tree_bank",  # many trees of one shape
+    "_jacobian",  # sparse-Jacobian kernels
 ]
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
@@ -50,7 +50,7 @@ extensions = [
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINK_ARGS,
-        depends=HEADERS,
+        depends=[f"{CORE}/{header}" for header in HEADERS],
     )
     for name in MODULES
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -13,15 +14,11 @@ _CGROUP_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memor
 def physical_memory() -> float:
     """Bytes of memory this process may use: of the machine or its control group; inf where neither is known."""
     limit = float("inf")
-    try:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not on every platform
         limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        pass  # not on this platform
     for name in _CGROUP_LIMIT_FILES:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # no control group, or "max"
             limit = min(limit, int(Path(name).read_text()))
-        except (OSError, ValueError):
-            pass  # no control group, or "max"
     return limit
 
 

@@ -319,7 +319,7 @@ class CorrelationTrees:
 
     def __repr__(self):
         m, n, d = len(self._weights), len(self._data), self._weights.shape[1]
-        return f"<CorrelationTrees of {m} weights and {n} data points in {d} dimensions, axis {self._axis!r}, {self._dtype}>"
+        return f"<CorrelationTrees of {m} weights and {n} points in {d} dimensions, axis {self._axis!r}, {self._dtype}>"
 
     def copy(self):
         """Independent trees over copies of weights and data. Cost: as building.

@@ -6,7 +6,6 @@ import numpy as np
 import scipy.linalg
 
 from sltrees._core._jacobian import add_pair_counts
-from sltrees._memory import array_bytes
 
 _PANEL_ROWS = 128  # rows of H that one task fills: they stay in cache, and no two tasks share one
 
@@ -42,7 +41,7 @@ class GramMatrix:
     @staticmethod
     def bytes_needed(n_samples):
         """Bytes that the matrices of n samples take. Cost: O(1)."""
-        return 3 * array_bytes(n_samples, n_samples, dtype=np.float64) + array_bytes(n_samples, n_samples, dtype=np.int32)
+        return 28 * n_samples**2
 
     @property
     def trace(self):
@@ -106,7 +105,7 @@ class GramMatrix:
         return executor.run(_cholesky_solve, self.matrix, c, right)
 
     def is_singular(self, executor):
-        """Whether G is singular to working precision: its factorisation fails, or a pivot vanishes. Cost: O(n^3 / 3)."""
+        """Whether G is singular to working precision: factorising it fails, or a pivot vanishes. Cost: O(n^3 / 3)."""
         return executor.run(_is_singular, self.matrix)
 
 

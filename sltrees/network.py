@@ -33,9 +33,9 @@ class ShiftedReLUNetwork:
     shift : {"auto", "paper", "density"} or float, default "auto"
         b >= 0, or a policy that chooses it for the width and the data; see `sltrees.shift.resolve_shift`.
     init : {"paired", "gaussian"}, default "paired"
-        "paired": neurons come in pairs with the same initial weights and signs +1, -1, so that f = 0 at first, and pairs
-        that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are independent.
-        Weights are N(0, 1) in both.
+        "paired": neurons come in pairs with the same initial weights and signs +1, -1, so that f = 0 at first, and
+        pairs that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are
+        independent. Weights are N(0, 1) in both.
     sampling : {"auto", "dense"}, default "auto"
         How firing neurons are found: "dense" draws all m and looks. "auto" is the cheapest one there is.
     dtype : float32 or float64, default float32
@@ -210,8 +210,8 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        The number of materialised neurons is random and unknown before they are drawn. It is taken at its mean, bounded by
-        m sum_i P(neuron fires on x_i), plus six standard deviations.
+        The number of materialised neurons is random and unknown before they are drawn. It is taken at its mean,
+        bounded by m sum_i P(neuron fires on x_i), plus six standard deviations.
 
         Cost: O(n d).
         """

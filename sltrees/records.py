@@ -16,9 +16,12 @@ class TrainingStatus(enum.StrEnum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
 
+    def __repr__(self):
+        return repr(self.value)
+
 
 MESSAGES = {
-    TrainingStatus.CONVERGED: "the training RMSE, or the change of the outputs by the next step, is at most tol",
+    TrainingStatus.CONVERGED: "the training RMSE is at most tol",
     TrainingStatus.SINGULAR: (
         "no step lowers the objective further, and the Gram matrix is singular: some samples cannot be told apart or "
         "fire no neuron (duplicated rows with different targets, rows of zeros); alpha > 0 gives a well-posed problem"
@@ -31,6 +34,7 @@ MESSAGES = {
     TrainingStatus.STOPPED: "a callback asked to stop",
     TrainingStatus.INTERRUPTED: "interrupted; the network is that of the last step taken, and fit goes on from it",
 }
+RIDGE_MESSAGE = "the loss with its ridge is at its minimum to within tol"  # converged, with an RMSE above tol
 
 
 @dataclasses.dataclass(frozen=True)

@@ -128,7 +128,7 @@ def dense_jacobian(W, signs, shift, X):
     >>> dense_jacobian(np.eye(2), np.array([1.0, -1.0]), 0.0, np.array([[2.0, 0.0]])).shape
     (1, 4)
     """
-    fires = X @ W.T > shift
+    fires = (W @ X.T > shift).T
     blocks = (fires * signs)[:, :, None] * X[:, None, :] / np.sqrt(len(W))
     return blocks.reshape(len(X), W.size)
 

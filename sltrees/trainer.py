@@ -1,7 +1,7 @@
 """The trainer: Gauss-Newton steps with damping on a shifted-ReLU network.
 
-With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam, the
-step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
+With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam,
+the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
 
     solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
     D <- (1 - alpha/c) D - J^T g
@@ -19,20 +19,25 @@ import warnings
 
 import numpy as np
 
-from sltrees._validation import as_choice, as_integer, as_non_negative, as_real_matrix, as_real_vector
+from sltrees._validation import as_choice, as_integer, as_non_negative, as_real_vector
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import ThreadExecutor
 from sltrees.gram import GramMatrix
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork
-from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import MESSAGES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
 
 METHODS = {"trees": TreesMethod}
 
 # A predicted decrease of the loss below this share of it is rounding.
 NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
+
+# Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
+# often lie on kinks, where neurons start and stop firing however short the step, so the gradient need not vanish.)
+FLAT_DECREASE = 1e-8
+FLAT_STEPS = 3
 
 
 class NewtonTrainer:
@@ -49,7 +54,8 @@ class NewtonTrainer:
         Ridge towards the initial weights, relative to trace(G)/n at the start of `fit`.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
-        training outputs by at most `tol` in root mean square.
+        training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in
+        each of three steps.
     max_iter : int, default 50
         Iterations at most, refused steps included.
     n_threads : int, optional
@@ -147,8 +153,8 @@ class NewtonTrainer:
 
         Notes
         -----
-        Cost, per iteration, for k materialised of m neurons: O(sum_r c_r^2 + k n d + n^3), with c_r the number of samples on
-        which neuron r fires; O(m n d) once, to draw the network.
+        Cost, per iteration, for k materialised of m neurons: O(sum_r c_r^2 + k n d + n^3), with c_r the number of
+        samples on which neuron r fires; O(m n d) once, to draw the network.
 
         Examples
         --------
@@ -203,7 +209,7 @@ class _Run:
         return self.finish(status)
 
     def set_up(self):
-        """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, state."""
+        """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, flat_steps, state."""
         trainer, network = self.trainer, self.trainer.network
         trainer.n_samples_ = len(self.X)
         n_stages = 2
@@ -215,15 +221,14 @@ class _Run:
 
             return report
 
-        network.initialize(
-            self.X, n_threads=trainer.n_threads, max_memory=float("inf"), progress=progress(0)
-        )
+        network.initialize(self.X, n_threads=trainer.n_threads, max_memory=float("inf"), progress=progress(0))
         self.method = METHODS[trainer.method](network, self.X, self.executor, progress(1))
         self.gram = GramMatrix(self.X, network.width)
         self.gram.count_pairs(self.method.patterns, self.executor)
         self.scale = self.gram.trace / len(self.y) or 1.0  # G = 0: nothing fires, and any unit will do
         self.alpha = trainer.alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
+        self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
         # |D|^2 is carried along by its own recurrence, so that no step has to read every weight
         squared = float(np.sum(np.square(network.displacement_, dtype=np.float64))) if self.alpha else 0.0
         self.state = self.evaluate(squared)
@@ -259,6 +264,8 @@ class _Run:
             self.take(step, seconds)
             if self.tell_callbacks():
                 return TrainingStatus.STOPPED
+            if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
+                return TrainingStatus.CONVERGED if self.alpha else self.why_stuck()
         return TrainingStatus.CONVERGED if self.state.rmse <= self.trainer.tol else TrainingStatus.MAX_ITER
 
     def solve(self, seconds):
@@ -283,7 +290,7 @@ class _Run:
         return None if g is None else _Step(self, g, damping, 1.0 - ratio)
 
     def take(self, step, seconds):
-        """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, history."""
+        """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
         before, fired = self.state, self.method.n_fired
         with _timed(seconds, "step"):
             moved, flips = self.method.take_step(step.g, step.shrink)
@@ -294,6 +301,8 @@ class _Run:
         if accepted:
             self.method.commit()
             self.state = trial
+            flat = before.loss - trial.loss <= (self.trainer.tol if self.alpha else FLAT_DECREASE) * before.loss
+            self.flat_steps = self.flat_steps + 1 if flat else 0
             self.rule.accept(ratio)
             with _timed(seconds, "gram"):
                 if flips:
@@ -328,9 +337,10 @@ class _Run:
 
     def finish(self, status):
         """The result, after telling the callbacks."""
+        at_ridge_minimum = status is TrainingStatus.CONVERGED and self.state.rmse > self.trainer.tol
         result = TrainingResult(
             status=status,
-            message=MESSAGES[status],
+            message=RIDGE_MESSAGE if at_ridge_minimum else MESSAGES[status],
             n_iter=len(self.history),
             rmse=self.state.rmse,
             loss=self.state.loss,
