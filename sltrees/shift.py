@@ -57,7 +57,7 @@ def resolve_shift(shift, width: int, n_samples: int) -> float:
     Examples
     --------
     >>> round(resolve_shift("paper", 2**17, 1000), 4)
-    2.3782
+    2.3783
     """
     if shift == "paper":
         b = math.sqrt(0.48 * math.log(width))
