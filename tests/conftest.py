@@ -1,6 +1,6 @@
 """Fixtures and profiles shared by all tests.
 
-SLTREES_TEST_SEED=7 runs the tests that ask for a seed with that one instead of 0, SLTREES_TEST_SEED=all with ten of them.
+SLTREES_TEST_SEED=7 runs the tests that ask for a seed with that one instead of 0, SLTREES_TEST_SEED=all with ten.
 SLTREES_STRESS=1 makes hypothesis look longer, and somewhere else each time.
 """
 

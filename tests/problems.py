@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sltrees import load_digits
 from sltrees.callbacks import Callback
 from sltrees.preprocessing import InputScaling
 
@@ -19,10 +20,13 @@ def random_problem(seed, n, d):
 
 
 def digits_parity():
-    """1,000 digits to train on and 797 to test with, unit rows without a bias, targets -1 for odd and +1 for even."""
-    from sltrees import load_digits
+    """1,000 digits to train on and 797 to test with, unit rows without a bias, targets -1 for odd and +1 for even.
 
+    Shuffled: the file is in order of writers, and the last of them write differently.
+    """
     X, digit = load_digits()
+    order = np.random.default_rng(0).permutation(len(X))
+    X, digit = X[order], digit[order]
     X = InputScaling(bias=0.0).fit(X[:1000]).transform(X)
     y = np.where(digit % 2 == 0, 1.0, -1.0)
     return X[:1000], y[:1000], X[1000:], y[1000:]

@@ -127,7 +127,7 @@ def test_float32_only_if_both_arrays_are(weights, data, expected):
 
 @pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("count", (1, 2, 5, 64, 129))
+@pytest.mark.parametrize("count", [1, 2, 5, 64, 129])
 def test_updates_agree_with_trees_built_anew(seed, axis, dtype, count):
     rng = np.random.default_rng(seed)
     W, X = integer_matrix(rng, 129, 3, dtype), integer_matrix(rng, 65, 3, dtype)
@@ -489,5 +489,5 @@ def test_a_truncated_pickle_is_refused():
 
 def test_repr_names_what_is_held():
     assert repr(CorrelationTrees(GOOD, np.ones((4, 2)), axis="weights")) == (
-        "<CorrelationTrees of 3 weights and 4 data points in 2 dimensions, axis 'weights', float64>"
+        "<CorrelationTrees of 3 weights and 4 points in 2 dimensions, axis 'weights', float64>"
     )

@@ -56,7 +56,9 @@ class CorrelationTreesMachine(RuleBasedStateMachine):
         self.count()
         # with repetitions, up to more rows than there are weights
         rows = data.draw(st.lists(st.integers(0, len(self.weights) - 1), max_size=24))
-        new = np.array([self.draw_weight(data) for _ in rows], dtype=self.dtype).reshape(len(rows), self.weights.shape[1])
+        new = np.array([self.draw_weight(data) for _ in rows], dtype=self.dtype).reshape(
+            len(rows), self.weights.shape[1]
+        )
         self.trees.update_weights(rows, new)
         for r, weight in zip(rows, new, strict=True):
             self.weights[r] = weight
@@ -109,8 +111,8 @@ class CorrelationTreesMachine(RuleBasedStateMachine):
             assert np.array_equal(self.trees.weights, self.weights)
 
 
-@pytest.mark.parametrize("axis", ("data", "weights"))
-@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("axis", ["data", "weights"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_random_actions_agree_with_numpy(axis, dtype):
     machine = type("Machine", (CorrelationTreesMachine,), {"axis": axis, "dtype": dtype, "n_actions": 0})
     run_state_machine_as_test(

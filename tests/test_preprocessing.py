@@ -51,7 +51,8 @@ def test_inputs_are_left_alone(seed):
 
 
 @pytest.mark.parametrize(
-    ("bias", "error"), [(-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("1", TypeError), (None, TypeError)]
+    ("bias", "error"),
+    [(-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("1", TypeError), (None, TypeError)],
 )
 def test_bad_biases_are_refused(bias, error):
     with pytest.raises(error, match="bias must be"):

@@ -27,7 +27,9 @@ def test_firing_probability_is_the_normal_tail(b):
     assert firing_probability(b) == pytest.approx(norm.sf(b), rel=1e-12)
 
 
-@pytest.mark.parametrize(("shift", "width"), [("paper", 100), ("auto", 20), ("density", 1000), (3.0, 1000), (50.0, 10**6)])
+@pytest.mark.parametrize(
+    ("shift", "width"), [("paper", 100), ("auto", 20), ("density", 1000), (3.0, 1000), (50.0, 10**6)]
+)
 def test_a_shift_at_which_samples_would_stay_silent_is_lowered_with_a_warning(shift, width):
     with pytest.warns(UserWarning, match=r"shift lowered from .* ln n \+ 7 = .* are needed"):
         b = resolve_shift(shift, width, 1000)

@@ -1,5 +1,6 @@
 """NewtonTrainer: descent, refusal, statuses, degenerate data, real data, interruption, bad input."""
 
+import itertools
 import math
 import os
 import pickle
@@ -91,7 +92,7 @@ def test_damping_rises_after_a_refusal():
     X, y = hard_problem()
     history = NewtonTrainer(network_of(1024, shift="auto"), max_iter=20).fit(X, y).history
     assert history[0].damping == 0.0
-    for record, following in zip(history, history[1:], strict=False):
+    for record, following in itertools.pairwise(history):
         if not record.accepted:
             assert following.damping > record.damping
             assert not record.gain_ratio > 0
@@ -578,7 +579,12 @@ BAD_DATA = [
     ([[1.0, 2.0], [3.0]], np.ones(2), ValueError, "X must be a rectangular array of numbers"),
     (scipy.sparse.csr_array(np.ones((4, 3))), np.ones(4), TypeError, "X must be a dense array, got csr_array"),
     (np.ones((4, 3)), np.array([1, np.nan, 1, 1]), ValueError, r"y must be finite in float64, got nan at index \(1,\)"),
-    (np.ones((4, 3)), np.array([1, 1, 1, -np.inf]), ValueError, r"y must be finite in float64, got -inf at index \(3,\)"),
+    (
+        np.ones((4, 3)),
+        np.array([1, 1, 1, -np.inf]),
+        ValueError,
+        r"y must be finite in float64, got -inf at index \(3,\)",
+    ),
     (np.ones((4, 3)), np.ones(5), ValueError, r"y must have shape \(4,\), got \(5,\)"),
     (np.ones((4, 3)), np.ones((4, 1)), ValueError, r"y must have shape \(4,\), got \(4, 1\)"),
     (np.ones((4, 3)), 1.0, ValueError, r"y must have shape \(4,\), got \(\)"),
@@ -646,7 +652,9 @@ def test_anything_but_a_network_is_refused():
 def test_too_little_memory_is_refused_with_the_bytes_and_the_network_unchanged():
     X, y = random_problem(0, 100, 8)
     network = network_of(2**14)
-    with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes, max_memory allows 1,000,000; lower the width") as caught:
+    with pytest.raises(
+        MemoryError, match=r"needs [\d,]+ bytes, max_memory allows 1,000,000; lower the width"
+    ) as caught:
         NewtonTrainer(network, max_memory=1e6, n_threads=2).fit(X, y)
     assert network.shift_ is None
     needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
