@@ -89,6 +89,10 @@ class CorrelationTrees:
         -------
         int
 
+        Notes
+        -----
+        Cost: O(log n).
+
         Examples
         --------
         >>> CorrelationTrees.bytes_needed(1000, 500, 10, "float32") >= 1000 * 500 * 4

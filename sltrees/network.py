@@ -214,6 +214,15 @@ class ShiftedReLUNetwork:
         bounded by m sum_i P(neuron fires on x_i), plus six standard deviations.
 
         Cost: O(n d).
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(10**6, shift=1.0)
+        >>> network.check_memory(np.eye(3), 1.0, max_memory=1e9)
+        >>> network.check_memory(np.eye(3), 1.0, max_memory=1e6)
+        Traceback (most recent call last):
+            ...
+        MemoryError: a network of width 1000000 on 3 samples with 3 features needs ...
         """
         n, d = X.shape
         norms = np.linalg.norm(X.astype(np.float64, copy=False), axis=1)

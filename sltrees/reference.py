@@ -182,7 +182,7 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
         return 0.5 * residual @ residual + 0.5 * ridge * np.sum((W - initial) ** 2)
 
     def rmse_at(W):
-        return np.sqrt(np.mean((network_outputs(W, signs, shift, X) - y) ** 2))
+        return float(np.sqrt(np.mean((network_outputs(W, signs, shift, X) - y) ** 2)))
 
     result = DenseResult([W.copy()], [rmse_at(W)], [])
     for _ in range(max_iter):

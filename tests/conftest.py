@@ -1,0 +1,25 @@
+"""Fixtures and profiles shared by all tests.
+
+SLTREES_TEST_SEED=7 runs the tests that ask for a seed with that one instead of 0, SLTREES_TEST_SEED=all with ten.
+SLTREES_STRESS=1 makes hypothesis look longer, and somewhere else each time.
+"""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("stress", deadline=None, max_examples=1000)
+settings.load_profile("stress" if os.environ.get("SLTREES_STRESS") == "1" else "ci")
+
+
+def _seeds():
+    chosen = os.environ.get("SLTREES_TEST_SEED", "0")
+    return list(range(10)) if chosen == "all" else [int(chosen)]
+
+
+@pytest.fixture(params=_seeds(), ids=lambda value: f"seed{value}")
+def seed(request):
+    """The seed of everything random in a test."""
+    return request.param

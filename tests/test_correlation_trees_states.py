@@ -1,0 +1,127 @@
+"""Random actions on CorrelationTrees, compared with plain products after every one of them."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from sltrees import CorrelationTrees
+
+EXAMPLES, STEPS = 40, 50  # of each of four machines; some examples end early
+STRESS = os.environ.get("SLTREES_STRESS") == "1"
+
+# small integers: products are exact whatever the order of summation, and ties are frequent
+entries = st.integers(-3, 3)
+thresholds = st.one_of(st.integers(-12, 12), st.sampled_from([-0.5, 0.5, 2.5, np.inf, -np.inf]))
+
+
+class CorrelationTreesMachine(RuleBasedStateMachine):
+    """The trees, and the arrays they must agree with."""
+
+    axis, dtype = "data", np.float64
+    n_actions = 0
+
+    @initialize(m=st.integers(1, 20), n=st.integers(1, 70), d=st.integers(1, 3), seed=st.integers(0, 999))
+    def build(self, m, n, d, seed):
+        rng = np.random.default_rng(seed)
+        self.weights = rng.integers(-3, 4, (m, d)).astype(self.dtype)
+        self.data = rng.integers(-3, 4, (n, d)).astype(self.dtype)
+        self.trees = CorrelationTrees(self.weights, self.data, axis=self.axis)
+
+    @property
+    def expected(self):
+        products = self.weights @ self.data.T
+        return products if self.axis == "data" else products.T
+
+    def count(self):
+        type(self).n_actions += 1
+
+    def draw_weight(self, data):
+        return data.draw(st.lists(entries, min_size=self.weights.shape[1], max_size=self.weights.shape[1]))
+
+    @rule(data=st.data())
+    def update_weight(self, data):
+        self.count()
+        r = data.draw(st.integers(0, len(self.weights) - 1))
+        weight = self.draw_weight(data)
+        self.trees.update_weight(r, weight)
+        self.weights[r] = weight
+
+    @rule(data=st.data())
+    def update_weights(self, data):
+        self.count()
+        # with repetitions, up to more rows than there are weights
+        rows = data.draw(st.lists(st.integers(0, len(self.weights) - 1), max_size=24))
+        new = np.array([self.draw_weight(data) for _ in rows], dtype=self.dtype).reshape(
+            len(rows), self.weights.shape[1]
+        )
+        self.trees.update_weights(rows, new)
+        for r, weight in zip(rows, new, strict=True):
+            self.weights[r] = weight
+
+    @rule(data=st.data())
+    def refused_update(self, data):
+        self.count()
+        rows = data.draw(st.lists(st.integers(0, len(self.weights) - 1), min_size=1, max_size=3))
+        new = np.zeros((len(rows), self.weights.shape[1]))
+        new[-1, -1] = np.nan
+        with pytest.raises(ValueError, match="finite"):
+            self.trees.update_weights(rows, new)
+
+    @rule(data=st.data(), threshold=thresholds)
+    def query(self, data, threshold):
+        self.count()
+        row = data.draw(st.integers(0, len(self.trees) - 1))
+        indices, values = self.trees.query(row, threshold, return_values=True)
+        expected = self.expected[row]
+        assert np.all(expected[indices] > threshold)
+        assert np.all(np.delete(expected, indices) <= threshold)
+        assert np.all(np.diff(indices) > 0)
+        assert np.array_equal(values, expected[indices])
+
+    @rule(threshold=thresholds)
+    def query_all(self, threshold):
+        self.count()
+        found, expected = self.trees.query_all(threshold), self.expected
+        rows = np.repeat(np.arange(len(expected)), np.diff(found.indptr))
+        missed = np.ones(expected.shape, dtype=bool)
+        missed[rows, found.indices] = False
+        assert np.all(found.data > threshold)
+        assert np.all(expected[missed] <= threshold)
+        assert np.count_nonzero(~missed) == found.nnz
+        assert np.array_equal(found.data, expected[rows, found.indices])
+
+    @rule(how=st.sampled_from(["copy", "pickle"]))
+    def go_on_with_a_duplicate(self, how):
+        self.count()
+        old = self.trees
+        self.trees = old.copy() if how == "copy" else pickle.loads(pickle.dumps(old))
+        # a duplicate that shared memory with the original would show in the checks that follow
+        old.update_weights(np.arange(len(self.weights)), np.full(self.weights.shape, 77))
+
+    @invariant()
+    def agrees(self):
+        if hasattr(self, "trees"):
+            self.trees._check()
+            assert np.array_equal(self.trees.values, self.expected)
+            assert np.array_equal(self.trees.weights, self.weights)
+
+
+@pytest.mark.parametrize("axis", ["data", "weights"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_actions_agree_with_numpy(axis, dtype):
+    machine = type("Machine", (CorrelationTreesMachine,), {"axis": axis, "dtype": dtype, "n_actions": 0})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=20 * EXAMPLES if STRESS else EXAMPLES,
+            stateful_step_count=STEPS,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    # four of these tests: at least 5,000 random actions in all
+    assert machine.n_actions >= 1250

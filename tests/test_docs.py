@@ -1,0 +1,176 @@
+"""What the documentation promises: examples that run, and docstrings that say what they must."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpydoc.docscrape import FunctionDoc, NumpyDocString
+
+import sltrees
+
+ROOT = Path(__file__).parent.parent
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+MODULES = ["sltrees"] + [
+    module.name
+    for module in pkgutil.walk_packages(sltrees.__path__, "sltrees.")
+    if not module.name.endswith("__main__")  # importing it would run the command line
+]
+
+
+def finder_of_compiled_too():
+    """A finder that also enters what Cython compiled: its functions and methods are no Python functions."""
+
+    class Finder(doctest.DocTestFinder):
+        def _from_module(self, module, thing):
+            return getattr(thing, "__module__", None) == module.__name__ or super()._from_module(module, thing)
+
+    return Finder(exclude_empty=True)
+
+
+def examples_of(module):
+    """The doctests of a module, those of compiled functions and methods included."""
+    tests = {test.name: test for test in finder_of_compiled_too().find(module, module.__name__)}
+    parser = doctest.DocTestParser()
+    for name, thing in vars(module).items():
+        if name.startswith("__") or getattr(thing, "__module__", None) != module.__name__:
+            continue
+        members = [(name, thing)]
+        if inspect.isclass(thing):
+            members += [(f"{name}.{key}", member) for key, member in vars(thing).items()]
+        for label, member in members:
+            doc = getattr(member, "__doc__", None)
+            label = f"{module.__name__}.{label}"
+            if isinstance(doc, str) and ">>>" in doc and label not in tests:
+                tests[label] = parser.get_doctest(doc, dict(vars(module)), label, None, None)
+    return [test for test in tests.values() if test.examples]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_every_module_run(name):
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    report = []
+    for test in examples_of(module):
+        with np.printoptions():
+            runner.run(test, out=report.append)
+    assert runner.failures == 0, "".join(report)
+
+
+def test_examples_of_compiled_classes_are_found():
+    names = {test.name for test in examples_of(importlib.import_module("sltrees._core._threshold_tree"))}
+    assert any(name.endswith("ThresholdTree.query") for name in names)
+    assert len(names) >= 5
+
+
+def test_examples_of_the_readme_run():
+    readme = ROOT / "README.md"
+    if not readme.exists():  # tests that were installed have none beside them
+        return
+    # a fence ends an example; doctest does not know that
+    text = readme.read_text(encoding="utf-8").replace("```", "\n")
+    test = doctest.DocTestParser().get_doctest(text, {}, "README.md", str(readme), 0)
+    report = []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    runner.run(test, out=report.append)
+    assert runner.failures == 0, "".join(report)
+
+
+# ---------------------------------------------------------------------- numpydoc
+
+
+def public_classes():
+    return [(name, getattr(sltrees, name)) for name in sltrees.__all__ if inspect.isclass(getattr(sltrees, name))]
+
+
+def public_callables():
+    """Functions of `sltrees`, and public methods of its classes (not properties, not what Python provides)."""
+    found = [(name, getattr(sltrees, name)) for name in sltrees.__all__ if inspect.isroutine(getattr(sltrees, name))]
+    for name, cls in public_classes():
+        if issubclass(cls, str):  # an enumeration: its methods are those of strings
+            continue
+        for key in vars(cls):
+            member = getattr(cls, key)
+            if not key.startswith("_") and inspect.isroutine(member):
+                found.append((f"{name}.{key}", member))
+    return found
+
+
+def parameters_of(function):
+    """Names of the parameters but `self`; None where a compiled function does not tell."""
+    try:
+        return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs")]
+    except ValueError:
+        return None
+
+
+def documented(doc, section="Parameters"):
+    return [name.strip() for entry in doc[section] for name in entry.name.split(",")]
+
+
+CALLABLES = public_callables()
+METHOD_IDS = [name for name, _ in CALLABLES]
+
+
+def test_everything_public_exists():
+    assert len(CALLABLES) >= 20
+    assert sorted(sltrees.__all__) == list(sltrees.__all__)
+    assert all(hasattr(sltrees, name) for name in sltrees.__all__)
+
+
+@pytest.mark.parametrize(("name", "function"), CALLABLES, ids=METHOD_IDS)
+def test_public_functions_document_their_parameters(name, function):
+    doc = FunctionDoc(function)
+    assert "".join(doc["Summary"]).endswith((".", ":"))
+    parameters = parameters_of(function)
+    if parameters is not None:
+        assert documented(doc) == parameters
+    for entry in doc["Parameters"]:
+        assert entry.type, f"{entry.name} has no type"
+
+
+@pytest.mark.parametrize(("name", "function"), CALLABLES, ids=METHOD_IDS)
+def test_public_functions_document_cost_and_give_an_example(name, function):
+    doc = FunctionDoc(function)
+    assert ">>>" in "\n".join(doc["Examples"])
+    # in the notes, or in the summary of short ones
+    if not name.startswith("load_"):
+        assert "Cost" in inspect.getdoc(function)
+
+
+@pytest.mark.parametrize(("name", "function"), CALLABLES, ids=METHOD_IDS)
+def test_public_functions_that_return_something_say_what(name, function):
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = ""  # compiled
+    returns = any(line.strip().startswith("return ") and line.strip() != "return None" for line in source.splitlines())
+    assert bool(FunctionDoc(function)["Returns"]) or not returns
+
+
+@pytest.mark.parametrize(("name", "cls"), public_classes(), ids=[name for name, _ in public_classes()])
+def test_public_classes_document_parameters_or_attributes(name, cls):
+    doc = NumpyDocString(inspect.getdoc(cls))
+    assert "".join(doc["Summary"])
+    if issubclass(cls, str):
+        return
+    if hasattr(cls, "__dataclass_fields__"):
+        assert documented(doc, "Attributes") == list(cls.__dataclass_fields__)
+        return
+    parameters = parameters_of(cls)
+    if parameters:
+        assert documented(doc) == parameters
+    assert doc["Parameters"]
+    assert ">>>" in "\n".join(doc["Examples"])
+    # a reader must learn what it costs, of the class or of its main method
+    assert any(word in inspect.getdoc(getattr(cls, "fit", cls)) for word in ("Cost", "Memory"))
+
+
+@pytest.mark.parametrize(("name", "cls"), public_classes(), ids=[name for name, _ in public_classes()])
+def test_public_properties_are_documented(name, cls):
+    for key, member in vars(cls).items():
+        if not key.startswith("_") and (isinstance(member, property) or inspect.isgetsetdescriptor(member)):
+            assert member.__doc__, f"{name}.{key}"

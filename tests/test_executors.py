@@ -1,0 +1,123 @@
+"""ThreadExecutor: order, exceptions, interruption, and BLAS left as it was."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sltrees.executors import ThreadExecutor, default_threads
+
+THREADS = (1, 2, 3, 8)
+
+
+def blas_threads():
+    # NumPy and SciPy bring their BLAS with them
+    np.ones((2, 2)) @ np.ones((2, 2))
+    threads = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    assert threads
+    return threads
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+def test_results_come_in_the_order_of_the_blocks(n_threads):
+    first_may_go = threading.Event()
+
+    def work(block):
+        if block == 0 and n_threads > 1:
+            assert first_may_go.wait(10)  # the first block ends after the second
+        if block == 1:
+            first_may_go.set()
+        return block * block
+
+    with ThreadExecutor(n_threads) as executor:
+        assert executor.map(work, range(50)) == [block * block for block in range(50)]
+        assert executor.map(work, []) == []
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+def test_no_more_threads_than_asked_for_and_never_the_main_one(n_threads):
+    barrier = threading.Barrier(n_threads)
+
+    def work(block):
+        barrier.wait(10)  # passes only if n_threads run at once
+        return threading.get_ident()
+
+    with ThreadExecutor(n_threads) as executor:
+        used = set(executor.map(work, range(4 * n_threads)))
+        used.add(executor.run(threading.get_ident))
+    assert len(used) <= n_threads
+    assert threading.get_ident() not in used
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+def test_an_exception_reaches_the_caller_after_all_writers_have_ended(n_threads):
+    running, ended = [], []
+
+    def work(block):
+        if block == 3:
+            raise RuntimeError("block 3")
+        running.append(block)
+        threading.Event().wait(0.01)
+        ended.append(block)
+
+    with ThreadExecutor(n_threads) as executor:
+        with pytest.raises(RuntimeError, match="block 3"):
+            executor.map(work, range(1000))
+        assert sorted(running) == sorted(ended)
+        assert len(ended) < 999  # the rest was dropped
+        assert executor.map(abs, [-1]) == [1]  # and the executor lives on
+        with pytest.raises(ZeroDivisionError):
+            executor.run(lambda: 1 // 0)
+
+
+def test_ctrl_c_waits_for_writers_and_drops_the_rest():
+    running, ended = [], []
+
+    def work(block):
+        running.append(block)
+        threading.Event().wait(0.02)
+        ended.append(block)
+
+    def interrupt(done, total):
+        if done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with ThreadExecutor(2) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            executor.map(work, range(1000), interrupt)
+        assert sorted(running) == sorted(ended)
+        assert 2 <= len(ended) < 999
+
+
+def test_progress_counts_to_the_end_in_the_thread_of_the_caller():
+    calls = []
+    with ThreadExecutor(3) as executor:
+        executor.map(abs, range(7), lambda done, total: calls.append((done, total, threading.get_ident())))
+    assert calls == [(done, 7, threading.get_ident()) for done in range(1, 8)]
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_blas_is_held_to_one_thread_and_restored(before):
+    with threadpool_limits(before, user_api="blas"):
+        outside = blas_threads()
+        with ThreadExecutor(2) as executor:
+            assert set(blas_threads()) == {1}
+            assert set(executor.run(blas_threads)) == {1}
+        assert blas_threads() == outside
+        with pytest.raises(RuntimeError, match="inside"), ThreadExecutor(2):
+            raise RuntimeError("inside")
+        assert blas_threads() == outside
+
+
+def test_the_default_is_the_number_of_processors_available():
+    assert ThreadExecutor().n_threads == default_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"), [(0, ValueError), (-1, ValueError), (1.5, ValueError), ("2", TypeError), (True, TypeError)]
+)
+def test_bad_numbers_of_threads_are_refused(bad, error):
+    with pytest.raises(error, match=r"n_threads must be .*, got"):
+        ThreadExecutor(bad)

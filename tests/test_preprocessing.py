@@ -1,0 +1,81 @@
+"""InputScaling: what the network expects of its inputs."""
+
+import numpy as np
+import pytest
+
+from sltrees.preprocessing import InputScaling
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_rows_have_unit_norm_and_follow_the_definition(seed, bias, standardise):
+    rng = np.random.default_rng(seed)
+    train, test = (3 + 5 * rng.standard_normal((n, 4)) for n in (50, 20))
+    scaled = InputScaling(bias, standardise).fit(train).transform(test)
+    expected = (test - train.mean(axis=0)) / train.std(axis=0) if standardise else test
+    if bias:
+        expected = np.column_stack([expected, np.full(20, bias * 2.0)])
+    assert scaled.shape == (20, 5 if bias else 4)
+    assert np.allclose(scaled, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-13)
+    assert np.allclose(np.linalg.norm(scaled, axis=1), 1.0, rtol=1e-13)
+
+
+def test_the_scale_of_the_columns_does_not_matter(seed):
+    X = np.random.default_rng(seed).standard_normal((30, 3))
+    other = X * [1e-6, 1.0, 1e6] + [5.0, 0.0, 1e5]
+    assert np.allclose(InputScaling().fit(X).transform(X), InputScaling().fit(other).transform(other), atol=1e-8)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e8])
+def test_constant_columns_become_zero(seed, constant):
+    X = np.random.default_rng(seed).standard_normal((30, 3))
+    X[:, 1] = constant
+    scaled = InputScaling(bias=0.0).fit(X).transform(X)
+    assert np.all(np.abs(scaled[:, 1]) < 1e-6)
+    assert np.isfinite(scaled).all()
+
+
+def test_a_row_of_zeros_stays_zero():
+    X = np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]])
+    scaled = InputScaling(bias=0.0, standardise=False).fit(X).transform(X)
+    assert np.all(scaled[1] == 0)
+    assert np.isfinite(scaled).all()
+
+
+def test_inputs_are_left_alone(seed):
+    X = np.random.default_rng(seed).standard_normal((10, 3))
+    X.flags.writeable = False
+    before = X.copy()
+    InputScaling().fit(X).transform(X)
+    assert np.array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    ("bias", "error"),
+    [(-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("1", TypeError), (None, TypeError)],
+)
+def test_bad_biases_are_refused(bias, error):
+    with pytest.raises(error, match="bias must be"):
+        InputScaling(bias)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ([[1.0, np.nan]], ValueError, r"X must be finite in float64, got nan at index \(0, 1\)"),
+        ([[1.0, np.inf]], ValueError, r"X must be finite in float64, got inf at index \(0, 1\)"),
+        ([1.0, 2.0], ValueError, r"X must have 2 dimensions, got shape \(2,\)"),
+        (np.ones((0, 2)), ValueError, "X must have at least 1 row"),
+        ([["a", "b"]], TypeError, "X must hold real numbers"),
+    ],
+)
+def test_bad_samples_are_refused(X, error, message):
+    scaling = InputScaling().fit([[0.0, 1.0], [2.0, 3.0]])
+    for method in (scaling.fit, scaling.transform):
+        with pytest.raises(error, match=message):
+            method(X)
+
+
+def test_another_number_of_columns_is_refused():
+    with pytest.raises(ValueError, match="X must have 2 columns, got 3"):
+        InputScaling().fit(np.eye(2)).transform(np.eye(3))

@@ -1,0 +1,662 @@
+"""NewtonTrainer: descent, refusal, statuses, degenerate data, real data, interruption, bad input."""
+
+import itertools
+import math
+import os
+import pickle
+import re
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse
+from problems import WeightsRecorder, digits_parity, losses, random_problem, unit_rows
+from sklearn.datasets import load_breast_cancer
+from threadpoolctl import threadpool_info
+
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
+from sltrees.callbacks import Callback, PrintProgress
+from sltrees.preprocessing import InputScaling
+from sltrees.records import MESSAGES
+
+DTYPES = ("float32", "float64")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_shift():
+    """Small problems lower the shift, with a warning that is tested elsewhere."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="shift lowered", category=UserWarning)
+        yield
+
+
+def network_of(width=2**11, **parameters):
+    return ShiftedReLUNetwork(width, **{"shift": 1.0, "random_state": 0, "dtype": "float64"} | parameters)
+
+
+def hard_problem():
+    """Too narrow a network for the targets: training goes on for long, and steps are refused."""
+    return random_problem(15, 40, 3)
+
+
+def assert_consistent(network, X, y, result, alpha_loss=False):
+    """The result describes the network as it is."""
+    rmse = np.sqrt(np.mean((network.predict(X) - y) ** 2))
+    tolerance = 1e-10 if network.dtype == np.float64 else 1e-4
+    assert abs(rmse - result.rmse) <= tolerance * (np.sqrt(np.mean(y**2)) + np.abs(network.predict(X)).max())
+    assert np.isfinite(network.displacement_).all()
+    if not alpha_loss:
+        assert result.loss == pytest.approx(0.5 * len(y) * result.rmse**2, rel=1e-10)
+
+
+def assert_descends(result):
+    """The loss falls at accepted steps and stays at refused ones."""
+    values = losses(result)
+    for record, before, after in zip(result.history, values, values[1:], strict=False):
+        assert after < before if record.accepted else after == before
+
+
+# ---------------------------------------------------------------------- descent and refusal
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("init", ["paired", "gaussian"])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_the_loss_never_rises(seed, dtype, init, alpha):
+    X, y = hard_problem()
+    network = network_of(1024, shift="auto", init=init, dtype=dtype, random_state=seed)
+    result = NewtonTrainer(network, alpha=alpha, max_iter=30).fit(X, y)
+    assert_descends(result)
+    assert result.loss < result.history[0].loss
+    assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+def test_a_refused_step_leaves_the_network_bit_for_bit_as_it_was(dtype, alpha):
+    X, y = hard_problem()
+    network = network_of(1024, shift="auto", dtype=dtype)
+    seen = WeightsRecorder()
+    result = NewtonTrainer(network, alpha=alpha, max_iter=20, callbacks=[seen]).fit(X, y)
+    accepted = [record.accepted for record in result.history]
+    assert False in accepted
+    for record, before, after in zip(result.history, seen.displacements, seen.displacements[1:], strict=False):
+        assert np.array_equal(before, after) == (not record.accepted)
+        assert record.moved_neurons > 0
+
+
+def test_damping_rises_after_a_refusal():
+    X, y = hard_problem()
+    history = NewtonTrainer(network_of(1024, shift="auto"), max_iter=20).fit(X, y).history
+    assert history[0].damping == 0.0
+    for record, following in itertools.pairwise(history):
+        if not record.accepted:
+            assert following.damping > record.damping
+            assert not record.gain_ratio > 0
+
+
+# ---------------------------------------------------------------------- statuses
+
+
+class StopAfter(Callback):
+    def __init__(self, count):
+        self.count = count
+
+    def on_iteration(self, trainer, record):
+        return record.iteration + 1 >= self.count
+
+
+def fit_status(name):
+    X, y = random_problem(0, 30, 5)
+    if name == "converged":
+        return NewtonTrainer(network_of()).fit(X, y)
+    if name == "singular":
+        X[0] = 0
+        return NewtonTrainer(network_of(), max_iter=300).fit(X, y)
+    if name == "stalled":
+        return NewtonTrainer(network_of(), tol=0.0, max_iter=300).fit(X, y)
+    if name == "max_iter":
+        return NewtonTrainer(network_of(), max_iter=1).fit(X, y)
+    if name == "stopped":
+        return NewtonTrainer(network_of(), tol=0.0, callbacks=[StopAfter(2)]).fit(X, y)
+    return NewtonTrainer(network_of(), tol=0.0, callbacks=[Interrupter("on_iteration", 1)]).fit(X, y)
+
+
+class Interrupter(Callback):
+    """Press Ctrl-C in a callback, at its k-th call."""
+
+    def __init__(self, where, call):
+        self.left = call
+        setattr(self, where, self.press)
+
+    def press(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", ["converged", "singular", "stalled", "max_iter", "stopped", "interrupted"])
+def test_training_ends_with_a_status_and_its_message(name):
+    result = fit_status(name)
+    assert result.status == name
+    assert isinstance(result.status, TrainingStatus)
+    assert result.message == MESSAGES[result.status]
+    assert result.n_iter == len(result.history)
+    assert (result.rmse <= 1e-6) == (name in ("converged", "stalled"))
+    assert result.seconds >= result.seconds_setup > 0
+
+
+def test_every_status_has_a_message():
+    assert set(MESSAGES) == set(TrainingStatus)
+    assert all(MESSAGES.values())
+
+
+def test_tolerance_met_at_the_start_needs_no_iteration():
+    X, y = random_problem(0, 20, 5)
+    network = network_of()
+    result = NewtonTrainer(network).fit(X, np.zeros(20))
+    assert (result.status, result.n_iter, result.rmse) == ("converged", 0, 0.0)
+    assert not network.displacement_.any()
+    none = NewtonTrainer(network_of(), max_iter=0).fit(X, y)
+    assert (none.status, none.n_iter) == ("max_iter", 0)
+
+
+def test_tolerance_is_on_the_training_rmse():
+    X, y = random_problem(0, 40, 5)
+    for tol in (1e-1, 1e-3, 1e-9):
+        result = NewtonTrainer(network_of(), tol=tol).fit(X, y)
+        assert result.status == "converged"
+        assert result.rmse <= tol < result.history[-1].rmse
+
+
+def test_history_describes_every_iteration():
+    X, y = hard_problem()
+    network = network_of(1024, shift="auto")
+    seen = WeightsRecorder()
+    result = NewtonTrainer(network, max_iter=10, callbacks=[seen]).fit(X, y)
+    _, signs = network.dense_weights()
+    assert len(result.history) == 10
+    patterns = [W @ X.T > network.shift_ for W in seen.weights]
+    for k, record in enumerate(result.history):
+        outputs = reference.network_outputs(seen.weights[k], signs, network.shift_, X)
+        assert record.iteration == k
+        assert record.rmse == pytest.approx(np.sqrt(np.mean((outputs - y) ** 2)), rel=1e-9)
+        assert record.loss == pytest.approx(0.5 * np.sum((outputs - y) ** 2), rel=1e-9)
+        assert record.fired_pairs == np.count_nonzero(patterns[k])
+        assert set(record.seconds) == {"gram", "solve", "step", "outputs"}
+        assert all(value >= 0 for value in record.seconds.values())
+        if record.accepted:
+            assert record.flips == reference.count_flips(patterns[k], patterns[k + 1])
+            # alpha = 0: exactly the neurons that fire are moved
+            assert record.moved_neurons == np.count_nonzero(patterns[k].any(axis=1))
+
+
+# ---------------------------------------------------------------------- degenerate data
+
+DEGENERATE = {
+    "zero row": lambda X, y: (np.where(np.arange(60)[:, None] == 3, 0.0, X), y),
+    "all zero": lambda X, y: (np.zeros((10, 3)), y[:10]),
+    "constant columns": lambda X, y: (np.full((60, 5), 0.4), y),
+    "one constant column": lambda X, y: (np.where(np.arange(5) == 2, 0.4, X), y),
+    "conflicting duplicates": lambda X, y: (X[np.r_[0, 0, 2:60]], y),
+    "equal duplicates": lambda X, y: (X[np.r_[0, 0, 2:60]], y[np.r_[0, 0, 2:60]]),
+    "one sample": lambda X, y: (X[:1], y[:1]),
+    "one zero sample": lambda X, y: (0 * X[:1], y[:1]),
+    "one feature": lambda X, y: (np.sign(X[:, :1]), y),
+    "huge targets": lambda X, y: (X, 1e12 * y),
+    "tiny targets": lambda X, y: (X, 1e-12 * y),
+    "equal targets": lambda X, y: (X, np.ones(60)),
+    "norms from 1e-3 to 1e3": lambda X, y: (X * np.logspace(-3, 3, 60)[:, None], y),
+}
+# no network can fit these, whatever its width
+UNFITTABLE = ("zero row", "all zero", "constant columns", "conflicting duplicates", "one zero sample", "one feature")
+FITTABLE = ("equal duplicates", "one sample", "equal targets")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_data_end_with_a_finite_result_and_an_honest_status(seed, name, alpha, dtype):
+    X, y = DEGENERATE[name](*random_problem(1 + seed, 60, 5))
+    network = network_of(2**12, shift="paper", dtype=dtype)
+    result = NewtonTrainer(network, alpha=alpha, max_iter=80).fit(X, y)
+    assert math.isfinite(result.rmse)
+    assert math.isfinite(result.loss)
+    assert np.isfinite(network.displacement_).all()
+    assert np.isfinite(network.predict(X)).all()
+    assert_descends(result)
+    assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
+    if alpha == 0:
+        assert (result.status == "converged") == (result.rmse <= 1e-6)
+        if name in UNFITTABLE:
+            assert result.status in ("singular", "max_iter")
+            assert result.rmse > 1e-6
+        elif name in FITTABLE:
+            assert result.rmse < 1e-2
+
+
+def test_singular_data_say_so():
+    X, y = random_problem(1, 60, 5)
+    X[0] = 0
+    result = NewtonTrainer(network_of(2**12, shift="paper"), max_iter=300).fit(X, y)
+    assert result.status == "singular"
+    assert "singular" in result.message
+    # what is left is the target of the sample on which nothing can fire
+    assert result.rmse == pytest.approx(abs(y[0]) / np.sqrt(60), rel=1e-3)
+
+
+def test_conflicting_duplicates_are_fitted_in_the_mean():
+    X, y = random_problem(1, 60, 5)
+    X[1] = X[0]
+    network = network_of(2**13, shift="paper")
+    result = NewtonTrainer(network, max_iter=300).fit(X, y)
+    assert result.status == "singular"
+    assert np.allclose(network.predict(X[:2]), (y[0] + y[1]) / 2, atol=1e-3)
+
+
+# ---------------------------------------------------------------------- real data
+
+
+@pytest.mark.parametrize("width", [2**14, pytest.param(2**17, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("dtype", "tol"), [("float32", 1e-5), ("float64", 1e-10)])
+def test_digits_parity_is_learned_in_eight_iterations(width, dtype, tol):
+    X, y, X_test, y_test = digits_parity()
+    network = ShiftedReLUNetwork(width, shift="paper", dtype=dtype, random_state=0)
+    result = NewtonTrainer(network, tol=tol, max_iter=8).fit(X, y)
+    assert result.status == "converged"
+    assert result.rmse <= tol
+    assert result.n_iter <= 8
+    assert_descends(result)
+    assert np.mean(np.sign(network.predict(X_test)) == y_test) >= 0.97
+
+
+def test_breast_cancer_needs_damping_and_gets_it():
+    data = load_breast_cancer()
+    X = InputScaling(bias=1.0).fit(data.data).transform(data.data)
+    y = np.where(data.target == 1, 1.0, -1.0)
+    network = ShiftedReLUNetwork(2**14, shift="paper", random_state=0)
+    result = NewtonTrainer(network, max_iter=40).fit(X, y)
+    assert result.rmse <= 0.2
+    assert_descends(result)
+    assert_consistent(network, X, y, result)
+
+
+# ---------------------------------------------------------------------- the same whatever the machine
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("init", ["paired", "gaussian"])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_the_trained_network_does_not_depend_on_the_number_of_threads(seed, dtype, init, alpha, monkeypatch):
+    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 150_000)  # several shards
+    X, y = random_problem(seed, 150, 8)
+    seen = set()
+    for n_threads in (1, 2, 3, 8):
+        network = network_of(2**13, init=init, dtype=dtype, random_state=seed)
+        result = NewtonTrainer(network, alpha=alpha, max_iter=5, n_threads=n_threads).fit(X, y)
+        seen.add((network.digest(), result.rmse, result.loss, result.n_iter))
+    assert len(seen) == 1
+
+
+def test_shards_make_no_difference_but_rounding(seed, monkeypatch):
+    X, y = random_problem(seed, 50, 6)
+    trained = []
+    for pairs in (1, 1000, 1 << 23):
+        monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", pairs)
+        network = network_of(512, shift=0.5, random_state=seed)
+        NewtonTrainer(network, max_iter=4).fit(X, y)
+        trained.append(network.dense_weights()[0])
+    assert np.allclose(trained[0], trained[2], rtol=0, atol=1e-9)
+    assert np.allclose(trained[1], trained[2], rtol=0, atol=1e-9)
+
+
+def test_inputs_are_left_alone_and_may_be_read_only():
+    X, y = random_problem(0, 30, 5)
+    for array in (X, y):
+        array.flags.writeable = False
+    before = X.copy(), y.copy()
+    network = network_of()
+    NewtonTrainer(network).fit(X, y)
+    assert np.array_equal(X, before[0])
+    assert np.array_equal(y, before[1])
+    # lists, integers and other orders are the same data
+    other = network_of()
+    NewtonTrainer(other).fit(np.asfortranarray(X).tolist(), y.tolist())
+    assert network.digest() == other.digest()
+
+
+# ---------------------------------------------------------------------- going on
+
+
+def test_fitting_again_goes_on_from_where_training_was():
+    X, y = hard_problem()
+    network = network_of(1024, shift="auto")
+    first = NewtonTrainer(network, max_iter=4).fit(X, y)
+    second = NewtonTrainer(network, max_iter=6).fit(X, y)
+    assert second.history[0].rmse == pytest.approx(first.rmse, rel=1e-9)
+    assert second.loss < first.loss
+    assert_descends(second)
+    assert_consistent(network, X, y, second)
+
+
+def test_fitting_again_after_convergence_takes_no_step():
+    X, y = random_problem(0, 30, 5)
+    network = network_of()
+    NewtonTrainer(network, tol=1e-8).fit(X, y)
+    digest = network.digest()
+    again = NewtonTrainer(network, tol=1e-7).fit(X, y)
+    assert (again.status, again.n_iter) == ("converged", 0)
+    assert network.digest() == digest
+
+
+def test_fitting_other_data_begins_from_the_trained_network():
+    X, y = random_problem(0, 30, 5)
+    network = network_of(2**13)
+    NewtonTrainer(network).fit(X, y)
+    other, targets = random_problem(1, 20, 5)
+    before = network.predict(other)
+    result = NewtonTrainer(network).fit(other, targets)
+    assert result.status == "converged"
+    assert result.history[0].rmse == pytest.approx(np.sqrt(np.mean((before - targets) ** 2)), rel=1e-9)
+    assert_consistent(network, other, targets, result)
+
+
+# ---------------------------------------------------------------------- Ctrl-C
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+class PressLater(Callback):
+    """Press Ctrl-C from a timer, some time after training (or with `now` the set-up) began."""
+
+    def __init__(self, delay, now=False):
+        self.timer, self.pressed = threading.Timer(delay, self.press), None
+        if now:
+            self.timer.start()
+
+    def on_start(self, trainer):
+        if not self.timer.is_alive():
+            self.timer.start()
+
+    def press(self):
+        self.pressed = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("delay", [0.003, 0.02, 0.05, 0.11, 0.23])
+def test_ctrl_c_in_an_iteration_returns_at_once_and_keeps_the_last_step(delay):
+    X, y, _, _ = digits_parity()
+    network = ShiftedReLUNetwork(2**15, shift="paper", random_state=0)
+    press, threads = PressLater(delay), blas_threads()
+    result = NewtonTrainer(network, tol=0.0, max_iter=10_000, callbacks=[press]).fit(X, y)
+    assert time.perf_counter() - press.pressed < 0.5
+    assert result.status == "interrupted"
+    assert_consistent(network, X, y, result)
+    assert blas_threads() == threads
+    # and training goes on from there
+    following = NewtonTrainer(network, max_iter=1).fit(X, y)
+    assert following.history[0].rmse == pytest.approx(result.rmse, rel=1e-4)
+    assert following.rmse <= result.rmse
+
+
+def test_ctrl_c_in_the_set_up_returns_at_once():
+    X, y, _, _ = digits_parity()
+    network = ShiftedReLUNetwork(2**21, shift=4.0, random_state=0)
+    threads, press = blas_threads(), PressLater(0.15, now=True)
+    result = NewtonTrainer(network, callbacks=[press]).fit(X, y)
+    assert time.perf_counter() - press.pressed < 0.5
+    assert result.status == "interrupted"
+    assert result.n_iter == 0
+    assert blas_threads() == threads
+    assert network.shift_ is None
+    with pytest.raises(RuntimeError, match="no neurons yet"):
+        network.predict(X)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(call, monkeypatch):
+    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 20_000)
+    X, y = random_problem(0, 30, 5)
+    network = network_of(2**14)
+    threads = blas_threads()
+    result = NewtonTrainer(network, callbacks=[Interrupter("on_setup", call)]).fit(X, y)
+    assert (result.status, result.n_iter) == ("interrupted", 0)
+    assert blas_threads() == threads
+    assert (network.shift_ is None) == (call <= 2)  # two blocks are drawn, then the trees are built
+    fresh = network_of(2**14)
+    assert NewtonTrainer(network).fit(X, y).status == NewtonTrainer(fresh).fit(X, y).status == "converged"
+    assert network.digest() == fresh.digest()
+
+
+def test_ctrl_c_in_a_step_takes_it_back_in_every_shard(monkeypatch):
+    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
+    from sltrees.method_trees import TreesMethod
+
+    X, y = random_problem(0, 30, 5)
+    network = network_of(2**13)
+    NewtonTrainer(network, tol=0.0, max_iter=2).fit(X, y)
+    digest = network.digest()
+    outputs, calls = TreesMethod.outputs, []
+
+    def outputs_interrupted(method):
+        calls.append(method.n_fired)
+        if len(calls) == 2:  # the first is before any step, the second judges the first step
+            signal.raise_signal(signal.SIGINT)
+        return outputs(method)
+
+    monkeypatch.setattr(TreesMethod, "outputs", outputs_interrupted)
+    result = NewtonTrainer(network, tol=0.0).fit(X, y)
+    assert (result.status, result.n_iter) == ("interrupted", 0)
+    assert network.digest() == digest
+    assert_consistent(network, X, y, result)
+
+
+# ---------------------------------------------------------------------- callbacks
+
+
+class Diary(Callback):
+    def __init__(self):
+        self.entries = []
+
+    def on_setup(self, trainer, done, total):
+        self.entries.append(("setup", done, total))
+
+    def on_start(self, trainer):
+        self.entries.append(("start", trainer.network.neurons_.size > 0))
+
+    def on_iteration(self, trainer, record):
+        self.entries.append(("iteration", record.iteration))
+
+    def on_end(self, trainer, result):
+        self.entries.append(("end", result.status))
+
+
+def test_callbacks_are_called_in_order():
+    X, y = random_problem(0, 30, 5)
+    first, second = Diary(), Diary()
+    result = NewtonTrainer(network_of(2**14), callbacks=[first, second, StopAfter(2)], tol=0.0).fit(X, y)
+    assert result.status == "stopped"
+    kinds = [entry[0] for entry in first.entries]
+    n_setup = kinds.count("setup")
+    assert n_setup >= 3
+    assert kinds == ["setup"] * n_setup + ["start", "iteration", "iteration", "end"]
+    assert first.entries[-3:] == [("iteration", 0), ("iteration", 1), ("end", "stopped")]
+    shares = [done / total for _, done, total in first.entries[:n_setup]]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert second.entries == first.entries
+
+
+@pytest.mark.parametrize("answer", [None, False, 0, 1, "yes"])
+def test_only_true_stops_training(answer):
+    class Answer(Callback):
+        def on_iteration(self, trainer, record):
+            return answer
+
+    X, y = random_problem(0, 30, 5)
+    assert NewtonTrainer(network_of(), callbacks=[Answer()]).fit(X, y).status == "converged"
+
+
+def test_an_exception_in_a_callback_reaches_the_caller_and_leaves_blas_as_it_was():
+    class Broken(Callback):
+        def on_iteration(self, trainer, record):
+            raise RuntimeError("broken callback")
+
+    X, y = random_problem(0, 30, 5)
+    network, threads = network_of(), blas_threads()
+    with pytest.raises(RuntimeError, match="broken callback"):
+        NewtonTrainer(network, callbacks=[Broken()]).fit(X, y)
+    assert blas_threads() == threads
+    assert NewtonTrainer(network).fit(X, y).status == "converged"
+
+
+def test_verbose_prints_a_row_per_iteration(capsys):
+    X, y = random_problem(0, 30, 5)
+    result = NewtonTrainer(network_of(), verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == PrintProgress.HEADER
+    assert len(lines) == 1 + result.n_iter + 1
+    assert lines[-1].startswith("converged at RMSE")
+    NewtonTrainer(network_of()).fit(X, y)
+    assert capsys.readouterr().out == ""
+
+
+# ---------------------------------------------------------------------- ridge
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.1, 10.0])
+def test_without_flips_ridge_training_is_kernel_ridge_with_the_gram_matrix(seed, alpha):
+    X, y = random_problem(seed, 40, 5)
+    y *= 1e-9  # weights move so little that no neuron changes what it fires on
+    network = network_of(2048, random_state=seed).initialize(X)
+    W, signs = network.dense_weights()
+    result = NewtonTrainer(network, alpha=alpha, tol=1e-24, max_iter=4).fit(X, y)
+    assert all(record.flips == 0 for record in result.history)
+    J = reference.dense_jacobian(W, signs, 1.0, X)
+    G = J @ J.T
+    weights = np.linalg.solve(G + alpha * np.trace(G) / 40 * np.eye(40), y)
+    assert np.allclose(network.predict(X), G @ weights, rtol=0, atol=1e-6 * np.abs(y).max())
+    unseen = unit_rows(np.random.default_rng(5 + seed), 30, 5)
+    kernel = reference.dense_jacobian(W, signs, 1.0, unseen) @ J.T
+    assert np.allclose(network.predict(unseen), kernel @ weights, rtol=0, atol=1e-6 * np.abs(y).max())
+    expected = (J.T @ weights).reshape(W.shape)[network.neurons_]
+    assert np.linalg.norm(network.displacement_ - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+def test_more_ridge_moves_the_weights_less(seed):
+    X, y = random_problem(seed, 40, 5)
+    moved = []
+    for alpha in (0.0, 1e-2, 1.0, 100.0):
+        network = network_of(random_state=seed)
+        NewtonTrainer(network, alpha=alpha).fit(X, y)
+        moved.append(np.linalg.norm(network.displacement_))
+    assert moved == sorted(moved, reverse=True)
+    assert moved[-1] < 0.1 * moved[0]
+
+
+# ---------------------------------------------------------------------- bad input
+
+
+def bad_X(value):
+    X = np.ones((4, 3))
+    X[2, 1] = value
+    return X
+
+
+BAD_DATA = [
+    (bad_X(np.nan), np.ones(4), ValueError, r"X must be finite in float64, got nan at index \(2, 1\)"),
+    (bad_X(np.inf), np.ones(4), ValueError, r"X must be finite in float64, got inf at index \(2, 1\)"),
+    (np.ones(4), np.ones(4), ValueError, r"X must have 2 dimensions, got shape \(4,\)"),
+    (np.ones((0, 3)), np.ones(0), ValueError, r"X must have at least 1 row and 1 column, got shape \(0, 3\)"),
+    (np.ones((4, 0)), np.ones(4), ValueError, r"X must have at least 1 row and 1 column, got shape \(4, 0\)"),
+    (np.ones((4, 3), complex), np.ones(4), TypeError, "X must hold real numbers, got dtype complex128"),
+    (np.full((4, 3), "1"), np.ones(4), TypeError, "X must hold real numbers, got dtype <U1"),
+    ([[1.0, 2.0], [3.0]], np.ones(2), ValueError, "X must be a rectangular array of numbers"),
+    (scipy.sparse.csr_array(np.ones((4, 3))), np.ones(4), TypeError, "X must be a dense array, got csr_array"),
+    (np.ones((4, 3)), np.array([1, np.nan, 1, 1]), ValueError, r"y must be finite in float64, got nan at index \(1,\)"),
+    (
+        np.ones((4, 3)),
+        np.array([1, 1, 1, -np.inf]),
+        ValueError,
+        r"y must be finite in float64, got -inf at index \(3,\)",
+    ),
+    (np.ones((4, 3)), np.ones(5), ValueError, r"y must have shape \(4,\), got \(5,\)"),
+    (np.ones((4, 3)), np.ones((4, 1)), ValueError, r"y must have shape \(4,\), got \(4, 1\)"),
+    (np.ones((4, 3)), 1.0, ValueError, r"y must have shape \(4,\), got \(\)"),
+    (np.ones((4, 3)), np.ones(4, complex), TypeError, "y must hold real numbers, got dtype complex128"),
+    (np.ones((4, 3)), ["a", "b", "c", "d"], TypeError, "y must hold real numbers, got dtype <U1"),
+]
+
+
+@pytest.mark.parametrize(("X", "y", "error", "message"), BAD_DATA)
+def test_bad_data_are_refused_with_rule_and_value_and_change_nothing(X, y, error, message):
+    fresh = network_of(100)
+    state = pickle.dumps(fresh.__dict__)
+    with pytest.raises(error, match=message):
+        NewtonTrainer(fresh).fit(X, y)
+    assert pickle.dumps(fresh.__dict__) == state
+    trained = network_of(400)
+    NewtonTrainer(trained).fit(np.eye(3), np.arange(3.0))
+    digest = trained.digest()
+    with pytest.raises(error, match=message):
+        NewtonTrainer(trained).fit(X, y)
+    assert trained.digest() == digest
+
+
+def test_another_number_of_features_than_before_is_refused():
+    network = network_of(400)
+    NewtonTrainer(network).fit(np.eye(3), np.arange(3.0))
+    with pytest.raises(ValueError, match="X must have 3 columns, got 4"):
+        NewtonTrainer(network).fit(np.eye(4), np.arange(4.0))
+
+
+def test_samples_beyond_float32_are_refused_where_the_network_is():
+    with pytest.raises(ValueError, match="X must be finite in float32, got inf"):
+        NewtonTrainer(network_of(100, dtype="float32")).fit([[1e39]], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"method": "certain"}, ValueError, "method must be one of .*'trees'.*, got 'certain'"),
+        ({"alpha": -1.0}, ValueError, r"alpha must be finite and at least 0, got -1\.0"),
+        ({"alpha": np.nan}, ValueError, "alpha must be finite and at least 0, got nan"),
+        ({"alpha": [1.0]}, TypeError, r"alpha must be a real number, got \[1\.0\]"),
+        ({"tol": -1e-9}, ValueError, "tol must be finite and at least 0, got -1e-09"),
+        ({"tol": np.inf}, ValueError, "tol must be finite and at least 0, got inf"),
+        ({"tol": None}, TypeError, "tol must be a real number, got None"),
+        ({"max_iter": -1}, ValueError, "max_iter must be at least 0, got -1"),
+        ({"max_iter": 2.5}, ValueError, r"max_iter must be an integer, got 2\.5"),
+        ({"max_iter": "9"}, TypeError, "max_iter must be an integer, got '9'"),
+        ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
+        ({"max_memory": -5}, ValueError, "max_memory must be finite and at least 0, got -5"),
+        ({"verbose": -1}, ValueError, "verbose must be at least 0, got -1"),
+        ({"callbacks": [print]}, TypeError, "callbacks must be instances of sltrees.callbacks.Callback, got <built-in"),
+    ],
+)
+def test_bad_parameters_are_refused_with_rule_and_value(parameters, error, message):
+    with pytest.raises(error, match=message):
+        NewtonTrainer(network_of(10), **parameters)
+
+
+def test_anything_but_a_network_is_refused():
+    with pytest.raises(TypeError, match="network must be a ShiftedReLUNetwork, got int"):
+        NewtonTrainer(1000)
+
+
+def test_too_little_memory_is_refused_with_the_bytes_and_the_network_unchanged():
+    X, y = random_problem(0, 100, 8)
+    network = network_of(2**14)
+    with pytest.raises(
+        MemoryError, match=r"needs [\d,]+ bytes, max_memory allows 1,000,000; lower the width"
+    ) as caught:
+        NewtonTrainer(network, max_memory=1e6, n_threads=2).fit(X, y)
+    assert network.shift_ is None
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    assert needed > 1e6
+    assert NewtonTrainer(network, max_memory=needed + 1, n_threads=2).fit(X, y).status == "converged"
