@@ -8,7 +8,7 @@ import scipy.sparse
 from sltrees._core import TreeBank
 from sltrees._core._boundary import as_index, as_indices, as_threshold
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_real_matrix
+from sltrees._validation import as_choice, as_real_matrix, as_real_vector
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time: 1 MiB in float32, so that they are still in cache when copied
 _PICKLE_VERSION = 1
@@ -229,9 +229,8 @@ class CorrelationTrees:
         2
         """
         r = as_index(r, len(self._weights), "r")
-        if np.ndim(weight) != 1:
-            raise ValueError(f"weight must have 1 dimension, got shape {np.shape(weight)}")
-        self.update_weights([r], np.asarray(weight)[None])
+        weight = as_real_vector(weight, "weight", self._dtype, length=self._weights.shape[1])
+        self.update_weights([r], weight[None])
 
     def update_weights(self, rows, weights):
         """Replace many weights.

@@ -133,7 +133,8 @@ class TreesMethod:
         self._executor = executor
         self._n_samples = len(X)
         self._root_width = np.sqrt(network.width)
-        self._step_open = False
+        # a step was taken that is neither kept nor undone
+        self.step_open = False
         size = max(2, _PAIRS_PER_SHARD // len(X) // 2 * 2)  # even, so that pairs stay together
         starts = range(0, network.neurons_.size, size)
         self._shards = executor.map(
@@ -185,23 +186,23 @@ class TreesMethod:
         tuple of int
             Neurons moved, and (neuron, sample) pairs whose firing changed.
         """
-        self._step_open = True
+        self.step_open = True
         done = self._executor.map(lambda shard: shard.take_step(g, shrink), self._shards)
         return sum(moved for moved, _ in done), sum(flips for _, flips in done)
 
     def undo(self):
         """Take the last step back."""
         self._executor.map(TreeShard.undo, self._shards)
-        self._step_open = False
+        self.step_open = False
 
     def commit(self):
         """Keep the last step."""
-        self._step_open = False  # one assignment decides for all shards, so that an interruption cannot split them
+        self.step_open = False  # one assignment decides for all shards, so that an interruption cannot split them
         for shard in self._shards:
             shard.commit()
 
     def abandon(self):
         """After an interruption: bring the network back to the last step kept. This object is useless afterwards."""
-        if self._step_open:
+        if self.step_open:
             for shard in self._shards:
                 shard.abandon()

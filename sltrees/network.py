@@ -211,7 +211,8 @@ class ShiftedReLUNetwork:
         Notes
         -----
         The number of materialised neurons is random and unknown before they are drawn. It is taken at its mean,
-        bounded by m sum_i P(neuron fires on x_i), plus six standard deviations.
+        bounded by m sum_i P(neuron fires on x_i), plus six standard deviations and those materialised before. Fired
+        pairs are taken at their mean at W(0); training towards huge targets can make more fire.
 
         Cost: O(n d).
 
@@ -229,7 +230,8 @@ class ShiftedReLUNetwork:
         firings = sum(firing_probability(shift / norm) for norm in norms if norm > 0)
         share = min(1.0, firings)
         draws = self.width / self._copies
-        neurons = min(self.width, self._copies * (share * draws + 6.0 * np.sqrt(share * draws) + 1.0))
+        kept = 0 if self.shift_ is None else self.neurons_.size
+        neurons = min(self.width, kept + self._copies * (share * draws + 6.0 * np.sqrt(share * draws) + 1.0))
         threads = ThreadExecutor(n_threads).n_threads
         # joining the blocks holds the initial weights twice for a moment
         per_neuron = d * self.dtype.itemsize * (1 + 2 / self._copies) + 16 + per_neuron

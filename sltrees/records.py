@@ -90,9 +90,9 @@ class TrainingResult:
     n_iter : int
         Iterations made, refused steps included.
     rmse : float
-        Root mean square of f - y at the end.
+        Root mean square of f - y at the end; NaN if training was interrupted before it began.
     loss : float
-        |f - y|^2/2 + alpha |D|^2/2 at the end.
+        |f - y|^2/2 + alpha |D|^2/2 at the end; NaN likewise.
     history : list of IterationRecord
         ``history[k].rmse`` is before step k.
     seconds_setup : float

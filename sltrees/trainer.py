@@ -192,6 +192,7 @@ class _Run:
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
+        self.kept = None  # the state that a step being kept leads to
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -203,10 +204,20 @@ class _Run:
                 self.set_up()
                 status = self.iterate()
         except KeyboardInterrupt:
-            if self.method is not None:
-                self.method.abandon()
+            self.settle()
             status = TrainingStatus.INTERRUPTED
         return self.finish(status)
+
+    def settle(self):
+        """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
+        while self.method is not None:
+            try:
+                if self.kept is not None and not self.method.step_open:
+                    self.state = self.kept  # the interruption fell between keeping the step and saying so
+                self.method.abandon()
+                return
+            except KeyboardInterrupt:
+                continue
 
     def set_up(self):
         """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, flat_steps, state."""
@@ -299,8 +310,9 @@ class _Run:
         ratio = (before.loss - trial.loss) / step.predicted_decrease
         accepted = bool(trial.loss < before.loss)  # False also for NaN
         if accepted:
+            self.kept = trial
             self.method.commit()
-            self.state = trial
+            self.state, self.kept = trial, None
             flat = before.loss - trial.loss <= (self.trainer.tol if self.alpha else FLAT_DECREASE) * before.loss
             self.flat_steps = self.flat_steps + 1 if flat else 0
             self.rule.accept(ratio)
