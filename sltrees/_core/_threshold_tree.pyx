@@ -42,7 +42,7 @@ cdef class ThresholdTree(WideTree):
     Notes
     -----
     Layout: blocks of W = 16 float32 or 8 float64 (64 bytes), a fan-out of W, no pointers.
-    Memory: the values plus 1/(W-1) of them, 6.7% for float32 and 14% for float64; twice as much while growing by `append`.
+    Memory: the values plus 1/(W-1) of them, 6.7% for float32 and 14% for float64; up to twice that after `append`.
 
     A threshold is rounded to the dtype of the tree, as NumPy does for ``values > t`` with a Python number t.
 
@@ -474,7 +474,8 @@ cdef class ThresholdTree(WideTree):
 
         Notes
         -----
-        Cost: O(k log n) at worst; O(k + n / W) when more than a small share of the values change. `crossing` adds a sort.
+        Cost: O(k log n) at worst; O(k + n / W) when more than a small share of the values change. `crossing` adds a
+        sort.
 
         Examples
         --------

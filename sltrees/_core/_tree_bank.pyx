@@ -182,7 +182,7 @@ cdef class TreeBank:
         -----
         Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks.
         """
-        cdef int64_t visited = 0, j, row, n_live, i
+        cdef int64_t visited = 0, j, row, n_live
         cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
         live, top_visited = self.top._query_counting(threshold)

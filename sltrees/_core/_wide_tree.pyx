@@ -188,7 +188,8 @@ cdef class WideTree:
         cdef int64_t at
         if k == 0:
             return self._leaves if self.tree.sign > 0 else -self._leaves
-        at = self.tree.shape.offset[k & 31]     # k is at most n_levels; the mask tells the compiler that it is not negative
+        # k is at most n_levels; the mask tells the compiler that it is not negative
+        at = self.tree.shape.offset[k & 31]
         return self._upper[at:at + self.tree.shape.size[k & 31]]
 
     def _check(self):

@@ -265,6 +265,32 @@ SL_TARGET SL_INLINE int SL_FN(entry_level)(const sl_shape *shape, const SL_REAL 
     return k;
 }
 
+/* Whether leaf blocks first .. last lie wholly inside [lo, hi] and the array: then no block needs to be cut. */
+SL_TARGET SL_INLINE int SL_FN(is_interior)(int64_t n, int64_t first, int64_t last, int64_t lo, int64_t hi)
+{
+    return first << SL_BITS >= lo && ((last + 1) << SL_BITS) - 1 <= hi && (last + 1) << SL_BITS <= n;
+}
+
+/* Bits of the leaves of a block that pass; `interior` is a constant where this is inlined. */
+SL_TARGET SL_INLINE uint32_t SL_FN(passing)(const SL_REAL *leaves, int64_t n, int64_t block, SL_REAL t, int64_t lo,
+                                            int64_t hi, SL_REAL sign, int interior)
+{
+    return interior ? SL_FN(block_mask)(leaves + (block << SL_BITS), t, sign)
+                    : SL_FN(leaf_mask)(leaves, n, block, t, sign) & SL_FN(range_mask)(block, lo, hi);
+}
+
+/* Offsets from `base` of the passing leaves of blocks first .. stop - 1; returns how many. */
+SL_TARGET SL_INLINE int64_t SL_FN(scan_chunk)(const SL_REAL *leaves, int64_t n, int64_t first, int64_t stop, SL_REAL t,
+                                              int64_t lo, int64_t hi, SL_REAL sign, int32_t *offset, int interior)
+{
+    const int64_t base = first << SL_BITS;
+    int64_t found = 0;
+    for (; first < stop; ++first)
+        found += SL_COMPRESS(offset + found, (int32_t)((first << SL_BITS) - base),
+                             SL_FN(passing)(leaves, n, first, t, lo, hi, sign, interior));
+    return found;
+}
+
 /* Append to `hits` the passing leaves of `n_blocks` blocks from `first` on. The blocks are scanned a chunk at a time into
  * 32-bit offsets, without a branch on what is found, and the offsets widened to indices afterwards. */
 SL_TARGET SL_INLINE void SL_FN(scan_leaves)(const sl_shape *shape, const SL_REAL *leaves, int64_t first, int64_t n_blocks,
@@ -274,11 +300,10 @@ SL_TARGET SL_INLINE void SL_FN(scan_leaves)(const sl_shape *shape, const SL_REAL
     int32_t offset[SL_SCAN_BLOCKS * SL_MAX_WIDTH + SL_MAX_WIDTH];
     while (first < end) {
         const int64_t stop = end - first > SL_SCAN_BLOCKS ? first + SL_SCAN_BLOCKS : end, base = first << SL_BITS;
-        int64_t found = 0;
-        for (; first < stop; ++first) {
-            const uint32_t mask = SL_FN(leaf_mask)(leaves, n, first, t, sign) & SL_FN(range_mask)(first, lo, hi);
-            found += SL_COMPRESS(offset + found, (int32_t)((first << SL_BITS) - base), mask);
-        }
+        const int64_t found = SL_FN(is_interior)(n, first, stop - 1, lo, hi)
+                                  ? SL_FN(scan_chunk)(leaves, n, first, stop, t, lo, hi, sign, offset, 1)
+                                  : SL_FN(scan_chunk)(leaves, n, first, stop, t, lo, hi, sign, offset, 0);
+        first = stop;
         if (SL_UNLIKELY(!sl_hits_reserve(hits, found))) {
             const int64_t room = hits->capacity > hits->length ? hits->capacity - hits->length : 0;
             for (int64_t j = 0; j < room; ++j)
@@ -292,31 +317,37 @@ SL_TARGET SL_INLINE void SL_FN(scan_leaves)(const sl_shape *shape, const SL_REAL
     }
 }
 
-/* Append to `hits` the passing leaves of the listed blocks: as a rule one in each. */
-SL_TARGET SL_INLINE void SL_FN(emit_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int32_t *blocks,
-                                            int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
+/* Write the indices of the passing leaves of the listed blocks, as a rule one in each; returns the end. */
+SL_TARGET SL_INLINE int64_t *SL_FN(emit_listed)(const SL_REAL *leaves, int64_t n, const int32_t *blocks, int64_t n_blocks,
+                                                SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, int64_t *out, int interior)
 {
-    const int64_t n = shape->size[0];
-    int64_t indices[(SL_CHUNK + SL_MAX_WIDTH) * SL_MAX_WIDTH], *out = indices, found;
-    /* straight into the result where there is room for the most that can come */
-    const int direct = hits->capacity - hits->length >= n_blocks << SL_BITS;
-    if (direct)
-        out = hits->data + hits->length;
-    int64_t *const begin = out;
     for (int64_t j = 0; j < n_blocks; ++j) {
         const int64_t block = blocks[j], base = block << SL_BITS;
         uint32_t mask;
         if (j + SL_PREFETCH_AHEAD < n_blocks)
             SL_PREFETCH(leaves + ((int64_t)blocks[j + SL_PREFETCH_AHEAD] << SL_BITS));
-        mask = SL_FN(leaf_mask)(leaves, n, block, t, sign) & SL_FN(range_mask)(block, lo, hi);
-        if (SL_UNLIKELY(mask == 0)) /* only where the range cuts the block */
-            continue;
-        do {
+        mask = SL_FN(passing)(leaves, n, block, t, lo, hi, sign, interior);
+        for (; mask; mask &= mask - 1)
             *out++ = base + SL_COUNT_TRAILING_ZEROS(mask);
-            mask &= mask - 1;
-        } while (SL_UNLIKELY(mask != 0));
     }
-    found = out - begin;
+    return out;
+}
+
+/* Append to `hits` the passing leaves of the listed blocks. */
+SL_TARGET SL_INLINE void SL_FN(emit_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int32_t *blocks,
+                                            int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
+{
+    const int64_t n = shape->size[0];
+    int64_t indices[(SL_CHUNK + SL_MAX_WIDTH) * SL_MAX_WIDTH], *begin, found;
+    /* straight into the result where there is room for the most that can come */
+    const int direct = hits->capacity - hits->length >= n_blocks << SL_BITS;
+    if (n_blocks == 0)
+        return;
+    begin = direct ? hits->data + hits->length : indices;
+    found = (SL_FN(is_interior)(n, blocks[0], blocks[n_blocks - 1], lo, hi)
+                 ? SL_FN(emit_listed)(leaves, n, blocks, n_blocks, t, lo, hi, sign, begin, 1)
+                 : SL_FN(emit_listed)(leaves, n, blocks, n_blocks, t, lo, hi, sign, begin, 0)) -
+            begin;
     if (!direct) {
         const int64_t room = sl_hits_reserve(hits, found) ? found
                              : hits->capacity > hits->length ? hits->capacity - hits->length : 0;
