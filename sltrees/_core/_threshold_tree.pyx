@@ -840,6 +840,8 @@ cdef class ThresholdTree(WideTree):
 
     def _write(self, where, new):
         """Write checked values at checked indices."""
+        if np.may_share_memory(new, self._leaves):
+            new = new.copy()        # the values meant are those from before the first is written
         cdef const int64_t *p_where = <const int64_t *> cnp.PyArray_DATA(where)
         cdef const void *p_new = cnp.PyArray_DATA(new)
         cdef int64_t count = where.size
