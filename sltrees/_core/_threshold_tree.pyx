@@ -490,7 +490,7 @@ cdef class ThresholdTree(WideTree):
         if crossing is None:
             self._write(where, new)
             return None
-        threshold = self._leaves.dtype.type(as_threshold(crossing))
+        threshold = self._round(as_threshold(crossing))
         touched = np.unique(where)
         before = self._passes(self._leaves[touched], threshold)
         self._write(where, new)
@@ -568,8 +568,8 @@ cdef class ThresholdTree(WideTree):
         array([  1., -inf, -inf])
         """
         cdef double worst = -self.tree.sign * np.inf
-        fill = self._leaves.dtype.type(worst if replacement is None else _as_value(replacement))
-        if self._passes(fill, self._leaves.dtype.type(as_threshold(threshold))):
+        fill = self._round(worst if replacement is None else _as_value(replacement))
+        if self._passes(fill, self._round(as_threshold(threshold))):
             raise ValueError(f"replacement must not pass the threshold {threshold}, got {replacement}")
         indices, values = self.query(threshold, return_values=True)
         self._write(indices, np.full(indices.size, fill, dtype=self._leaves.dtype))
@@ -837,6 +837,11 @@ cdef class ThresholdTree(WideTree):
             raise ValueError(f"values must have the shape of indices, {shape}, got {new.shape}")
         with np.errstate(over="ignore"):        # beyond float32 is infinite there
             return new.astype(self._leaves.dtype, copy=False)
+
+    def _round(self, x):
+        """A number in the dtype of the tree."""
+        with np.errstate(over="ignore"):        # beyond float32 is infinite there
+            return self._leaves.dtype.type(x)
 
     def _write(self, where, new):
         """Write checked values at checked indices."""
