@@ -694,7 +694,11 @@ cdef class ThresholdTree(WideTree):
         >>> tree.max()
         2.0
         """
-        cdef int64_t size = as_index(n, 1 << 62, "n")
+        if not isinstance(n, (int, np.integer)):
+            raise TypeError(f"n must be an integer, got {n!r}")
+        if not 0 <= n < 1 << 62:            # _reserve knows the limit; this is what fits its argument
+            raise ValueError(f"n must be at least 0 and fit in memory, got {n}")
+        cdef int64_t size = n
         self._reserve(size)
         self._set_size(size)
 
