@@ -1,5 +1,7 @@
 """The public tree: what it checks, and what it says about itself. The work is done in _wide_tree.pyx."""
 
+import operator
+
 import numpy as np
 
 cimport numpy as cnp
@@ -822,6 +824,11 @@ cdef class ThresholdTree(WideTree):
         cdef int64_t n = self.tree.shape.size[0]
         if stop is None:
             stop = n
+        if type(start) is not int or type(stop) is not int:
+            try:
+                start, stop = operator.index(start), operator.index(stop)
+            except TypeError:
+                raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
         if not 0 <= start <= stop <= n:
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
         lo[0] = start
