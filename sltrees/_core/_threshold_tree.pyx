@@ -76,8 +76,8 @@ cdef class ThresholdTree(WideTree):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
         if not copy and not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
-                             and values.ndim == 1 and values.flags.c_contiguous and values.flags.writeable):
-            raise ValueError("copy=False needs a C-ordered, writable, one-dimensional float32 or float64 array, got "
+                             and values.ndim == 1 and values.flags.carray):
+            raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 array, got "
                              + _describe(values))
         leaves = as_real_array(values, "values", 1, check_nan=False)    # building checks on the way
         if copy:
@@ -137,8 +137,8 @@ cdef class ThresholdTree(WideTree):
     def _query_into(self, double t, int64_t start, int64_t stop, out):
         """Write the hits into the caller's array."""
         if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
-                and out.flags.c_contiguous and out.flags.writeable):
-            raise ValueError("out must be a C-ordered, writable, one-dimensional int64 array, got " + _describe(out))
+                and out.flags.carray):
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got " + _describe(out))
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
@@ -891,7 +891,7 @@ def _describe(values):
     if not isinstance(values, np.ndarray):
         return type(values).__name__
     return (f"shape {values.shape}, dtype {values.dtype}, C-ordered: {values.flags.c_contiguous}, "
-            f"writable: {values.flags.writeable}")
+            f"writable: {values.flags.writeable}, aligned: {values.flags.aligned}")
 
 
 cdef int64_t _as_leaf(i, int64_t n) except -1:
