@@ -22,7 +22,7 @@ dtypes = pytest.mark.parametrize("dtype", DTYPES)
 orientations = pytest.mark.parametrize("orientation", ORIENTATIONS)
 small_sizes = pytest.mark.parametrize("n", SIZES)
 all_sizes = pytest.mark.parametrize("n", SIZES + LARGE)
-edge_sizes = pytest.mark.parametrize("n", (0, 1, 8, 16, 17, 64, 65, 256, 257, 513, 4097))
+edge_sizes = pytest.mark.parametrize("n", [0, 1, 8, 16, 17, 64, 65, 256, 257, 513, 4097])
 
 
 def tied_values(rng, n, dtype):
@@ -107,7 +107,7 @@ def test_ranges_restrict_query_count_and_first(seed, dtype, orientation, n):
 
 @dtypes
 @orientations
-@pytest.mark.parametrize("n", (17, 300, 4097, 70_000))
+@pytest.mark.parametrize("n", [17, 300, 4097, 70_000])
 def test_every_density_of_distinct_values(seed, dtype, orientation, n):
     # each density makes the query enter the tree at another level
     rng = np.random.default_rng(seed)
@@ -242,7 +242,7 @@ def five_million():
     return values, ThresholdTree(values)
 
 
-@pytest.mark.parametrize("share", (0, 1e-6, 0.01, 0.3, 1))
+@pytest.mark.parametrize("share", [0, 1e-6, 0.01, 0.3, 1])
 def test_large_results(five_million, share):
     # beyond the stack buffer, the copied results and the sizes where hits are counted first
     values, tree = five_million
@@ -376,7 +376,7 @@ def test_pop_above(seed, dtype, orientation, n):
 
 @dtypes
 @orientations
-@pytest.mark.parametrize("n", (3, 17, 70, 300))
+@pytest.mark.parametrize("n", [3, 17, 70, 300])
 def test_values_of_the_tree_itself_may_be_written_to_it(dtype, orientation, n):
     # the values written must be those from before the call, as in NumPy, not what the call has written already
     values = np.arange(n, dtype=dtype)
@@ -509,7 +509,7 @@ def test_refused_refresh_leaves_the_answers():
 # ---------------------------------------------------------------------- inputs
 
 
-@pytest.mark.parametrize("copy", (True, False))
+@pytest.mark.parametrize("copy", [True, False])
 def test_inputs_are_left_as_they_are(seed, copy):
     rng = np.random.default_rng(seed)
     where, new = rng.integers(0, 500, 50), rng.standard_normal(50)
@@ -659,7 +659,7 @@ def test_values_and_the_buffer_are_read_only_views(dtype):
     for read_only in (tree.values, array):
         with pytest.raises(ValueError, match="read-only"):
             read_only[0] = 1
-    with pytest.raises((BufferError, ValueError, TypeError), match="read-only|writable|read-write"):
+    with pytest.raises((BufferError, ValueError, TypeError), match=r"read-only|writable|read-write"):
         io.BytesIO(bytes(1000)).readinto(tree)
     tree[5] = 99
     assert view[5] == array[5] == tree.values[5] == 99
@@ -681,7 +681,7 @@ def test_repr(tree, expected):
 
 
 @dtypes
-@pytest.mark.parametrize("n", (0, 1, 1000, 100_000))
+@pytest.mark.parametrize("n", [0, 1, 1000, 100_000])
 def test_memory(dtype, n):
     tree = ThresholdTree(np.zeros(n, dtype=dtype))
     share = 0.067 if dtype is np.float32 else 0.143
@@ -708,7 +708,7 @@ def duplicates(tree):
 @dtypes
 @orientations
 @edge_sizes
-@pytest.mark.parametrize("kind", ("owned", "borrowed", "grown"))
+@pytest.mark.parametrize("kind", ["owned", "borrowed", "grown"])
 def test_duplicates_are_equal_and_independent(seed, dtype, orientation, n, kind):
     values = tied_values(np.random.default_rng(seed), n, dtype)
     tree = ThresholdTree(
