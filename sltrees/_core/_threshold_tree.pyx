@@ -31,7 +31,7 @@ cdef class ThresholdTree(WideTree):
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
         False makes the caller's array itself the leaves, without a copy. It must be a C-ordered, writable,
-        one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
+        aligned, one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
         has changed it, `refresh` must be called before the next query. Such a tree cannot change its length.
 
     Raises
@@ -77,8 +77,8 @@ cdef class ThresholdTree(WideTree):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
         if not copy and not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
                              and values.ndim == 1 and values.flags.carray):
-            raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 array, got "
-                             + _describe(values))
+            raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 "
+                             "array, got " + _describe(values))
         leaves = as_real_array(values, "values", 1, check_nan=False)    # building checks on the way
         if copy:
             source, leaves = leaves, aligned_empty(leaves.size, leaves.dtype)
@@ -138,7 +138,8 @@ cdef class ThresholdTree(WideTree):
         """Write the hits into the caller's array."""
         if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
                 and out.flags.carray):
-            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got " + _describe(out))
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
+                             + _describe(out))
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
