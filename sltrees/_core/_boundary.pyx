@@ -87,7 +87,7 @@ def as_index(index, n, name):
 def as_threshold(threshold):
     """Convert to float; TypeError unless a real number, ValueError for NaN."""
     try:
-        if isinstance(threshold, (str, bytes)):
+        if isinstance(threshold, (str, bytes, bytearray)):
             raise TypeError
         value = float(threshold)
     except (TypeError, ValueError):

@@ -1,5 +1,7 @@
 """The public tree: what it checks, and what it says about itself. The work is done in _wide_tree.pyx."""
 
+import operator
+
 import numpy as np
 
 cimport numpy as cnp
@@ -29,7 +31,7 @@ cdef class ThresholdTree(WideTree):
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
         False makes the caller's array itself the leaves, without a copy. It must be a C-ordered, writable,
-        one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
+        aligned, one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
         has changed it, `refresh` must be called before the next query. Such a tree cannot change its length.
 
     Raises
@@ -74,9 +76,9 @@ cdef class ThresholdTree(WideTree):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
         if not copy and not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
-                             and values.ndim == 1 and values.flags.c_contiguous and values.flags.writeable):
-            raise ValueError("copy=False needs a C-ordered, writable, one-dimensional float32 or float64 array, got "
-                             + _describe(values))
+                             and values.ndim == 1 and values.flags.carray):
+            raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 "
+                             "array, got " + _describe(values))
         leaves = as_real_array(values, "values", 1, check_nan=False)    # building checks on the way
         if copy:
             source, leaves = leaves, aligned_empty(leaves.size, leaves.dtype)
@@ -135,8 +137,9 @@ cdef class ThresholdTree(WideTree):
     def _query_into(self, double t, int64_t start, int64_t stop, out):
         """Write the hits into the caller's array."""
         if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
-                and out.flags.c_contiguous and out.flags.writeable):
-            raise ValueError("out must be a C-ordered, writable, one-dimensional int64 array, got " + _describe(out))
+                and out.flags.carray):
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
+                             + _describe(out))
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
@@ -491,7 +494,7 @@ cdef class ThresholdTree(WideTree):
         if crossing is None:
             self._write(where, new)
             return None
-        threshold = self._leaves.dtype.type(as_threshold(crossing))
+        threshold = self._round(as_threshold(crossing))
         touched = np.unique(where)
         before = self._passes(self._leaves[touched], threshold)
         self._write(where, new)
@@ -569,8 +572,8 @@ cdef class ThresholdTree(WideTree):
         array([  1., -inf, -inf])
         """
         cdef double worst = -self.tree.sign * np.inf
-        fill = self._leaves.dtype.type(worst if replacement is None else _as_value(replacement))
-        if self._passes(fill, self._leaves.dtype.type(as_threshold(threshold))):
+        fill = self._round(worst if replacement is None else _as_value(replacement))
+        if self._passes(fill, self._round(as_threshold(threshold))):
             raise ValueError(f"replacement must not pass the threshold {threshold}, got {replacement}")
         indices, values = self.query(threshold, return_values=True)
         self._write(indices, np.full(indices.size, fill, dtype=self._leaves.dtype))
@@ -695,7 +698,11 @@ cdef class ThresholdTree(WideTree):
         >>> tree.max()
         2.0
         """
-        cdef int64_t size = as_index(n, 1 << 62, "n")
+        if not isinstance(n, (int, np.integer)):
+            raise TypeError(f"n must be an integer, got {n!r}")
+        if not 0 <= n < 1 << 62:            # _reserve knows the limit; this is what fits its argument
+            raise ValueError(f"n must be at least 0 and fit in memory, got {n}")
+        cdef int64_t size = n
         self._reserve(size)
         self._set_size(size)
 
@@ -819,6 +826,11 @@ cdef class ThresholdTree(WideTree):
         cdef int64_t n = self.tree.shape.size[0]
         if stop is None:
             stop = n
+        if type(start) is not int or type(stop) is not int:
+            try:
+                start, stop = operator.index(start), operator.index(stop)
+            except TypeError:
+                raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
         if not 0 <= start <= stop <= n:
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
         lo[0] = start
@@ -839,8 +851,15 @@ cdef class ThresholdTree(WideTree):
         with np.errstate(over="ignore"):        # beyond float32 is infinite there
             return new.astype(self._leaves.dtype, copy=False)
 
+    def _round(self, x):
+        """A number in the dtype of the tree."""
+        with np.errstate(over="ignore"):        # beyond float32 is infinite there
+            return self._leaves.dtype.type(x)
+
     def _write(self, where, new):
         """Write checked values at checked indices."""
+        if np.may_share_memory(new, self._leaves):
+            new = new.copy()        # the values meant are those from before the first is written
         cdef const int64_t *p_where = <const int64_t *> cnp.PyArray_DATA(where)
         cdef const void *p_new = cnp.PyArray_DATA(new)
         cdef int64_t count = where.size
@@ -874,7 +893,7 @@ def _describe(values):
     if not isinstance(values, np.ndarray):
         return type(values).__name__
     return (f"shape {values.shape}, dtype {values.dtype}, C-ordered: {values.flags.c_contiguous}, "
-            f"writable: {values.flags.writeable}")
+            f"writable: {values.flags.writeable}, aligned: {values.flags.aligned}")
 
 
 cdef int64_t _as_leaf(i, int64_t n) except -1:

@@ -219,7 +219,7 @@ cdef class TreeBank:
         """Assert every invariant of the structure. Cost: O(n_rows n_columns)."""
         cdef int64_t width = 1 << self.tree.shape.width_bits
         assert self._leaves.shape == (self.n_rows, self.stride)
-        assert self._leaves.ctypes.data % 64 == 0
+        assert self._leaves.size == 0 or self._leaves.ctypes.data % 64 == 0
         # padding never fires
         assert np.all(self._leaves[:, self.n_columns:] == -np.inf)
         assert not np.isnan(self._leaves).any()

@@ -28,6 +28,11 @@ cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within
 cdef class WideTree:
     """Leaves, levels above them, walks. See tree.h for what a walk does, wide_tree.h for the layout."""
 
+    def __cinit__(self):
+        # an object whose __init__ never ran or failed is an empty tree, not one without kernels
+        sl_tree_init(&self.tree, 0, 0, False, False, active_level())
+        self._store = self._leaves = self._upper = aligned_empty(0, np.float64)
+
     # ------------------------------------------------------------------ for compiled code
 
     cdef double c_get(self, int64_t i) noexcept nogil:
