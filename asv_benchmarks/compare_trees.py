@@ -13,7 +13,8 @@ cold
     alone, which adds the cost of reading the clock (some 50 ns) to both sides.
 
 Values are standard normal in random order; the same values sorted; or the sorted values cut into blocks of 1,000
-whose order is random, so that hits come in blocks. The other methods must give the same answers, which is checked before timing.
+whose order is random, so that hits come in blocks. The other methods must give the same answers, which is checked
+before anything is timed.
 
 Compared are NumPy; a binary max-tree in C (binary_tree.c, compiled on the fly, called by ctypes);
 sortedcontainers.SortedList of (value, index); a heapq with lazy deletion; and cpprb's prioritised replay buffer, which
