@@ -305,23 +305,24 @@ def updates(report, args, rng):
             print(f"batch {k:<8} {timing}: {shown} an update; tree = {multiple:.2f} scatters", flush=True)
 
     report.title("single tree[i] = x at random places of 10^6 values, from a Python loop")
-    where = rng.integers(0, n, 20000).tolist()
-    runs = itertools.cycle([rng.standard_normal(len(where)).tolist() for _ in range(8)])
+    k = 1000
+    batches = [(rng.integers(0, n, k).tolist(), rng.standard_normal(k).tolist()) for _ in range(100)]
     tree, plain = ThresholdTree(values), values.copy()
 
-    def assign(target):
-        def run():
-            for i, x in zip(where, next(runs), strict=True):
+    def assigning(target):
+        def write(where, new):
+            for i, x in zip(where, new, strict=True):
                 target[i] = x
 
-        return run
+        return write
 
-    def loop():
-        for _i, _x in zip(where, next(runs), strict=True):
+    def nothing(where, new):
+        for _i, _x in zip(where, new, strict=True):
             pass
 
-    times = time_warm({"tree": assign(tree), "numpy": assign(plain), "loop": loop}, budget)
-    times = {name: value / len(where) for name, value in times.items()}
+    targets = {"tree": assigning(tree), "numpy": assigning(plain), "loop": nothing}
+    times = time_warm({name: through(batches, write) for name, write in targets.items()}, budget)
+    times = {name: value / k for name, value in times.items()}
     report.add("setitem", "loop included", n, None, times, "warm")
     net = {name: times[name] - times["loop"] for name in ("tree", "numpy")}
     report.add("setitem", "loop subtracted", n, None, net, "warm")
