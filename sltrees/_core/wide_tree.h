@@ -34,8 +34,14 @@
 #define SL_LARGE_HITS (1 << 20) /* below, the allocator reuses memory that was touched before */
 #define SL_HUGE_PAGE ((size_t)1 << 21)
 #define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this should write straight into its result */
+
+/* Measured: `asv_benchmarks/compare_trees.py --tune` prints the tables, from builds that define other values. */
+#ifndef SL_PREFETCH_AHEAD
 #define SL_PREFETCH_AHEAD 32
+#endif
+#ifndef SL_REBUILD_SHARE
 #define SL_REBUILD_SHARE 64 /* a batch of more than n / 64 updates rebuilds all levels */
+#endif
 
 typedef struct {
     int64_t size[SL_MAX_LEVELS];   /* nodes in use at level k; size[0] = number of leaves */
