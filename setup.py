@@ -28,7 +28,8 @@ MODULES = [
     "_boundary",  # checks at the Python boundary
     "_hits",  # query results
     "_wide_tree",  # one tree over one array
-    "_threshold_tree",  # its public face
+    "_tree_queries",  # what it can be asked
+    "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
 ]

@@ -61,8 +61,10 @@ def test_examples_of_every_module_run(name):
 
 
 def test_examples_of_compiled_classes_are_found():
-    names = {test.name for test in examples_of(importlib.import_module("sltrees._core._threshold_tree"))}
-    assert any(name.endswith("ThresholdTree.query") for name in names)
+    modules = ("sltrees._core._threshold_tree", "sltrees._core._tree_queries")
+    names = {test.name for name in modules for test in examples_of(importlib.import_module(name))}
+    assert any(name.endswith("ThresholdTree.update") for name in names)
+    assert any(name.endswith("TreeQueries.query") for name in names)
     assert len(names) >= 5
 
 

@@ -103,3 +103,11 @@ def aligned_empty(count, dtype):
     raw = np.empty(count * dtype.itemsize + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start:start + count * dtype.itemsize].view(dtype)
+
+
+def describe_array(values):
+    """What an argument is, for an error message."""
+    if not isinstance(values, np.ndarray):
+        return type(values).__name__
+    return (f"shape {values.shape}, dtype {values.dtype}, C-ordered: {values.flags.c_contiguous}, "
+            f"writable: {values.flags.writeable}, aligned: {values.flags.aligned}")

@@ -1,8 +1,5 @@
 # See _threshold_tree.pyx. The interface for other compiled code is that of WideTree: c_query and so on.
-from libc.stdint cimport int64_t
+from sltrees._core._tree_queries cimport TreeQueries
 
-from sltrees._core._wide_tree cimport WideTree
-
-cdef class ThresholdTree(WideTree):
-    cdef int64_t _wrap(self, key) except -1
-    cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1
+cdef class ThresholdTree(TreeQueries):
+    pass

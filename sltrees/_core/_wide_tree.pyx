@@ -151,21 +151,27 @@ cdef class WideTree:
         cdef int64_t[N_LOCAL_HITS] local
         cdef int64_t found = 0
         cdef sl_hits hits
+        # held through the walk, so that a tree that another thread lets grow against the rules does not free its memory
+        memory = self._store, self._upper
+        cdef sl_tree tree = self.tree
+        cdef const void *leaves = self.leaves
+        cdef const void *upper = self.upper
         sl_hits_init(&hits, local, N_LOCAL_HITS, False)
         hits.bound = stop - start
         hits.dense_stop = stop - start <= COUNT_FIRST_LEAVES
         with nogil:
-            visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
+            visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
         if hits.dense_stop != 2:
             return hits_to_array(&hits)
         # Most blocks have a hit, so the result is large, and moving it would cost as much as finding it. The leaves are
         # in reach of the caches, so counting first costs little.
         with nogil:
-            sl_tree_count(&self.tree, self.leaves, self.upper, t, start, stop, &found)
+            sl_tree_count(&tree, leaves, upper, t, start, stop, &found)
         indices = np.empty(found, dtype=np.int64)
         sl_hits_init(&hits, <int64_t *> cnp.PyArray_DATA(indices), found, True)
         with nogil:
-            visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
+            visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
+        del memory
         return indices
 
     cdef object _hits_many(self, const double[::1] thresholds):

@@ -211,6 +211,8 @@ SL_TARGET SL_UNUSED static int64_t SL_FN(first)(const sl_shape *shape, const SL_
         --k;
         const uint32_t mask = k == 0 ? SL_FN(leaf_mask)(leaves, shape->size[0], i, t, sign)
                                      : SL_FN(block_mask)(upper + shape->offset[k] + (i << SL_BITS), t, (SL_REAL)1);
+        if (SL_UNLIKELY(mask == 0)) /* only if somebody wrote to borrowed leaves without a refresh */
+            return -1;
         i = (i << SL_BITS) + SL_COUNT_TRAILING_ZEROS(mask);
     }
     return i < stop ? i : -1;
@@ -223,13 +225,11 @@ SL_TARGET SL_UNUSED static int64_t SL_FN(argmax)(const sl_shape *shape, const SL
     const SL_REAL best = SL_FN(maximum)(shape, leaves, upper, sign);
     int64_t i = 0;
     for (int k = shape->n_levels; k >= 0; --k) {
+        /* the block has the maximum, unless somebody wrote to borrowed leaves without a refresh: then stay inside it */
+        const int64_t past = (i + 1) << SL_BITS, last = (past < shape->size[k] ? past : shape->size[k]) - 1;
         int64_t j = i << SL_BITS;
-        if (k == 0)
-            while (sign * leaves[j] != best)
-                ++j;
-        else
-            while (upper[shape->offset[k] + j] != best)
-                ++j;
+        while (j < last && (k == 0 ? sign * leaves[j] : upper[shape->offset[k] + j]) != best)
+            ++j;
         i = j;
     }
     return i;

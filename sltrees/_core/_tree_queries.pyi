@@ -1,0 +1,59 @@
+from collections.abc import Iterator, Sequence
+from types import EllipsisType
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sltrees._core._wide_tree import WideTree
+
+_Indices: TypeAlias = npt.NDArray[np.int64]
+_Values: TypeAlias = npt.NDArray[np.floating[Any]]
+_Reals: TypeAlias = npt.NDArray[np.floating[Any] | np.integer[Any] | np.bool_] | Sequence[float]
+_Integers: TypeAlias = npt.NDArray[np.integer[Any]] | Sequence[int]
+_Integer: TypeAlias = int | np.integer[Any]
+_Real: TypeAlias = SupportsFloat | SupportsIndex
+_Many: TypeAlias = slice | EllipsisType | npt.NDArray[np.integer[Any] | np.bool_] | Sequence[int] | Sequence[bool]
+
+class TreeQueries(WideTree):
+    @overload
+    def query(
+        self,
+        threshold: _Real,
+        start: _Integer = 0,
+        stop: _Integer | None = None,
+        *,
+        return_values: Literal[False] = False,
+        out: _Indices | None = None,
+    ) -> _Indices: ...
+    @overload
+    def query(
+        self,
+        threshold: _Real,
+        start: _Integer = 0,
+        stop: _Integer | None = None,
+        *,
+        return_values: Literal[True],
+        out: _Indices | None = None,
+    ) -> tuple[_Indices, _Values]: ...
+    def query_many(self, thresholds: _Reals) -> tuple[_Indices, _Indices]: ...
+    def count(self, threshold: _Real, start: _Integer = 0, stop: _Integer | None = None) -> int: ...
+    def any(self, threshold: _Real) -> bool: ...
+    def first(self, threshold: _Real, start: _Integer = 0, stop: _Integer | None = None) -> int: ...
+    def max(self) -> float: ...
+    def argmax(self) -> int: ...
+    def topk(self, k: _Integer) -> _Indices: ...
+    @property
+    def values(self) -> _Values: ...
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]: ...
+    @property
+    def orientation(self) -> Literal["max", "min"]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[float]: ...
+    @overload
+    def __getitem__(self, key: _Integer, /) -> float: ...
+    @overload
+    def __getitem__(self, key: _Many, /) -> _Values: ...

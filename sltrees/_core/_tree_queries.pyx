@@ -1,0 +1,406 @@
+"""What a tree can be asked, without changing it. The walks are in _wide_tree.pyx."""
+
+import operator
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from sltrees._core._boundary import as_real_array, as_threshold, describe_array
+from sltrees._core._tree cimport sl_tree_argmax
+from sltrees._core._wide_tree cimport WideTree
+
+cnp.import_array()
+
+
+cdef class TreeQueries(WideTree):
+    """Queries and views of a threshold tree; `sltrees.ThresholdTree` adds building and changing it."""
+
+    # ------------------------------------------------------------------ queries
+
+    def query(self, threshold, start=0, stop=None, *, bint return_values=False, out=None):
+        """Indices of all values above the threshold (below it, for orientation "min"), ascending.
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly: a value equal to the threshold is not reported.
+        start, stop : int, optional
+            Only indices in [start, stop) are reported; by default all.
+        return_values : bool, default False
+            Return the values with the indices.
+        out : ndarray of shape (c,), dtype=int64, optional
+            Write the indices here instead of into a new array, and return a view of its head.
+
+        Returns
+        -------
+        indices : ndarray of shape (k,), dtype=int64
+            The same as ``numpy.flatnonzero(values > threshold)``.
+        values : ndarray of shape (k,), dtype of the tree
+            Only if `return_values`.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN, the range is not 0 <= start <= stop <= n, or `out` is no C-ordered, writable int64
+            vector, or has fewer than k entries (those it has are then overwritten).
+
+        Notes
+        -----
+        Cost: O(k log(n / k)) blocks for k hits, and never more than O(n / W).
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0, 5.0])
+        >>> tree.query(2.0)
+        array([1, 3])
+        >>> tree.query(0.0, 1, 3)
+        array([1, 2])
+        """
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi, visited
+        self._range(start, stop, &lo, &hi)
+        indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
+        if return_values:
+            return indices, self._leaves[indices]
+        return indices
+
+    def _query_into(self, double t, int64_t start, int64_t stop, out):
+        """Write the hits into the caller's array."""
+        if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
+                and out.flags.carray):
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
+                             + describe_array(out))
+        cdef int64_t found, capacity = out.size
+        cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
+        with nogil:
+            found = self.c_query(t, start, stop, data, capacity)
+        if found > capacity:
+            raise ValueError(f"out must have room for {found} indices, got {capacity}")
+        return out[:found]
+
+    def _query_counting(self, threshold, start=0, stop=None):
+        """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
+        cdef int64_t lo, hi, visited
+        self._range(start, stop, &lo, &hi)
+        indices = self._hits(_as_threshold(threshold), lo, hi, &visited)
+        return indices, visited
+
+    def query_many(self, thresholds):
+        """Indices above each of many thresholds (below, for orientation "min").
+
+        Parameters
+        ----------
+        thresholds : array_like of shape (q,)
+            Not NaN.
+
+        Returns
+        -------
+        indptr : ndarray of shape (q + 1,), dtype=int64
+        indices : ndarray of shape (indptr[q],), dtype=int64
+            Those of ``thresholds[j]`` are ``indices[indptr[j]:indptr[j + 1]]``, ascending.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the thresholds are not a vector of real numbers, or one is NaN.
+
+        Notes
+        -----
+        Cost: that of the q queries, without their overhead in Python.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0]).query_many([4.0, 1.5])
+        (array([0, 1, 3]), array([1, 1, 2]))
+        """
+        return self._hits_many(as_real_array(thresholds, "thresholds", 1).astype(np.float64, copy=False))
+
+    def count(self, threshold, start=0, stop=None):
+        """Number of values above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+        start, stop : int, optional
+            Only indices in [start, stop) are counted; by default all.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN or the range is not 0 <= start <= stop <= n.
+
+        Notes
+        -----
+        Cost: as `query`, without writing the result.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0]).count(1.5)
+        2
+        """
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi, found
+        self._range(start, stop, &lo, &hi)
+        with nogil:
+            found = self.c_count(t, lo, hi)
+        return found
+
+    def any(self, threshold):
+        """Whether any value is above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+
+        Returns
+        -------
+        bool
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN.
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
+        False
+        """
+        cdef double t = _as_threshold(threshold)
+        return self.c_first(t, 0, self.tree.shape.size[0]) >= 0
+
+    def first(self, threshold, start=0, stop=None):
+        """Lowest index of a value above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+        start, stop : int, optional
+            Only indices in [start, stop) count; by default all.
+
+        Returns
+        -------
+        int
+            -1 if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN or the range is not 0 <= start <= stop <= n.
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0, 7.0])
+        >>> tree.first(4.0), tree.first(4.0, 2), tree.first(9.0)
+        (1, 3, -1)
+        """
+        cdef double t = _as_threshold(threshold)
+        cdef int64_t lo, hi
+        self._range(start, stop, &lo, &hi)
+        return self.c_first(t, lo, hi)
+
+    def max(self):
+        """The largest value; of a tree with orientation "min", the smallest.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the tree is empty.
+
+        Notes
+        -----
+        Cost: one block.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0]).max()
+        5.0
+        """
+        self._refuse_empty("max")
+        return self.c_max() + 0.0       # -0.0 and 0.0 are one value: which of them a block keeps is arbitrary
+
+    def argmax(self):
+        """Index of the largest value (of the smallest, for orientation "min"), the lowest one of ties.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            If the tree is empty.
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).argmax()
+        1
+        """
+        self._refuse_empty("argmax")
+        return sl_tree_argmax(&self.tree, self.leaves, self.upper)
+
+    def topk(self, k):
+        """Indices of the k largest values (smallest, for orientation "min"), best first.
+
+        Parameters
+        ----------
+        k : int
+            At least 0; more than n means all n.
+
+        Returns
+        -------
+        ndarray of shape (min(k, n),), dtype=int64
+            Of equal values the lowest index comes first.
+
+        Raises
+        ------
+        ValueError
+            If k is negative.
+
+        Notes
+        -----
+        The k best children of the k best nodes of a level contain the k best leaves, so the beam is
+        narrowed level by level. Cost: O(k W log n).
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
+        array([1, 3, 2])
+        """
+        if not isinstance(k, (int, np.integer)) or k < 0:
+            raise ValueError(f"k must be an integer of at least 0, got {k!r}")
+        cdef int64_t n_best = min(k, len(self)), width = 1 << self.tree.shape.width_bits
+        cdef int level = self.tree.shape.n_levels
+        best = np.arange(self.tree.shape.size[level])
+        while True:
+            values = self._level(level)[best]
+            if best.size > n_best:
+                # all above the n_best-th value, and of those equal to it the lowest indices
+                last = np.partition(values, best.size - n_best)[best.size - n_best] if n_best else np.inf
+                above = values > last
+                tied = np.flatnonzero(values == last)[:n_best - np.count_nonzero(above)]
+                above[tied] = True
+                best, values = best[above], values[above]
+            if level == 0:
+                return best[np.argsort(-values, kind="stable")]
+            level -= 1
+            best = (best[:, None] * width + np.arange(width)).ravel()
+            best = best[best < self.tree.shape.size[level]]
+
+    # ------------------------------------------------------------------ as a sequence
+
+    def __len__(self):
+        return self.tree.shape.size[0]
+
+    def __iter__(self):
+        """The values in index order, each as it is when reached."""
+        cdef int64_t i = 0
+        while i < self.tree.shape.size[0]:
+            yield self.c_get(i)
+            i += 1
+
+    def __getitem__(self, key):
+        if isinstance(key, int):
+            return self.c_get(self._wrap(key))
+        values = self._leaves[key]
+        return values.copy() if isinstance(values, np.ndarray) else float(values)
+
+    @property
+    def values(self):
+        """The values, as a read-only view that follows every update until the length changes. Cost: O(1)."""
+        view = self._leaves.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return self._leaves.dtype
+
+    @property
+    def orientation(self):
+        """"max" or "min"."""
+        return "max" if self.tree.sign > 0 else "min"
+
+    @property
+    def nbytes(self):
+        """Bytes held: the values (also where they are borrowed), room to grow, and the levels above them."""
+        return self._store.nbytes + self._upper.nbytes
+
+    # ------------------------------------------------------------------ internals
+
+    cdef int64_t _wrap(self, key) except -1:
+        """An index as in a Python sequence, negative ones from the end."""
+        cdef int64_t n = self.tree.shape.size[0], i
+        try:
+            i = key
+        except OverflowError:
+            i = n
+        if i < 0:
+            i += n
+        if i < 0 or i >= n:
+            raise IndexError(f"index must be in [{-n}, {n}), got {key}")
+        return i
+
+    cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1:
+        """Check 0 <= start <= stop <= n, with stop = n by default."""
+        cdef int64_t n = self.tree.shape.size[0]
+        if stop is None:
+            stop = n
+        if type(start) is not int or type(stop) is not int:
+            try:
+                start, stop = operator.index(start), operator.index(stop)
+            except TypeError:
+                raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
+        if not 0 <= start <= stop <= n:
+            raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
+        lo[0] = start
+        hi[0] = stop
+        return 0
+
+    def _refuse_empty(self, what):
+        if self.tree.shape.size[0] == 0:
+            raise ValueError(f"{what} of an empty tree")
+
+
+cdef double _as_threshold(threshold) except? -1.0:
+    """Convert a threshold to double; TypeError unless a real number, ValueError for NaN."""
+    cdef double t
+    if type(threshold) is float:        # by far the most common, and the one worth the shortcut
+        t = threshold
+        if t == t:
+            return t
+    return as_threshold(threshold)
