@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from sltrees import __version__
@@ -15,7 +16,7 @@ from sltrees.trainer import METHODS
 
 DEFAULT_WIDTH = 2**17
 
-EXIT_DONE, EXIT_USAGE, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_DONE, EXIT_OUTPUT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments=None):
@@ -29,7 +30,7 @@ def main(arguments=None):
     Returns
     -------
     int
-        Exit code: 0 after a run, 2 for bad arguments, 130 after Ctrl-C.
+        Exit code: 0 after a run, 1 if the output cannot be written, 2 for bad arguments, 130 after Ctrl-C.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -38,6 +39,12 @@ def main(arguments=None):
     except (ValueError, TypeError, MemoryError) as error:
         print(f"sltrees {options.command}: error: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except OSError as error:
+        # whoever reads the output has gone, or the disk is full; leave nothing to be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"sltrees {options.command}: error: {error}", file=sys.stderr)
+        return EXIT_OUTPUT
 
 
 def _parser():
@@ -94,19 +101,22 @@ def _demo(options):
 def _summary(report):
     """The lines after the table."""
     n, d, m = report["n_samples"], report["n_features"], report["width"]
-    weights = report["moved_neurons_mean"] * d
-    return "\n".join(
-        [
-            "",
-            f"test accuracy      {report['test_accuracy']:.4f} on {report['n_test']} images",
-            f"time               {report['seconds']:.1f} s, of which {report['seconds_setup']:.1f} s of set-up",
-            f"peak memory        {report['peak_rss_bytes'] / 2**30:.2f} GiB" if report["peak_rss_bytes"] else "",
-            f"shift              {report['shift']:.4f}: {report['fired_share']:.3%} of {m * n:,} pairs fire",
-            f"materialised       {report['materialised']:,} of {m:,} neurons",
-            f"an iteration moved {weights:,.0f} weights, and formed G from {report['fired_pairs_mean']:,.0f} pairs;",
+    lines = [
+        "",
+        f"test accuracy      {report['test_accuracy']:.4f} on {report['n_test']} images",
+        f"time               {report['seconds']:.1f} s, of which {report['seconds_setup']:.1f} s of set-up",
+    ]
+    if report["peak_rss_bytes"]:
+        lines.append(f"peak memory        {report['peak_rss_bytes'] / 2**30:.2f} GiB")
+    lines.append(f"materialised       {report['materialised']:,} of {m:,} neurons, at shift {report['shift']:.4f}")
+    if report["n_iter"]:
+        moved, fired = report["moved_neurons_mean"] * d, report["fired_pairs_mean"]
+        lines += [
+            f"fired              {report['fired_share']:.3%} of {m * n:,} (neuron, sample) pairs",
+            f"an iteration moved {moved:,.0f} weights, and formed G from {fired:,.0f} pairs;",
             f"a dense one has    {m * d:,} weights and {m * n:,} pairs, and a Jacobian of {n * m * d:,} entries",
         ]
-    )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

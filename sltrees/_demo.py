@@ -54,7 +54,8 @@ def run_demo(network, **options):
     drawn = network.shift_ is not None
     accuracy = None
     if drawn:  # not where set-up was interrupted
-        accuracy = float(np.mean(np.sign(network.predict(X_test, n_threads=trainer.n_threads)) == y_test))
+        guess = np.where(network.predict(X_test, n_threads=trainer.n_threads) >= 0, 1.0, -1.0)
+        accuracy = float(np.mean(guess == y_test))
     fired = _mean([record.fired_pairs for record in result.history])
     return {
         "rmse": result.rmse if np.isfinite(result.rmse) else None,
@@ -73,7 +74,7 @@ def run_demo(network, **options):
         "n_test": len(X_test),
         "n_features": X.shape[1],
         "materialised": int(network.neurons_.size) if drawn else None,
-        "fired_share": fired / (network.width * len(X)),
+        "fired_share": None if fired is None else fired / (network.width * len(X)),
         "fired_pairs_mean": fired,
         "moved_neurons_mean": _mean([record.moved_neurons for record in result.history]),
         "history": [_as_dict(record) for record in result.history],
@@ -92,7 +93,7 @@ def peak_rss_bytes():
 
 
 def _mean(numbers):
-    return float(np.mean(numbers)) if numbers else 0.0
+    return float(np.mean(numbers)) if numbers else None
 
 
 def _as_dict(record):

@@ -7,6 +7,9 @@ import numbers
 
 import numpy as np
 
+MAX_INTEGER = 2**62
+MAX_FLOAT = float(np.finfo(np.float64).max)
+
 
 def as_real_matrix(array, name, dtype, *, n_columns=None):
     """Convert to a C-ordered (n, d) array of finite numbers, n and d at least 1.
@@ -38,14 +41,16 @@ def as_real_vector(array, name, dtype, *, length):
     return vector
 
 
-def as_integer(value, name, *, minimum):
+def as_integer(value, name, *, minimum, maximum=MAX_INTEGER):
     """Convert to int, floats with an integral value included (1e6); TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be an integer, got {value!r}")
-    if not math.isfinite(value) or value != int(value):
+    if not isinstance(value, numbers.Integral) and (not math.isfinite(value) or value != int(value)):
         raise ValueError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    if value > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {float_or_huge(value)}")
     return int(value)
 
 
@@ -53,9 +58,19 @@ def as_non_negative(value, name):
     """Convert to a finite float >= 0; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+    if not (abs(value) <= MAX_FLOAT and value >= 0):
+        raise ValueError(f"{name} must be finite and at least 0, got {float_or_huge(value)}")
     return float(value)
+
+
+def as_max_memory(value):
+    """Return None or a number of bytes >= 0, infinity included; TypeError or ValueError otherwise."""
+    return value if value is None or value == math.inf else as_non_negative(value, "max_memory")
+
+
+def float_or_huge(value):
+    """A number for an error message, short even where it has hundreds of digits."""
+    return repr(value) if abs(value) <= MAX_INTEGER or isinstance(value, float) else "a larger integer"
 
 
 def as_choice(value, name, choices):

@@ -29,7 +29,7 @@ class Callback:
         """Part `done` of `total` of the set-up is done."""
 
     def on_iteration(self, trainer, record):
-        """An iteration is over; ``trainer.network`` is consistent. Return True to stop."""
+        """An iteration is over; ``trainer.network`` is consistent. Return a true value to stop."""
 
     def on_end(self, trainer, result):
         """Training is over."""
@@ -75,4 +75,5 @@ class PrintProgress(Callback):
 
     def on_end(self, trainer, result):
         """Print how training ended."""
-        print(f"{result.status} at RMSE {result.rmse:.3e}: {result.message}", file=self._stream, flush=True)
+        where = "in set-up" if result.rmse != result.rmse else f"at RMSE {result.rmse:.3e}"
+        print(f"{result.status} {where}: {result.message}", file=self._stream, flush=True)

@@ -8,7 +8,7 @@ import scipy.sparse
 from sltrees._core import TreeBank
 from sltrees._core._boundary import as_index, as_indices, as_threshold
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_real_matrix, as_real_vector
+from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time: 1 MiB in float32, so that they are still in cache when copied
 _PICKLE_VERSION = 1
@@ -33,7 +33,8 @@ class CorrelationTrees:
     Raises
     ------
     TypeError, ValueError
-        If an array is not a matrix of finite real numbers, the numbers of columns differ, or the axis is unknown.
+        If an array is not a matrix of finite real numbers, the numbers of columns differ, products could overflow, or
+        the axis is unknown.
     MemoryError
         If more than `max_memory` bytes are needed. Nothing has been allocated then.
 
@@ -70,6 +71,8 @@ class CorrelationTrees:
         self._dtype = np.dtype(np.float32 if single else np.float64)
         self._weights = as_real_matrix(weights, "weights", self._dtype)
         self._data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
+        _refuse_overflow(self._weights, self._data)
+        max_memory = as_max_memory(max_memory)
         needed = self.bytes_needed(len(self._weights), len(self._data), self._weights.shape[1], self._dtype, axis=axis)
         check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
         self._bank = TreeBank(*self._bank_shape(len(self._weights), len(self._data), axis), self._dtype)
@@ -247,7 +250,8 @@ class CorrelationTrees:
         IndexError
             If a row is out of range.
         TypeError, ValueError
-            If the shapes do not fit or a number is not finite. The trees are unchanged after any of these.
+            If the shapes do not fit, a number is not finite or products could overflow. The trees are unchanged after
+            any of these.
 
         Notes
         -----
@@ -271,6 +275,7 @@ class CorrelationTrees:
             last = dict(zip(rows.tolist(), range(rows.size), strict=True))
             keep = np.fromiter(last.values(), dtype=np.int64)
             rows, weights = rows[keep], weights[keep]
+        _refuse_overflow(weights, self._data)
         self._weights[rows] = weights
         if self._axis == "data":
             self._write_rows(rows, weights, self._data)
@@ -358,6 +363,15 @@ class CorrelationTrees:
         scale = np.abs(self._weights) @ np.abs(self._data).T
         slack = 4 * self._weights.shape[1] * np.finfo(self._dtype).eps * (scale if self._axis == "data" else scale.T)
         assert np.all(np.abs(self._bank.values - expected) <= slack)
+
+
+def _refuse_overflow(weights, data):
+    """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
+    largest = float(np.abs(weights).max()) * float(np.abs(data).max()) * weights.shape[1]
+    if not largest <= np.finfo(weights.dtype).max:
+        raise ValueError(
+            f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"
+        )
 
 
 def _read_only(array):

@@ -5,10 +5,35 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
+import threading
 
 from threadpoolctl import threadpool_limits
 
 from sltrees._validation import as_integer
+
+
+class _BlasHold:
+    """Holds BLAS to one thread while anybody needs it: the limit is one of the process, so its holders are counted."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._limits = None
+
+    def __enter__(self):
+        with self._lock:
+            self._holders += 1
+            if self._holders == 1:
+                self._limits = threadpool_limits(limits=1, user_api="blas")
+
+    def __exit__(self, *exception):
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._limits.restore_original_limits()
+
+
+_BLAS_HOLD = _BlasHold()
 
 
 class ThreadExecutor:
@@ -38,7 +63,7 @@ class ThreadExecutor:
         self._pool = None
 
     def __enter__(self):
-        self._exit.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        self._exit.enter_context(_BLAS_HOLD)
         self._pool = concurrent.futures.ThreadPoolExecutor(self.n_threads, thread_name_prefix="sltrees")
         return self
 

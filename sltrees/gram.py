@@ -110,7 +110,7 @@ class GramMatrix:
 
 
 def _factor(matrix, c):
-    shifted = matrix.copy()
+    shifted = np.array(matrix, order="F")  # the order of LAPACK, so that it factorises in place
     shifted[np.diag_indices_from(shifted)] += c
     return scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
 

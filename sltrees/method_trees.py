@@ -145,7 +145,7 @@ class TreesMethod:
     def bytes_needed(n_samples, n_features, dtype):
         """Bytes for each materialised neuron, and for each fired pair. Cost: O(1)."""
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
-        step = array_bytes(2, n_features, dtype=dtype) + 32  # weights being written, what undoes them, row numbers
+        step = array_bytes(4, n_features, dtype=dtype) + 32  # weights being written, what undoes them, row numbers
         pair = 2 * (4 + np.dtype(dtype).itemsize) + 8  # before and after a step, and the query's own result
         return one - none + step, pair
 

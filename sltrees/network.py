@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 
@@ -10,12 +11,14 @@ import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_integer, as_real_matrix
+from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
 from sltrees.shift import firing_probability, resolve_shift, validate_shift
 
 NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
 _SAMPLES_PER_BLOCK = 1024  # predicted at a time
+
+MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
 
 _WEIGHTS, _SIGNS = 0, 1  # random streams of a block
 
@@ -37,7 +40,7 @@ class ShiftedReLUNetwork:
         pairs that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are
         independent. Weights are N(0, 1) in both.
     sampling : {"auto", "dense"}, default "auto"
-        How firing neurons are found: "dense" draws all m and looks. "auto" is the cheapest one there is.
+        How firing neurons are found: "dense" draws all m and looks. "auto" is the cheapest there is, so far "dense".
     dtype : float32 or float64, default float32
         Of weights and correlations. The weights are drawn in single precision, so that a seed
         gives the same network in both dtypes. Sums over neurons are accumulated in float64.
@@ -96,6 +99,8 @@ class ShiftedReLUNetwork:
         self._copies = 2 if self.init == "paired" else 1  # neurons that share their initial weights
         self.shift_ = None
         self._fingerprint = None
+        self._scales = {}  # trace(G)/n when training on a set of samples began, by fingerprint
+        self._in_training = False
 
     # ------------------------------------------------------------------ initialisation
 
@@ -127,6 +132,8 @@ class ShiftedReLUNetwork:
             If X is not a matrix of finite real numbers, or has another number of columns than before.
         MemoryError
             If more than `max_memory` bytes are expected to be needed. The network is as it was after any of these.
+        RuntimeError
+            If the network is being trained.
 
         Warns
         -----
@@ -144,9 +151,11 @@ class ShiftedReLUNetwork:
         True
         """
         X = self._as_samples(X)
+        max_memory = as_max_memory(max_memory)
         fingerprint = _fingerprint(X)
         if fingerprint == self._fingerprint:
             return self
+        self._refuse_in_training()
         drawn = self.shift_ is not None
         shift = self.shift_ if drawn else resolve_shift(self.shift, self.width, len(X))
         self.check_memory(X, shift, n_threads, max_memory)
@@ -421,7 +430,7 @@ class ShiftedReLUNetwork:
     # ------------------------------------------------------------------ identity
 
     def digest(self):
-        """SHA-256 of the network, as 64 hexadecimal digits: equal if and only if two networks are, bit for bit.
+        """SHA-256 of the network, as 64 hexadecimal digits: equal digests mean networks that are equal bit for bit.
 
         Returns
         -------
@@ -456,6 +465,10 @@ class ShiftedReLUNetwork:
             sha.update(np.ascontiguousarray(array).data)
         return sha.hexdigest()
 
+    def __copy__(self):
+        """An independent network: training it leaves this one alone."""
+        return copy.deepcopy(self)
+
     def __repr__(self):
         drawn = "" if self.shift_ is None else f", {self.neurons_.size} materialised, shift_={self.shift_:.4g}"
         return f"ShiftedReLUNetwork({self.width}, shift={self.shift!r}, init={self.init!r}, dtype={self.dtype}{drawn})"
@@ -464,7 +477,19 @@ class ShiftedReLUNetwork:
 
     def _as_samples(self, X):
         n_columns = None if self.shift_ is None else self.n_features_in_
-        return as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+        X = as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->i", X, X)
+        if not np.isfinite(squares).all():
+            i = int(np.argmax(~np.isfinite(squares)))
+            raise ValueError(
+                f"squared norms of the rows of X must be finite in {self.dtype}, got {squares[i]} in row {i}"
+            )
+        return X
+
+    def _refuse_in_training(self):
+        if self._in_training:
+            raise RuntimeError("the network is being trained: it can be predicted with, but not initialised or trained")
 
     def _require_initialised(self):
         if self.shift_ is None:
@@ -473,7 +498,7 @@ class ShiftedReLUNetwork:
 
 def _as_dtype(dtype):
     with contextlib.suppress(TypeError):
-        if np.dtype(dtype) in (np.float32, np.float64):
+        if dtype is not None and np.dtype(dtype) in (np.float32, np.float64):
             return np.dtype(dtype)
     raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
@@ -483,10 +508,12 @@ def _as_entropy(random_state):
     if random_state is None:
         return np.random.SeedSequence().entropy
     if isinstance(random_state, np.random.SeedSequence):
+        if not random_state.spawn_key:
+            return random_state.entropy
         return [*np.atleast_1d(random_state.entropy).tolist(), *random_state.spawn_key]
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(1 << 63))
-    return as_integer(random_state, "random_state", minimum=0)
+    return as_integer(random_state, "random_state", minimum=0, maximum=MAX_SEED)
 
 
 def _fingerprint(X):

@@ -90,6 +90,8 @@ class InputScaling:
         ------
         TypeError, ValueError
             If X is not a matrix of d columns of finite real numbers.
+        RuntimeError
+            If `fit` was not called.
 
         Notes
         -----
@@ -100,6 +102,8 @@ class InputScaling:
         >>> InputScaling(bias=1.0).fit([[0.0], [2.0]]).transform([[1.0]])
         array([[0., 1.]])
         """
+        if not hasattr(self, "mean_"):
+            raise RuntimeError("the scaling has not seen data yet: call fit(X) first")
         X = as_real_matrix(X, "X", np.float64, n_columns=self.mean_.size)
         scaled = (X - self.mean_) / self.deviation_
         if self.bias:

@@ -24,7 +24,8 @@ MESSAGES = {
     TrainingStatus.CONVERGED: "the training RMSE is at most tol",
     TrainingStatus.SINGULAR: (
         "no step lowers the objective further, and the Gram matrix is singular: some samples cannot be told apart or "
-        "fire no neuron (duplicated rows with different targets, rows of zeros); alpha > 0 gives a well-posed problem"
+        "fire no neuron (duplicated rows with different targets, rows of zeros or of norms far below 1); alpha > 0 "
+        "gives a well-posed problem"
     ),
     TrainingStatus.STALLED: (
         "no step lowers the objective further: rounding is reached, or the network is too narrow for these targets; "

@@ -7,7 +7,7 @@ the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
     D <- (1 - alpha/c) D - J^T g
 
 so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
-refused, and lam raised. alpha and lam are given relative to trace(G)/n; alpha is fixed by the first G of a network.
+refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import warnings
 
 import numpy as np
 
-from sltrees._validation import as_choice, as_integer, as_non_negative, as_real_vector
+from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import ThreadExecutor
@@ -51,7 +51,7 @@ class NewtonTrainer:
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
         solves, and updates the moved weights in the trees.
     alpha : float, default 0.0
-        Ridge towards the initial weights, relative to trace(G)/n at the start of `fit`.
+        Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
         training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in
@@ -116,7 +116,7 @@ class NewtonTrainer:
         self.tol = as_non_negative(tol, "tol")
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
-        self.max_memory = None if max_memory is None else as_non_negative(max_memory, "max_memory")
+        self.max_memory = as_max_memory(max_memory)
         self.callbacks = tuple(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
@@ -145,6 +145,8 @@ class NewtonTrainer:
             If X or y has the wrong shape or holds anything but finite real numbers.
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
+        RuntimeError
+            If the network is being trained by somebody else.
 
         Warns
         -----
@@ -165,8 +167,12 @@ class NewtonTrainer:
         'converged'
         """
         network = self.network
+        network._refuse_in_training()
         X = network._as_samples(X)
         y = as_real_vector(y, "y", np.float64, length=len(X))
+        with np.errstate(over="ignore"):
+            if not np.isfinite(y @ y):
+                raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
         self._refuse_too_much_memory(X)
         run = _Run(self, X, y)
         return run.fit()
@@ -206,6 +212,11 @@ class _Run:
         except KeyboardInterrupt:
             self.settle()
             status = TrainingStatus.INTERRUPTED
+        except BaseException:
+            self.settle()
+            raise
+        finally:
+            self.trainer.network._in_training = False
         return self.finish(status)
 
     def settle(self):
@@ -233,10 +244,13 @@ class _Run:
             return report
 
         network.initialize(self.X, n_threads=trainer.n_threads, max_memory=float("inf"), progress=progress(0))
+        network._in_training = True
         self.method = METHODS[trainer.method](network, self.X, self.executor, progress(1))
         self.gram = GramMatrix(self.X, network.width)
         self.gram.count_pairs(self.method.patterns, self.executor)
-        self.scale = self.gram.trace / len(self.y) or 1.0  # G = 0: nothing fires, and any unit will do
+        # kept with the network, so that training on the same samples goes on with the same loss;
+        # G = 0: nothing fires, and any unit will do
+        self.scale = network._scales.setdefault(network._fingerprint, self.gram.trace / len(self.y) or 1.0)
         self.alpha = trainer.alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
@@ -298,7 +312,8 @@ class _Run:
         if self.alpha:
             right = right - ratio * self.state.jacobian_displacement
         g = self.gram.solve(c, right, self.executor)
-        return None if g is None else _Step(self, g, damping, 1.0 - ratio)
+        with np.errstate(over="ignore", invalid="ignore"):  # such a step is refused for its length
+            return None if g is None else _Step(self, g, damping, 1.0 - ratio)
 
     def take(self, step, seconds):
         """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
@@ -341,7 +356,7 @@ class _Run:
     def tell_callbacks(self):
         """Call every callback; True if one of them asks to stop."""
         asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self.callbacks]
-        return any(answer is True for answer in asked)
+        return any(asked)
 
     def why_stuck(self):
         """No step lowers the loss: because G is singular, or for another reason."""
@@ -382,13 +397,15 @@ class _Step:
         state, pull = run.state, 1.0 - shrink
         self.g, self.damping, self.shrink = g, damping, shrink
         pushed = run.gram.matrix @ g  # J J^T g
-        energy = max(0.0, float(g @ pushed))  # |J^T g|^2
+        energy = float(g @ pushed)  # |J^T g|^2
         squared, drift, change = state.displacement_squared, 0.0, -pushed
         if run.alpha:
             drift = float(state.jacobian_displacement @ g)  # <D, J^T g>
             change = change - pull * state.jacobian_displacement  # J p
         self.displacement_squared = max(0.0, shrink**2 * squared - 2.0 * shrink * drift + energy)
-        self.length = float(np.sqrt(max(0.0, pull**2 * squared + 2.0 * pull * drift + energy)))
+        length_squared = pull**2 * squared + 2.0 * pull * drift + energy
+        # rounding may leave a little below 0; NaN means that something overflowed
+        self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
         self.change = float(np.sqrt(np.mean(change**2)))
         self.predicted_decrease = state.loss - run.loss_of(state.residual + change, self.displacement_squared)
 

@@ -491,3 +491,17 @@ def test_repr_names_what_is_held():
     assert repr(CorrelationTrees(GOOD, np.ones((4, 2)), axis="weights")) == (
         "<CorrelationTrees of 3 weights and 4 points in 2 dimensions, axis 'weights', float64>"
     )
+
+
+@pytest.mark.parametrize("axis", ["data", "weights"])
+def test_products_that_could_overflow_are_refused(axis):
+    data = np.array([[1e300, -1e300], [1.0, 1.0]])
+    with pytest.raises(ValueError, match="products of weights and data must be finite in float64"):
+        CorrelationTrees([[1e10, 1e10]], data, axis=axis)
+    trees = CorrelationTrees([[1.0, 2.0]], data, axis=axis)
+    before = trees.values.copy(), trees.weights.copy()
+    with pytest.raises(ValueError, match="products of weights and data must be finite in float64"):
+        trees.update_weight(0, [1e300, 1e300])
+    assert np.array_equal(trees.values, before[0])
+    assert np.array_equal(trees.weights, before[1])
+    trees._check()

@@ -121,3 +121,14 @@ def test_the_default_is_the_number_of_processors_available():
 def test_bad_numbers_of_threads_are_refused(bad, error):
     with pytest.raises(error, match=r"n_threads must be .*, got"):
         ThreadExecutor(bad)
+
+
+def test_overlapping_executors_hold_blas_until_the_last_one_closes():
+    before = blas_threads()
+    first, second = ThreadExecutor(1), ThreadExecutor(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == before

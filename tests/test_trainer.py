@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_info
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.callbacks import Callback, PrintProgress
+from sltrees.method_trees import TreeShard
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
 
@@ -492,14 +493,71 @@ def test_callbacks_are_called_in_order():
     assert second.entries == first.entries
 
 
-@pytest.mark.parametrize("answer", [None, False, 0, 1, "yes"])
-def test_only_true_stops_training(answer):
+@pytest.mark.parametrize("answer", [None, False, 0, np.False_, True, 1, np.True_])
+def test_a_true_answer_stops_training(answer):
     class Answer(Callback):
         def on_iteration(self, trainer, record):
             return answer
 
     X, y = random_problem(0, 30, 5)
-    assert NewtonTrainer(network_of(), callbacks=[Answer()]).fit(X, y).status == "converged"
+    assert NewtonTrainer(network_of(), callbacks=[Answer()]).fit(X, y).status == ("stopped" if answer else "converged")
+
+
+def test_a_failure_in_a_step_leaves_the_network_as_it_was(monkeypatch):
+    X, y = random_problem(0, 30, 5)
+    network = network_of()
+    NewtonTrainer(network, max_iter=1).fit(X, y)
+    before = network.digest()
+
+    def fail(self, rows):
+        raise MemoryError("no memory in the middle of a step")
+
+    monkeypatch.setattr(TreeShard, "_update_trees", fail)
+    with pytest.raises(MemoryError, match="middle of a step"):
+        NewtonTrainer(network).fit(X, y)
+    assert network.digest() == before
+
+
+@pytest.mark.parametrize("scale", [1e60, 1e150])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_targets_beyond_the_range_of_the_network_end_with_a_finite_network(scale, dtype):
+    X, y = random_problem(0, 30, 5)
+    network = network_of(dtype=dtype)
+    result = NewtonTrainer(network, max_iter=30).fit(X, scale * y)
+    assert np.isfinite(network.displacement_).all()
+    assert np.isfinite(result.rmse)
+
+
+def test_targets_with_an_infinite_sum_of_squares_are_refused():
+    X, y = random_problem(0, 30, 5)
+    with pytest.raises(ValueError, match=r"sum of y\*\*2 must be finite"):
+        NewtonTrainer(network_of()).fit(X, 1e200 * y)
+
+
+@pytest.mark.parametrize("call", ["initialize", "fit"])
+def test_a_network_in_training_refuses_to_be_drawn_or_trained_again(call):
+    X, y = random_problem(0, 30, 5)
+    other, _ = random_problem(1, 30, 5)
+
+    class Meddle(Callback):
+        def on_iteration(self, trainer, record):
+            if call == "initialize":
+                trainer.network.initialize(other)
+            else:
+                NewtonTrainer(trainer.network).fit(other, y)
+
+    network = network_of()
+    with pytest.raises(RuntimeError, match="is being trained"):
+        NewtonTrainer(network, callbacks=[Meddle()]).fit(X, y)
+    assert NewtonTrainer(network).fit(X, y).status == "converged"
+
+
+def test_training_again_goes_on_with_the_same_loss():
+    X, y = random_problem(0, 30, 5)
+    network = network_of()
+    first = NewtonTrainer(network, alpha=0.1, max_iter=3).fit(X, y)
+    second = NewtonTrainer(network, alpha=0.1, max_iter=3).fit(X, y)
+    assert second.history[0].loss == pytest.approx(first.loss, rel=1e-6)
 
 
 def test_an_exception_in_a_callback_reaches_the_caller_and_leaves_blas_as_it_was():

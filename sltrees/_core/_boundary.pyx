@@ -4,6 +4,8 @@ import numbers
 
 import numpy as np
 
+from libc.stdint cimport int64_t, uint64_t
+
 from sltrees._core._typedefs cimport index_t, real_t
 
 REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -68,11 +70,21 @@ def as_indices(indices, n, name):
     if array.dtype.kind not in "iu":
         if array.size:
             raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
-    if array.size:
-        low, high = array.min(), array.max()
-        if low < 0 or high >= n:
-            raise IndexError(f"{name} must be in [0, {n}), got {low if low < 0 else high}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
+    array = np.ascontiguousarray(array, dtype=np.int64)
+    if any_outside(array, n):
+        raise IndexError(f"{name} must be in [0, {n}), got {array[(array < 0) | (array >= n)][0]}")
+    return array
+
+
+cdef bint any_outside(const int64_t[::1] indices, int64_t n) noexcept nogil:
+    """Whether any index is outside [0, n). Cost: one pass, without branches."""
+    cdef int64_t i
+    cdef bint found = False
+    for i in range(indices.shape[0]):
+        found |= <uint64_t> indices[i] >= <uint64_t> n      # a negative number is a very large unsigned one
+    return found
 
 
 def as_index(index, n, name):
@@ -92,6 +104,8 @@ def as_threshold(threshold):
         value = float(threshold)
     except (TypeError, ValueError):
         raise TypeError(f"threshold must be a real number, got {threshold!r}") from None
+    except OverflowError:
+        raise ValueError("threshold must be within the range of float64, got a larger integer") from None
     if value != value:
         raise ValueError("threshold must not be NaN")
     return value

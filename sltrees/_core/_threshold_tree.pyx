@@ -7,7 +7,7 @@ from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 from sltrees._core._boundary import (
-    aligned_empty, as_index, as_indices, as_real_array, as_threshold, describe_array, refuse_nan,
+    as_index, as_indices, as_real_array, as_threshold, describe_array, refuse_nan,
 )
 from sltrees._core._tree_queries cimport TreeQueries
 
@@ -78,11 +78,8 @@ cdef class ThresholdTree(TreeQueries):
                              and values.ndim == 1 and values.flags.carray):
             raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 "
                              "array, got " + describe_array(values))
-        leaves = as_real_array(values, "values", 1, check_nan=False)    # building checks on the way
-        if copy:
-            source, leaves = leaves, aligned_empty(leaves.size, leaves.dtype)
-            leaves[:] = source
-        self._adopt(leaves, orientation == "min", not copy)
+        # building copies and looks for NaN on the way
+        self._adopt(as_real_array(values, "values", 1, check_nan=False), orientation == "min", not copy)
 
     # ------------------------------------------------------------------ updates
 
@@ -294,7 +291,7 @@ cdef class ThresholdTree(TreeQueries):
         Raises
         ------
         ValueError
-            If a value there is NaN (the tree then answers as before), or the range is not 0 <= start <= stop <= n.
+            If a value there, or in a block that the range cuts, is NaN (the tree then answers as before), or the range is not 0 <= start <= stop <= n.
 
         Notes
         -----
@@ -414,7 +411,7 @@ cdef class ThresholdTree(TreeQueries):
 
     def __setitem__(self, key, value):
         cdef double x
-        if isinstance(key, int):
+        if isinstance(key, (int, np.integer)):
             x = _as_value(value)
             self.c_update(self._wrap(key), x)
             return

@@ -30,7 +30,7 @@ cdef extern from "tree.h" nogil:
 
     void sl_tree_init(sl_tree *tree, int64_t n_leaves, int64_t capacity, int is_float32, int min_tree, int simd_level)
     double sl_tree_leaf(const sl_tree *tree, const void *leaves, int64_t i)
-    int sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
+    int sl_tree_build(const sl_tree *tree, void *leaves, void *upper, const void *source)
     int sl_tree_repair(const sl_tree *tree, const void *leaves, void *upper, int64_t start, int64_t stop, void *scratch)
     void sl_tree_update(const sl_tree *tree, void *leaves, void *upper, int64_t i, double value)
     void sl_tree_update_many(const sl_tree *tree, void *leaves, void *upper, const int64_t *indices,

@@ -111,7 +111,7 @@ cdef class TreeBank:
         with nogil:
             for j in range(n):
                 memcpy(self.row_leaves(rows[j]), source + j * row_bytes, row_bytes)
-                sl_tree_build(&self.tree, self.row_leaves(rows[j]), self.row_upper(rows[j]))
+                sl_tree_build(&self.tree, self.row_leaves(rows[j]), self.row_upper(rows[j]), NULL)
                 best = self._row_max(rows[j])
                 if self.itemsize == 4:
                     (<float *> p_maxima)[j] = <float> best

@@ -23,7 +23,7 @@ cdef class WideTree:
                          int64_t *out, int64_t capacity) noexcept nogil
 
     # for the classes above
-    cdef int _adopt(self, leaves, bint min_tree, bint borrowed) except -1
+    cdef int _adopt(self, source, bint min_tree, bint borrowed) except -1
     cdef int _repair(self, int64_t start, int64_t stop) except -1
     cdef int _reserve(self, int64_t n) except -1
     cdef int _set_size(self, int64_t n) except -1

@@ -67,25 +67,30 @@ cdef class WideTree:
 
     # ------------------------------------------------------------------ building
 
-    cdef int _adopt(self, leaves, bint min_tree, bint borrowed) except -1:
-        """Make an array the leaves and build the levels above. Sets: everything. ValueError if a leaf is NaN."""
-        cdef int64_t n = leaves.size
+    cdef int _adopt(self, source, bint min_tree, bint borrowed) except -1:
+        """Make an array, or a copy of it, the leaves, and build the levels above. ValueError if a leaf is NaN.
+
+        Sets: everything.
+        """
+        cdef int64_t n = source.size
         cdef bint bad
         cdef sl_tree tree
+        cdef const void *p_source = NULL if borrowed else cnp.PyArray_DATA(source)
         if n > MAX_LEAVES:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
-        sl_tree_init(&tree, n, n, leaves.dtype == np.float32, min_tree, active_level())
-        upper = aligned_empty(tree.shape.n_upper, leaves.dtype)
-        cdef const void *p_leaves = cnp.PyArray_DATA(leaves)
+        sl_tree_init(&tree, n, n, source.dtype == np.float32, min_tree, active_level())
+        leaves = source if borrowed else aligned_empty(n, source.dtype)
+        upper = aligned_empty(tree.shape.n_upper, source.dtype)
+        cdef void *p_leaves = cnp.PyArray_DATA(leaves)
         cdef void *p_upper = cnp.PyArray_DATA(upper)
         with nogil:
-            bad = sl_tree_build(&tree, p_leaves, p_upper)
+            bad = sl_tree_build(&tree, p_leaves, p_upper, p_source)
         if bad:
             refuse_nan(leaves, "values")
         self.tree = tree
         self._store = self._leaves = leaves
         self._upper = upper
-        self.leaves = cnp.PyArray_DATA(leaves)
+        self.leaves = p_leaves
         self.upper = p_upper
         self.borrowed = borrowed
         return 0
@@ -127,7 +132,7 @@ cdef class WideTree:
         self.leaves = cnp.PyArray_DATA(store)
         self.upper = cnp.PyArray_DATA(upper)
         with nogil:
-            sl_tree_build(&self.tree, self.leaves, self.upper)
+            sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
         return 0
 
     cdef int _set_size(self, int64_t n) except -1:
@@ -141,7 +146,7 @@ cdef class WideTree:
             self._upper.fill(-np.inf)
         if n < old or self.tree.shape.n_levels > levels:    # a new top level has to be computed
             with nogil:
-                sl_tree_build(&self.tree, self.leaves, self.upper)
+                sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
         return 0
 
     # ------------------------------------------------------------------ queries and writes

@@ -30,12 +30,14 @@ SL_INLINE double sl_tree_leaf(const sl_tree *tree, const void *leaves, int64_t i
     return tree->is_float32 ? (double)((const float *)leaves)[i] : ((const double *)leaves)[i];
 }
 
-/* All levels from the leaves; returns whether a leaf is NaN (the levels mean nothing then). */
-SL_INLINE int sl_tree_build(const sl_tree *tree, const void *leaves, void *upper)
+/* All levels from the leaves, which are first copied from `source` unless that is NULL; returns whether a leaf is NaN (the
+ * levels mean nothing then). */
+SL_INLINE int sl_tree_build(const sl_tree *tree, void *leaves, void *upper, const void *source)
 {
-    return tree->is_float32
-               ? tree->f32.build(&tree->shape, (const float *)leaves, (float *)upper, (float)tree->sign)
-               : tree->f64.build(&tree->shape, (const double *)leaves, (double *)upper, tree->sign);
+    return tree->is_float32 ? tree->f32.build(&tree->shape, (float *)leaves, (float *)upper, (float)tree->sign,
+                                              (const float *)source)
+                            : tree->f64.build(&tree->shape, (double *)leaves, (double *)upper, tree->sign,
+                                              (const double *)source);
 }
 
 /* The levels above leaves [start, stop); returns whether a leaf there is NaN, and with `scratch` (room for one value per

@@ -30,6 +30,7 @@
 #define SL_MAX_WIDTH 16
 #define SL_CHUNK 512 /* live nodes held per level during a query: 2 KiB, so that all levels stay in cache */
 #define SL_CACHED_LEAVES ((int64_t)1 << 22) /* beyond, blocks at random places cost far more than blocks in a row */
+#define SL_COPY_BLOCKS ((int64_t)1024) /* blocks copied before their maxima are taken: 64 KiB */
 #define SL_SCAN_BLOCKS 256 /* blocks scanned before their hits are widened: 16 KiB of offsets at most */
 #define SL_LARGE_HITS (1 << 20) /* below, the allocator reuses memory that was touched before */
 #define SL_HUGE_PAGE ((size_t)1 << 21)
@@ -193,7 +194,7 @@ SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
 /* The walks of one dtype at one instruction level; see wide_tree_walks.h for what each does. */
 #define SL_DECLARE_KERNELS(name, real)                                                                                  \
     typedef struct {                                                                                                    \
-        int (*build)(const sl_shape *, const real *, real *, real);                                                     \
+        int (*build)(const sl_shape *, real *, real *, real, const real *);                                             \
         int (*repair)(const sl_shape *, const real *, real *, int64_t, int64_t, real, real *);                          \
         void (*update)(const sl_shape *, real *, real *, int64_t, real, real);                                          \
         void (*update_many)(const sl_shape *, real *, real *, const int64_t *, const real *, int64_t, real);            \

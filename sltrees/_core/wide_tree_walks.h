@@ -103,15 +103,30 @@ SL_TARGET SL_UNUSED static int SL_FN(repair)(const sl_shape *shape, const SL_REA
     return 0;
 }
 
-/* All levels from the leaves, padding included; returns whether a leaf is NaN. Cost: O(n). */
-SL_TARGET SL_UNUSED static int SL_FN(build)(const sl_shape *shape, const SL_REAL *leaves, SL_REAL *upper, SL_REAL sign)
+/* All levels from the leaves, padding included; returns whether a leaf is NaN. With `source` the leaves are first copied from
+ * there, a chunk at a time so that each is still in cache when its maxima are taken. Cost: O(n). */
+SL_TARGET SL_UNUSED static int SL_FN(build)(const sl_shape *shape, SL_REAL *leaves, SL_REAL *upper, SL_REAL sign,
+                                            const SL_REAL *source)
 {
+    const int64_t n = shape->size[0], chunk = SL_COPY_BLOCKS << SL_BITS;
+    int bad = 0;
     for (int k = 1; k <= shape->n_levels; ++k) {
         const int64_t padded = (shape->size[k] + SL_W - 1) & ~(SL_W - 1);
         for (int64_t i = shape->size[k]; i < padded; ++i)
             upper[shape->offset[k] + i] = -(SL_REAL)INFINITY;
     }
-    return SL_FN(repair)(shape, leaves, upper, 0, shape->size[0], sign, NULL);
+    if (!source || shape->n_levels == 0) {
+        if (source && n)
+            memcpy(leaves, source, (size_t)n * sizeof(SL_REAL));
+        return SL_FN(repair)(shape, leaves, upper, 0, n, sign, NULL);
+    }
+    for (int64_t start = 0; start < n; start += chunk) {
+        const int64_t stop = n - start > chunk ? start + chunk : n;
+        memcpy(leaves + start, source + start, (size_t)(stop - start) * sizeof(SL_REAL));
+        bad |= SL_FN(first_level)(shape, leaves, upper + shape->offset[1], start, stop, sign);
+    }
+    SL_FN(repair_from)(shape, upper, 2, 0, n);
+    return bad;
 }
 
 /* Write one leaf and repair its ancestors. A guard decides whether a block maximum can have changed before any
