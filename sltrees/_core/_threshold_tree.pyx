@@ -45,6 +45,8 @@ cdef class ThresholdTree(TreeQueries):
     Layout: blocks of W = 16 float32 or 8 float64 (64 bytes), a fan-out of W, no pointers.
     Memory: the values plus 1/(W-1) of them, 6.7% for float32 and 14% for float64; up to twice that after `append`.
 
+    The memory of the last large result (at most 96 MiB) is kept for the next one when its array is gone.
+
     A threshold is rounded to the dtype of the tree, as NumPy does for ``values > t`` with a Python number t.
 
     Queries release the GIL and may run together in any number of threads. While a thread changes the tree, no other may
@@ -291,7 +293,8 @@ cdef class ThresholdTree(TreeQueries):
         Raises
         ------
         ValueError
-            If a value there, or in a block that the range cuts, is NaN (the tree then answers as before), or the range is not 0 <= start <= stop <= n.
+            If a value there, or in a block that the range cuts, is NaN (the tree then answers as before),
+            or the range is not 0 <= start <= stop <= n.
 
         Notes
         -----
@@ -411,7 +414,7 @@ cdef class ThresholdTree(TreeQueries):
 
     def __setitem__(self, key, value):
         cdef double x
-        if isinstance(key, (int, np.integer)):
+        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
             x = _as_value(value)
             self.c_update(self._wrap(key), x)
             return

@@ -22,7 +22,6 @@ cdef extern from "tree.h" nogil:
         int64_t bound           # the most hits there can be
         int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
         int out_of_memory
-        int dense_stop          # 1: stop before a long scan of the leaves, and set 2
 
     int sl_simd_supported(int level)
     void sl_shape_resize(sl_shape *shape, int64_t n_leaves)

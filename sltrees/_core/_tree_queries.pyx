@@ -333,7 +333,7 @@ cdef class TreeQueries(WideTree):
             i += 1
 
     def __getitem__(self, key):
-        if isinstance(key, (int, np.integer)):
+        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
             return self.c_get(self._wrap(key))
         values = self._leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from sltrees._core._boundary import aligned_empty, refuse_nan
-from sltrees._core._hits cimport hits_to_array
+from sltrees._core._hits cimport hits_begin, hits_to_array
 from sltrees._core._simd cimport active_level
 from sltrees._core._tree cimport (
     sl_hits, sl_hits_init, sl_shape_resize, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
@@ -19,7 +19,6 @@ cnp.import_array()
 
 cdef enum:
     N_LOCAL_HITS = 1024             # a query result starts in this much memory on the stack
-    COUNT_FIRST_LEAVES = 1 << 22    # leaves in reach of the caches, where counting costs little
     MIN_CAPACITY = 16
 
 cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within the walks
@@ -154,30 +153,17 @@ cdef class WideTree:
     cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited):
         """Passing indices of [start, stop) as an array, and the number of blocks compared."""
         cdef int64_t[N_LOCAL_HITS] local
-        cdef int64_t found = 0
         cdef sl_hits hits
         # held through the walk, so that a tree that another thread lets grow against the rules does not free its memory
         memory = self._store, self._upper
         cdef sl_tree tree = self.tree
         cdef const void *leaves = self.leaves
         cdef const void *upper = self.upper
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
-        hits.bound = stop - start
-        hits.dense_stop = stop - start <= COUNT_FIRST_LEAVES
-        with nogil:
-            visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
-        if hits.dense_stop != 2:
-            return hits_to_array(&hits)
-        # Most blocks have a hit, so the result is large, and moving it would cost as much as finding it. The leaves are
-        # in reach of the caches, so counting first costs little.
-        with nogil:
-            sl_tree_count(&tree, leaves, upper, t, start, stop, &found)
-        indices = np.empty(found, dtype=np.int64)
-        sl_hits_init(&hits, <int64_t *> cnp.PyArray_DATA(indices), found, True)
+        hits_begin(&hits, local, N_LOCAL_HITS, stop - start)
         with nogil:
             visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
         del memory
-        return indices
+        return hits_to_array(&hits)
 
     cdef object _hits_many(self, const double[::1] thresholds):
         """CSR pair (indptr, indices) of the passing indices for each threshold."""

@@ -34,7 +34,7 @@
 #define SL_SCAN_BLOCKS 256 /* blocks scanned before their hits are widened: 16 KiB of offsets at most */
 #define SL_LARGE_HITS (1 << 20) /* below, the allocator reuses memory that was touched before */
 #define SL_HUGE_PAGE ((size_t)1 << 21)
-#define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this should write straight into its result */
+#define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this asks for room for all of them at once */
 
 /* Measured: `asv_benchmarks/compare_trees.py --tune` prints the tables, from builds that define other values. */
 #ifndef SL_PREFETCH_AHEAD
@@ -97,7 +97,6 @@ typedef struct {
     int64_t bound;    /* the most hits there can be */
     int fixed;
     int out_of_memory;
-    int dense_stop; /* 1: stop before a long scan of the leaves, and set 2, so that the caller can provide for it */
 } sl_hits;
 
 SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacity, int fixed)
@@ -109,7 +108,6 @@ SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacit
     hits->bound = INT64_MAX;
     hits->fixed = fixed;
     hits->out_of_memory = 0;
-    hits->dense_stop = 0;
 }
 
 /* Memory for a large result, of which only the pages written to are ever backed: in huge pages where the system has
@@ -138,7 +136,7 @@ SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
         return 0;
     if (capacity < hits->length + count)
         capacity = hits->length + count;
-    if (capacity > SL_LARGE_HITS && hits->bound < INT64_MAX && (data = sl_large_alloc(hits->bound))) {
+    if (capacity >= SL_LARGE_HITS && hits->bound < INT64_MAX && (data = sl_large_alloc(hits->bound))) {
         memcpy(data, hits->data, (size_t)hits->length * sizeof(int64_t));
         free(hits->heap);
         hits->heap = hits->data = data;
@@ -155,6 +153,16 @@ SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
     hits->heap = hits->data = data;
     hits->capacity = capacity;
     return 1;
+}
+
+/* Before a scan that may find most of `count` leaves: room for all at once, where that is more than a little. Failure is no
+ * error: the buffer then grows as it fills. */
+SL_UNUSED static void sl_hits_expect(sl_hits *hits, int64_t count)
+{
+    if (hits->fixed || count <= SL_DENSE_LEAVES || hits->length + count <= hits->capacity)
+        return;
+    if (!sl_hits_grow(hits, count))
+        hits->out_of_memory = 0;
 }
 
 /* Make room for `count` more entries. Returns 0 where there is none: a full fixed buffer, or no memory. */

@@ -414,14 +414,12 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
     scan = lo[entry] >> SL_BITS;
     scan_last = hi[entry] >> SL_BITS;
     if (entry == 0) {
-        if (hits && stop - start > SL_DENSE_LEAVES && hits->dense_stop) { /* the caller wants to allocate for it */
-            hits->dense_stop = 2;
-            return 0;
-        }
-        if (hits)
+        if (hits) {
+            sl_hits_expect(hits, stop - start);
             SL_FN(scan_leaves)(shape, leaves, scan, scan_last - scan + 1, t, start, stop - 1, sign, hits);
-        else
+        } else {
             *count += SL_FN(count_leaves)(shape, leaves, NULL, scan, scan_last - scan + 1, t, start, stop - 1, sign);
+        }
         return scan_last - scan + 1;
     }
     k = entry;
