@@ -208,7 +208,7 @@ class BinaryTree:
         self.pointer = self.node.ctypes.data
         self.out = np.empty(self.n, dtype=np.int64)
         self.out_pointer = self.out.ctypes.data
-        self.library.binary_build(self.pointer, self.width)
+        self.compiled.binary_build(self.pointer, self.width)
 
     @classmethod
     def compile(cls, directory):
@@ -224,13 +224,15 @@ class BinaryTree:
         library.binary_update_many.restype = None
         library.binary_query.argtypes = (pointer, integer, ctypes.c_float, pointer)
         library.binary_query.restype = integer
-        cls.library = library
+        cls.compiled = library
 
     def query(self, t):
-        return self.out[: self.library.binary_query(self.pointer, self.width, t, self.out_pointer)].copy()
+        return self.out[: self.compiled.binary_query(self.pointer, self.width, t, self.out_pointer)].copy()
 
     def update_many(self, indices, values):
-        self.library.binary_update_many(self.pointer, self.width, indices.ctypes.data, values.ctypes.data, indices.size)
+        self.compiled.binary_update_many(
+            self.pointer, self.width, indices.ctypes.data, values.ctypes.data, indices.size
+        )
 
 
 class LazyHeap:

@@ -3,8 +3,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-REAL_DTYPES: tuple[np.dtype[Any], ...]
-
 def as_real_array(
     values: npt.ArrayLike, name: str, ndim: int, check_nan: bool = True
 ) -> npt.NDArray[np.floating[Any]]: ...

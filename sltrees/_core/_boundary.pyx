@@ -8,8 +8,6 @@ from libc.stdint cimport int64_t, uint64_t
 
 from sltrees._core._typedefs cimport index_t, real_t
 
-REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-
 
 def as_real_array(values, name, ndim, check_nan=True):
     """Convert to a C-ordered float32 or float64 array without NaN (unless the caller looks for NaN itself).

@@ -49,8 +49,8 @@ cdef class ThresholdTree(TreeQueries):
 
     A threshold is rounded to the dtype of the tree, as NumPy does for ``values > t`` with a Python number t.
 
-    Queries release the GIL and may run together in any number of threads. While a thread changes the tree, no other may
-    query or change it: use a lock where both happen.
+    `query`, `query_many` and `count` release the GIL, and queries may run together in any number of threads. While a
+    thread changes the tree, no other may query or change it: use a lock where both happen.
 
     Trees are equal if orientation, dtype and values are; being mutable, they have no hash. ``numpy.asarray(tree)`` is a
     read-only view of the values, like `values`.
