@@ -26,6 +26,8 @@ def as_real_array(values, name, ndim, check_nan=True):
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.ascontiguousarray(array, dtype=dtype) if array.ndim else np.asarray(array, dtype=dtype)
+    if not array.flags.aligned:         # a field of a packed record, say: kernels read whole numbers
+        array = array.copy()
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension{'s' if ndim > 1 else ''}, got shape {array.shape}")
     if check_nan:
@@ -71,6 +73,8 @@ def as_indices(indices, n, name):
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
         raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
     array = np.ascontiguousarray(array, dtype=np.int64)
+    if not array.flags.aligned:
+        array = array.copy()
     if any_outside(array, n):
         raise IndexError(f"{name} must be in [0, {n}), got {array[(array < 0) | (array >= n)][0]}")
     return array
