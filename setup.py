@@ -32,6 +32,7 @@ MODULES = [
     "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
+    "_gram",  # the Gram matrix from pair counts
 ]
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
