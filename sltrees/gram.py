@@ -26,7 +26,7 @@ _PRODUCT_ROWS = 1024  # rows that one task of a product reads; up to this order 
 _ALWAYS_FACTORISE = 256
 
 # One factorisation is worth this many steps of conjugate gradients (a product and two triangular solves), by order of
-# the matrix, from times measured on one thread of a 2024 server; see `steps_worth_a_factorisation`.
+# the matrix: times on one thread of a server processor with AVX-512. asv_benchmarks/benchmarks/gram.py measures both.
 _STEPS_WORTH = {256: 4, 500: 9, 1000: 20, 2000: 28, 4000: 30, 10_000: 50}
 
 # With solver="cg" a factorisation is the last resort, after this many of its worths.

@@ -13,7 +13,8 @@ from sltrees.conjugate_gradients import TOL, conjugate_gradients, found_singular
 # that is 1.5e4, where eigenvalues are spread evenly, and for more where they come in clusters (33 = ln(2 / TOL)).
 MAX_STEPS = 2000
 
-# Rank of the sketch, and the steps after which it is made: it costs as many products as it has columns.
+# Rank of the sketch, which costs as many products. It is made in a solve that takes more steps than the second number,
+# or before one if the one before took more than RANK: it then pays for itself in two or three solves.
 RANK = 64
 STEPS_BEFORE_SKETCH = 2 * RANK
 
@@ -76,7 +77,8 @@ class MatrixFreeGram:
         self._diagonal = None  # of the current G; asked for when needed
         self._norm = None  # estimate of |G| for the current G
         self._sketch = None  # of this G or an older one
-        self._steps_when_sketched = None  # that the first solve with it took
+        self._wants_sketch = False  # whether the solve before was slow for want of one
+        self._steps_when_sketched = 0  # that the first solve with it took
 
     @staticmethod
     def bytes_needed(n_samples):
@@ -139,12 +141,13 @@ class MatrixFreeGram:
     def _solve(self, c, right, executor):
         """`solve` for entries of at most 2: with the diagonal first, then with a sketch, then with a new one."""
         start, steps = None, 0
-        if self._sketch is None:
+        if self._sketch is None and not self._wants_sketch:
             outcome = self._conjugate_gradients(c, right, STEPS_BEFORE_SKETCH, start)
+            self._wants_sketch = outcome.n_steps > RANK
             if outcome.converged or not outcome.definite:
                 return _unless_singular(outcome)
             start, steps = outcome.x, outcome.n_steps
-        elif self._steps_when_sketched is not None:
+        elif self._sketch is not None:
             limit = STALE * self._steps_when_sketched + RANK
             outcome = self._conjugate_gradients(c, right, min(limit, MAX_STEPS), start)
             if outcome.converged or not outcome.definite:

@@ -294,6 +294,21 @@ def test_a_sketch_takes_out_large_eigenvalues_and_is_kept_while_it_serves(seed):
     assert len(products) - before <= second + 20  # no new sketch
 
 
+def test_a_slow_solve_makes_the_next_one_fast(seed):
+    rng = np.random.default_rng(seed)
+    n = 400
+    vectors = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    A = (vectors * np.concatenate([np.geomspace(100, 10, 50), np.linspace(1, 4, n - 50)])) @ vectors.T
+    made, steps = counted((A + A.T) / 2)[0], []
+    with ThreadExecutor(1) as executor:
+        for _ in range(3):
+            before = made.n_cg_steps
+            assert made.solve(0.0, rng.standard_normal(n), executor) is not None
+            steps.append(made.n_cg_steps - before)
+    assert 64 < steps[0] <= 128
+    assert max(steps[1:]) < 0.75 * steps[0]
+
+
 def test_a_stale_sketch_is_made_anew(seed):
     rng = np.random.default_rng(seed)
     n = 400
