@@ -41,11 +41,8 @@ MODULES = [
     "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
-<<<<<<< HEAD
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
-=======
     "_gram",  # the Gram matrix from pair counts
->>>>>>> a51b0c6dae250c205ebb5ebe51596bd20b0922eb
 ]
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
