@@ -49,8 +49,7 @@ class CertifiedShard:
     def at_initial_weights(cls, network, planes, drawn, initial):
         """From what drawing found: twins share a near list."""
         near, copies = drawn.near, network._copies
-        stop = np.concatenate(near.stop)
-        start = np.concatenate([[0], stop[:-1]])[: stop.size]
+        start, stop = near.ranges()
         gap = np.minimum(np.concatenate(near.nearest), SKIN)
         start, stop, gap = (np.repeat(array, copies) for array in (start, stop, gap))
         signs = network._signs(drawn.neurons)
@@ -64,10 +63,9 @@ class CertifiedShard:
         """From the neurons at positions start, ..., stop - 1, wherever they stand now."""
         near = planes.near_lists(SKIN, stop - start, keep_all=True)
         collect_near(near, network.materialised_weights(start, stop), planes.X)
-        ends = np.concatenate(near.stop) if near.stop else np.empty(0, dtype=np.int64)
-        gap = np.minimum(np.concatenate(near.nearest), SKIN) if near.stop else np.empty(0)
+        begins, ends = near.ranges()
+        gap = np.minimum(np.concatenate([*near.nearest, np.empty(0)]), SKIN)
         signs = network._signs(network.neurons_[start:stop])
-        begins = np.concatenate([[0], ends[:-1]])[: ends.size]
         rows = LazyRows(
             planes.directions,
             signs,

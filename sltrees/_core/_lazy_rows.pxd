@@ -11,21 +11,22 @@ cdef extern from "lazy_rows.h" nogil:
         const void *directions
         const void *signs
         const void *origin
-        int64_t *near_start
-        int64_t *near_stop
+        int32_t *near_start
+        int32_t *near_stop
         int32_t *near_direction
         void *near_distance
         int32_t *centre
         const void *centres
-        int64_t *active_start
+        int32_t *active_start
         int32_t *n_fired
         int32_t *n_active
         int32_t *room
         int32_t *active_direction
         void *active_coefficient
         int32_t *stamp
-        double *gap
-        double *rest
+        float *reach
+        float *gap
+        float *rest
 
     ctypedef struct sl_lazy_step:
         const double *coefficient
@@ -47,8 +48,9 @@ cdef extern from "lazy_rows.h" nogil:
         int64_t n_visited
         int32_t *visited_row
         int64_t *visited_flips
-        double *visited_gap
-        double *visited_rest
+        float *visited_reach
+        float *visited_gap
+        float *visited_rest
         int64_t n_flips
         int64_t flips_room
         int32_t *flip_direction
@@ -69,7 +71,7 @@ cdef extern from "lazy_rows.h" nogil:
         int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t,
                                    const void *, const void *, double, int64_t, int32_t *, void *, int64_t *,
                                    uint8_t *, sl_lazy_findings *) noexcept nogil
-        void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *, uint8_t *,
+        void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int32_t *, uint8_t *,
                       void *) noexcept nogil
         void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
                             int64_t, int64_t, void *, double *, double *, void *) noexcept nogil
@@ -103,7 +105,6 @@ cdef class LazyRows:
     cdef readonly ThresholdTree failure_times   # (n_rows,) min-tree: the clock's reading at which a row's certificate ends
     cdef readonly object dtype
     cdef object _arrays                     # name -> ndarray behind each pointer of `rows`
-    cdef int64_t active_used                # entries of the pools in use
+    cdef int32_t active_used                # entries of the pools in use
     cdef int64_t near_used
     cdef int64_t n_centres
-    cdef object _list_room                  # entries of the near pool

@@ -19,6 +19,7 @@ cnp.import_array()
 
 cdef enum:
     BLOCK = 16          # entries that kernels may read or write behind the end of a near list
+    REBUILD_SHARE = 64  # more failure times than one in so many: all levels of their tree are built anew
 
 
 cdef inline void *address(array) noexcept:
@@ -107,6 +108,14 @@ class NearLists:
         self.nearest.append(nearest[:n_kept])
         return kept[:n_kept]
 
+    def ranges(self):
+        """Where each list begins and ends: tuple of int32 arrays."""
+        _refuse_long(self.used)
+        stop = np.concatenate([np.empty(0, dtype=np.int64), *self.stop]).astype(np.int32)
+        start = np.zeros_like(stop)
+        start[1:] = stop[:len(stop) - 1]
+        return start, stop
+
     def _reserve(self, size):
         if size > len(self.direction):
             size = max(size, len(self.direction) * 3 // 2)
@@ -164,8 +173,9 @@ cdef class LazyFindings:
             "cleared_failure": np.empty(n_reported),
             "visited_row": np.empty(n_reported, dtype=np.int32),
             "visited_flips": np.empty(n_reported, dtype=np.int64),
-            "visited_gap": np.empty(n_reported),
-            "visited_rest": np.empty(n_reported),
+            "visited_reach": np.empty(n_reported, dtype=np.float32),
+            "visited_gap": np.empty(n_reported, dtype=np.float32),
+            "visited_rest": np.empty(n_reported, dtype=np.float32),
             "strayed_row": np.empty(n_reported, dtype=np.int32),
             "strayed_rest": np.empty(n_reported),
             "strayed_displacement": np.empty((0, stride), dtype=dtype),
@@ -201,8 +211,9 @@ cdef class LazyFindings:
         self.found.cleared_failure = <double *> address(buffers["cleared_failure"])
         self.found.visited_row = <int32_t *> address(buffers["visited_row"])
         self.found.visited_flips = <int64_t *> address(buffers["visited_flips"])
-        self.found.visited_gap = <double *> address(buffers["visited_gap"])
-        self.found.visited_rest = <double *> address(buffers["visited_rest"])
+        self.found.visited_reach = <float *> address(buffers["visited_reach"])
+        self.found.visited_gap = <float *> address(buffers["visited_gap"])
+        self.found.visited_rest = <float *> address(buffers["visited_rest"])
         self.found.strayed_row = <int32_t *> address(buffers["strayed_row"])
         self.found.strayed_rest = <double *> address(buffers["strayed_rest"])
         self.found.strayed_displacement = address(buffers["strayed_displacement"])
@@ -284,7 +295,20 @@ cdef class LazyFindings:
                     flip += 1
 
 
-cdef void _count_fired(const int64_t[::1] start, const int64_t[::1] stop, const real_t[::1] distance,
+def _refuse_long(entries):
+    """MemoryError for more entries of a pool than its indices can name."""
+    if entries >= 2**31 - BLOCK:
+        raise MemoryError(f"a block of neurons must have fewer than 2^31 near or active pairs, got {entries}")
+
+
+def _norms(rows, k):
+    """Norms of rows, rounded up; zeros for None."""
+    if rows is None:
+        return np.zeros(k, dtype=np.float32)
+    return (np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) * (1 + 1e-6)).astype(np.float32)
+
+
+cdef void _count_fired(const int32_t[::1] start, const int32_t[::1] stop, const real_t[::1] distance,
                        int32_t[::1] n_fired) noexcept nogil:
     """Count the positive distances of each near list."""
     cdef int64_t r, e
@@ -296,8 +320,8 @@ cdef void _count_fired(const int64_t[::1] start, const int64_t[::1] stop, const 
         n_fired[r] = count
 
 
-cdef void _list_fired(const int64_t[::1] start, const int64_t[::1] stop, const int32_t[::1] direction,
-                      const real_t[::1] distance, const int64_t[::1] active_start, int32_t[::1] active_direction,
+cdef void _list_fired(const int32_t[::1] start, const int32_t[::1] stop, const int32_t[::1] direction,
+                      const real_t[::1] distance, const int32_t[::1] active_start, int32_t[::1] active_direction,
                       real_t[::1] active_coefficient) noexcept nogil:
     """The first active lists: what fires, with coefficients 0."""
     cdef int64_t r, e, at
@@ -318,13 +342,13 @@ cdef class LazyRows:
     directions : ndarray of shape (n, stride)
         Unit vectors, padded (see `padded`).
     signs : ndarray of shape (k,), of the same dtype
-    near_start, near_stop : ndarray of shape (k,), int64
-        Near lists, as ranges of the pool; rows may share one.
+    near_start, near_stop : ndarray of shape (k,), int32
+        Near lists, as ranges of the pool; rows may share one. Pools have fewer than 2^31 entries.
     near_direction, near_distance : ndarray
         The pool, with unused memory for a block behind the last list.
     near_used : int
         Entries of the pool in use.
-    gap : ndarray of shape (k,), float64
+    gap : ndarray of shape (k,)
         Lower bound on the distance of each row to the nearest hyperplane.
     origin : ndarray of shape (k, stride) or None
         Displacements at which the lists were built; None: all zero.
@@ -351,8 +375,9 @@ cdef class LazyRows:
             "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
             "n_fired": n_fired,
             "stamp": np.zeros(k, dtype=np.int32),
-            "gap": gap,
-            "rest": np.zeros(k) if origin is None else np.linalg.norm(origin.astype(np.float64), axis=1) * (1 + 1e-12),
+            "reach": np.zeros(k, dtype=np.float32),
+            "gap": (gap * (1 - 1e-7)).astype(np.float32),
+            "rest": _norms(origin, k),
         }
         self.near_used = near_used
         self.rows.n_rows = k
@@ -363,7 +388,7 @@ cdef class LazyRows:
             _count_fired[double](near_start, near_stop, near_distance, n_fired)
         # some room for directions that begin to fire, and half as much again for lists that outgrow theirs
         room = n_fired + n_fired // 4 + 2
-        ends = np.cumsum(room, dtype=np.int64)
+        ends = np.cumsum(room, dtype=np.int32)
         self.active_used = ends[k - 1] if k else 0
         self._arrays["room"] = room
         self._arrays["active_start"] = ends - room
@@ -378,7 +403,7 @@ cdef class LazyRows:
             _list_fired[float](*arguments)
         else:
             _list_fired[double](*arguments)
-        # 0: every row is looked at in the first step
+        # 0: every row is looked at in the first step. The array is the tree's own leaves
         self.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
 
     def _point(self):
@@ -387,21 +412,22 @@ cdef class LazyRows:
         self.rows.directions = address(arrays["directions"])
         self.rows.signs = address(arrays["signs"])
         self.rows.origin = optional(arrays["origin"])
-        self.rows.near_start = <int64_t *> address(arrays["near_start"])
-        self.rows.near_stop = <int64_t *> address(arrays["near_stop"])
+        self.rows.near_start = <int32_t *> address(arrays["near_start"])
+        self.rows.near_stop = <int32_t *> address(arrays["near_stop"])
         self.rows.near_direction = <int32_t *> address(arrays["near_direction"])
         self.rows.near_distance = address(arrays["near_distance"])
         self.rows.centre = <int32_t *> address(arrays["centre"])
         self.rows.centres = address(arrays["centres"])
-        self.rows.active_start = <int64_t *> address(arrays["active_start"])
+        self.rows.active_start = <int32_t *> address(arrays["active_start"])
         self.rows.n_fired = <int32_t *> address(arrays["n_fired"])
         self.rows.n_active = <int32_t *> address(arrays["n_active"])
         self.rows.room = <int32_t *> address(arrays["room"])
         self.rows.active_direction = <int32_t *> address(arrays["active_direction"])
         self.rows.active_coefficient = address(arrays["active_coefficient"])
         self.rows.stamp = <int32_t *> address(arrays["stamp"])
-        self.rows.gap = <double *> address(arrays["gap"])
-        self.rows.rest = <double *> address(arrays["rest"])
+        self.rows.reach = <float *> address(arrays["reach"])
+        self.rows.gap = <float *> address(arrays["gap"])
+        self.rows.rest = <float *> address(arrays["rest"])
 
     def _scratch(self):
         """Working memory of a kernel: two padded vectors, two numbers and an index for each direction, and some blocks."""
@@ -512,8 +538,7 @@ cdef class LazyRows:
         -----
         Cost: O(reported + flips n_active), and a copy of all lists when less than half of a pool is in use.
         """
-        cdef int64_t needed, k
-        cdef int32_t r
+        cdef int64_t needed
         with nogil:
             needed = self.active_used + sl_lazy_room_needed(&self.rows, &found.found)
         if needed > len(self._arrays["active_direction"]):
@@ -522,26 +547,40 @@ cdef class LazyRows:
         scratch = self._scratch()
         cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
         cdef void *p_scratch = address(scratch)
+        _refuse_long(needed)
         with nogil:
             self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used, p_flipped, p_scratch)
         if found.found.n_strayed:
             self._install_strayed(found)
-        cdef int64_t n_cleared = found.found.n_cleared, n_visited = found.found.n_visited
-        if n_cleared + n_visited == 0:
-            return
-        rows = np.concatenate([found._buffers["cleared_row"][:n_cleared], found.visited_rows], dtype=np.int64)
-        failures = np.concatenate([found._buffers["cleared_failure"][:n_cleared], np.empty(n_visited)])
-        cdef double[::1] times = failures
+        self._renew_failure_times(step, found)
+
+    def _renew_failure_times(self, LazyStep step not None, LazyFindings found not None):
+        """Write the failure times of all rows looked at: one by one where they are few, else leaves first."""
+        cdef int64_t k, n_renewed = found.found.n_cleared + found.found.n_visited
+        cdef bint many = n_renewed * REBUILD_SHARE > self.rows.n_rows
+        cdef ThresholdTree tree = self.failure_times
+        cdef double *leaves = <double *> tree.leaves
+        cdef int32_t r
+        cdef double time
         with nogil:
-            for k in range(n_visited):
-                r = found.found.visited_row[k]
-                times[n_cleared + k] = sl_failure_time(&step.step, self.rows.gap[r], self.rows.n_fired[r],
-                                                       self.rows.rest[r])
-        self.failure_times.update_many(rows, failures)
+            for k in range(n_renewed):
+                if k < found.found.n_cleared:
+                    r = found.found.cleared_row[k]
+                    time = found.found.cleared_failure[k]
+                else:
+                    r = found.found.visited_row[k - found.found.n_cleared]
+                    time = sl_failure_time(&step.step, self.rows.gap[r], self.rows.n_fired[r], self.rows.rest[r])
+                if many:
+                    leaves[r] = time
+                else:
+                    tree.c_update(r, time)
+        if many:
+            tree.refresh()
 
     def _grow_active(self, int64_t needed):
         """Room for more active lists; those that moved to the end of the pool leave holes, which this closes."""
-        cdef int64_t r, at = 0, k = self.rows.n_rows
+        cdef int64_t r, k = self.rows.n_rows
+        cdef int32_t at = 0
         arrays = self._arrays
         size = max(needed - self.active_used + int(arrays["room"].sum()), needed // 2) * 3 // 2
         direction = np.empty(size, dtype=np.int32)
@@ -574,6 +613,7 @@ cdef class LazyRows:
                 arrays[name] = _grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
         arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
         arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
+        _refuse_long(total)
         arrays["near_start"][rows] = np.concatenate([[self.near_used], stop[:len(stop) - 1]])
         arrays["near_stop"][rows] = stop
         self.near_used = total
@@ -602,7 +642,7 @@ cdef class LazyRows:
         size = live * 3 // 2 + BLOCK
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
         moved = np.cumsum(lengths) - lengths
-        cdef const int64_t[::1] source = starts, target = moved, count = lengths
+        cdef const int64_t[::1] source = starts.astype(np.int64), target = moved, count = lengths
         cdef int32_t *p_direction = <int32_t *> address(direction)
         cdef char *p_distance = <char *> address(distance)
         cdef int64_t itemsize = self.dtype.itemsize
@@ -611,8 +651,8 @@ cdef class LazyRows:
                 memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
                 memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
                        count[q] * itemsize)
-        arrays["near_stop"] += moved[where] - arrays["near_start"]
-        arrays["near_start"] = np.ascontiguousarray(moved[where])
+        arrays["near_stop"] += (moved[where] - arrays["near_start"]).astype(np.int32)
+        arrays["near_start"] = moved[where].astype(np.int32)
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = live
         self._point()
@@ -727,8 +767,8 @@ cdef class LazyRows:
         """Bytes held: memory that was reserved and never touched, and arrays shared with others, do not count."""
         arrays = self._arrays
         itemsize = self.dtype.itemsize
-        own = ("near_start", "near_stop", "centre", "active_start", "n_fired", "n_active", "room", "stamp", "gap",
-               "rest", "signs")
+        own = ("near_start", "near_stop", "centre", "active_start", "n_fired", "n_active", "room", "stamp", "reach",
+               "gap", "rest", "signs")
         total = sum(arrays[name].nbytes for name in own) + self.failure_times.nbytes
         total += (self.near_used + self.active_used) * (4 + itemsize)
         total += self.n_centres * self.rows.stride * itemsize

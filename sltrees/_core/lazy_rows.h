@@ -14,7 +14,10 @@
  * shrink factors since the row's *stamp*, the step at which it was last looked at.
  *
  * The *near list* of a row holds the directions with y > -skin at the place where the list was built (the *centre*), and
- * y there. While |D_r - centre| < skin no other direction can fire.
+ * y there. While |D_r - centre| < skin no other direction can fire. The *reach* of a row is the largest |D_r - centre| at which it
+ * was visited since. Only a direction with |y| at the centre up to the reach can have flipped since the list was built, so a
+ * visit at a distance `drift` evaluates those up to max(reach, drift): beyond, y has the sign that it had at the centre, and that is
+ * on record.
  *
  * The *gap* of a row is a lower bound, at its stamp, on |y| over all directions: no flip before it has moved so far.
  *
@@ -33,21 +36,22 @@ typedef struct {
     const void *directions;    /* (n_directions, stride) unit vectors, or zeros for a direction without a hyperplane */
     const void *signs;         /* (n_rows,) -1 or +1 */
     const void *origin;        /* (n_rows, stride) displacement when the rows were made; NULL: none */
-    int64_t *near_start;       /* (n_rows,) the near list of a row, in the pool; rows may share one */
-    int64_t *near_stop;
+    int32_t *near_start;       /* (n_rows,) the near list of a row, in the pool; rows may share one */
+    int32_t *near_stop;
     int32_t *near_direction;   /* pool, with room for one block more */
     void *near_distance;       /* pool */
     int32_t *centre;           /* (n_rows,) row of `centres`; -1: the list was built at the origin */
     const void *centres;       /* (., stride) */
-    int64_t *active_start;     /* (n_rows,) the active list of a row, in the pool */
+    int32_t *active_start;     /* (n_rows,) the active list of a row, in the pool */
     int32_t *n_fired;          /* (n_rows,) entries that fire: the first ones */
     int32_t *n_active;         /* (n_rows,) entries in all */
     int32_t *room;             /* (n_rows,) entries there is room for */
     int32_t *active_direction; /* pool */
     void *active_coefficient;  /* pool: c_ri at the stamp */
     int32_t *stamp;            /* (n_rows,) */
-    double *gap;               /* (n_rows,) */
-    double *rest;              /* (n_rows,) bound on |origin_decay origin_r - sum c_ri u_i| at the stamp */
+    float *reach;              /* (n_rows,) */
+    float *gap;                /* (n_rows,) rounded down */
+    float *rest;               /* (n_rows,) bound on |origin_decay origin_r - sum c_ri u_i| at the stamp, rounded up */
 } sl_lazy_rows;
 
 /* Where the rows are to be: shared by all of them. */
@@ -73,18 +77,30 @@ typedef struct {
     int64_t n_visited;           /* rows visited */
     int32_t *visited_row;
     int64_t *visited_flips;      /* end of the row's flips */
-    double *visited_gap;
-    double *visited_rest;
+    float *visited_reach;
+    float *visited_gap;
+    float *visited_rest;         /* of the row before its flips; only where the step shrinks */
     int64_t n_flips, flips_room;
     int32_t *flip_direction;
     double *flip_distance;       /* y after the flip: positive where the row begins to fire */
-    double *flip_product;        /* <D_r, u_i> after the step */
+    double *flip_product;        /* <D_r, u_i> after the step; only where it shrinks */
     int64_t n_strayed, strayed_room;
     int32_t *strayed_row;        /* rows that left the skin of their near list */
     void *strayed_displacement;  /* (., stride) */
     double *strayed_rest;
     int64_t n_candidates;        /* pairs evaluated */
 } sl_lazy_findings;
+
+/* A bound as float: no larger, for one from below, or no smaller, for one from above. */
+SL_INLINE float sl_round_down(double x)
+{
+    return (float)(x * (1 - 1e-7));
+}
+
+SL_INLINE float sl_round_up(double x)
+{
+    return (float)(x * (1 + 1e-7));
+}
 
 /* Failure time of a row: the clock's reading before which it cannot have moved by `distance`. A row moves by at most
  * n_fired * max |change of beta| + rest * (decrease of decay) a step. */
@@ -211,7 +227,7 @@ typedef struct {
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
                                const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *,
                                sl_lazy_findings *);
-    void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *, uint8_t *, void *);
+    void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int32_t *, uint8_t *, void *);
     void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
                         int64_t, int64_t, void *, double *, double *, void *);
     void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *);

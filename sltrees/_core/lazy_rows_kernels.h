@@ -118,12 +118,12 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
         sum += fabs(by);
         squares += by * by;
         c[e] = (SL_REAL)by;
+        if (squares > 2 * gap * gap) /* the norm is about the root of the squares: hopeless */
+            return 0;
     }
     const double shrunk = decay == 1 ? 0 : (1 - decay) * rows->rest[r];
     double drift = shrunk + (sum + n_fired * step->coefficient_rounding) * (1 + 1e-12);
     if (!(drift < gap)) {
-        if (squares > 2 * gap * gap) /* not worth the trial: the norm is about the root of the squares */
-            return 0;
         memset(moved, 0, stride * sizeof(SL_REAL));
         SL_FN(add_rows)(moved, stride, c, direction, n_fired, rows->directions);
         drift = shrunk + SL_SQRT(SL_FN(dot)(moved, moved, stride)) * (1 + (stride + 8) * step->rounding) +
@@ -145,6 +145,7 @@ typedef struct {
     int32_t *candidates; /* (n_directions + a block,) positions in the near list */
     int64_t n_candidates;
     double drift;        /* bound on |D_r - centre| */
+    double reach;        /* the larger of it and of the row's reach so far */
     double rest;
     int64_t last;        /* the row of which all this tells, or -1 */
 } SL_FN(lazy_visitor);
@@ -172,11 +173,12 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
     }
     visitor->drift = SL_SQRT(SL_FN(dot)(delta, delta, stride)) * (1 + (stride + 8) * step->rounding) +
                      step->rounding * (rows->n_active[r] + 8) * size;
+    visitor->reach = visitor->drift > rows->reach[r] ? visitor->drift : rows->reach[r];
     visitor->n_candidates = 0;
     visitor->last = r;
     if (!(visitor->drift + step->margin < step->skin))
         return;
-    const SL_REAL band = (SL_REAL)((visitor->drift + step->margin) * (1 + 4 * step->rounding));
+    const SL_REAL band = (SL_REAL)((visitor->reach + step->margin) * (1 + 4 * step->rounding));
     const int64_t start = rows->near_start[r], n_near = rows->near_stop[r] - start;
     const SL_REAL *distance = (const SL_REAL *)rows->near_distance + start;
     const int32_t *near = rows->near_direction + start;
@@ -205,10 +207,30 @@ SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r,
     if (o < 0 || rows->near_start[r] != rows->near_start[o] || rows->near_stop[r] != rows->near_stop[o] ||
         rows->origin || rows->centre[r] >= 0 || rows->centre[o] >= 0 || rows->rest[r] != 0 || rows->rest[o] != 0 ||
         rows->n_fired[r] != rows->n_active[r] || rows->n_fired[o] != rows->n_active[o] ||
-        rows->n_fired[r] != rows->n_fired[o] || signs[r] != -signs[o])
+        rows->n_fired[r] != rows->n_fired[o] || rows->reach[r] != rows->reach[o] || signs[r] != -signs[o])
         return 0;
     return memcmp(rows->active_direction + rows->active_start[r], rows->active_direction + rows->active_start[o],
                   rows->n_fired[r] * sizeof(int32_t)) == 0;
+}
+
+/* Record a visit to row r, whose flips begin at number `first`, and which stands at sense * place. Cost: O(flips stride) for
+ * steps that shrink, else O(1). */
+SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
+                                            const SL_REAL *place, int64_t first, double reach, double gap, double rest,
+                                            sl_lazy_findings *found)
+{
+    const int64_t stride = rows->stride, k = found->n_visited++;
+    found->visited_row[k] = (int32_t)r;
+    found->visited_reach[k] = sl_round_up(reach);
+    found->visited_gap[k] = sl_round_down(gap > step->resolution ? gap : step->resolution);
+    found->visited_flips[k] = found->n_flips;
+    if (step->exchange == 0)
+        return;
+    found->visited_rest[k] = sl_round_up(rest);
+    for (int64_t q = first; q < found->n_flips; ++q) {
+        const SL_REAL *direction = (const SL_REAL *)rows->directions + found->flip_direction[q] * stride;
+        found->flip_product[q] = sense * SL_FN(dot)(place, direction, stride);
+    }
 }
 
 /* Record which pairs of row r flipped since its stamp, and its gap. The visitor has located r, or with sense -1 its mirror
@@ -216,14 +238,14 @@ SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r,
 SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
                                            SL_FN(lazy_visitor) *visitor, sl_lazy_findings *found)
 {
-    const int64_t stride = rows->stride, n_fired = rows->n_fired[r];
+    const int64_t n_fired = rows->n_fired[r];
     const int32_t *active = rows->active_direction + rows->active_start[r];
     if (!(visitor->drift + step->margin < step->skin)) {
         const int64_t k = found->n_strayed++;
-        SL_REAL *displacement = (SL_REAL *)found->strayed_displacement + k * stride;
+        SL_REAL *displacement = (SL_REAL *)found->strayed_displacement + k * rows->stride;
         found->strayed_row[k] = (int32_t)r;
         found->strayed_rest[k] = visitor->rest;
-        for (int64_t j = 0; j < stride; ++j)
+        for (int64_t j = 0; j < rows->stride; ++j)
             displacement[j] = sense * visitor->place[j];
         return;
     }
@@ -246,18 +268,9 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
     }
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 0;
-    for (int64_t q = first; q < n_flips; ++q) /* only the ridge asks for it */
-        found->flip_product[q] =
-            step->exchange > 0 ? sense * SL_FN(dot)(visitor->place,
-                                                    (const SL_REAL *)rows->directions + found->flip_direction[q] * stride,
-                                                    stride)
-                               : 0;
-    const int64_t k = found->n_visited++;
-    found->visited_row[k] = (int32_t)r;
-    found->visited_gap[k] = gap > step->resolution ? gap : step->resolution;
-    found->visited_rest[k] = visitor->rest;
-    found->visited_flips[k] = found->n_flips = n_flips;
+    found->n_flips = n_flips;
     found->n_candidates += visitor->n_candidates;
+    SL_FN(lazy_record)(rows, step, r, sense, visitor->place, first, visitor->reach, gap, visitor->rest, found);
 }
 
 /* Look at the reported rows from position `from` on: clear those whose certificate holds, visit the others (all of
@@ -305,7 +318,7 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
                                                      sl_lazy_findings *found)
 {
     const int64_t n = rows->n_directions, stride = rows->stride;
-    const SL_REAL *thresholds = thresholds_, *inverse_norms = inverse_norms_, *directions = rows->directions;
+    const SL_REAL *thresholds = thresholds_, *inverse_norms = inverse_norms_;
     const SL_REAL shift = (SL_REAL)shift_;
     SL_REAL *distance = distance_;
     int64_t q = 0;
@@ -316,6 +329,7 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
         const SL_REAL *place = (const SL_REAL *)found->strayed_displacement + (first + q) * stride;
         const int64_t r = found->strayed_row[first + q];
         const int32_t *active = rows->active_direction + rows->active_start[r];
+        const int64_t first_flip = found->n_flips;
         double gap = step->skin;
         for (int64_t e = 0; e < rows->n_fired[r]; ++e)
             fired[active[e]] = 1;
@@ -331,19 +345,14 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
             gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
             if ((y > 0) != fired[i]) {
                 found->flip_direction[found->n_flips] = (int32_t)i;
-                found->flip_distance[found->n_flips] = y;
-                found->flip_product[found->n_flips++] = SL_FN(dot)(place, directions + i * stride, stride);
+                found->flip_distance[found->n_flips++] = y;
             }
         }
         for (int64_t e = 0; e < rows->n_fired[r]; ++e)
             fired[active[e]] = 0;
         stop[q] = used;
-        const int64_t k = found->n_visited++;
-        found->visited_row[k] = (int32_t)r;
-        found->visited_gap[k] = gap > step->resolution ? gap : step->resolution;
-        found->visited_rest[k] = found->strayed_rest[first + q];
-        found->visited_flips[k] = found->n_flips;
         found->n_candidates += n;
+        SL_FN(lazy_record)(rows, step, r, 1, place, first_flip, 0, gap, found->strayed_rest[first + q], found);
     }
     return q;
 }
@@ -351,10 +360,11 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
 /* ------------------------------------------------------------------ keeping a step */
 
 /* Move the active list of row r to the end of the pool, where it has room for `needed` entries and some more. */
-SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int64_t needed, int64_t *pool_used)
+SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int64_t needed, int32_t *pool_used)
 {
     SL_REAL *coefficient = rows->active_coefficient;
-    const int64_t from = rows->active_start[r], to = *pool_used, n_active = rows->n_active[r];
+    const int32_t from = rows->active_start[r], to = *pool_used;
+    const int64_t n_active = rows->n_active[r];
     memcpy(rows->active_direction + to, rows->active_direction + from, n_active * sizeof(int32_t));
     memcpy(coefficient + to, coefficient + from, n_active * sizeof(SL_REAL));
     rows->active_start[r] = to;
@@ -366,7 +376,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int
  * sl_lazy_room_needed). `flipped` (n_directions) is all 0; `scratch` has room for twice n_directions numbers and
  * indices. Cost: O(visited n_active + flips). */
 SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *step, const sl_lazy_findings *found,
-                                        int32_t stamp, int64_t *pool_used, uint8_t *flipped, void *scratch)
+                                        int32_t stamp, int32_t *pool_used, uint8_t *flipped, void *scratch)
 {
     SL_REAL *idle_coefficient = scratch;
     int32_t *idle_direction = (int32_t *)(idle_coefficient + rows->n_directions);
@@ -374,10 +384,11 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
     for (int64_t k = 0; k < found->n_visited; ++k) {
         const int64_t r = found->visited_row[k], first = flip, end = found->visited_flips[k];
         const double decay = step->decay[rows->stamp[r]];
-        double rest = found->visited_rest[k];
+        double rest = step->exchange > 0 ? found->visited_rest[k] : rows->rest[r];
         rows->stamp[r] = stamp;
+        rows->reach[r] = found->visited_reach[k];
         rows->gap[r] = found->visited_gap[k];
-        rows->rest[r] = rest;
+        rows->rest[r] = (float)rest;
         if (first == end && decay == 1)
             continue;
         int64_t entering = 0;
@@ -385,9 +396,9 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
             const int32_t i = found->flip_direction[flip];
             flipped[i] = 1;
             entering += found->flip_distance[flip] > 0;
-            rest += fabs(step->coefficient[i]) * (1 + 1e-6);
+            rest += fabs(step->coefficient[i]) * (1 + 2 * step->rounding);
         }
-        rows->rest[r] = rest;
+        rows->rest[r] = sl_round_up(rest);
         if (rows->n_active[r] + entering > rows->room[r])
             SL_FN(lazy_relocate)(rows, r, rows->n_active[r] + entering, pool_used);
         int32_t *direction = rows->active_direction + rows->active_start[r];
