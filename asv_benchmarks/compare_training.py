@@ -20,8 +20,9 @@ gauss-newton   dense Gauss-Newton with the same steps, in NumPy and in PyTorch
 memory         bytes per materialised neuron, and the peak memory of a process of its own
 trajectories   displacements of sampled neurons beside those of method="trees", in float64
 
-At the end stands a table of what is asked for and what was found. A bar that is asked for at another width than the
-one measured is not judged. What could not be measured is listed too, and makes the exit status 1.
+At the end stands a table of what is asked for and what was found. A bar is not judged that is asked for at another
+width than the one measured, or in D while D shows that the machine was busy. What could not be measured is listed too,
+and makes the exit status 1.
 """
 
 import argparse
@@ -60,7 +61,8 @@ def cases(args, shifts=SHIFTS, dtypes=("float32",)):
 
 
 def elsewhere(case):
-    return None if case.width == BAR_WIDTH else power(case.width)
+    """Why a bar is not judged on a case, or None."""
+    return None if case.width == BAR_WIDTH else f"measured at {power(case.width)}"
 
 
 # ---------------------------------------------------------------------- runs to RMSE 1e-6
@@ -71,16 +73,18 @@ def runs(report, args):
         for shift in SHIFTS:
             report.title(f"runs to RMSE {TOLERANCE:g}: {data.name}, shift {shift!r}, float32")
             curve = {"m": [], "iteration": [], "without_solve": [], "D": []}
+            busy = []
             for width in args.widths:
                 case = Case(data, shift, width)
                 with report.guard(f"run ({case})", optional=width > BAR_WIDTH):
-                    run_width(report, args, case, curve)
+                    busy.append(run_width(report, args, case, curve))
             if curve["m"]:
                 report.curves[data.name, shift] = curve
-                exponents(report, data, shift, curve)
+                exponents(report, data, shift, curve, next(filter(None, busy), None))
 
 
 def run_width(report, args, case, curve):
+    """Measure one width; returns what tells that the machine was busy, or None."""
     forward, repeats, run = forward_pass(case, args), Repeats(), None
     for _ in range(args.repeats):
         unit = forward.seconds(args.threads)
@@ -95,7 +99,7 @@ def run_width(report, args, case, curve):
             solve=run.solve,
             outside_phases=run.iteration - statistics.mean(sum(r.seconds.values()) for r in run.result.history),
         )
-    report.warn(case, disturbance(repeats.found["D"], forward, args))
+    trouble = disturbance(case, repeats.found["D"], forward, args)
     report.add_all("runs", case, repeats)
     report.add("runs", case, "iterations", run.result.n_iter)
     report.add("runs", case, "materialised / m", run.materialised / case.width)
@@ -110,11 +114,15 @@ def run_width(report, args, case, curve):
         flush=True,
     )
     if case in cases(args):
-        run_bars(report, case, repeats, run)
+        run_bars(report, case, repeats, run, trouble)
+    return trouble
 
 
-def run_bars(report, case, repeats, run):
-    where, options = f"({case.problem.name}, {case.shift})", {"elsewhere": elsewhere(case), "fails": run.fails}
+def run_bars(report, case, repeats, run, trouble):
+    where, options = (
+        f"({case.problem.name}, {case.shift})",
+        {"unjudged": elsewhere(case) or trouble, "fails": run.fails},
+    )
     if case.shift == "paper":
         report.judge(f"mean iteration / D {where}", 0.06, repeats.ratio("iteration"), **options)
         report.tell(f"mean iteration without the solve / D {where}", f"{repeats.ratio('without_solve'):.3g}")
@@ -127,7 +135,7 @@ def run_bars(report, case, repeats, run):
     report.tell(f"D by blocks / D {where}", f"{repeats.ratio('D_by_blocks'):.3g}")
 
 
-def exponents(report, data, shift, curve):
+def exponents(report, data, shift, curve, trouble):
     lowest, highest = EXPONENT_WIDTHS
     inside = [j for j, m in enumerate(curve["m"]) if lowest <= m <= highest] or list(range(len(curve["m"])))
     m = [curve["m"][j] for j in inside]
@@ -139,7 +147,7 @@ def exponents(report, data, shift, curve):
             EXPONENT_BARS[shift],
             slope,
             shown=f"{slope:.3f} +- {error:.3f}",
-            elsewhere=None if whole_range else f"{power(m[0])} to {power(m[-1])}",
+            unjudged=trouble if whole_range else f"measured at {power(m[0])} to {power(m[-1])}",
         )
         print(f"exponent in m, {what}: {slope:.3f}, standard error {error:.3f}, from {len(m)} widths", flush=True)
 
@@ -158,7 +166,7 @@ def visit(report, args):
             repeats.add(
                 D=unit, visit=many, visit_on_one=one, visit_and_G=many_and_gram, visit_and_G_on_one=one_and_gram
             )
-        report.warn(case, disturbance(repeats.found["D"], forward, args))
+        trouble = disturbance(case, repeats.found["D"], forward, args)
         report.add_all("visit", case, repeats)
         speedup, where = repeats.ratio("visit_on_one", "visit"), f"({case.problem.name}, paper)"
         print(
@@ -172,7 +180,7 @@ def visit(report, args):
             visited = field(record, "visited_neurons")
             print(f"visited {visited} of {materialised} materialised neurons", flush=True)
             fails = None if visited == materialised else f"only {visited} of {materialised} neurons were visited"
-            options = {"elsewhere": elsewhere(case), "fails": fails}
+            options = {"unjudged": elsewhere(case) or trouble, "fails": fails}
             report.judge(f"full visit / D {where}", 0.10, repeats.ratio("visit"), **options)
             name = f"full visit, {args.threads} threads against one {where}"
             report.judge(name, 1.7, speedup, least=True, unit="x", **options)
@@ -205,11 +213,11 @@ def late(report, args):
             spent["total"].append(total / units[-1])
             solve = np.array([record.seconds["solve"] for record in run.result.history])
             spent["without solve"].append((total - solve) / units[-1])
-        report.warn(case, disturbance(units, forward, args))
+        trouble = disturbance(case, units, forward, args)
         spent = {kind: np.array(each) for kind, each in spent.items()}
         show_iterations(report, case, run, spent)
         if case.shift == "paper":
-            late_bars(report, case, run, np.median(spent["without solve"], axis=0))
+            late_bars(report, case, run, np.median(spent["without solve"], axis=0), trouble)
 
 
 def show_iterations(report, case, run, spent):
@@ -231,13 +239,13 @@ def show_iterations(report, case, run, spent):
         print(line + ("" if record.accepted else "  refused"), flush=True)
 
 
-def late_bars(report, case, run, medians):
+def late_bars(report, case, run, medians, trouble):
     history, where = run.result.history, f"({case.problem.name}, {case.dtype})"
     name = f"iteration after RMSE 1e-3 but for its solve / D, the dearest {where}"
     with report.guard(name):
         dearest = max(medians[first_below(history, 1e-3).iteration :])
         if case.dtype == "float32":
-            report.judge(name, 0.02, dearest, elsewhere=elsewhere(case))
+            report.judge(name, 0.02, dearest, unjudged=elsewhere(case) or trouble)
         else:
             report.tell(name, f"{dearest:.3g}")
     for limit, bar in ((1e-3, 25), (1e-5, 2)):
@@ -245,7 +253,7 @@ def late_bars(report, case, run, medians):
         with report.guard(name):
             record = first_below(history, limit)
             share = {kind: 100 * field(record, COUNTERS[kind]) / run.materialised for kind in SHARES}
-            report.judge(name, bar, share["visited"], unit="%", elsewhere=elsewhere(case))
+            report.judge(name, bar, share["visited"], unit="%", unjudged=elsewhere(case))
             report.tell(f"  reported / cleared {where}", f"{share['reported']:.3g}% / {share['cleared']:.3g}%")
     name = f"visited afterwards, but for rebuilt lists {where}"
     with report.guard(name):
@@ -253,7 +261,7 @@ def late_bars(report, case, run, medians):
         if not later:
             raise NothingToMeasureError("no iteration followed")
         beyond = max(field(record, "visited_neurons") - field(record, "rebuilt_lists") for record in later)
-        report.judge(name, 0, max(0, beyond), elsewhere=elsewhere(case))
+        report.judge(name, 0, max(0, beyond), unjudged=elsewhere(case))
 
 
 def first_below(history, limit):
@@ -336,7 +344,7 @@ def memory(report, args):
         found = json.loads(child.stdout.splitlines()[-1])
         peak, where = found["peak_rss"] / 1e9, f"({case.problem.name}, paper)"
         print(f"{case}: peak {peak:.3g} GB, {found['rss_before'] / 1e9:.3g} GB of it before training", flush=True)
-        report.judge(f"peak resident memory {where}", 1.5, peak, unit=" GB", elsewhere=elsewhere(case))
+        report.judge(f"peak resident memory {where}", 1.5, peak, unit=" GB", unjudged=elsewhere(case))
         with report.guard(f"bytes per materialised neuron {where}"):
             if found["bytes_resident"] is None:
                 raise MissingError("IterationRecord has no 'bytes_resident'")

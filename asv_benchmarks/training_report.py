@@ -93,28 +93,22 @@ class Report:
             if name != unit:
                 self.add(section, case, f"{name} / {unit}", repeats.ratios(name, unit))
 
-    def judge(self, name, bar, value, *, least=False, unit="", shown=None, elsewhere=None, fails=None):
+    def judge(self, name, bar, value, *, least=False, unit="", shown=None, unjudged=None, fails=None):
         """A row of the table.
 
-        `elsewhere` says where else than asked for it was measured, which leaves the bar unjudged; `fails` is a reason
-        for which it counts as missed whatever the value.
+        `unjudged` is a reason for which the value says nothing about the bar, such as another width than is asked for;
+        `fails` is one for which the bar counts as missed whatever the value.
         """
         met = value >= bar if least else value <= bar
         verdict = f"MISSED: {fails}" if fails else "met" if met else "MISSED"
-        if elsewhere:
-            verdict = f"not judged: measured at {elsewhere}"
+        if unjudged:
+            verdict = f"not judged: {unjudged}"
         asked = f"{'>=' if least else '<='} {bar:g}{unit}"
         self.bars.append((name, asked, shown or f"{value:.3g}{unit}", verdict))
 
     def tell(self, name, value):
         """A row without a bar."""
         self.bars.append((name, "", value, "reported"))
-
-    def warn(self, case, trouble):
-        """Say, if there is any, what makes the figures of a case worthless."""
-        if trouble:
-            print(f"WARNING: {case}: {trouble}", flush=True)
-            self.bars.append((f"WARNING ({case})", "", "", f"measure again on an idle machine: {trouble}"))
 
     @contextlib.contextmanager
     def guard(self, name, *, optional=False):
