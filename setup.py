@@ -22,7 +22,16 @@ if SANITIZE:
     LINK_ARGS += [f"-fsanitize={SANITIZE}"]
 
 CORE = "sltrees/_core"
-HEADERS = ["simd.h", "tree.h", "wide_tree.h", "wide_tree_instances.h", "wide_tree_walks.h"]
+HEADERS = [
+    "lazy_rows.h",
+    "lazy_rows_instances.h",
+    "lazy_rows_kernels.h",
+    "simd.h",
+    "tree.h",
+    "wide_tree.h",
+    "wide_tree_instances.h",
+    "wide_tree_walks.h",
+]
 MODULES = [
     "_simd",  # instruction level in use
     "_boundary",  # checks at the Python boundary
@@ -32,6 +41,7 @@ MODULES = [
     "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
+    "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
 ]
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.

@@ -110,7 +110,7 @@ def _summary(report):
         lines.append(f"peak memory        {report['peak_rss_bytes'] / 2**30:.2f} GiB")
     lines.append(f"materialised       {report['materialised']:,} of {m:,} neurons, at shift {report['shift']:.4f}")
     if report["n_iter"]:
-        moved, fired = report["moved_neurons_mean"] * d, report["fired_pairs_mean"]
+        moved, fired = report["visited_neurons_mean"] * d, report["fired_pairs_mean"]
         lines += [
             f"fired              {report['fired_share']:.3%} of {m * n:,} (neuron, sample) pairs",
             f"an iteration moved {moved:,.0f} weights, and formed G from {fired:,.0f} pairs;",

@@ -76,7 +76,7 @@ def run_demo(network, **options):
         "materialised": int(network.neurons_.size) if drawn else None,
         "fired_share": None if fired is None else fired / (network.width * len(X)),
         "fired_pairs_mean": fired,
-        "moved_neurons_mean": _mean([record.moved_neurons for record in result.history]),
+        "visited_neurons_mean": _mean([record.visited_neurons for record in result.history]),
         "history": [_as_dict(record) for record in result.history],
         "digest": network.digest() if drawn else None,
     }

@@ -67,7 +67,7 @@ class PrintProgress(Callback):
         n_pairs = trainer.network.width * trainer.n_samples_
         print(
             f"{record.iteration:4d}  {record.rmse:10.3e}  {record.fired_pairs / n_pairs:8.2%}  "
-            f"{record.moved_neurons:10d}  {record.flips:10d}  {record.damping:8.1e}  "
+            f"{record.visited_neurons:10d}  {record.flips:10d}  {record.damping:8.1e}  "
             f"{sum(record.seconds.values()):8.3f}" + ("" if record.accepted else "  refused"),
             file=self._stream,
             flush=True,

@@ -36,7 +36,12 @@ class GramMatrix:
         self._products = X @ X.T
         self._products /= width
         self._counts = np.zeros(self._products.shape, dtype=np.int32)
+        self._ordered = np.zeros_like(self._counts)
         self.matrix = np.zeros_like(self._products)
+        self.n_cg_steps = self.n_factorisations = 0
+
+    def product(self, v):
+        return self.matrix @ v
 
     @staticmethod
     def bytes_needed(n_samples):
@@ -70,6 +75,18 @@ class GramMatrix:
                 add_pair_counts(indptr, samples, start, stop, self._counts)
 
         executor.map(fill, range(0, n, _PANEL_ROWS))
+        executor.run(self._multiply)
+
+    def add_counts(self, counters, executor):
+        n = len(self._counts)
+        panels = np.linspace(0, n, executor.n_threads + 1).astype(int)
+
+        def fill(k):
+            for counter in counters:
+                counter(panels[k], panels[k + 1], self._ordered)
+
+        executor.map(fill, range(len(panels) - 1))
+        self._counts[:] = np.triu(self._ordered + self._ordered.T - np.diag(np.diag(self._ordered)))
         executor.run(self._multiply)
 
     def _multiply(self):

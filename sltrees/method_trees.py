@@ -7,6 +7,7 @@ import numpy as np
 from sltrees._core._jacobian import add_jacobian_product, add_outputs, count_flips, shrink_and_step
 from sltrees._memory import array_bytes
 from sltrees.correlation_trees import CorrelationTrees
+from sltrees.records import StepCounts
 
 _PAIRS_PER_SHARD = 1 << 23  # (neuron, sample) products of a shard: a task of some 0.1 s, so that Ctrl-C is obeyed soon
 
@@ -48,6 +49,13 @@ class TreeShard:
     def n_fired(self):
         """Number of fired pairs."""
         return self._z.size
+
+    @property
+    def nbytes(self):
+        """Bytes held, initial weights and displacements included. Cost: O(1)."""
+        indptr, samples = self.pattern
+        own = self._trees.nbytes + self._initial.nbytes + self._displacement.nbytes
+        return own + indptr.nbytes + samples.nbytes + self._z.nbytes
 
     def outputs(self):
         """sqrt(m) times the contribution to f on the training samples. Cost: O(fired pairs)."""
@@ -135,11 +143,29 @@ class TreesMethod:
         self._root_width = np.sqrt(network.width)
         # a step was taken that is neither kept nor undone
         self.step_open = False
+        self.n_kept = 0  # steps kept
+        network._pristine = False
         size = max(2, _PAIRS_PER_SHARD // len(X) // 2 * 2)  # even, so that pairs stay together
         starts = range(0, network.neurons_.size, size)
         self._shards = executor.map(
             lambda start: TreeShard(network, X, start, min(start + size, network.neurons_.size)), starts, progress
         )
+
+    @classmethod
+    def set_up(cls, network, X, executor, progress):
+        """Draw the network, or take it as it stands, and build the trees.
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        X : ndarray of shape (n, d)
+        executor : ThreadExecutor
+        progress : callable
+            Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        """
+        network.initialize(X, n_threads=executor.n_threads, max_memory=float("inf"), progress=progress(0))
+        network._in_training = True
+        return cls(network, X, executor, progress(1))
 
     @staticmethod
     def bytes_needed(n_samples, n_features, dtype):
@@ -173,22 +199,43 @@ class TreesMethod:
             total += contribution
         return total / self._root_width
 
-    def take_step(self, g, shrink):
+    # the outputs are always computed from the weights
+    is_exact = True
+
+    def is_stale(self, rmse):
+        """False: there is nothing to synchronise."""
+        return False
+
+    def take_step(self, step):
         """D <- shrink D - J^T g.
 
         Parameters
         ----------
-        g : ndarray of shape (n,), float64
-        shrink : float
+        step : object with g, shrink
 
         Returns
         -------
-        tuple of int
-            Neurons moved, and (neuron, sample) pairs whose firing changed.
+        StepCounts
         """
         self.step_open = True
-        done = self._executor.map(lambda shard: shard.take_step(g, shrink), self._shards)
-        return sum(moved for moved, _ in done), sum(flips for _, flips in done)
+        done = self._executor.map(lambda shard: shard.take_step(step.g, step.shrink), self._shards)
+        moved, flips = sum(moved for moved, _ in done), sum(flips for _, flips in done)
+        return StepCounts(
+            reported=moved, cleared=0, visited=moved, candidates=moved * self._n_samples, flips=flips, rebuilt=0
+        )
+
+    def count_pairs(self, gram):
+        """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
+        gram.count_pairs(self.patterns, self._executor)
+
+    def count_flips(self, gram):
+        """Form G anew from the patterns after the step."""
+        self.count_pairs(gram)
+
+    @property
+    def bytes_resident(self):
+        """Bytes held for the neurons. Cost: O(shards)."""
+        return sum(shard.nbytes for shard in self._shards)
 
     def undo(self):
         """Take the last step back."""
@@ -197,7 +244,8 @@ class TreesMethod:
 
     def commit(self):
         """Keep the last step."""
-        self.step_open = False  # one assignment decides for all shards, so that an interruption cannot split them
+        # one statement decides for all shards, so that an interruption cannot split them
+        self.__dict__.update(step_open=False, n_kept=self.n_kept + 1)
         for shard in self._shards:
             shard.commit()
 
@@ -206,3 +254,6 @@ class TreesMethod:
         if self.step_open:
             for shard in self._shards:
                 shard.abandon()
+
+    def release(self):
+        """The run is over."""

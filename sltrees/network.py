@@ -6,21 +6,35 @@ import contextlib
 import copy
 import hashlib
 import json
+import typing
 
 import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
+from sltrees._core._lazy_rows import NearLists
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
+from sltrees.hyperplanes import Hyperplanes
 from sltrees.shift import firing_probability, resolve_shift, validate_shift
 
 NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
 _SAMPLES_PER_BLOCK = 1024  # predicted at a time
+_PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
+_WORK_PER_SHARD = 1 << 31  # multiplications to draw one: some 50 ms, so that Ctrl-C is obeyed soon
+_BLOCKS_PER_SHARD = 4  # at most
 
 MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
 
 _WEIGHTS, _SIGNS = 0, 1  # random streams of a block
+
+
+class Drawn(typing.NamedTuple):
+    """What drawing some blocks of neurons found."""
+
+    neurons: np.ndarray  # (k,) int64: the neurons that fire on a sample, ascending
+    weights: np.ndarray  # (k / copies, d): their initial weights
+    near: NearLists  # one list for each row of `weights`
 
 
 class ShiftedReLUNetwork:
@@ -101,6 +115,8 @@ class ShiftedReLUNetwork:
         self._fingerprint = None
         self._scales = {}  # trace(G)/n when training on a set of samples began, by fingerprint
         self._in_training = False
+        self._lazy = None  # while training: who knows displacements that are not written down yet
+        self._pristine = False  # drawn for one set of samples, and never moved
 
     # ------------------------------------------------------------------ initialisation
 
@@ -152,52 +168,119 @@ class ShiftedReLUNetwork:
         """
         X = self._as_samples(X)
         max_memory = as_max_memory(max_memory)
-        fingerprint = _fingerprint(X)
-        if fingerprint == self._fingerprint:
+        if _fingerprint(X) == self._fingerprint:
             return self
         self._refuse_in_training()
-        drawn = self.shift_ is not None
-        shift = self.shift_ if drawn else resolve_shift(self.shift, self.width, len(X))
+        shift = self._shift_for(X)
         self.check_memory(X, shift, n_threads, max_memory)
-        blocks = range(-(-self.width // NEURONS_PER_BLOCK))
         with ThreadExecutor(n_threads) as executor:
-            found = executor.map(lambda block: self._find_firing(block, X, shift), blocks, progress)
-        if drawn:
-            found = self._join_materialised(found)
-        neurons = np.concatenate([neurons for neurons, _ in found])
-        initial = np.concatenate([weights for _, weights in found])
-        displacement = np.zeros((neurons.size, X.shape[1]), dtype=self.dtype)
-        if drawn:
-            displacement[np.searchsorted(neurons, self.neurons_)] = self.displacement_
-        # in one statement, so that Ctrl-C cannot fall between
-        self.__dict__.update(
-            shift_=shift,
-            n_features_in_=X.shape[1],
-            neurons_=neurons,
-            displacement_=displacement,
-            _initial=initial,
-            _fingerprint=fingerprint,
-        )
+            self._initialize(Hyperplanes(X, shift), 0.0, executor, progress)
         return self
 
-    def _find_firing(self, block, X, shift):
-        """Neurons of one block that fire on a sample of X, and their initial weights (once a pair)."""
-        weights = self._draw_weights(block, X.shape[1])
-        firing = np.flatnonzero((weights @ X.T).max(axis=1) > shift)
-        copies = self._copies
-        neurons = (block * NEURONS_PER_BLOCK + firing[:, None] * copies + np.arange(copies)).ravel()
-        return neurons, weights[firing]
+    def _shift_for(self, X):
+        """The shift of this network, or the one that it will have when it is drawn for X."""
+        return resolve_shift(self.shift, self.width, len(X)) if self.shift_ is None else self.shift_
 
-    def _join_materialised(self, found):
-        """Add the neurons materialised before to those just found, block by block."""
+    def _initialize(self, planes, skin, executor, progress=None):
+        """Draw the network, or draw it again, with near lists of the given skin.
+
+        Returns
+        -------
+        list of Drawn, or None
+            One for each shard of `shards`; None where the neurons do not stand at their initial weights, or not only those
+            that fire on these samples are materialised: then the lists would not be theirs.
+        """
+        fingerprint = _fingerprint(planes.X)
+        known = fingerprint == self._fingerprint
+        if known and not self._pristine:
+            return None
+        found = executor.map(
+            lambda blocks: self._find_firing(blocks, planes, skin), self.shards(planes.X.shape), progress
+        )
+        if known:
+            return found
+        drawn = self.shift_ is not None
+        parts = [(part.neurons, part.weights) for part in found]
+        if drawn:
+            parts = self._join_materialised(parts, self.shards(planes.X.shape))
+        neurons = np.concatenate([neurons for neurons, _ in parts])
+        initial = _concatenate([weights for _, weights in parts], executor)
+        displacement = np.zeros((neurons.size, planes.X.shape[1]), dtype=self.dtype)
+        if drawn:
+            displacement[np.searchsorted(neurons, self.neurons_)] = self._displacement
+        # in one statement, so that Ctrl-C cannot fall between
+        self.__dict__.update(
+            shift_=planes.shift,
+            n_features_in_=planes.X.shape[1],
+            neurons_=neurons,
+            _displacement=displacement,
+            _initial=initial,
+            _fingerprint=fingerprint,
+            _pristine=not drawn,
+        )
+        return None if drawn else found
+
+    def shards(self, shape):
+        """The network as shards: ranges of consecutive blocks of neurons, each the work of one task.
+
+        Parameters
+        ----------
+        shape : tuple (n, d)
+            Of the samples.
+
+        Returns
+        -------
+        list of range
+            They depend on the width and on the shape alone, so that sums over shards do not depend on who runs them.
+        """
+        n_blocks = -(-self.width // NEURONS_PER_BLOCK)
+        size = min(_BLOCKS_PER_SHARD, max(1, _WORK_PER_SHARD // (NEURONS_PER_BLOCK * shape[0] * shape[1])))
+        return [range(start, min(start + size, n_blocks)) for start in range(0, n_blocks, size)]
+
+    def _find_firing(self, blocks, planes, skin):
+        """Neurons of consecutive blocks that fire on a sample, their initial weights and near lists, as `Drawn`."""
+        copies, first = self._copies, blocks.start * NEURONS_PER_BLOCK
+        end = min(blocks.stop * NEURONS_PER_BLOCK, self.width)
+        near = planes.near_lists(skin, (end - first) // copies, keep_all=False)
+        numbers, kept = [], []
+        for block in blocks:
+            weights = self._draw_weights(block, planes.X.shape[1])
+            firing = collect_near(near, weights, planes.X)
+            numbers.append((block * NEURONS_PER_BLOCK) // copies + firing)
+            kept.append(weights[firing])
+        firing = np.concatenate(numbers)
+        neurons = (firing[:, None] * copies + np.arange(copies)).ravel()
+        return Drawn(neurons, np.concatenate(kept), near)
+
+    @property
+    def displacement_(self):
+        """W - W(0) of the materialised neurons, shape (k, d)."""
+        if self.shift_ is None:
+            raise AttributeError("displacement_ is there once the network is initialised")
+        if self._lazy is not None:
+            self._lazy.write_displacement()
+        return self._displacement
+
+    def __getstate__(self):
+        """Everything but a training run in progress: copies and pickles are networks of their own."""
+        if self._lazy is not None:
+            self._lazy.write_displacement()
+        return self.__dict__ | {"_lazy": None, "_in_training": False}
+
+    def _join_materialised(self, found, shards):
+        """Add the neurons materialised before to those just found, shard by shard."""
         copies = self._copies
         joined = []
-        for block, (neurons, weights) in enumerate(found):
-            lo, hi = np.searchsorted(self.neurons_, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
+        for (neurons, weights), blocks in zip(found, shards, strict=True):
+            lo, hi = self._positions(blocks)
             union, first = np.unique(np.concatenate([neurons, self.neurons_[lo:hi]])[::copies], return_index=True)
             both = np.concatenate([weights, self._initial[lo // copies : hi // copies]])
             joined.append(((union[:, None] + np.arange(copies)).ravel(), both[first]))
         return joined
+
+    def _positions(self, blocks):
+        """Where the neurons of consecutive blocks stand in `neurons_`: from the first position to below the second."""
+        return np.searchsorted(self.neurons_, np.array([blocks.start, blocks.stop]) * NEURONS_PER_BLOCK)
 
     def check_memory(self, X, shift, n_threads=None, max_memory=None, per_neuron=0, per_pair=0, extra=0):
         """Refuse, before anything is allocated, what would need more memory than allowed.
@@ -245,7 +328,8 @@ class ShiftedReLUNetwork:
         # joining the blocks holds the initial weights twice for a moment
         per_neuron = d * self.dtype.itemsize * (1 + 2 / self._copies) + 16 + per_neuron
         block = min(NEURONS_PER_BLOCK, self.width) // self._copies
-        scratch = threads * block * (array_bytes(n + 2 * d, dtype=self.dtype) + 4 * d)
+        products = max(_PRODUCTS_AT_A_TIME, n)
+        scratch = threads * (block * (array_bytes(2 * d, dtype=self.dtype) + 4 * d) + 3 * array_bytes(products, dtype=self.dtype))
         check_memory(
             neurons * per_neuron + self.width * firings * per_pair + scratch + extra,
             max_memory,
@@ -349,7 +433,7 @@ class ShiftedReLUNetwork:
     def _block_weights(self, block):
         """Current weights of all neurons of a block, silent ones included."""
         weights = np.repeat(self._draw_weights(block, self.n_features_in_), self._copies, axis=0)
-        lo, hi = np.searchsorted(self.neurons_, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
+        lo, hi = self._positions(range(block, block + 1))
         weights[self.neurons_[lo:hi] - block * NEURONS_PER_BLOCK] += self.displacement_[lo:hi]
         return weights
 
@@ -494,6 +578,45 @@ class ShiftedReLUNetwork:
     def _require_initialised(self):
         if self.shift_ is None:
             raise RuntimeError("the network has no neurons yet: call initialize(X), or train it with NewtonTrainer.fit")
+
+
+def _concatenate(parts, executor):
+    """As np.concatenate, each part copied by a task: memory touched for the first time costs more than copying."""
+    ends = np.cumsum([len(part) for part in parts])
+    whole = np.empty((ends[-1], *parts[0].shape[1:]), dtype=parts[0].dtype)
+
+    def copy_part(k):
+        whole[ends[k] - len(parts[k]) : ends[k]] = parts[k]
+
+    executor.map(copy_part, range(len(parts)))
+    return whole
+
+
+def collect_near(near, weights, X):
+    """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
+
+    Parameters
+    ----------
+    near : NearLists
+    weights : ndarray of shape (k, d)
+    X : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of int64
+
+    Notes
+    -----
+    Cost: O(k n d), through BLAS.
+    """
+    size = max(1, _PRODUCTS_AT_A_TIME // len(X))
+    products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
+    kept = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(weights), size):
+        part = weights[start : start + size]
+        z = np.matmul(part, X.T, out=products[: len(part)])
+        kept.append(start + near.collect(z).astype(np.int64))
+    return np.concatenate(kept)
 
 
 def _as_dtype(dtype):

@@ -39,6 +39,40 @@ RIDGE_MESSAGE = "the loss with its ridge is at its minimum to within tol"  # con
 
 
 @dataclasses.dataclass(frozen=True)
+class StepCounts:
+    """What finding the firing patterns after a step took.
+
+    Attributes
+    ----------
+    reported : int
+        Neurons whose certificate the clock reported.
+    cleared : int
+        Of these, neurons whose certificate holds after all, and was renewed without a look at their weights.
+    visited : int
+        Neurons of which weights or pairs were looked at.
+    candidates : int
+        (neuron, sample) pairs evaluated.
+    flips : int
+        Pairs that fire on one side of the step and not on the other.
+    rebuilt : int
+        Near lists built anew.
+    """
+
+    reported: int
+    cleared: int
+    visited: int
+    candidates: int
+    flips: int
+    rebuilt: int
+
+    @classmethod
+    def total(cls, parts):
+        """Sum over shards."""
+        columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
+        return cls(*(sum(column) for column in columns))
+
+
+@dataclasses.dataclass(frozen=True)
 class IterationRecord:
     """One iteration: the state before its step, and what the step did.
 
@@ -58,12 +92,16 @@ class IterationRecord:
         Actual over predicted decrease of the loss; NaN where the step was not tried.
     fired_pairs : int
         (neuron, sample) pairs that fire before the step.
-    moved_neurons : int
-        Neurons that the step moved, also where it was refused.
-    flips : int
-        Pairs that fire on one side of the step and not on the other.
+    reported_neurons, cleared_neurons, visited_neurons, candidates, flips, rebuilt_lists : int
+        What finding the patterns after the step took, also where it was refused: see `StepCounts`. With method="trees" every
+        neuron that moves is visited.
+    cg_steps, refactorings : int
+        Conjugate-gradient steps and factorisations of the iteration's Gram system.
+    bytes_resident : int
+        Bytes held for neurons and Gram matrix after the step.
     seconds : dict of str to float
-        Seconds by phase: "gram" (counting pairs), "solve", "step" (moving weights, asking the trees), "outputs".
+        Seconds by phase: "solve" (the Gram system), "step" (finding the patterns, moving weights), "outputs" (computing f
+        from the weights), "gram" (counting pairs and forming G).
     """
 
     iteration: int
@@ -73,8 +111,15 @@ class IterationRecord:
     accepted: bool
     gain_ratio: float
     fired_pairs: int
-    moved_neurons: int
+    reported_neurons: int
+    cleared_neurons: int
+    visited_neurons: int
+    candidates: int
     flips: int
+    rebuilt_lists: int
+    cg_steps: int
+    refactorings: int
+    bytes_resident: int
     seconds: dict[str, float]
 
 

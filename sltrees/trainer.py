@@ -24,12 +24,13 @@ from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import ThreadExecutor
 from sltrees.gram import GramMatrix
+from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.records import MESSAGES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
 
-METHODS = {"trees": TreesMethod}
+METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
 
 # A predicted decrease of the loss below this share of it is rounding.
 NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
@@ -47,7 +48,8 @@ class NewtonTrainer:
     ----------
     network : ShiftedReLUNetwork
         Trained in place. One that was trained before goes on from where it is.
-    method : {"trees"}, default "trees"
+    method : {"certified", "trees"}, default "certified"
+        "certified": visit only the neurons that may have changed their firing pattern; a certificate tells which cannot have.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
         solves, and updates the moved weights in the trees.
     alpha : float, default 0.0
@@ -99,7 +101,7 @@ class NewtonTrainer:
         self,
         network,
         *,
-        method="trees",
+        method="certified",
         alpha=0.0,
         tol=1e-6,
         max_iter=50,
@@ -199,6 +201,7 @@ class _Run:
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
         self.kept = None  # the state that a step being kept leads to
+        self.n_kept = 0  # steps that the method had kept before it
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -207,14 +210,17 @@ class _Run:
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
         try:
             with ThreadExecutor(self.trainer.n_threads) as self.executor:
-                self.set_up()
-                status = self.iterate()
-        except KeyboardInterrupt:
-            self.settle()
-            status = TrainingStatus.INTERRUPTED
-        except BaseException:
-            self.settle()
-            raise
+                try:
+                    self.set_up()
+                    status = self.iterate()
+                    self.synchronise()
+                    self.method.release()
+                except KeyboardInterrupt:
+                    self.settle()
+                    status = TrainingStatus.INTERRUPTED
+                except BaseException:
+                    self.settle()
+                    raise
         finally:
             self.trainer.network._in_training = False
         return self.finish(status)
@@ -223,9 +229,10 @@ class _Run:
         """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
         while self.method is not None:
             try:
-                if self.kept is not None and not self.method.step_open:
-                    self.state = self.kept  # the interruption fell between keeping the step and saying so
                 self.method.abandon()
+                if self.kept is not None and self.method.n_kept > self.n_kept:
+                    self.state = self.kept  # the interruption fell between keeping the step and saying so
+                self.method.release()
                 return
             except KeyboardInterrupt:
                 continue
@@ -243,11 +250,9 @@ class _Run:
 
             return report
 
-        network.initialize(self.X, n_threads=trainer.n_threads, max_memory=float("inf"), progress=progress(0))
-        network._in_training = True
-        self.method = METHODS[trainer.method](network, self.X, self.executor, progress(1))
+        self.method = METHODS[trainer.method].set_up(network, self.X, self.executor, progress)
         self.gram = GramMatrix(self.X, network.width)
-        self.gram.count_pairs(self.method.patterns, self.executor)
+        self.method.count_pairs(self.gram)
         # kept with the network, so that training on the same samples goes on with the same loss;
         # G = 0: nothing fires, and any unit will do
         self.scale = network._scales.setdefault(network._fingerprint, self.gram.trace / len(self.y) or 1.0)
@@ -263,10 +268,18 @@ class _Run:
 
     def evaluate(self, displacement_squared):
         """Residual and loss at the current weights, as a `_State`."""
+        if self.method.is_stale(_rms(self.method.outputs() - self.y)):
+            self.method.synchronise()
         residual = self.method.outputs() - self.y
         jacobian_displacement = self.method.jacobian_displacement() if self.alpha else None
         loss = self.loss_of(residual, displacement_squared)
-        return _State(residual, jacobian_displacement, displacement_squared, loss, float(np.sqrt(np.mean(residual**2))))
+        return _State(residual, jacobian_displacement, displacement_squared, loss, _rms(residual))
+
+    def synchronise(self):
+        """Make residual and loss those of the weights as they are, if they were carried along. Sets: state."""
+        if not self.method.is_exact:
+            self.method.synchronise()
+            self.state = self.evaluate(self.state.displacement_squared)
 
     def loss_of(self, residual, displacement_squared):
         """|e|^2/2 + alpha |D|^2/2."""
@@ -275,14 +288,14 @@ class _Run:
     def iterate(self):
         """Newton steps until one of the statuses applies; returns it."""
         for _ in range(self.trainer.max_iter):
-            if self.state.rmse <= self.trainer.tol:
+            if self.has_converged():
                 return TrainingStatus.CONVERGED
             seconds = dict.fromkeys(("gram", "solve", "step", "outputs"), 0.0)
             step = self.solve(seconds)
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            if self.alpha and step.damping <= self.trainer.alpha and step.change <= self.trainer.tol:
+            if self.alpha and step.damping <= self.trainer.alpha and step.change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
@@ -291,10 +304,17 @@ class _Run:
                 return TrainingStatus.STOPPED
             if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
                 return TrainingStatus.CONVERGED if self.alpha else self.why_stuck()
-        return TrainingStatus.CONVERGED if self.state.rmse <= self.trainer.tol else TrainingStatus.MAX_ITER
+        return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
+
+    def has_converged(self):
+        """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
+        if self.state.rmse <= self.trainer.tol:
+            self.synchronise()
+        return self.state.rmse <= self.trainer.tol
 
     def solve(self, seconds):
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""
+        self.solved_before = self.gram.n_cg_steps, self.gram.n_factorisations
         longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
         with _timed(seconds, "solve"):
             while not self.rule.exhausted:
@@ -319,21 +339,22 @@ class _Run:
         """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
         before, fired = self.state, self.method.n_fired
         with _timed(seconds, "step"):
-            moved, flips = self.method.take_step(step.g, step.shrink)
+            counts = self.method.take_step(step)
         with _timed(seconds, "outputs"):
             trial = self.evaluate(step.displacement_squared)
         ratio = (before.loss - trial.loss) / step.predicted_decrease
         accepted = bool(trial.loss < before.loss)  # False also for NaN
         if accepted:
-            self.kept = trial
-            self.method.commit()
+            if counts.flips:
+                with _timed(seconds, "gram"):
+                    self.method.count_flips(self.gram)
+            self.kept, self.n_kept = trial, self.method.n_kept
+            with _timed(seconds, "step"):
+                self.method.commit()
             self.state, self.kept = trial, None
             flat = before.loss - trial.loss <= (self.trainer.tol if self.alpha else FLAT_DECREASE) * before.loss
             self.flat_steps = self.flat_steps + 1 if flat else 0
             self.rule.accept(ratio)
-            with _timed(seconds, "gram"):
-                if flips:
-                    self.gram.count_pairs(self.method.patterns, self.executor)
         else:
             with _timed(seconds, "step"):
                 self.method.undo()
@@ -347,8 +368,15 @@ class _Run:
                 accepted=accepted,
                 gain_ratio=ratio,
                 fired_pairs=fired,
-                moved_neurons=moved,
-                flips=flips,
+                reported_neurons=counts.reported,
+                cleared_neurons=counts.cleared,
+                visited_neurons=counts.visited,
+                candidates=counts.candidates,
+                flips=counts.flips,
+                rebuilt_lists=counts.rebuilt,
+                cg_steps=self.gram.n_cg_steps - self.solved_before[0],
+                refactorings=self.gram.n_factorisations - self.solved_before[1],
+                bytes_resident=self.method.bytes_resident + self.gram.bytes_needed(len(self.y)),
                 seconds=seconds,
             )
         )
@@ -396,7 +424,7 @@ class _Step:
     def __init__(self, run, g, damping, shrink):
         state, pull = run.state, 1.0 - shrink
         self.g, self.damping, self.shrink = g, damping, shrink
-        pushed = run.gram.matrix @ g  # J J^T g
+        self.pushed = pushed = run.gram.product(g)  # J J^T g
         energy = float(g @ pushed)  # |J^T g|^2
         squared, drift, change = state.displacement_squared, 0.0, -pushed
         if run.alpha:
@@ -406,8 +434,13 @@ class _Step:
         length_squared = pull**2 * squared + 2.0 * pull * drift + energy
         # rounding may leave a little below 0; NaN means that something overflowed
         self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
-        self.change = float(np.sqrt(np.mean(change**2)))
+        self.change = change
+        self.change_rms = _rms(change)
         self.predicted_decrease = state.loss - run.loss_of(state.residual + change, self.displacement_squared)
+
+
+def _rms(vector):
+    return float(np.sqrt(np.mean(vector**2)))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 /* The only file of the package that knows SIMD instructions.
  *
  * A *block* is one 64-byte cache line: SL_WIDTH_f32 = 16 floats or SL_WIDTH_f64 = 8 doubles. Four primitives carry
- * every walk over a wide tree:
+ * every walk over a wide tree, and four more the kernels of lazy rows:
  *
  *   block_max(p, sign)           largest sign * p[j] of a block
  *   block_maxima(p, sign, out)   the same for W consecutive blocks, transposed so that no lane idles; returns
@@ -10,6 +10,11 @@
  *   compress_store(out, base, mask)
  *                                write the 32-bit numbers base + j for every set bit j, ascending; return how many.
  *                                May write garbage up to out[15]
+ *   block_mask_each(p, t)        bit j set where p[j] > t[j]
+ *   block_band(p, t)             bit j set where |p[j]| <= t
+ *   dot(a, b, n)                 sum of a[j] b[j], n a multiple of W. The order of the sum is that of the level, and
+ *                                products may be fused with sums: levels agree up to rounding only
+ *   add_multiple(y, c, x, n)     y[j] += c x[j], n a multiple of W
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
  * change of sign on load, so one set of walks serves both orientations.
@@ -75,8 +80,8 @@ enum {
 #if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
 #define SL_HAVE_X86 1
 #include <immintrin.h>
-#define SL_TARGET_avx2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
-#define SL_TARGET_avx512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,bmi,bmi2,lzcnt,popcnt")))
+#define SL_TARGET_avx2 __attribute__((target("avx2,fma,bmi,bmi2,lzcnt,popcnt")))
+#define SL_TARGET_avx512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2,lzcnt,popcnt")))
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)
@@ -99,11 +104,11 @@ SL_UNUSED static int sl_simd_supported(int level)
 #endif
 #ifdef SL_HAVE_X86
     case SL_SIMD_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
     case SL_SIMD_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("bmi2");
+               __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
 #endif
     default:
         return 0;
@@ -174,6 +179,73 @@ SL_INLINE int sl_compress_store_portable(int32_t *out, int32_t base, uint32_t ma
     for (; mask; mask &= mask - 1)
         out[n++] = base + SL_COUNT_TRAILING_ZEROS(mask);
     return n;
+}
+
+SL_INLINE uint32_t sl_block_mask_each_f32_portable(const float *p, const float *t)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f32; ++j)
+        mask |= (uint32_t)(p[j] > t[j]) << j;
+    return mask;
+}
+
+SL_INLINE uint32_t sl_block_mask_each_f64_portable(const double *p, const double *t)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f64; ++j)
+        mask |= (uint32_t)(p[j] > t[j]) << j;
+    return mask;
+}
+
+SL_INLINE uint32_t sl_block_band_f32_portable(const float *p, float t)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f32; ++j)
+        mask |= (uint32_t)(fabsf(p[j]) <= t) << j;
+    return mask;
+}
+
+SL_INLINE uint32_t sl_block_band_f64_portable(const double *p, double t)
+{
+    uint32_t mask = 0;
+    for (int j = 0; j < SL_WIDTH_f64; ++j)
+        mask |= (uint32_t)(fabs(p[j]) <= t) << j;
+    return mask;
+}
+
+/* One partial sum for each lane of a block, so that compilers can use what vectors they have. */
+SL_INLINE float sl_dot_f32_portable(const float *a, const float *b, int64_t n)
+{
+    float lane[SL_WIDTH_f32] = {0}, total = 0;
+    for (int64_t k = 0; k < n; k += SL_WIDTH_f32)
+        for (int j = 0; j < SL_WIDTH_f32; ++j)
+            lane[j] += a[k + j] * b[k + j];
+    for (int j = 0; j < SL_WIDTH_f32; ++j)
+        total += lane[j];
+    return total;
+}
+
+SL_INLINE double sl_dot_f64_portable(const double *a, const double *b, int64_t n)
+{
+    double lane[SL_WIDTH_f64] = {0}, total = 0;
+    for (int64_t k = 0; k < n; k += SL_WIDTH_f64)
+        for (int j = 0; j < SL_WIDTH_f64; ++j)
+            lane[j] += a[k + j] * b[k + j];
+    for (int j = 0; j < SL_WIDTH_f64; ++j)
+        total += lane[j];
+    return total;
+}
+
+SL_INLINE void sl_add_multiple_f32_portable(float *y, float c, const float *x, int64_t n)
+{
+    for (int64_t k = 0; k < n; ++k)
+        y[k] += c * x[k];
+}
+
+SL_INLINE void sl_add_multiple_f64_portable(double *y, double c, const double *x, int64_t n)
+{
+    for (int64_t k = 0; k < n; ++k)
+        y[k] += c * x[k];
 }
 
 #ifdef SL_HAVE_X86
@@ -274,6 +346,75 @@ SL_TARGET_avx2 SL_INLINE int sl_compress_store_avx2(int32_t *out, int32_t base, 
     return n + _mm_popcnt_u32(mask >> 8);
 }
 
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_mask_each_f32_avx2(const float *p, const float *t)
+{
+    const __m256 low = _mm256_cmp_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(t), _CMP_GT_OQ);
+    const __m256 high = _mm256_cmp_ps(_mm256_loadu_ps(p + 8), _mm256_loadu_ps(t + 8), _CMP_GT_OQ);
+    return (uint32_t)_mm256_movemask_ps(low) | ((uint32_t)_mm256_movemask_ps(high) << 8);
+}
+
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_mask_each_f64_avx2(const double *p, const double *t)
+{
+    const __m256d low = _mm256_cmp_pd(_mm256_loadu_pd(p), _mm256_loadu_pd(t), _CMP_GT_OQ);
+    const __m256d high = _mm256_cmp_pd(_mm256_loadu_pd(p + 4), _mm256_loadu_pd(t + 4), _CMP_GT_OQ);
+    return (uint32_t)_mm256_movemask_pd(low) | ((uint32_t)_mm256_movemask_pd(high) << 4);
+}
+
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_band_f32_avx2(const float *p, float t)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f), limit = _mm256_set1_ps(t);
+    const __m256 low = _mm256_cmp_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(p)), limit, _CMP_LE_OQ);
+    const __m256 high = _mm256_cmp_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(p + 8)), limit, _CMP_LE_OQ);
+    return (uint32_t)_mm256_movemask_ps(low) | ((uint32_t)_mm256_movemask_ps(high) << 8);
+}
+
+SL_TARGET_avx2 SL_INLINE uint32_t sl_block_band_f64_avx2(const double *p, double t)
+{
+    const __m256d sign = _mm256_set1_pd(-0.0), limit = _mm256_set1_pd(t);
+    const __m256d low = _mm256_cmp_pd(_mm256_andnot_pd(sign, _mm256_loadu_pd(p)), limit, _CMP_LE_OQ);
+    const __m256d high = _mm256_cmp_pd(_mm256_andnot_pd(sign, _mm256_loadu_pd(p + 4)), limit, _CMP_LE_OQ);
+    return (uint32_t)_mm256_movemask_pd(low) | ((uint32_t)_mm256_movemask_pd(high) << 4);
+}
+
+SL_TARGET_avx2 SL_INLINE float sl_dot_f32_avx2(const float *a, const float *b, int64_t n)
+{
+    __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+    for (int64_t k = 0; k < n; k += 16) {
+        low = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), _mm256_loadu_ps(b + k), low);
+        high = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), _mm256_loadu_ps(b + k + 8), high);
+    }
+    const __m256 sum = _mm256_add_ps(low, high);
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+SL_TARGET_avx2 SL_INLINE double sl_dot_f64_avx2(const double *a, const double *b, int64_t n)
+{
+    __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+    for (int64_t k = 0; k < n; k += 8) {
+        low = _mm256_fmadd_pd(_mm256_loadu_pd(a + k), _mm256_loadu_pd(b + k), low);
+        high = _mm256_fmadd_pd(_mm256_loadu_pd(a + k + 4), _mm256_loadu_pd(b + k + 4), high);
+    }
+    const __m256d sum = _mm256_add_pd(low, high);
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(sum), _mm256_extractf128_pd(sum, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+
+SL_TARGET_avx2 SL_INLINE void sl_add_multiple_f32_avx2(float *y, float c, const float *x, int64_t n)
+{
+    const __m256 by = _mm256_set1_ps(c);
+    for (int64_t k = 0; k < n; k += 8)
+        _mm256_storeu_ps(y + k, _mm256_fmadd_ps(by, _mm256_loadu_ps(x + k), _mm256_loadu_ps(y + k)));
+}
+
+SL_TARGET_avx2 SL_INLINE void sl_add_multiple_f64_avx2(double *y, double c, const double *x, int64_t n)
+{
+    const __m256d by = _mm256_set1_pd(c);
+    for (int64_t k = 0; k < n; k += 4)
+        _mm256_storeu_pd(y + k, _mm256_fmadd_pd(by, _mm256_loadu_pd(x + k), _mm256_loadu_pd(y + k)));
+}
+
 /* ------------------------------------------------------------------ AVX-512 */
 
 SL_TARGET_avx512 SL_INLINE __m512 sl_load_f32_avx512(const float *p, float sign)
@@ -365,6 +506,66 @@ SL_TARGET_avx512 SL_INLINE int sl_compress_store_avx512(int32_t *out, int32_t ba
     return _mm_popcnt_u32(mask);
 }
 
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_mask_each_f32_avx512(const float *p, const float *t)
+{
+    return (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_loadu_ps(t), _CMP_GT_OQ);
+}
+
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_mask_each_f64_avx512(const double *p, const double *t)
+{
+    return (uint32_t)_mm512_cmp_pd_mask(_mm512_loadu_pd(p), _mm512_loadu_pd(t), _CMP_GT_OQ);
+}
+
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_band_f32_avx512(const float *p, float t)
+{
+    return (uint32_t)_mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_loadu_ps(p)), _mm512_set1_ps(t), _CMP_LE_OQ);
+}
+
+SL_TARGET_avx512 SL_INLINE uint32_t sl_block_band_f64_avx512(const double *p, double t)
+{
+    return (uint32_t)_mm512_cmp_pd_mask(_mm512_abs_pd(_mm512_loadu_pd(p)), _mm512_set1_pd(t), _CMP_LE_OQ);
+}
+
+SL_TARGET_avx512 SL_INLINE float sl_dot_f32_avx512(const float *a, const float *b, int64_t n)
+{
+    __m512 s = _mm512_setzero_ps(), t = _mm512_setzero_ps();
+    int64_t k = 0;
+    for (; k + 32 <= n; k += 32) {
+        s = _mm512_fmadd_ps(_mm512_loadu_ps(a + k), _mm512_loadu_ps(b + k), s);
+        t = _mm512_fmadd_ps(_mm512_loadu_ps(a + k + 16), _mm512_loadu_ps(b + k + 16), t);
+    }
+    if (k < n)
+        s = _mm512_fmadd_ps(_mm512_loadu_ps(a + k), _mm512_loadu_ps(b + k), s);
+    return _mm512_reduce_add_ps(_mm512_add_ps(s, t));
+}
+
+SL_TARGET_avx512 SL_INLINE double sl_dot_f64_avx512(const double *a, const double *b, int64_t n)
+{
+    __m512d s = _mm512_setzero_pd(), t = _mm512_setzero_pd();
+    int64_t k = 0;
+    for (; k + 16 <= n; k += 16) {
+        s = _mm512_fmadd_pd(_mm512_loadu_pd(a + k), _mm512_loadu_pd(b + k), s);
+        t = _mm512_fmadd_pd(_mm512_loadu_pd(a + k + 8), _mm512_loadu_pd(b + k + 8), t);
+    }
+    if (k < n)
+        s = _mm512_fmadd_pd(_mm512_loadu_pd(a + k), _mm512_loadu_pd(b + k), s);
+    return _mm512_reduce_add_pd(_mm512_add_pd(s, t));
+}
+
+SL_TARGET_avx512 SL_INLINE void sl_add_multiple_f32_avx512(float *y, float c, const float *x, int64_t n)
+{
+    const __m512 by = _mm512_set1_ps(c);
+    for (int64_t k = 0; k < n; k += 16)
+        _mm512_storeu_ps(y + k, _mm512_fmadd_ps(by, _mm512_loadu_ps(x + k), _mm512_loadu_ps(y + k)));
+}
+
+SL_TARGET_avx512 SL_INLINE void sl_add_multiple_f64_avx512(double *y, double c, const double *x, int64_t n)
+{
+    const __m512d by = _mm512_set1_pd(c);
+    for (int64_t k = 0; k < n; k += 8)
+        _mm512_storeu_pd(y + k, _mm512_fmadd_pd(by, _mm512_loadu_pd(x + k), _mm512_loadu_pd(y + k)));
+}
+
 #endif /* SL_HAVE_X86 */
 
 #ifdef SL_HAVE_NEON
@@ -437,6 +638,16 @@ SL_INLINE int sl_compress_store_neon(int32_t *out, int32_t base, uint32_t mask)
 {
     return sl_compress_store_portable(out, base, mask);
 }
+
+/* The loops of portable C are vectorised by compilers: NEON is part of the base architecture. */
+#define sl_block_mask_each_f32_neon sl_block_mask_each_f32_portable
+#define sl_block_mask_each_f64_neon sl_block_mask_each_f64_portable
+#define sl_block_band_f32_neon sl_block_band_f32_portable
+#define sl_block_band_f64_neon sl_block_band_f64_portable
+#define sl_dot_f32_neon sl_dot_f32_portable
+#define sl_dot_f64_neon sl_dot_f64_portable
+#define sl_add_multiple_f32_neon sl_add_multiple_f32_portable
+#define sl_add_multiple_f64_neon sl_add_multiple_f64_portable
 
 #endif /* SL_HAVE_NEON */
 #endif /* SLTREES_SIMD_H */

@@ -1,0 +1,108 @@
+# See _lazy_rows.pyx, and lazy_rows.h for the fields of the C structures.
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from sltrees._core._threshold_tree cimport ThresholdTree
+
+cdef extern from "lazy_rows.h" nogil:
+    ctypedef struct sl_lazy_rows:
+        int64_t n_rows
+        int64_t n_directions
+        int64_t stride
+        const void *directions
+        const void *signs
+        const void *origin
+        int64_t *near_start
+        int64_t *near_stop
+        int32_t *near_direction
+        void *near_distance
+        int32_t *centre
+        const void *centres
+        int64_t *active_start
+        int32_t *n_fired
+        int32_t *n_active
+        int32_t *room
+        int32_t *active_direction
+        void *active_coefficient
+        int32_t *stamp
+        double *gap
+        double *rest
+
+    ctypedef struct sl_lazy_step:
+        const double *coefficient
+        const double *change
+        const double *decay
+        double origin_decay
+        double clock
+        double exchange
+        double skin
+        double margin
+        double rounding
+        double coefficient_rounding
+        double resolution
+
+    ctypedef struct sl_lazy_findings:
+        int64_t n_cleared
+        int32_t *cleared_row
+        double *cleared_failure
+        int64_t n_visited
+        int32_t *visited_row
+        int64_t *visited_flips
+        double *visited_gap
+        double *visited_rest
+        int64_t n_flips
+        int64_t flips_room
+        int32_t *flip_direction
+        double *flip_distance
+        double *flip_product
+        int64_t n_strayed
+        int64_t strayed_room
+        int32_t *strayed_row
+        void *strayed_displacement
+        double *strayed_rest
+        int64_t n_candidates
+
+    ctypedef struct sl_lazy_kernels:
+        int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
+                           void *, int32_t *, int64_t *, int32_t *, double *) noexcept nogil
+        int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
+                          void *, sl_lazy_findings *) noexcept nogil
+        int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t,
+                                   const void *, const void *, double, int64_t, int32_t *, void *, int64_t *,
+                                   uint8_t *, sl_lazy_findings *) noexcept nogil
+        void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *) noexcept nogil
+        void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
+                            int64_t, int64_t, void *, double *, double *, void *) noexcept nogil
+        void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *) noexcept nogil
+
+    double sl_failure_time(const sl_lazy_step *step, double distance, double n_fired, double rest)
+    int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_lazy_findings *found)
+    void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start, int64_t stop,
+                             int32_t *counts, int32_t *set)
+    void sl_lazy_count_fired(const sl_lazy_rows *rows, int64_t start, int64_t stop, int32_t *counts)
+    sl_lazy_kernels sl_lazy_kernels_at(int is_float32, int level)
+
+cdef class LazyStep:
+    cdef sl_lazy_step step
+    cdef readonly object coefficient        # ndarray (n_directions,), float64
+    cdef readonly object change             # ndarray (n_stamps, n_directions), float64
+    cdef readonly object decay              # ndarray (n_stamps,), float64
+
+cdef class LazyFindings:
+    cdef sl_lazy_findings found
+    cdef object _buffers                    # name -> ndarray behind each pointer of `found`
+    cdef readonly int64_t n_reported        # rows that the clock reported
+    cdef readonly object strayed_stop       # list of ndarray: ends of the new near lists, in the pool below
+    cdef readonly object strayed_direction  # ndarray: pool of the new near lists
+    cdef readonly object strayed_distance   # ndarray
+    cdef readonly int64_t strayed_used      # entries in it
+
+cdef class LazyRows:
+    cdef sl_lazy_rows rows
+    cdef sl_lazy_kernels kernels
+    cdef readonly ThresholdTree failure_times   # (n_rows,) min-tree: the clock's reading at which a row's certificate ends
+    cdef readonly object dtype
+    cdef object _arrays                     # name -> ndarray behind each pointer of `rows`
+    cdef int64_t active_used                # entries of the pools in use
+    cdef int64_t near_used
+    cdef int64_t n_centres
+    cdef object _list_room                  # entries of the near pool

@@ -1,0 +1,781 @@
+"""Rows that move along fixed directions and are looked at only when they may have crossed a hyperplane.
+
+What is stored of a row, and why it suffices, is explained in lazy_rows.h. These are kernel classes: they validate nothing.
+The NumPy twin is ``sltrees.reference.lazy_rows_by_definition``.
+"""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy
+
+from sltrees._core._boundary import aligned_empty
+from sltrees._core._simd cimport active_level
+from sltrees._core._threshold_tree cimport ThresholdTree
+from sltrees._core._typedefs cimport real_t
+
+cnp.import_array()
+
+cdef enum:
+    BLOCK = 16          # entries that kernels may read or write behind the end of a near list
+
+
+cdef inline void *address(array) noexcept:
+    return <void *> cnp.PyArray_BYTES(array)
+
+
+cdef inline void *optional(array) noexcept:
+    return NULL if array is None else <void *> cnp.PyArray_BYTES(array)
+
+
+def padded(rows):
+    """Copy of a matrix whose rows are padded with zeros to whole blocks of 64 bytes, and aligned."""
+    width = 64 // rows.dtype.itemsize
+    stride = max(width, -(-rows.shape[1] // width) * width)
+    copy = aligned_empty(len(rows) * stride, rows.dtype).reshape(len(rows), stride)
+    copy[:, rows.shape[1]:] = 0
+    copy[:, :rows.shape[1]] = rows
+    return copy
+
+
+class NearLists:
+    """Near lists as they are collected, block after block of rows.
+
+    Parameters
+    ----------
+    thresholds : ndarray of shape (n,)
+        A product above it is near; inf for a sample without a hyperplane.
+    inverse_norms : ndarray of shape (n,), of the same dtype
+    shift : float
+    keep_all : bool
+        Keep rows that fire on nothing, too.
+    expected : int
+        Entries expected in all; memory is only reserved, not touched.
+
+    Attributes
+    ----------
+    direction : ndarray, dtype=int32
+        All lists, one after the other, and unused memory behind them.
+    distance : ndarray
+        (product - shift) inverse_norm for each entry.
+    stop : list of ndarray, dtype=int64
+        Ends of the lists, for each block.
+    n_fired : list of ndarray, dtype=int32
+    nearest : list of ndarray, dtype=float64
+        The least |distance| in each list; inf where it is empty.
+    used : int
+        Entries.
+    """
+
+    def __init__(self, thresholds, inverse_norms, shift, keep_all, expected):
+        self._thresholds, self._inverse_norms = thresholds, inverse_norms
+        self._shift, self._keep_all = shift, keep_all
+        self.direction = np.empty(expected + BLOCK, dtype=np.int32)
+        self.distance = np.empty(expected + BLOCK, dtype=thresholds.dtype)
+        self.stop, self.n_fired, self.nearest = [], [], []
+        self.used = 0
+
+    def collect(self, z):
+        """Append the lists of the rows of z, a C-ordered (k, n) matrix of products; returns the numbers of the rows kept.
+
+        Cost: O(k n).
+        """
+        cdef int64_t k = len(z), n = z.shape[1], used = self.used, n_kept
+        cdef bint keep_all = self._keep_all
+        cdef double shift = self._shift
+        self._reserve(used + k * n + BLOCK)
+        kept, n_fired = np.empty(k, dtype=np.int32), np.empty(k, dtype=np.int32)
+        stop, nearest = np.empty(k, dtype=np.int64), np.empty(k)
+        cdef sl_lazy_kernels kernels = sl_lazy_kernels_at(z.dtype == np.float32, active_level())
+        cdef void *p_z = address(z)
+        cdef void *p_thresholds = address(self._thresholds)
+        cdef void *p_inverse = address(self._inverse_norms)
+        cdef int32_t *p_direction = <int32_t *> address(self.direction)
+        cdef void *p_distance = address(self.distance)
+        cdef int32_t *p_kept = <int32_t *> address(kept)
+        cdef int64_t *p_stop = <int64_t *> address(stop)
+        cdef int32_t *p_fired = <int32_t *> address(n_fired)
+        cdef double *p_nearest = <double *> address(nearest)
+        with nogil:
+            n_kept = kernels.collect(p_z, k, n, p_thresholds, p_inverse, shift, keep_all, used, p_direction, p_distance,
+                                     p_kept, p_stop, p_fired, p_nearest)
+        if n_kept:
+            self.used = stop[n_kept - 1]
+        self.stop.append(stop[:n_kept])
+        self.n_fired.append(n_fired[:n_kept])
+        self.nearest.append(nearest[:n_kept])
+        return kept[:n_kept]
+
+    def _reserve(self, size):
+        if size > len(self.direction):
+            size = max(size, len(self.direction) * 3 // 2)
+            self.direction, self.distance = (_grown(array, self.used, size) for array in (self.direction, self.distance))
+
+
+def _grown(array, used, size):
+    larger = np.empty((size,) + array.shape[1:], dtype=array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+cdef class LazyStep:
+    """Where the rows are to be: the coefficients of the directions, now and at each stamp.
+
+    Parameters
+    ----------
+    coefficient : ndarray of shape (n,), float64
+    change : ndarray of shape (n_stamps, n), float64
+        `coefficient` minus what it was at each stamp.
+    decay : ndarray of shape (n_stamps,), float64
+        Product of the shrink factors since each stamp.
+    origin_decay, clock, exchange, skin, margin, rounding, coefficient_rounding, resolution : float
+        See lazy_rows.h.
+    """
+
+    def __init__(self, coefficient, change, decay, *, origin_decay, clock, exchange, skin, margin, rounding,
+                 coefficient_rounding, resolution):
+        self.coefficient, self.change, self.decay = coefficient, change, decay
+        self.step.coefficient = <double *> address(coefficient)
+        self.step.change = <double *> address(change)
+        self.step.decay = <double *> address(decay)
+        self.step.origin_decay = origin_decay
+        self.step.clock = clock
+        self.step.exchange = exchange
+        self.step.skin = skin
+        self.step.margin = margin
+        self.step.rounding = rounding
+        self.step.coefficient_rounding = coefficient_rounding
+        self.step.resolution = resolution
+
+    @property
+    def clock(self):
+        """The clock's reading."""
+        return self.step.clock
+
+
+cdef class LazyFindings:
+    """What `LazyRows.review` found. Nothing of it is true of the rows before `LazyRows.apply`."""
+
+    def __init__(self, int64_t n_reported, int64_t flips_room, int64_t stride, dtype):
+        self.n_reported = n_reported
+        self._buffers = {
+            "cleared_row": np.empty(n_reported, dtype=np.int32),
+            "cleared_failure": np.empty(n_reported),
+            "visited_row": np.empty(n_reported, dtype=np.int32),
+            "visited_flips": np.empty(n_reported, dtype=np.int64),
+            "visited_gap": np.empty(n_reported),
+            "visited_rest": np.empty(n_reported),
+            "strayed_row": np.empty(n_reported, dtype=np.int32),
+            "strayed_rest": np.empty(n_reported),
+            "strayed_displacement": np.empty((0, stride), dtype=dtype),
+        }
+        self.strayed_stop = []
+        self.strayed_direction = np.empty(0, dtype=np.int32)
+        self.strayed_distance = np.empty(0, dtype=dtype)
+        self._grow_flips(flips_room)
+        self._point()
+
+    def _grow_flips(self, int64_t room):
+        for name, dtype in (("flip_direction", np.int32), ("flip_distance", np.float64), ("flip_product", np.float64)):
+            old = self._buffers.get(name, np.empty(0, dtype=dtype))
+            self._buffers[name] = _grown(old, self.found.n_flips, room)
+        self.found.flips_room = room
+        self._point()
+
+    def _grow_strayed(self, int64_t room):
+        self._buffers["strayed_displacement"] = _grown(self._buffers["strayed_displacement"], self.found.n_strayed, room)
+        self.found.strayed_room = room
+        self._point()
+
+    def _reserve_strayed_lists(self, int64_t size):
+        if size > len(self.strayed_direction):
+            size = max(size, len(self.strayed_direction) * 3 // 2)
+            self.strayed_direction = _grown(self.strayed_direction, self.strayed_used, size)
+            self.strayed_distance = _grown(self.strayed_distance, self.strayed_used, size)
+
+    def _point(self):
+        """Point the C structure to the buffers."""
+        buffers = self._buffers
+        self.found.cleared_row = <int32_t *> address(buffers["cleared_row"])
+        self.found.cleared_failure = <double *> address(buffers["cleared_failure"])
+        self.found.visited_row = <int32_t *> address(buffers["visited_row"])
+        self.found.visited_flips = <int64_t *> address(buffers["visited_flips"])
+        self.found.visited_gap = <double *> address(buffers["visited_gap"])
+        self.found.visited_rest = <double *> address(buffers["visited_rest"])
+        self.found.strayed_row = <int32_t *> address(buffers["strayed_row"])
+        self.found.strayed_rest = <double *> address(buffers["strayed_rest"])
+        self.found.strayed_displacement = address(buffers["strayed_displacement"])
+        if "flip_product" in buffers:
+            self.found.flip_direction = <int32_t *> address(buffers["flip_direction"])
+            self.found.flip_distance = <double *> address(buffers["flip_distance"])
+            self.found.flip_product = <double *> address(buffers["flip_product"])
+
+    @property
+    def n_cleared(self):
+        """Rows whose certificate still holds."""
+        return self.found.n_cleared
+
+    @property
+    def n_visited(self):
+        """Rows visited, strayed ones included."""
+        return self.found.n_visited
+
+    @property
+    def n_strayed(self):
+        """Rows that left the skin of their near list."""
+        return self.found.n_strayed
+
+    @property
+    def n_candidates(self):
+        """Pairs evaluated."""
+        return self.found.n_candidates
+
+    @property
+    def n_flips(self):
+        """Pairs that begin or cease to fire."""
+        return self.found.n_flips
+
+    @property
+    def visited_rows(self):
+        """Numbers of the rows visited."""
+        return self._buffers["visited_row"][:self.found.n_visited]
+
+    @property
+    def strayed_rows(self):
+        """Numbers of the rows that strayed."""
+        return self._buffers["strayed_row"][:self.found.n_strayed]
+
+    @property
+    def strayed_displacement(self):
+        """Displacements of the rows that strayed, padded."""
+        return self._buffers["strayed_displacement"][:self.found.n_strayed]
+
+    @property
+    def flips(self):
+        """Tuple (rows, directions, distances): the row, the direction, and the signed distance after it, of each flip."""
+        ends = self._buffers["visited_flips"][:self.found.n_visited]
+        rows = np.repeat(self.visited_rows, np.diff(ends, prepend=0))
+        n = self.found.n_flips
+        return rows, self._buffers["flip_direction"][:n], self._buffers["flip_distance"][:n]
+
+    def add_corrections(self, signs, double[::1] outputs, double[::1] moved):
+        """What the flips add to sums over fired pairs: outputs_i += sign |y_ri|, moved_i += or -= sign <D_r, u_i>.
+
+        Cost: O(flips).
+        """
+        cdef int64_t k, flip = 0, end
+        cdef int32_t i
+        cdef double y, sign
+        cdef const double[::1] sign_of = signs
+        with nogil:
+            for k in range(self.found.n_visited):
+                end = self.found.visited_flips[k]
+                sign = sign_of[self.found.visited_row[k]]
+                while flip < end:
+                    i = self.found.flip_direction[flip]
+                    y = self.found.flip_distance[flip]
+                    if y > 0:           # begins to fire: its term joins the sum
+                        outputs[i] += sign * y
+                        moved[i] += sign * self.found.flip_product[flip]
+                    else:               # ceases: the term that the sum still has, below zero, leaves it
+                        outputs[i] -= sign * y
+                        moved[i] -= sign * self.found.flip_product[flip]
+                    flip += 1
+
+
+cdef void _count_fired(const int64_t[::1] start, const int64_t[::1] stop, const real_t[::1] distance,
+                       int32_t[::1] n_fired) noexcept nogil:
+    """Count the positive distances of each near list."""
+    cdef int64_t r, e
+    cdef int32_t count
+    for r in range(start.shape[0]):
+        count = 0
+        for e in range(start[r], stop[r]):
+            count += distance[e] > 0
+        n_fired[r] = count
+
+
+cdef void _list_fired(const int64_t[::1] start, const int64_t[::1] stop, const int32_t[::1] direction,
+                      const real_t[::1] distance, const int64_t[::1] active_start, int32_t[::1] active_direction,
+                      real_t[::1] active_coefficient) noexcept nogil:
+    """The first active lists: what fires, with coefficients 0."""
+    cdef int64_t r, e, at
+    for r in range(start.shape[0]):
+        at = active_start[r]
+        for e in range(start[r], stop[r]):
+            if distance[e] > 0:
+                active_direction[at] = direction[e]
+                active_coefficient[at] = 0
+                at += 1
+
+
+cdef class LazyRows:
+    """A block of rows, on which side of every hyperplane each is, and until when that is certain.
+
+    Parameters
+    ----------
+    directions : ndarray of shape (n, stride)
+        Unit vectors, padded (see `padded`).
+    signs : ndarray of shape (k,), of the same dtype
+    near_start, near_stop : ndarray of shape (k,), int64
+        Near lists, as ranges of the pool; rows may share one.
+    near_direction, near_distance : ndarray
+        The pool, with unused memory for a block behind the last list.
+    near_used : int
+        Entries of the pool in use.
+    gap : ndarray of shape (k,), float64
+        Lower bound on the distance of each row to the nearest hyperplane.
+    origin : ndarray of shape (k, stride) or None
+        Displacements at which the lists were built; None: all zero.
+
+    Notes
+    -----
+    The arrays are kept, not copied. Cost: O(entries of the near lists).
+    """
+
+    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, gap, origin):
+        cdef int64_t k = len(signs)
+        self.dtype = directions.dtype
+        self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
+        n_fired = np.empty(k, dtype=np.int32)
+        self._arrays = {
+            "directions": directions,
+            "signs": signs,
+            "origin": origin,
+            "near_start": near_start,
+            "near_stop": near_stop,
+            "near_direction": near_direction,
+            "near_distance": near_distance,
+            "centre": np.full(k, -1, dtype=np.int32),
+            "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
+            "n_fired": n_fired,
+            "stamp": np.zeros(k, dtype=np.int32),
+            "gap": gap,
+            "rest": np.zeros(k) if origin is None else np.linalg.norm(origin.astype(np.float64), axis=1) * (1 + 1e-12),
+        }
+        self.near_used = near_used
+        self.rows.n_rows = k
+        self.rows.n_directions, self.rows.stride = directions.shape
+        if self.dtype == np.float32:
+            _count_fired[float](near_start, near_stop, near_distance, n_fired)
+        else:
+            _count_fired[double](near_start, near_stop, near_distance, n_fired)
+        # some room for directions that begin to fire, and half as much again for lists that outgrow theirs
+        room = n_fired + n_fired // 4 + 2
+        ends = np.cumsum(room, dtype=np.int64)
+        self.active_used = ends[k - 1] if k else 0
+        self._arrays["room"] = room
+        self._arrays["active_start"] = ends - room
+        self._arrays["n_active"] = n_fired.copy()
+        self._arrays["active_direction"] = np.empty(self.active_used * 3 // 2, dtype=np.int32)
+        self._arrays["active_coefficient"] = np.empty(self.active_used * 3 // 2, dtype=self.dtype)
+        self._point()
+        arrays = self._arrays
+        arguments = (near_start, near_stop, near_direction, near_distance, arrays["active_start"],
+                     arrays["active_direction"], arrays["active_coefficient"])
+        if self.dtype == np.float32:
+            _list_fired[float](*arguments)
+        else:
+            _list_fired[double](*arguments)
+        # 0: every row is looked at in the first step
+        self.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
+
+    def _point(self):
+        """Point the C structure to the arrays."""
+        arrays = self._arrays
+        self.rows.directions = address(arrays["directions"])
+        self.rows.signs = address(arrays["signs"])
+        self.rows.origin = optional(arrays["origin"])
+        self.rows.near_start = <int64_t *> address(arrays["near_start"])
+        self.rows.near_stop = <int64_t *> address(arrays["near_stop"])
+        self.rows.near_direction = <int32_t *> address(arrays["near_direction"])
+        self.rows.near_distance = address(arrays["near_distance"])
+        self.rows.centre = <int32_t *> address(arrays["centre"])
+        self.rows.centres = address(arrays["centres"])
+        self.rows.active_start = <int64_t *> address(arrays["active_start"])
+        self.rows.n_fired = <int32_t *> address(arrays["n_fired"])
+        self.rows.n_active = <int32_t *> address(arrays["n_active"])
+        self.rows.room = <int32_t *> address(arrays["room"])
+        self.rows.active_direction = <int32_t *> address(arrays["active_direction"])
+        self.rows.active_coefficient = address(arrays["active_coefficient"])
+        self.rows.stamp = <int32_t *> address(arrays["stamp"])
+        self.rows.gap = <double *> address(arrays["gap"])
+        self.rows.rest = <double *> address(arrays["rest"])
+
+    # ------------------------------------------------------------------ a step
+
+    def review(self, LazyStep step not None, bint visit_all=False):
+        """Look at the rows whose certificate ends by the clock's reading (at all of them with `visit_all`).
+
+        Parameters
+        ----------
+        step : LazyStep
+        visit_all : bool, default False
+            Visit every row, also where a certificate holds.
+
+        Returns
+        -------
+        LazyFindings
+            The rows themselves are as they were. Rows that strayed from their near list are only named:
+            `collect_strayed` looks at them.
+
+        Notes
+        -----
+        Cost: O(n_fired stride) for a row that is cleared, O(n_active stride + near / W + candidates stride) for one that is visited.
+        """
+        cdef int64_t at = 0, n_reported
+        cdef int64_t[::1] reported
+        if visit_all:
+            reported = np.arange(self.rows.n_rows)
+        else:
+            reported = self.failure_times.query(step.step.clock)
+        n_reported = reported.shape[0]
+        cdef int64_t longest = 0
+        lengths = self._arrays["near_stop"] - self._arrays["near_start"]
+        if len(lengths):
+            longest = lengths.max()
+        cdef LazyFindings found = LazyFindings(n_reported, 2 * n_reported + longest, self.rows.stride, self.dtype)
+        fired = np.zeros(self.rows.n_directions, dtype=np.uint8)
+        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        cdef uint8_t *p_fired = <uint8_t *> address(fired)
+        cdef void *p_scratch = address(scratch)
+        found._grow_strayed(16)
+        while True:
+            with nogil:
+                at = self.kernels.review(&self.rows, &step.step, &reported[0] if n_reported else NULL, n_reported, at,
+                                         visit_all, p_fired, p_scratch, &found.found)
+            if at == n_reported:
+                return found
+            if found.found.n_strayed == found.found.strayed_room:
+                found._grow_strayed(min(2 * found.found.strayed_room, n_reported))
+            else:
+                found._grow_flips(2 * found.found.flips_room)
+
+    def collect_strayed(self, LazyStep step not None, LazyFindings found not None, int64_t first, z, thresholds,
+                        inverse_norms, double shift):
+        """Look at strayed rows first, ..., first + len(z) - 1 of the findings, and build them new near lists.
+
+        Parameters
+        ----------
+        step : LazyStep
+        found : LazyFindings
+            Of `review`, in the same step.
+        first : int
+        z : C-ordered ndarray of shape (q, n)
+            Products of their weights with the samples.
+        thresholds, inverse_norms, shift
+            As for `NearLists`.
+
+        Notes
+        -----
+        Cost: O(q n).
+        """
+        cdef int64_t q = len(z), n = self.rows.n_directions, at = 0
+        stop = np.empty(q, dtype=np.int64)
+        fired = np.zeros(n, dtype=np.uint8)
+        found._reserve_strayed_lists(found.strayed_used + q * n + BLOCK)
+        cdef void *p_z = address(z)
+        cdef void *p_thresholds = address(thresholds)
+        cdef void *p_inverse = address(inverse_norms)
+        cdef int64_t *p_stop = <int64_t *> address(stop)
+        cdef uint8_t *p_fired = <uint8_t *> address(fired)
+        cdef int32_t *p_direction = <int32_t *> address(found.strayed_direction)
+        cdef void *p_distance = address(found.strayed_distance)
+        cdef int64_t row_bytes = n * self.dtype.itemsize
+        while at < q:
+            if found.found.n_flips + n > found.found.flips_room:
+                found._grow_flips(2 * found.found.flips_room + n)
+            with nogil:
+                at += self.kernels.collect_strayed(&self.rows, &step.step, <char *> p_z + at * row_bytes, first + at,
+                                                   q - at, p_thresholds, p_inverse, shift, found.strayed_used,
+                                                   p_direction, p_distance, p_stop + at, p_fired, &found.found)
+            found.strayed_used = p_stop[at - 1]
+        found.strayed_stop.append(stop)
+
+    def apply(self, LazyStep step not None, LazyFindings found not None, int32_t stamp):
+        """Keep a step: what was found becomes the state of the rows.
+
+        Parameters
+        ----------
+        step : LazyStep
+        found : LazyFindings
+            Every strayed row collected.
+        stamp : int
+            Of this step, for the rows visited.
+
+        Notes
+        -----
+        Cost: O(reported + flips n_active), and a copy of all lists when less than half of a pool is in use.
+        """
+        cdef int64_t needed, k
+        cdef int32_t r
+        with nogil:
+            needed = self.active_used + sl_lazy_room_needed(&self.rows, &found.found)
+        if needed > len(self._arrays["active_direction"]):
+            self._grow_active(needed)
+        with nogil:
+            self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used)
+        if found.found.n_strayed:
+            self._install_strayed(found)
+        cdef int64_t n_cleared = found.found.n_cleared, n_visited = found.found.n_visited
+        if n_cleared + n_visited == 0:
+            return
+        rows = np.concatenate([found._buffers["cleared_row"][:n_cleared], found.visited_rows], dtype=np.int64)
+        failures = np.concatenate([found._buffers["cleared_failure"][:n_cleared], np.empty(n_visited)])
+        cdef double[::1] times = failures
+        with nogil:
+            for k in range(n_visited):
+                r = found.found.visited_row[k]
+                times[n_cleared + k] = sl_failure_time(&step.step, self.rows.gap[r], self.rows.n_fired[r],
+                                                       self.rows.rest[r])
+        self.failure_times.update_many(rows, failures)
+
+    def _grow_active(self, int64_t needed):
+        """Room for more active lists; those that moved to the end of the pool leave holes, which this closes."""
+        cdef int64_t r, at = 0, k = self.rows.n_rows
+        arrays = self._arrays
+        size = max(needed - self.active_used + int(arrays["room"].sum()), needed // 2) * 3 // 2
+        direction = np.empty(size, dtype=np.int32)
+        coefficient = np.empty(size, dtype=self.dtype)
+        cdef int32_t *p_direction = <int32_t *> address(direction)
+        cdef char *p_coefficient = <char *> address(coefficient)
+        cdef int64_t itemsize = self.dtype.itemsize
+        with nogil:
+            for r in range(k):
+                memcpy(p_direction + at, self.rows.active_direction + self.rows.active_start[r],
+                       self.rows.n_active[r] * sizeof(int32_t))
+                memcpy(p_coefficient + at * itemsize,
+                       <char *> self.rows.active_coefficient + self.rows.active_start[r] * itemsize,
+                       self.rows.n_active[r] * itemsize)
+                self.rows.active_start[r] = at
+                at += self.rows.room[r]
+        self.active_used = at
+        arrays["active_direction"], arrays["active_coefficient"] = direction, coefficient
+        self._point()
+
+    def _install_strayed(self, LazyFindings found):
+        """Give strayed rows their new near lists, built where they now are."""
+        arrays = self._arrays
+        rows = found.strayed_rows
+        used = found.strayed_used
+        stop = np.concatenate(found.strayed_stop) + self.near_used
+        total = self.near_used + used
+        if total + BLOCK > len(arrays["near_direction"]):
+            for name in ("near_direction", "near_distance"):
+                arrays[name] = _grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
+        arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
+        arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
+        arrays["near_start"][rows] = np.concatenate([[self.near_used], stop[:len(stop) - 1]])
+        arrays["near_stop"][rows] = stop
+        self.near_used = total
+        centre = arrays["centre"]
+        new = rows[centre[rows] < 0]
+        if len(new):
+            if self.n_centres + len(new) > len(arrays["centres"]):
+                arrays["centres"] = _grown(arrays["centres"], self.n_centres, 2 * (self.n_centres + len(new)))
+            centre[new] = np.arange(self.n_centres, self.n_centres + len(new), dtype=np.int32)
+            self.n_centres += len(new)
+        arrays["centres"][centre[rows]] = found.strayed_displacement
+        self._point()
+        self._close_near_pool()
+
+    def _close_near_pool(self):
+        """Close the holes that abandoned near lists leave, when they are most of the pool."""
+        cdef int64_t q
+        arrays = self._arrays
+        starts, where = np.unique(arrays["near_start"], return_inverse=True)
+        lengths = np.zeros(len(starts), dtype=np.int64)
+        # rows that share a start share a list, unless the list of one of them is empty
+        np.maximum.at(lengths, where, arrays["near_stop"] - arrays["near_start"])
+        live = int(lengths.sum())
+        if self.near_used <= 2 * live + 1024:
+            return
+        size = live * 3 // 2 + BLOCK
+        direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
+        moved = np.cumsum(lengths) - lengths
+        cdef const int64_t[::1] source = starts, target = moved, count = lengths
+        cdef int32_t *p_direction = <int32_t *> address(direction)
+        cdef char *p_distance = <char *> address(distance)
+        cdef int64_t itemsize = self.dtype.itemsize
+        with nogil:
+            for q in range(source.shape[0]):
+                memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
+                memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
+                       count[q] * itemsize)
+        arrays["near_stop"] += moved[where] - arrays["near_start"]
+        arrays["near_start"] = np.ascontiguousarray(moved[where])
+        arrays["near_direction"], arrays["near_distance"] = direction, distance
+        self.near_used = live
+        self._point()
+
+    # ------------------------------------------------------------------ what the rows add up to
+
+    def count_fired(self, int64_t start, int64_t stop, int32_t[:, ::1] counts):
+        """Add the ordered pair counts of all rows, for directions start <= i < stop: see `sltrees.gram.GramMatrix`.
+
+        Cost: O(sum of n_fired^2 / 2).
+        """
+        with nogil:
+            sl_lazy_count_fired(&self.rows, start, stop, &counts[0, 0])
+
+    def count_flips(self, LazyFindings found not None, int64_t start, int64_t stop, int32_t[:, ::1] counts):
+        """Add what flips found, and not yet applied, change of the ordered pair counts for directions start <= i < stop.
+
+        Cost: O(visited + flips n_fired).
+        """
+        scratch = np.empty(self.rows.n_directions + 1, dtype=np.int32)
+        cdef int32_t *p_scratch = <int32_t *> address(scratch)
+        with nogil:
+            sl_lazy_count_flips(&self.rows, &found.found, start, stop, &counts[0, 0], p_scratch)
+
+    def add_outputs(self, LazyStep step not None, initial, int64_t copies, const double[::1] offset,
+                    double[::1] outputs, double[::1] moved, displacement=None, int64_t start=0, int64_t stop=-1):
+        """Sums over the pairs that fire, of the rows start, ..., stop - 1 where they stand now.
+
+        outputs_i += sign (<w_r, u_i> - offset_i) and moved_i += sign <D_r, u_i> for w_r = initial_r + D_r rounded to the
+        dtype; D_r is written to `displacement`, if given.
+
+        Parameters
+        ----------
+        step : LazyStep
+            The last one applied, or one under review: then flips found are not in the sums.
+        initial : ndarray of shape (k / copies, d)
+        copies : int
+            Consecutive rows that share their initial weights.
+        offset : ndarray of shape (n,), float64
+        outputs, moved : ndarray of shape (n,), float64
+        displacement : ndarray of shape (stop - start, d), optional
+        start, stop : int
+            By default all rows; multiples of `copies`.
+
+        Notes
+        -----
+        Cost: O(n_active stride) a row.
+        """
+        if stop < 0:
+            stop = self.rows.n_rows
+        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        cdef void *p_scratch = address(scratch)
+        cdef void *p_initial = address(initial)
+        cdef void *p_displacement = optional(displacement)
+        cdef int64_t d = initial.shape[1]
+        with nogil:
+            self.kernels.add_outputs(&self.rows, &step.step, p_initial, d, copies, &offset[0], start, stop, p_scratch,
+                                     &outputs[0], &moved[0], p_displacement)
+
+    def write_displacement(self, LazyStep step not None, displacement, int64_t start=0):
+        """Write D_r of the rows start, start + 1, ... to a C-ordered (rows, d) array. Cost: O(n_active stride) a row."""
+        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        cdef void *p_scratch = address(scratch)
+        cdef void *p_displacement = address(displacement)
+        cdef int64_t d = displacement.shape[1], stop = start + len(displacement)
+        with nogil:
+            self.kernels.add_outputs(&self.rows, &step.step, NULL, d, 1, NULL, start, stop, p_scratch, NULL, NULL,
+                                     p_displacement)
+
+    def gram_product(self, data, const double[::1] v, double[::1] out):
+        """out_i += sum over rows that fire on i of <sum over j that fire of v_j x_j, x_i>. Cost: O(fired pairs d).
+
+        `data` is a C-ordered (n, d) array of the dtype of the rows. Sums are in double precision.
+        """
+        cdef int64_t d = data.shape[1]
+        scratch = np.empty(d)
+        cdef double[::1] sums = scratch
+        cdef void *p_data = address(data)
+        with nogil:
+            self.kernels.gram_product(&self.rows, p_data, d, &v[0], &sums[0], &out[0])
+
+    # ------------------------------------------------------------------ looking inside
+
+    @property
+    def n_fired(self):
+        """Number of pairs that fire. Cost: O(k)."""
+        return int(self._arrays["n_fired"].sum(dtype=np.int64))
+
+    @property
+    def pattern(self):
+        """The pairs that fire, as CSR: tuple (indptr, directions), ascending in each row. Cost: O(pairs log)."""
+        n_fired, start = self._arrays["n_fired"], self._arrays["active_start"]
+        indptr = np.concatenate([[0], np.cumsum(n_fired, dtype=np.int64)])
+        rows = np.repeat(np.arange(len(n_fired)), n_fired)
+        directions = self._arrays["active_direction"][np.arange(indptr[len(n_fired)]) + (start - indptr[:len(n_fired)])[rows]]
+        return indptr, directions[np.lexsort((directions, rows))]
+
+    @property
+    def diagonal(self):
+        """Number of rows that fire on each direction. Cost: O(pairs)."""
+        return np.bincount(self.pattern[1], minlength=self.rows.n_directions)
+
+    @property
+    def n_near(self):
+        """Entries of near lists in use."""
+        return self.near_used
+
+    @property
+    def nbytes(self):
+        """Bytes held: memory that was reserved and never touched, and arrays shared with others, do not count."""
+        arrays = self._arrays
+        itemsize = self.dtype.itemsize
+        own = ("near_start", "near_stop", "centre", "active_start", "n_fired", "n_active", "room", "stamp", "gap",
+               "rest", "signs")
+        total = sum(arrays[name].nbytes for name in own) + self.failure_times.nbytes
+        total += (self.near_used + self.active_used) * (4 + itemsize)
+        total += self.n_centres * self.rows.stride * itemsize
+        return total + (0 if arrays["origin"] is None else arrays["origin"].nbytes)
+
+    def _check(self, LazyStep step not None, initial, int64_t copies, offset):
+        """Assert every invariant at the step last applied. Cost: O(k n d)."""
+        arrays = self._arrays
+        k, n = self.rows.n_rows, self.rows.n_directions
+        d = initial.shape[1]
+        eps = np.finfo(self.dtype).eps
+        directions = arrays["directions"][:, :d].astype(np.float64)
+        live = np.linalg.norm(directions, axis=1) > 0
+        assert np.all(arrays["directions"][:, d:] == 0)
+        displacement = np.empty((k, d), dtype=self.dtype)
+        self.write_displacement(step, displacement)
+        w = np.repeat(initial, copies, axis=0)[:k].astype(np.float64) + displacement
+        y = w @ directions.T - offset
+        start, n_fired, n_active = arrays["active_start"], arrays["n_fired"], arrays["n_active"]
+        assert np.all(n_fired <= n_active)
+        assert np.all(n_active <= arrays["room"])
+        # active lists lie in the pool and do not overlap
+        order = np.argsort(start, kind="stable")
+        ends = (start + arrays["room"])[order]
+        assert k == 0 or (start[order[0]] >= 0 and np.all(ends[:k - 1] <= start[order[1:]]) and ends[k - 1] <= self.active_used)
+        assert self.active_used <= len(arrays["active_direction"])
+        assert np.all((arrays["near_start"] <= arrays["near_stop"]) & (arrays["near_stop"] <= self.near_used))
+        assert self.near_used + BLOCK <= len(arrays["near_direction"])
+        fires = np.zeros((k, n), dtype=bool)
+        near = np.zeros((k, n), dtype=bool)
+        sizes = np.zeros(k)
+        for r in range(k):
+            active = arrays["active_direction"][start[r]:start[r] + n_active[r]]
+            # no direction twice, and only such as have a hyperplane
+            assert len(set(active.tolist())) == len(active)
+            assert live[active].all()
+            fires[r, active[:n_fired[r]]] = True
+            coefficient = arrays["active_coefficient"][start[r]:start[r] + n_active[r]]
+            sizes[r] = np.abs(coefficient).sum() + np.abs(step.coefficient[active[:n_fired[r]]]).sum()
+            listed = arrays["near_direction"][arrays["near_start"][r]:arrays["near_stop"][r]]
+            assert np.all(np.diff(listed) > 0)
+            near[r, listed] = True
+        # rounding of products, of their sums, and of displacements; offsets stand for the size of z / |x|
+        norms = np.linalg.norm(w, axis=1) + sizes + np.linalg.norm(displacement, axis=1)
+        slack = 8 * eps * (d + 8) * norms[:, None] + 4 * eps * np.abs(offset) + 4 * step.step.resolution
+        # both directions: what fires is above its hyperplane, what does not is not, but for rounding
+        assert np.all(y[fires] > -slack[fires]), float((y + slack)[fires].min())
+        assert np.all(y[~fires & live] <= slack[~fires & live]), float((y - slack)[~fires & live].max())
+        # what is missing in a near list is too far to fire
+        assert not np.any(fires & ~near)
+        # a certificate: since its stamp a row moved by less than its gap, or the clock would have reported it
+        assert np.all(self.failure_times.values >= step.step.clock)
+        self.failure_times._check()
+        moved = np.array([np.abs(step.change[arrays["stamp"][r]][np.flatnonzero(fires[r])]).sum() for r in range(k)])
+        assert np.all(self._distance_to_others(y, fires, live) >= -slack.max(axis=1, initial=0)) and np.all(moved >= 0)
+
+    def _distance_to_others(self, y, fires, live):
+        """How far each row is on the right side of its nearest hyperplane."""
+        signed = np.where(fires, y, -y)[:, live]
+        return signed.min(axis=1, initial=np.inf)

@@ -1,0 +1,246 @@
+/* Rows that move along fixed directions and are looked at only when they may have crossed a hyperplane.
+ *
+ * Row r stands at w_r = w_r(0) + D_r and every direction i has a hyperplane; the signed distance of r to it is
+ *
+ *      y_ri = <w_r, u_i> - offset_i,         u_i a unit vector; r *fires* on i when y_ri > 0
+ *
+ * Nothing of size n_rows x stride is stored of D. With one coefficient beta_i a direction, shared by all rows,
+ *
+ *      D_r = origin_decay * origin_r - sign_r * sum over active i of (decay * c_ri + [r fires on i] beta_i) u_i
+ *
+ * The entries of a row's *active list* are the directions it fires on (first) and those it fired on before and whose
+ * c_ri is not 0. While r flips nowhere its c_ri stay as they are and beta says it all. When direction i begins to fire, c_ri
+ * drops by beta_i, and when it ceases, c_ri gains beta_i: the row itself does not jump. `decay` is the product of the
+ * shrink factors since the row's *stamp*, the step at which it was last looked at.
+ *
+ * The *near list* of a row holds the directions with y > -skin at the place where the list was built (the *centre*), and
+ * y there. While |D_r - centre| < skin no other direction can fire.
+ *
+ * The *gap* of a row is a lower bound, at its stamp, on |y| over all directions: no flip before it has moved so far.
+ *
+ * The kernels themselves are in lazy_rows_kernels.h, one instance per (instruction level, dtype). They trust their input.
+ */
+#ifndef SLTREES_LAZY_ROWS_H
+#define SLTREES_LAZY_ROWS_H
+
+#include <string.h>
+
+#include "simd.h"
+
+typedef struct {
+    int64_t n_rows, n_directions;
+    int64_t stride;            /* length of a padded vector: a multiple of 16 (float32) or 8 (float64) */
+    const void *directions;    /* (n_directions, stride) unit vectors, or zeros for a direction without a hyperplane */
+    const void *signs;         /* (n_rows,) -1 or +1 */
+    const void *origin;        /* (n_rows, stride) displacement when the rows were made; NULL: none */
+    int64_t *near_start;       /* (n_rows,) the near list of a row, in the pool; rows may share one */
+    int64_t *near_stop;
+    int32_t *near_direction;   /* pool, with room for one block more */
+    void *near_distance;       /* pool */
+    int32_t *centre;           /* (n_rows,) row of `centres`; -1: the list was built at the origin */
+    const void *centres;       /* (., stride) */
+    int64_t *active_start;     /* (n_rows,) the active list of a row, in the pool */
+    int32_t *n_fired;          /* (n_rows,) entries that fire: the first ones */
+    int32_t *n_active;         /* (n_rows,) entries in all */
+    int32_t *room;             /* (n_rows,) entries there is room for */
+    int32_t *active_direction; /* pool */
+    void *active_coefficient;  /* pool: c_ri at the stamp */
+    int32_t *stamp;            /* (n_rows,) */
+    double *gap;               /* (n_rows,) */
+    double *rest;              /* (n_rows,) bound on |origin_decay origin_r - sum c_ri u_i| at the stamp */
+} sl_lazy_rows;
+
+/* Where the rows are to be: shared by all of them. */
+typedef struct {
+    const double *coefficient;   /* (n_directions,) beta */
+    const double *change;        /* (n_stamps, n_directions) beta now - beta at the stamp */
+    const double *decay;         /* (n_stamps,) product of the shrink factors since the stamp */
+    double origin_decay;         /* product of all shrink factors */
+    double clock;                /* sum over steps of max |change of beta| + exchange (1 - shrink factor) */
+    double exchange;             /* weight that the clock gives to shrinking, in units of beta; 0: nothing ever shrinks */
+    double skin;                 /* near lists hold y > -skin */
+    double margin;               /* entries this far beyond the drift are evaluated too, so that gaps are not spoiled */
+    double rounding;             /* unit roundoff of the dtype */
+    double coefficient_rounding; /* bound on the rounding error of an entry of `change` */
+    double resolution;           /* a gap below this is rounding */
+} sl_lazy_step;
+
+/* What looking at rows found; the buffers are the caller's. */
+typedef struct {
+    int64_t n_cleared;           /* rows whose certificate holds */
+    int32_t *cleared_row;
+    double *cleared_failure;     /* new failure times */
+    int64_t n_visited;           /* rows visited */
+    int32_t *visited_row;
+    int64_t *visited_flips;      /* end of the row's flips */
+    double *visited_gap;
+    double *visited_rest;
+    int64_t n_flips, flips_room;
+    int32_t *flip_direction;
+    double *flip_distance;       /* y after the flip: positive where the row begins to fire */
+    double *flip_product;        /* <D_r, u_i> after the step */
+    int64_t n_strayed, strayed_room;
+    int32_t *strayed_row;        /* rows that left the skin of their near list */
+    void *strayed_displacement;  /* (., stride) */
+    double *strayed_rest;
+    int64_t n_candidates;        /* pairs evaluated */
+} sl_lazy_findings;
+
+/* Failure time of a row: the clock's reading before which it cannot have moved by `distance`. A row moves by at most
+ * n_fired * max |change of beta| + rest * (decrease of decay) a step. */
+SL_INLINE double sl_failure_time(const sl_lazy_step *step, double distance, double n_fired, double rest)
+{
+    double rate = n_fired;
+    if (step->exchange > 0 && rest > rate * step->exchange)
+        rate = rest / step->exchange;
+    if (rate == 0)
+        return INFINITY;
+    /* rounded down, whatever the size of the clock */
+    return (step->clock + distance / rate * (1 - 1e-12)) * (1 - 1e-15);
+}
+
+/* Add the change of ordered pair counts that the flips found mean, for directions start <= i < stop: counts[i][j] gains 1 where
+ * i begins to fire on a row on which j fires, and loses 1 where it ceases. counts[i][i] counts rows. `set` has room for
+ * n_directions. Cost: O(sum over flips of n_fired). */
+SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start,
+                                          int64_t stop, int32_t *counts, int32_t *set)
+{
+    int64_t flip = 0;
+    for (int64_t k = 0; k < found->n_visited; ++k) {
+        const int64_t end = found->visited_flips[k];
+        if (flip == end)
+            continue;
+        const int64_t r = found->visited_row[k];
+        int64_t size = rows->n_fired[r];
+        memcpy(set, rows->active_direction + rows->active_start[r], size * sizeof(int32_t));
+        for (; flip < end; ++flip) {
+            const int32_t i = found->flip_direction[flip];
+            const int mine = i >= start && i < stop;
+            int32_t *row = counts + (int64_t)i * rows->n_directions;
+            if (found->flip_distance[flip] > 0) {
+                if (mine) {
+                    for (int64_t j = 0; j < size; ++j)
+                        row[set[j]] += 1;
+                    row[i] += 1;
+                }
+                set[size++] = i;
+            } else {
+                int64_t at = 0;
+                while (set[at] != i)
+                    ++at;
+                set[at] = set[--size];
+                if (mine) {
+                    for (int64_t j = 0; j < size; ++j)
+                        row[set[j]] -= 1;
+                    row[i] -= 1;
+                }
+            }
+        }
+    }
+}
+
+/* Add the ordered pair counts of all rows, for directions start <= i < stop. Cost: O(sum of n_fired^2 / 2). */
+SL_UNUSED static void sl_lazy_count_fired(const sl_lazy_rows *rows, int64_t start, int64_t stop, int32_t *counts)
+{
+    for (int64_t r = 0; r < rows->n_rows; ++r) {
+        const int32_t *fired = rows->active_direction + rows->active_start[r];
+        for (int64_t a = 0; a < rows->n_fired[r]; ++a) {
+            if (fired[a] < start || fired[a] >= stop)
+                continue;
+            int32_t *row = counts + (int64_t)fired[a] * rows->n_directions;
+            for (int64_t b = 0; b <= a; ++b)
+                row[fired[b]] += 1;
+        }
+    }
+}
+
+/* Room that lists moved to the end of the pool would need, were everything found applied. Cost: O(visited + flips). */
+SL_INLINE int32_t sl_lazy_new_room(int64_t needed)
+{
+    return (int32_t)(needed + needed / 2 + 2);
+}
+
+SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_lazy_findings *found)
+{
+    int64_t flip = 0, total = 0;
+    for (int64_t k = 0; k < found->n_visited; ++k) {
+        const int64_t r = found->visited_row[k];
+        int64_t needed = rows->n_active[r];
+        for (; flip < found->visited_flips[k]; ++flip)
+            needed += found->flip_distance[flip] > 0;
+        if (needed > rows->room[r])
+            total += sl_lazy_new_room(needed);
+    }
+    return total;
+}
+
+/* ------------------------------------------------------------------ instances */
+
+#define SL_PASTE3_(a, b, c) a##_##b##_##c
+#define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)
+#define SL_PASTE2_(a, b) a##b
+#define SL_PASTE2(a, b) SL_PASTE2_(a, b)
+
+#define SL_ISA portable
+#include "lazy_rows_instances.h"
+#undef SL_ISA
+
+#ifdef SL_HAVE_X86
+#define SL_ISA avx2
+#include "lazy_rows_instances.h"
+#undef SL_ISA
+#define SL_ISA avx512
+#include "lazy_rows_instances.h"
+#undef SL_ISA
+#endif
+
+#ifdef SL_HAVE_NEON
+#define SL_ISA neon
+#include "lazy_rows_instances.h"
+#undef SL_ISA
+#endif
+
+/* ------------------------------------------------------------------ dispatch */
+
+/* The kernels of one dtype at one instruction level; see lazy_rows_kernels.h for what each does. */
+typedef struct {
+    int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
+                       void *, int32_t *, int64_t *, int32_t *, double *);
+    int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
+                      void *, sl_lazy_findings *);
+    int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
+                               const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *,
+                               sl_lazy_findings *);
+    void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *);
+    void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
+                        int64_t, int64_t, void *, double *, double *, void *);
+    void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *);
+} sl_lazy_kernels;
+
+#define SL_LAZY_TABLE(dtype, isa)                                                                                       \
+    {                                                                                                                   \
+        sl_lazy_collect_##dtype##_##isa, sl_lazy_review_##dtype##_##isa, sl_lazy_collect_strayed_##dtype##_##isa,       \
+            sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, sl_lazy_gram_product_##dtype##_##isa    \
+    }
+
+SL_UNUSED static sl_lazy_kernels sl_lazy_kernels_at(int is_float32, int level)
+{
+    static const sl_lazy_kernels portable[2] = {SL_LAZY_TABLE(f64, portable), SL_LAZY_TABLE(f32, portable)};
+#ifdef SL_HAVE_X86
+    static const sl_lazy_kernels avx2[2] = {SL_LAZY_TABLE(f64, avx2), SL_LAZY_TABLE(f32, avx2)};
+    static const sl_lazy_kernels avx512[2] = {SL_LAZY_TABLE(f64, avx512), SL_LAZY_TABLE(f32, avx512)};
+    if (level == SL_SIMD_AVX512)
+        return avx512[is_float32];
+    if (level == SL_SIMD_AVX2)
+        return avx2[is_float32];
+#endif
+#ifdef SL_HAVE_NEON
+    static const sl_lazy_kernels neon[2] = {SL_LAZY_TABLE(f64, neon), SL_LAZY_TABLE(f32, neon)};
+    if (level == SL_SIMD_NEON)
+        return neon[is_float32];
+#endif
+    (void)level;
+    return portable[is_float32];
+}
+
+#endif /* SLTREES_LAZY_ROWS_H */

@@ -1,0 +1,463 @@
+"""method="certified": visit only the neurons that may have changed their firing pattern.
+
+Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
+the coefficients may move before the neuron has to be looked at again. See docs/how_it_stays_sublinear.md for the proofs, and
+lazy_rows.h for what is stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
+from sltrees.hyperplanes import Hyperplanes
+from sltrees.network import collect_near
+from sltrees.records import StepCounts
+
+# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)). Measured: at
+# shift "paper" and width 2^20 one neuron in 200 moves farther; twice the skin would double the lists.
+SKIN = 1.0
+# Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it the
+# bound on the nearest pair not evaluated would often be the gap.
+MARGIN = SKIN / 12
+# Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
+MAX_STAMPS = 64
+# Outputs are computed anew from the weights when their rounding error may be this share of the RMSE.
+SYNCHRONISE_SHARE = 0.05
+
+
+class CertifiedShard:
+    """A block of neurons as lazy rows, and what the network knows of it.
+
+    Parameters
+    ----------
+    rows : LazyRows
+    initial : ndarray of shape (k / copies, d)
+        Initial weights; a view.
+    copies : int
+    planes : Hyperplanes
+    """
+
+    def __init__(self, rows, signs, initial, copies, planes):
+        self.rows, self.signs = rows, signs
+        self._initial, self._copies, self._planes = initial, copies, planes
+        self.found = None  # what the step under review found
+
+    @classmethod
+    def at_initial_weights(cls, network, planes, drawn, initial):
+        """From what drawing found: twins share a near list."""
+        near, copies = drawn.near, network._copies
+        stop = np.concatenate(near.stop)
+        start = np.concatenate([[0], stop[:-1]])[: stop.size]
+        gap = np.minimum(np.concatenate(near.nearest), SKIN)
+        start, stop, gap = (np.repeat(array, copies) for array in (start, stop, gap))
+        signs = network._signs(drawn.neurons)
+        rows = LazyRows(
+            planes.directions, signs, start, stop, near.direction, near.distance, near.used, gap, origin=None
+        )
+        return cls(rows, signs.astype(np.float64), initial, copies, planes)
+
+    @classmethod
+    def at_current_weights(cls, network, planes, start, stop, origin):
+        """From the neurons at positions start, ..., stop - 1, wherever they stand now."""
+        near = planes.near_lists(SKIN, stop - start, keep_all=True)
+        collect_near(near, network.materialised_weights(start, stop), planes.X)
+        ends = np.concatenate(near.stop) if near.stop else np.empty(0, dtype=np.int64)
+        gap = np.minimum(np.concatenate(near.nearest), SKIN) if near.stop else np.empty(0)
+        signs = network._signs(network.neurons_[start:stop])
+        begins = np.concatenate([[0], ends[:-1]])[: ends.size]
+        rows = LazyRows(
+            planes.directions,
+            signs,
+            begins,
+            ends,
+            near.direction,
+            near.distance,
+            near.used,
+            gap,
+            origin=padded(origin[start:stop]),
+        )
+        copies = network._copies
+        initial = network._initial[start // copies : stop // copies]
+        return cls(rows, signs.astype(np.float64), initial, copies, planes)
+
+    def review(self, step, visit_all=False):
+        """Look at the neurons whose certificate may end with this step. Sets: found.
+
+        Returns
+        -------
+        tuple of ndarray
+            What the flips found add to sqrt(m) f / |x| and to sqrt(m) J D / |x|, each of shape (n,).
+        """
+        found = self.rows.review(step, visit_all)
+        planes = self._planes
+        if found.n_strayed:
+            thresholds = planes.thresholds(SKIN)
+            size = max(1, (1 << 18) // len(planes.X))
+            d = planes.X.shape[1]
+            for first in range(0, found.n_strayed, size):
+                rows = found.strayed_rows[first : first + size]
+                weights = self._initial[rows // self._copies]
+                weights += found.strayed_displacement[first : first + size, :d]
+                self.rows.collect_strayed(
+                    step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
+                )
+        outputs, moved = np.zeros(len(planes.X)), np.zeros(len(planes.X))
+        found.add_corrections(self.signs, outputs, moved)
+        self.found = found
+        return outputs, moved
+
+    def apply(self, step, stamp):
+        """Keep the step under review, if it has not been kept yet. Sets: found."""
+        if self.found is not None:
+            self.rows.apply(step, self.found, stamp)
+            self.found = None
+
+    def outputs(self, step):
+        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
+        outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
+        self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
+        return outputs, moved
+
+
+@dataclasses.dataclass(frozen=True)
+class _Position:
+    """Where all neurons stand, but for what each keeps of its own."""
+
+    coefficient: np.ndarray  # (n,) beta
+    history: np.ndarray  # (n_stamps, n): beta at each stamp
+    decay: np.ndarray  # (n_stamps,): product of the shrink factors since each stamp
+    origin_decay: float  # product of all shrink factors
+    clock: float
+
+    def after(self, moved_by, shrink, exchange):
+        """The position after D <- shrink D - J^T g, with `moved_by` = |x| g / sqrt(m)."""
+        coefficient = shrink * self.coefficient + moved_by
+        tick = float(np.abs(coefficient - self.coefficient).max(initial=0.0)) + exchange * (1.0 - shrink)
+        return _Position(
+            coefficient, self.history, shrink * self.decay, shrink * self.origin_decay, self.clock + tick
+        )
+
+    def stamped(self):
+        """The same position, as one more stamp."""
+        history = np.concatenate([self.history, self.coefficient[None]])
+        return dataclasses.replace(self, history=history, decay=np.append(self.decay, 1.0))
+
+    def stamped_alone(self):
+        """The same position, as the only stamp."""
+        return dataclasses.replace(self, history=self.coefficient[None].copy(), decay=np.ones(1))
+
+
+class _Trial:
+    """A step under review."""
+
+    def __init__(self, position, step, visit_all):
+        self.position, self.step, self.visit_all = position, step, visit_all
+        self.counts = None
+        self.outputs_of_flips = self.moved_by_flips = None  # (n,): in f, and in J D
+        self.outputs = self.jacobian_displacement = None
+        self.variance = 0.0
+
+
+class CertifiedMethod:
+    """Firing patterns, outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+        Initialised for the samples. Its displacements are written down when somebody asks for them.
+    shards : list of CertifiedShard
+    planes : Hyperplanes
+    executor : ThreadExecutor
+
+    Notes
+    -----
+    With beta_i = |x_i| B_i / sqrt(m), B the sum of all g so far (shrunk with the displacements), a neuron that has not
+    flipped since it was drawn stands at D_r = -a_r sum over the samples it fires on of beta_i u_i: n numbers tell where
+    they all are.
+
+    References
+    ----------
+    arXiv 2208.04508 for the method; Basch, Guibas, Hershberger 1997 for certificates with failure times; Verlet 1967 for
+    neighbour lists with a skin.
+    """
+
+    def __init__(self, network, shards, planes, executor):
+        self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
+        n = len(planes.X)
+        self._root_width = np.sqrt(network.width)
+        self._scale = planes.norms / self._root_width  # from sums over pairs to f, and from g to beta
+        # a step was taken that is neither kept nor undone
+        self.step_open = False
+        self._committing = False
+        self.n_kept = 0  # steps kept
+        self._position = _Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
+        self._trial = None
+        self._exchange = 0.0  # set by the first step that shrinks
+        self._step = self._lazy_step(self._position)
+        self._written = True  # the network's displacements are those of the last step kept
+        self.n_fired = sum(shard.rows.n_fired for shard in shards)
+        self._variance = 0.0  # of the rounding error of the outputs, summed over samples
+        if network._pristine and network.init == "paired":
+            self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)  # twins cancel
+        else:
+            self._outputs, self._jacobian_displacement = self._sums(self._step)
+        network._lazy = self
+
+    @classmethod
+    def set_up(cls, network, X, executor, progress):
+        """Draw the network, or take it as it stands, and build near lists.
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        X : ndarray of shape (n, d)
+        executor : ThreadExecutor
+        progress : callable
+            Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        """
+        planes = Hyperplanes(X, network._shift_for(X))
+        drawn = network._initialize(planes, SKIN, executor, progress(0))
+        network._in_training = True
+        spans = [network._positions(blocks) for blocks in network.shards(X.shape)]
+        if drawn is None:
+            network.initialize(X)  # joins the neurons that fire on X, if it has not been drawn for it
+            origin = network.displacement_
+
+            def build(k):
+                return CertifiedShard.at_current_weights(network, planes, *spans[k], origin)
+        else:
+
+            def build(k):
+                start, stop = spans[k] // network._copies
+                return CertifiedShard.at_initial_weights(network, planes, drawn[k], network._initial[start:stop])
+
+        shards = executor.map(build, range(len(spans)), progress(1))
+        return cls(network, shards, planes, executor)
+
+    @staticmethod
+    def bytes_needed(n_samples, n_features, dtype):
+        """Bytes for each materialised neuron, and for each fired pair. Cost: O(1)."""
+        return 100, 2 * (4 + np.dtype(dtype).itemsize)
+
+    # ------------------------------------------------------------------ where training stands
+
+    def outputs(self):
+        """f on the training samples, shape (n,), float64: carried along, corrected for flips. Cost: O(1)."""
+        return self._trial.outputs if self.step_open else self._outputs
+
+    def jacobian_displacement(self):
+        """J D, shape (n,), float64, likewise. Cost: O(1)."""
+        return self._trial.jacobian_displacement if self.step_open else self._jacobian_displacement
+
+    def is_stale(self, rmse):
+        """Whether rounding in the outputs may matter at this RMSE, so that `synchronise` is due."""
+        variance = self._trial.variance if self.step_open else self._variance
+        return variance > 0 and np.sqrt(variance / len(self._outputs)) > SYNCHRONISE_SHARE * rmse
+
+    @property
+    def is_exact(self):
+        """Whether the outputs were computed from the weights as they are."""
+        return (self._trial.variance if self.step_open else self._variance) == 0
+
+    def synchronise(self):
+        """Compute f and J D from the weights, rounded as the network will have them.
+
+        Notes
+        -----
+        Cost: O(active pairs d).
+        """
+        target = self._trial if self.step_open else self
+        outputs, moved = self._sums(self._trial.step if self.step_open else self._step)
+        if self.step_open:
+            outputs += self._trial.outputs_of_flips
+            moved += self._trial.moved_by_flips
+            target.outputs, target.jacobian_displacement = outputs, moved
+            target.variance = 0.0
+        else:
+            self._outputs, self._jacobian_displacement, self._variance = outputs, moved, 0.0
+
+    def _sums(self, step):
+        """f and J D summed over the shards, in their order."""
+        outputs, moved = np.zeros(len(self._scale)), np.zeros(len(self._scale))
+        for f, jd in self._executor.map(lambda shard: shard.outputs(step), self._shards):
+            outputs += f
+            moved += jd
+        return outputs * self._scale, moved * self._scale
+
+    # ------------------------------------------------------------------ a step
+
+    def take_step(self, step, visit_all=False):
+        """D <- shrink D - J^T g, without reading a neuron whose certificate holds.
+
+        Parameters
+        ----------
+        step : object with g, shrink, change, pushed
+            `change` = J p is the linear change of f, `pushed` = G g; each of shape (n,).
+        visit_all : bool, default False
+
+        Returns
+        -------
+        StepCounts
+        """
+        self.step_open = True
+        moved_by = step.g * self._scale
+        if step.shrink != 1.0 and self._exchange == 0.0:
+            self._exchange = float(np.abs(moved_by).max()) or 1.0
+        position = self._position.after(moved_by, step.shrink, self._exchange)
+        lazy = self._lazy_step(position)
+        visit_all = visit_all or len(position.decay) >= MAX_STAMPS
+        self._trial = _Trial(position, lazy, visit_all)
+        reviewed = self._executor.map(lambda shard: shard.review(lazy, visit_all), self._shards)
+        flips = [np.zeros(len(self._scale)), np.zeros(len(self._scale))]
+        for outputs, moved in reviewed:
+            flips[0] += outputs
+            flips[1] += moved
+        trial = self._trial
+        trial.counts = StepCounts.total(
+            StepCounts(
+                reported=found.n_reported,
+                cleared=found.n_cleared,
+                visited=found.n_visited,
+                candidates=found.n_candidates,
+                flips=found.n_flips,
+                rebuilt=found.n_strayed,
+            )
+            for found in (shard.found for shard in self._shards)
+        )
+        trial.outputs_of_flips, trial.moved_by_flips = (total * self._scale for total in flips)
+        trial.outputs = self._outputs + step.change + trial.outputs_of_flips
+        trial.jacobian_displacement = step.shrink * self._jacobian_displacement - step.pushed + trial.moved_by_flips
+        trial.variance = self._variance + self._rounding_of(step.change, trial.counts.flips)
+        return trial.counts
+
+    def _rounding_of(self, change, n_flips):
+        """Bound on the variance that rounding adds to the outputs: of signed distances at flips, and of u_i itself."""
+        eps = np.finfo(self._network.dtype).eps
+        at_flips = n_flips * (4 * eps * (1 + self._network.shift_) * self._scale.max()) ** 2
+        # even where nothing flips, the weights are rounded when they are written down
+        floor = self.n_fired * (eps * (1 + self._network.shift_) * self._scale.max()) ** 2
+        return at_flips + floor + (eps * np.linalg.norm(change)) ** 2
+
+    def _lazy_step(self, position):
+        rounding = np.finfo(self._network.dtype).eps / 2
+        largest = float(np.abs(position.coefficient).max(initial=0.0)) + float(np.abs(position.history).max(initial=0.0))
+        return LazyStep(
+            position.coefficient,
+            position.coefficient - position.history,
+            position.decay,
+            origin_decay=position.origin_decay,
+            clock=position.clock,
+            exchange=self._exchange,
+            skin=SKIN,
+            margin=MARGIN,
+            rounding=rounding,
+            coefficient_rounding=4 * np.finfo(np.float64).eps * largest,
+            resolution=2 * rounding * (1 + self._network.shift_),
+        )
+
+    def undo(self):
+        """Take the last step back: nothing of it was applied. Cost: O(shards)."""
+        for shard in self._shards:
+            shard.found = None
+        self._trial = None
+        self.step_open = False
+
+    def count_flips(self, gram):
+        """Bring the pair counts of G to the patterns after the step under review. Cost: O(flips fired), and O(n^2)."""
+        if self._trial.counts.flips:
+            gram.add_counts([self._counter(shard, shard.found) for shard in self._shards], self._executor)
+
+    def count_pairs(self, gram):
+        """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
+        gram.add_counts([shard.rows.count_fired for shard in self._shards], self._executor)
+
+    @staticmethod
+    def _counter(shard, found):
+        return lambda start, stop, counts: shard.rows.count_flips(found, start, stop, counts)
+
+    def commit(self):
+        """Keep the last step. Cost: O(visited + flips active)."""
+        self._committing = True  # from here on the step is kept, whatever interrupts
+        self._apply()
+
+    def _apply(self):
+        """Apply what was found to the shards that have not had it yet; then the step is done. May be called again."""
+        trial = self._trial
+        stamp = 0 if trial.visit_all else len(trial.position.history)
+        self._executor.map(lambda shard: shard.apply(trial.step, stamp), self._shards)
+        position = trial.position
+        if trial.visit_all:
+            position = position.stamped_alone()
+        elif trial.counts.visited:
+            position = position.stamped()
+        n_fired = sum(shard.rows.n_fired for shard in self._shards)
+        step = self._lazy_step(position)
+        # in one statement, so that Ctrl-C cannot fall between
+        self.__dict__.update(
+            _position=position,
+            _step=step,
+            _outputs=trial.outputs,
+            _jacobian_displacement=trial.jacobian_displacement,
+            _variance=trial.variance,
+            n_fired=n_fired,
+            _written=False,
+            _trial=None,
+            _committing=False,
+            step_open=False,
+            n_kept=self.n_kept + 1,
+        )
+
+    def abandon(self):
+        """After an interruption: finish a step that was being kept, drop one that was not."""
+        if self._committing:
+            self._apply()
+        elif self.step_open:
+            self.undo()
+
+    # ------------------------------------------------------------------ what others may ask for
+
+    @property
+    def bytes_resident(self):
+        """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
+        return sum(shard.rows.nbytes for shard in self._shards) + self._network._initial.nbytes
+
+    def gram_product(self, v):
+        """G v from the fired pairs, without G; shape (n,). Cost: O(fired pairs d)."""
+        total = np.zeros(len(v))
+
+        def product(shard):
+            out = np.zeros(len(v))
+            shard.rows.gram_product(self._planes.X, v, out)
+            return out
+
+        for part in self._executor.map(product, self._shards):
+            total += part
+        return total / self._network.width
+
+    def gram_diagonal(self):
+        """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
+        counts = sum(self._executor.map(lambda shard: shard.rows.diagonal, self._shards))
+        return counts * self._planes.norms**2 / self._network.width
+
+    def write_displacement(self):
+        """Write the displacements of the last step kept to the network, if they are not there yet. Cost: O(active pairs d)."""
+        if self._written:
+            return
+        network = self._network
+        target = network._displacement
+        spans = [network._positions(blocks) for blocks in network.shards(self._planes.X.shape)]
+
+        def write(k):
+            self._shards[k].rows.write_displacement(self._step, target[spans[k][0] : spans[k][1]])
+
+        network._pristine = False
+        self._executor.map(write, range(len(spans)))
+        self._written = True
+
+    def release(self):
+        """The run is over: write down the displacements, and let go of the network. May be called again."""
+        self.write_displacement()
+        self._network._lazy = None
