@@ -43,6 +43,7 @@ from training_report import MissingError, NothingToMeasureError, Repeats, Report
 import sltrees
 from sltrees._demo import peak_rss_bytes
 from sltrees.callbacks import Callback
+from sltrees.gram import GramMatrix
 from sltrees.trainer import METHODS
 
 HERE = Path(__file__).resolve().parent
@@ -348,7 +349,7 @@ def memory(report, args):
         with report.guard(f"bytes per materialised neuron {where}"):
             if found["bytes_resident"] is None:
                 raise MissingError("IterationRecord has no 'bytes_resident'")
-            each = found["bytes_resident"] / found["materialised"]
+            each = (found["bytes_resident"] - found["bytes_of_gram"]) / found["materialised"]
             print(f"  {each:.0f} bytes for each of {found['materialised']} materialised neurons")
             report.tell(f"bytes per materialised neuron {where}", f"{each:.0f}")
         for name, value in found.items():
@@ -366,6 +367,7 @@ def memory_child(args):
         "peak_rss": peak_bytes(),
         "rss_before": before,
         "bytes_resident": None if None in resident else max(resident),
+        "bytes_of_gram": GramMatrix.bytes_needed(args.n_samples),
         "materialised": run.materialised,
     }
     print(json.dumps(found))

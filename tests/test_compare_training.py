@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from problems import random_problem
 
-from sltrees import ShiftedReLUNetwork, reference
+from sltrees import ShiftedReLUNetwork, TrainingResult, reference
 from sltrees.executors import ThreadExecutor
-from sltrees.trainer import METHODS
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "asv_benchmarks"
-METHOD = "certified" if "certified" in METHODS else "trees"
 
 
 @pytest.fixture
@@ -105,11 +103,11 @@ def test_a_bar_is_met_missed_or_not_judged(report):
 
 @pytest.mark.slow
 def test_quick_run(tmp_path):
-    command = [sys.executable, str(BENCHMARKS / "compare_training.py"), "--quick", "--no-torch", "--method", METHOD]
+    command = [sys.executable, str(BENCHMARKS / "compare_training.py"), "--quick", "--no-torch"]
     command += ["--widths", "2^10", "2^11", "--repeats", "1", "--threads", "1", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "Written to" in done.stdout, done.stderr
-    if METHOD == "certified":  # the other one does not report all that is to be measured
+    if hasattr(TrainingResult, "cost_table"):  # without it, not all can be measured
         assert done.returncode == 0, done.stdout
         assert "NOT MEASURED" not in done.stdout
     with (tmp_path / "training.csv").open(encoding="utf-8") as file:
@@ -118,7 +116,10 @@ def test_quick_run(tmp_path):
     with (tmp_path / "training_bars.csv").open(encoding="utf-8") as file:
         bars = {row["what"]: row for row in csv.DictReader(file)}
     assert bars["whole run / D (digits, paper)"]["verdict"] == "not judged: measured at 2^11"
-    assert bars["displacements beside trees, the worst neuron (digits, auto, 2^11, float64)"]["verdict"] == "met"
+    # digits at "auto" come back towards where they were: pairs flip twice, the second time nearer to the list's centre
+    apart = {name: row for name, row in bars.items() if name.startswith("displacements beside trees")}
+    assert len(apart) == 4
+    assert all(row["verdict"] == "met" for row in apart.values()), apart
 
 
 def test_a_method_that_is_not_there():
