@@ -42,6 +42,7 @@ MODULES = [
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
+    "_gram",  # the Gram matrix from pair counts
 ]
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.

@@ -1,13 +1,40 @@
-"""The Gram matrix G = J J^T = (H o X X^T) / m, and solving (G + c I) g = r."""
+"""The Gram matrix G = J J^T = (H o X X^T) / m as an array, and solving (G + c I) g = r with it."""
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
-import scipy.linalg
 
+from sltrees._core._gram import multiply_counts
 from sltrees._core._jacobian import add_pair_counts
+from sltrees._validation import as_choice
+from sltrees.cholesky import CholeskyFactor
+from sltrees.conjugate_gradients import conjugate_gradients, found_singular
+from sltrees.gram_matrix_free import MatrixFreeGram
 
-_PANEL_ROWS = 128  # rows of H that one task fills: they stay in cache, and no two tasks share one
+SOLVERS = ("auto", "cholesky", "cg")
+
+# Beyond, a factorisation takes the better part of a minute, and a step of conjugate gradients without G less than one
+# with it, however much memory there is.
+MAX_GRAM = 20_000
+
+_PANEL_ROWS = 128  # rows that one task fills: no two tasks share one
+_COUNTERS_AT_A_TIME = 32  # that one task calls: some 50 ms, so that Ctrl-C is obeyed soon
+_PRODUCT_ROWS = 1024  # rows that one task of a product reads; up to this order there is one task, of 0.1 ms
+
+# Below, factorising is cheaper than asking whether it can be saved.
+_ALWAYS_FACTORISE = 256
+
+# One factorisation is worth this many steps of conjugate gradients (a product and two triangular solves), by order of
+# the matrix: times on one thread of a server processor with AVX-512. asv_benchmarks/benchmarks/gram.py measures both.
+_STEPS_WORTH = {256: 4, 500: 9, 1000: 20, 2000: 28, 4000: 30, 10_000: 50}
+
+# With solver="cg" a factorisation is the last resort, after this many of its worths.
+_PATIENCE = 10
+
+# A factor has rounding errors of its own; with it, refinement takes a step or two where it takes any.
+_REFINEMENTS = 5
 
 
 class GramMatrix:
@@ -21,6 +48,25 @@ class GramMatrix:
     X : ndarray of shape (n, d)
     width : int
         m.
+    solver : {"auto", "cholesky", "cg"}, default "auto"
+        "cholesky" factorises whenever G or c changed. "cg" keeps the factor of an earlier system as the preconditioner
+        of conjugate gradients for as long as they converge. "auto" does so while it is cheaper than a new factor.
+        All solve to the same backward error, `sltrees.conjugate_gradients.TOL`.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n, n), int32
+        Ordered pair counts: H_ij = counts_ij + counts_ji for i != j, H_ii = counts_ii. They may be changed in place,
+        a flip on sample i in row i alone, so that threads can share out rows; `refresh` puts changes into force.
+    matrix : ndarray of shape (n, n), float64
+        G, symmetric bit for bit.
+    n_cg_steps, n_factorisations : int
+        Since the beginning.
+
+    Raises
+    ------
+    ValueError
+        If `solver` is none of the above.
 
     References
     ----------
@@ -28,80 +74,144 @@ class GramMatrix:
 
     Notes
     -----
-    Memory: 28 n^2 bytes, the factor included.
+    Memory: 28 n^2 bytes, the factor included; about 24 n^2 for n beyond 2048. Nothing depends on the number of
+    threads, bit for bit: work is cut into pieces of fixed size, and which solver runs is decided by numbers of steps,
+    never by clocks.
+
+    After an exception or Ctrl-C in `refresh` or `count_pairs`, G is partly filled: call either again. In `solve` and
+    `is_singular` at most the factor is lost, and the next call makes another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees.executors import ThreadExecutor
+    >>> gram = GramMatrix(np.eye(2), width=4)
+    >>> gram.counts[...] = [[4, 1], [1, 8]]
+    >>> with ThreadExecutor(1) as executor:
+    ...     gram.refresh(executor)
+    ...     gram.solve(1.0, np.array([2.0, 6.0]), executor)
+    array([1., 2.])
     """
 
-    def __init__(self, X, width):
-        X = X.astype(np.float64, copy=False)
-        self._products = X @ X.T
-        self._products /= width
-        self._counts = np.zeros(self._products.shape, dtype=np.int32)
-        self._ordered = np.zeros_like(self._counts)
-        self.matrix = np.zeros_like(self._products)
-        self.n_cg_steps = self.n_factorisations = 0
-
-    def product(self, v):
-        return self.matrix @ v
+    def __init__(self, X, width, *, solver="auto"):
+        self.solver = as_choice(solver, "solver", SOLVERS)
+        n = len(X)
+        self.counts = np.zeros((n, n), dtype=np.int32)
+        self.matrix = np.zeros((n, n))
+        self.n_cg_steps = 0
+        self.n_factorisations = 0
+        self._X, self._width = X, width
+        self._products = None  # X X^T / m; made by the first refresh, which has an executor
+        self._row_sums = np.zeros(n)  # of |G_ij|
+        self._norm = 0.0
+        self._factor = CholeskyFactor(n)
+        self._factor_is_of_g = False  # whether G is still the one that was factorised
+        self._steps_with_factor = 0
 
     @staticmethod
     def bytes_needed(n_samples):
-        """Bytes that the matrices of n samples take. Cost: O(1)."""
-        return 28 * n_samples**2
+        """Bytes that the matrices of n samples take, the factor and vectors included. Cost: O(n)."""
+        return 20 * n_samples**2 + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
 
     @property
     def trace(self):
         """trace(G). Cost: O(n)."""
         return float(np.trace(self.matrix))
 
+    def product(self, v):
+        """G v for v of shape (n,), float64. Cost: O(n^2)."""
+        return np.dot(self.matrix, v)
+
     def count_pairs(self, patterns, executor):
-        """Form G from the firing patterns of all blocks of neurons.
+        """Count all pairs anew, and form G.
 
         Parameters
         ----------
         patterns : list of (indptr, samples)
-            CSR patterns: the samples on which each neuron fires.
+            CSR patterns: the samples on which each neuron fires, ascending.
         executor : ThreadExecutor
 
         Notes
         -----
-        Sets: matrix. Cost: O(sum_r c_r^2 + n^2), with c_r the number of samples on which neuron r fires.
+        Sets: counts, matrix. Cost: O(sum_r c_r^2 + n^2), with c_r the number of samples on which neuron r fires.
         """
-        n = len(self._counts)
 
-        def fill(start):
-            stop = min(start + _PANEL_ROWS, n)
-            self._counts[start:stop] = 0
+        def fill(rows):
+            self.counts[rows] = 0
             for indptr, samples in patterns:
-                add_pair_counts(indptr, samples, start, stop, self._counts)
+                add_pair_counts(indptr, samples, rows.start, rows.stop, self.counts)
 
-        executor.map(fill, range(0, n, _PANEL_ROWS))
-        executor.run(self._multiply)
+        executor.map(fill, self._panels(_PANEL_ROWS))
+        self.refresh(executor)
 
     def add_counts(self, counters, executor):
-        n = len(self._counts)
-        panels = np.linspace(0, n, executor.n_threads + 1).astype(int)
+        """Change the counts, and form G.
 
-        def fill(k):
-            for counter in counters:
-                counter(panels[k], panels[k + 1], self._ordered)
+        Parameters
+        ----------
+        counters : list of callable
+            Each adds to the rows start, ..., stop - 1 of counts when called as counter(start, stop, counts).
+        executor : ThreadExecutor
 
-        executor.map(fill, range(len(panels) - 1))
-        self._counts[:] = np.triu(self._ordered + self._ordered.T - np.diag(np.diag(self._ordered)))
-        executor.run(self._multiply)
+        Notes
+        -----
+        Sets: counts, matrix. Counts are integers, so that neither the number of panels nor their order matters.
+        Cost: that of the counters, times the number of threads at worst, and O(n^2).
+        """
+        n, parts = len(self.counts), executor.n_threads
+        panels = [slice(n * k // parts, n * (k + 1) // parts) for k in range(parts)]
+        for start in range(0, len(counters), _COUNTERS_AT_A_TIME):
+            some = counters[start : start + _COUNTERS_AT_A_TIME]
 
-    def _multiply(self):
-        """G from counts of the pairs j >= i. Sets: matrix, symmetric bit for bit."""
-        for start in range(0, len(self.matrix), _PANEL_ROWS):
-            stop = start + _PANEL_ROWS
-            rows, rest = slice(start, stop), slice(stop, None)
-            corner = np.triu(self._counts[rows, rows])
-            corner += np.triu(corner, 1).T
-            np.multiply(self._products[rows, rows], corner, out=self.matrix[rows, rows])
-            np.multiply(self._products[rows, rest], self._counts[rows, rest], out=self.matrix[rows, rest])
-            self.matrix[rest, rows] = self.matrix[rows, rest].T
+            def fill(rows, some=some):
+                for counter in some:
+                    counter(rows.start, rows.stop, self.counts)
+
+            executor.map(fill, panels)
+        self.refresh(executor)
+
+    def refresh(self, executor):
+        """Form G from `counts`.
+
+        Parameters
+        ----------
+        executor : ThreadExecutor
+
+        Notes
+        -----
+        Sets: matrix. Cost: O(n^2); O(n^2 d) the first time.
+        """
+        if self._products is None:
+            self._multiply_samples(executor)
+        self._factor_is_of_g = False
+
+        def multiply(rows):
+            multiply_counts(self._products, self.counts, rows.start, rows.stop, self.matrix, self._row_sums)
+
+        executor.map(multiply, self._panels(_PANEL_ROWS))
+        # |G|_2 <= |G|_inf <= sqrt(n) |G|_2, close to the left end where most entries are positive: as samples are alike
+        self._norm = float(self._row_sums.max())
+
+    def _multiply_samples(self, executor):
+        """X X^T / m, symmetric bit for bit. Sets: _products; forgets _X."""
+        X = self._X.astype(np.float64, copy=False)
+        products = np.empty_like(self.matrix)
+
+        def lower(rows):
+            products[rows, : rows.stop] = np.dot(X[rows], X[: rows.stop].T)
+            products[rows, : rows.stop] /= self._width
+
+        def upper(rows):
+            corner = products[rows, rows]
+            corner[...] = np.tril(corner) + np.tril(corner, -1).T
+            products[rows, rows.stop :] = products[rows.stop :, rows].T
+
+        executor.map(lower, self._panels(_PANEL_ROWS))
+        executor.map(upper, self._panels(_PANEL_ROWS))
+        self._products, self._X = products, None
 
     def solve(self, c, right, executor):
-        """Solve (G + c I) g = right by Cholesky factorisation.
+        """Solve (G + c I) g = right.
 
         Parameters
         ----------
@@ -113,37 +223,170 @@ class GramMatrix:
         Returns
         -------
         ndarray of shape (n,) or None
-            None if G + c I is not positive definite to working precision.
+            g, with |right - (G + c I) g| <= TOL (|G + c I| |g| + |right|). None if G + c I is not positive definite to
+            working precision (a factorisation failed), or if g overflows. (Should rounding keep a factor and
+            refinement with it above the bound, the best g found is returned.)
 
         Notes
         -----
-        Cost: O(n^3 / 3).
+        Sets: n_cg_steps, n_factorisations. Cost: O(n^3 / 3) with a new factor, O(k n^2) for k steps of conjugate
+        gradients with an old one, O(n^2) if neither G nor c changed since the last factorisation.
         """
-        return executor.run(_cholesky_solve, self.matrix, c, right)
+        unit = float(np.abs(right).max(initial=0.0))
+        if unit == 0.0:
+            return np.zeros(len(self.matrix))
+        unit = 2.0 ** np.floor(np.log2(unit))  # scaled by it nothing is rounded, and squares do not overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            g = self._solve(c, np.asarray(right, dtype=np.float64) / unit, executor)
+            if g is None:
+                return None
+            g = g * unit
+        return g if np.isfinite(g).all() else None
+
+    def _solve(self, c, right, executor):
+        """`solve` for entries of at most 2: by the factor of G + c I, by an old one as preconditioner, or anew."""
+        if not self._has_factor(c):
+            g = self._solve_with_old_factor(c, right, executor)
+            if g is not None:
+                return g
+            if not self._factorise(c, executor):
+                return None
+        start = self._factor.solve(right, executor)
+        return self._conjugate_gradients(c, right, executor, max_steps=_REFINEMENTS, start=start).x
+
+    def _has_factor(self, c):
+        return self._factor_is_of_g and self._factor.c == c
+
+    def _solve_with_old_factor(self, c, right, executor):
+        """g, if an old factor makes conjugate gradients cheaper than a new factor does; else None."""
+        n = len(self.matrix)
+        if self._factor.c is None or self.solver == "cholesky":
+            return None
+        worth = steps_worth_a_factorisation(n)
+        if self.solver == "auto":
+            # A factor grows old: once all steps taken with it are worth a new one, that is due. (If each solve takes
+            # more steps than the one before by the same number, then this is the best moment.)
+            if n < _ALWAYS_FACTORISE or self._steps_with_factor >= worth:
+                return None
+            outcome = self._conjugate_gradients(c, right, executor, max_steps=worth, forecast=True)
+        else:
+            outcome = self._conjugate_gradients(c, right, executor, max_steps=_PATIENCE * worth)
+        self._steps_with_factor += outcome.n_steps
+        return outcome.x if outcome.converged and not found_singular(outcome) else None
+
+    def _conjugate_gradients(self, c, right, executor, **options):
+        def multiply(v):
+            product = np.empty_like(v)
+
+            def fill(rows):
+                np.dot(self.matrix[rows], v, out=product[rows])
+
+            panels = self._panels(_PRODUCT_ROWS)
+            if len(panels) == 1:
+                fill(panels[0])
+            else:
+                executor.map(fill, panels)
+            product += c * v
+            return product
+
+        outcome = conjugate_gradients(
+            multiply, lambda v: self._factor.solve(v, executor), right, self._norm + c, **options
+        )
+        self.n_cg_steps += outcome.n_steps
+        return outcome
+
+    def _factorise(self, c, executor):
+        """Factorise G + c I; False if it is not positive definite. Sets: _factor, n_factorisations."""
+        self.n_factorisations += 1
+        self._factor_is_of_g, self._steps_with_factor = False, 0
+        self._factor_is_of_g = self._factor.factorise(self.matrix, c, executor)
+        return self._factor_is_of_g
 
     def is_singular(self, executor):
         """Whether G is singular to working precision: factorising it fails, or a pivot vanishes. Cost: O(n^3 / 3)."""
-        return executor.run(_is_singular, self.matrix)
+        if not self._has_factor(0.0) and not self._factorise(0.0, executor):
+            return True
+        pivots = self._factor.pivots
+        return bool(pivots.min() <= len(pivots) * np.finfo(np.float64).eps * pivots.max())
+
+    def _panels(self, size):
+        """The rows, cut into slices."""
+        n = len(self.matrix)
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _factor(matrix, c):
-    shifted = np.array(matrix, order="F")  # the order of LAPACK, so that it factorises in place
-    shifted[np.diag_indices_from(shifted)] += c
-    return scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+def steps_worth_a_factorisation(n):
+    """Steps of conjugate gradients, with a factor at hand, that take as long as a new factor.
+
+    Parameters
+    ----------
+    n : int
+        Order of the matrix.
+
+    Returns
+    -------
+    int
+
+    Notes
+    -----
+    Between measured orders the logarithm of n decides. Cost: O(1).
+
+    Examples
+    --------
+    >>> steps_worth_a_factorisation(1000)
+    20
+    """
+    return int(np.interp(np.log(n), np.log(list(_STEPS_WORTH)), list(_STEPS_WORTH.values())))
 
 
-def _cholesky_solve(matrix, c, right):
-    try:
-        factor = _factor(matrix, c)
-    except scipy.linalg.LinAlgError:
-        return None
-    g = scipy.linalg.cho_solve((factor, True), right, check_finite=False)
-    return g if np.isfinite(g).all() else None
+def largest_gram(memory):
+    """The largest n for which a `GramMatrix` is reasonable: it fits into `memory` bytes, and n <= MAX_GRAM.
+
+    Parameters
+    ----------
+    memory : float
+        Bytes that the matrices may take.
+
+    Returns
+    -------
+    int
+
+    Notes
+    -----
+    Cost: O(log(MAX_GRAM) MAX_GRAM / 256).
+
+    Examples
+    --------
+    >>> largest_gram(28.2e6), largest_gram(float("inf"))
+    (1001, 20000)
+    """
+    return bisect.bisect_right(range(MAX_GRAM + 1), memory, key=GramMatrix.bytes_needed) - 1
 
 
-def _is_singular(matrix):
-    try:
-        pivots = np.diag(_factor(matrix, 0.0)) ** 2
-    except scipy.linalg.LinAlgError:
-        return True
-    return bool(pivots.min() <= len(matrix) * np.finfo(np.float64).eps * pivots.max())
+def choose_gram(n_samples, memory, max_gram=None):
+    """The class to solve with: `GramMatrix` while its arrays are reasonable, else `MatrixFreeGram`.
+
+    Parameters
+    ----------
+    n_samples : int
+        n.
+    memory : float
+        Bytes that the matrices may take.
+    max_gram : int, optional
+        The largest n for `GramMatrix`; by default `largest_gram(memory)`.
+
+    Returns
+    -------
+    type
+
+    Notes
+    -----
+    Cost: that of `largest_gram`.
+
+    Examples
+    --------
+    >>> choose_gram(1000, 1e9).__name__, choose_gram(10_000, 1e9).__name__
+    ('GramMatrix', 'MatrixFreeGram')
+    """
+    largest = largest_gram(memory) if max_gram is None else max_gram
+    return GramMatrix if n_samples <= largest else MatrixFreeGram

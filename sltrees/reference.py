@@ -64,6 +64,13 @@ def pair_counts(fires):
     return fires.T.astype(np.int64) @ fires.astype(np.int64)
 
 
+def multiply_counts(products, counts):
+    """(G, sums of |G_ij| over j) from X X^T / m and ordered pair counts; all (n, n)."""
+    pairs = counts + counts.T
+    np.fill_diagonal(pairs, counts.diagonal())
+    return products * pairs, np.abs(products * pairs).sum(axis=1)
+
+
 def jacobian_product(fires, signs, rows, data):
     """sqrt(m) J times `rows`: sum over neurons r that fire on i of a_r <rows_r, x_i>."""
     return signs @ np.where(fires, rows @ data.T, 0.0)

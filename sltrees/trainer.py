@@ -23,7 +23,9 @@ from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_neg
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import ThreadExecutor
-from sltrees.gram import GramMatrix
+from sltrees._memory import physical_memory
+from sltrees.gram import GramMatrix, largest_gram
+from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork
@@ -64,6 +66,9 @@ class NewtonTrainer:
         By default one per processor. The result does not depend on it.
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has.
+    max_gram : int, optional
+        The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products with
+        it alone ("certified" only). By default as large as half of the memory allows, and 20,000 at most.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
     verbose : int, default 0
         1 prints a row per iteration.
@@ -107,6 +112,7 @@ class NewtonTrainer:
         max_iter=50,
         n_threads=None,
         max_memory=None,
+        max_gram=None,
         callbacks=(),
         verbose=0,
     ):
@@ -119,6 +125,7 @@ class NewtonTrainer:
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
         self.max_memory = as_max_memory(max_memory)
+        self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.callbacks = tuple(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
@@ -179,16 +186,28 @@ class NewtonTrainer:
         run = _Run(self, X, y)
         return run.fit()
 
+    def _largest_gram(self):
+        """The largest number of samples for which G is an array."""
+        if self.max_gram is not None:
+            return self.max_gram
+        return largest_gram((physical_memory() if self.max_memory is None else self.max_memory) / 2)
+
     def _refuse_too_much_memory(self, X):
-        """MemoryError if network, trees and Gram matrix together need more than allowed."""
-        network = self.network
-        n, d = X.shape
+        """MemoryError if network, what the method holds and Gram matrix together need more than allowed."""
+        network, n = self.network, len(X)
+        method = METHODS[self.method]
+        gram = GramMatrix if n <= self._largest_gram() else MatrixFreeGram
+        if gram is MatrixFreeGram and method.gram_product is None:
+            raise MemoryError(
+                f"method={self.method!r} holds G as an array, which for {n} samples needs "
+                f"{GramMatrix.bytes_needed(n):,} bytes, and max_gram or max_memory allows {self._largest_gram()} samples; "
+                "use fewer samples or method='certified'"
+            )
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
-        per_neuron, per_pair = METHODS[self.method].bytes_needed(n, d, network.dtype)
-        network.check_memory(
-            X, shift, self.n_threads, self.max_memory, per_neuron, per_pair, GramMatrix.bytes_needed(n) + X.nbytes
-        )
+        per_neuron, per_pair = method.bytes_needed(X, shift, network)
+        extra = gram.bytes_needed(n) + X.nbytes
+        network.check_memory(X, shift, self.n_threads, self.max_memory, per_neuron, per_pair, extra)
 
 
 class _Run:
@@ -251,7 +270,7 @@ class _Run:
             return report
 
         self.method = METHODS[trainer.method].set_up(network, self.X, self.executor, progress)
-        self.gram = GramMatrix(self.X, network.width)
+        self.gram = self.make_gram()
         self.method.count_pairs(self.gram)
         # kept with the network, so that training on the same samples goes on with the same loss;
         # G = 0: nothing fires, and any unit will do
@@ -265,6 +284,12 @@ class _Run:
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
+
+    def make_gram(self):
+        """G as an array where that is reasonable, else through products."""
+        if len(self.y) <= self.trainer._largest_gram():
+            return GramMatrix(self.X, self.trainer.network.width)
+        return MatrixFreeGram(self.method.gram_product, self.method.gram_diagonal, len(self.y))
 
     def evaluate(self, displacement_squared):
         """Residual and loss at the current weights, as a `_State`."""

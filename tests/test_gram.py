@@ -1,12 +1,16 @@
-"""GramMatrix: G from pair counts, and solving with it."""
+"""GramMatrix: G from pair counts, and the choice between it and products alone. Solving is in test_gram_solvers.py."""
+
+import itertools
 
 import numpy as np
 import pytest
 from problems import unit_rows
 
 from sltrees import reference
+from sltrees._core._gram import multiply_counts
 from sltrees.executors import ThreadExecutor
-from sltrees.gram import GramMatrix
+from sltrees.gram import MAX_GRAM, GramMatrix, choose_gram, largest_gram
+from sltrees.gram_matrix_free import MatrixFreeGram
 
 
 def firing(rng, n, width=400, d=5, shift=0.5):
@@ -100,8 +104,110 @@ def test_is_singular_tells_regular_from_singular(seed):
         assert gram_of(X, np.zeros_like(fires)).is_singular(executor)
 
 
-@pytest.mark.parametrize("n", [10, 200])
-def test_bytes_needed_covers_what_is_held(n):
-    gram = GramMatrix(np.ones((n, 2)), 10)
-    held = gram.matrix.nbytes + gram._products.nbytes + gram._counts.nbytes
-    assert held + 8 * n * n <= GramMatrix.bytes_needed(n)
+# around the tiles of 32
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100])
+def test_kernel_multiplies_ordered_counts(seed, n):
+    rng = np.random.default_rng(seed)
+    products, counts = rng.standard_normal((n, n)), rng.integers(0, 1000, (n, n), dtype=np.int32)
+    products += products.T
+    expected, sums = reference.multiply_counts(products, counts)
+    for size in (n, 32, 33, 1):
+        matrix, row_sums = np.full((n, n), np.nan), np.full(n, np.nan)
+        for start in range(0, n, size):
+            before = matrix.copy(), row_sums.copy()
+            stop = min(start + size, n)
+            multiply_counts(products, counts, start, stop, matrix, row_sums)
+            for now, earlier in zip((matrix, row_sums), before, strict=True):  # rows outside are left alone
+                assert np.array_equal(
+                    np.delete(now, np.s_[start:stop], 0), np.delete(earlier, np.s_[start:stop], 0), True
+                )
+        assert np.array_equal(matrix, expected)
+        assert np.allclose(row_sums, sums, rtol=1e-14, atol=0)
+        if size == n:
+            whole = row_sums
+        assert np.array_equal(row_sums, whole)  # bit for bit, however rows are cut into panels
+    assert np.array_equal(matrix, matrix.T)
+
+
+def test_counts_may_be_changed_in_either_order_of_a_pair(seed):
+    rng = np.random.default_rng(seed)
+    X, _, fires = firing(rng, 140)
+    gram = gram_of(X, fires)
+    assert gram.counts.dtype == np.int32
+    # a neuron stops firing on sample 5, in row 5 alone
+    r = np.flatnonzero(fires[:, 5])[0]
+    gram.counts[5, fires[r]] -= 1
+    fires[r, 5] = False
+    with ThreadExecutor(2) as executor:
+        gram.refresh(executor)
+    assert np.array_equal(gram.matrix, gram_of(X, fires).matrix)
+
+
+def test_product_is_that_with_the_matrix(seed):
+    rng = np.random.default_rng(seed)
+    X, _, fires = firing(rng, 50)
+    gram, v = gram_of(X, fires), rng.standard_normal(50)
+    assert np.allclose(gram.product(v), gram.matrix @ v, rtol=1e-14, atol=0)
+
+
+def test_one_sample():
+    gram = GramMatrix(np.array([[2.0]]), 4)
+    gram.counts[...] = 3
+    with ThreadExecutor(1) as executor:
+        gram.refresh(executor)
+        assert gram.matrix.tolist() == [[3.0]]
+        assert gram.solve(1.0, np.array([8.0]), executor).tolist() == [2.0]
+        assert gram.solve(1.0, np.array([0.0]), executor).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("solver", ["lu", None])
+def test_other_solvers_are_refused(solver):
+    with pytest.raises(ValueError, match=r"solver must be .*, got"):
+        GramMatrix(np.eye(2), 1, solver=solver)
+
+
+# ---------------------------------------------------------------------- memory
+
+
+def arrays_of(thing, found):
+    """The arrays an object holds, by their address, views followed to what they view."""
+    if isinstance(thing, np.ndarray):
+        while isinstance(thing.base, np.ndarray):
+            thing = thing.base
+        found[id(thing)] = thing.nbytes
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            arrays_of(part, found)
+    elif hasattr(thing, "__dict__"):
+        for part in vars(thing).values():
+            arrays_of(part, found)
+    return found
+
+
+@pytest.mark.parametrize("n", [10, 200, 2100])
+def test_bytes_needed_covers_what_is_held_and_little_more(n):
+    with ThreadExecutor(2) as executor:
+        gram = GramMatrix(np.ones((n, 2)), 10)
+        gram.counts[...] = 1
+        gram.refresh(executor)
+        assert gram.solve(1.0, np.ones(n), executor) is not None
+    held = sum(arrays_of(gram, {}).values())
+    assert held <= GramMatrix.bytes_needed(n) <= 1.3 * held + 2000
+
+
+def test_bytes_needed_rise_with_the_number_of_samples():
+    needed = [GramMatrix.bytes_needed(n) for n in range(1, 3000)]
+    assert all(a < b for a, b in itertools.pairwise(needed))
+
+
+def test_gram_is_chosen_by_memory_and_size():
+    for n in (1, 100, 2048, 2049, 5000):
+        memory = GramMatrix.bytes_needed(n)
+        assert largest_gram(memory) == n
+        assert largest_gram(memory - 1) == n - 1
+        assert choose_gram(n, memory) is GramMatrix
+        assert choose_gram(n + 1, memory) is MatrixFreeGram
+    assert largest_gram(float("inf")) == MAX_GRAM
+    assert largest_gram(0) == 0
+    assert choose_gram(11, float("inf"), max_gram=10) is MatrixFreeGram
+    assert choose_gram(10, 0, max_gram=10) is GramMatrix  # the caller knows

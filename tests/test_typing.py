@@ -11,7 +11,17 @@ import pytest
 import sltrees
 
 HERE = Path(__file__).parent
-STUBS = ("_boundary", "_hits", "_jacobian", "_simd", "_threshold_tree", "_tree_bank", "_tree_queries", "_wide_tree")
+STUBS = (
+    "_boundary",
+    "_gram",
+    "_hits",
+    "_jacobian",
+    "_simd",
+    "_threshold_tree",
+    "_tree_bank",
+    "_tree_queries",
+    "_wide_tree",
+)
 CONFIGURATION = """
 [mypy]
 [mypy-scipy.*,threadpoolctl.*]

@@ -69,7 +69,8 @@ cdef extern from "lazy_rows.h" nogil:
         int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t,
                                    const void *, const void *, double, int64_t, int32_t *, void *, int64_t *,
                                    uint8_t *, sl_lazy_findings *) noexcept nogil
-        void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *) noexcept nogil
+        void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *, uint8_t *,
+                      void *) noexcept nogil
         void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
                             int64_t, int64_t, void *, double *, double *, void *) noexcept nogil
         void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *) noexcept nogil
@@ -77,7 +78,7 @@ cdef extern from "lazy_rows.h" nogil:
     double sl_failure_time(const sl_lazy_step *step, double distance, double n_fired, double rest)
     int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_lazy_findings *found)
     void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start, int64_t stop,
-                             int32_t *counts, int32_t *set)
+                             int32_t *counts, uint8_t *flipped, int32_t *set)
     void sl_lazy_count_fired(const sl_lazy_rows *rows, int64_t start, int64_t stop, int32_t *counts)
     sl_lazy_kernels sl_lazy_kernels_at(int is_float32, int level)
 

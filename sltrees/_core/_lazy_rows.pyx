@@ -403,6 +403,10 @@ cdef class LazyRows:
         self.rows.gap = <double *> address(arrays["gap"])
         self.rows.rest = <double *> address(arrays["rest"])
 
+    def _scratch(self):
+        """Working memory of a kernel: two padded vectors, two numbers and an index for each direction, and some blocks."""
+        return aligned_empty(2 * self.rows.stride + 3 * self.rows.n_directions + 4 * BLOCK, self.dtype)
+
     # ------------------------------------------------------------------ a step
 
     def review(self, LazyStep step not None, bint visit_all=False):
@@ -435,9 +439,9 @@ cdef class LazyRows:
         lengths = self._arrays["near_stop"] - self._arrays["near_start"]
         if len(lengths):
             longest = lengths.max()
-        cdef LazyFindings found = LazyFindings(n_reported, 2 * n_reported + longest, self.rows.stride, self.dtype)
+        cdef LazyFindings found = LazyFindings(n_reported, 2 * n_reported + longest + 1, self.rows.stride, self.dtype)
         fired = np.zeros(self.rows.n_directions, dtype=np.uint8)
-        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        scratch = self._scratch()
         cdef uint8_t *p_fired = <uint8_t *> address(fired)
         cdef void *p_scratch = address(scratch)
         found._grow_strayed(16)
@@ -514,8 +518,12 @@ cdef class LazyRows:
             needed = self.active_used + sl_lazy_room_needed(&self.rows, &found.found)
         if needed > len(self._arrays["active_direction"]):
             self._grow_active(needed)
+        flipped = np.zeros(self.rows.n_directions, dtype=np.uint8)
+        scratch = self._scratch()
+        cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
+        cdef void *p_scratch = address(scratch)
         with nogil:
-            self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used)
+            self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used, p_flipped, p_scratch)
         if found.found.n_strayed:
             self._install_strayed(found)
         cdef int64_t n_cleared = found.found.n_cleared, n_visited = found.found.n_visited
@@ -624,10 +632,12 @@ cdef class LazyRows:
 
         Cost: O(visited + flips n_fired).
         """
+        flipped = np.zeros(self.rows.n_directions, dtype=np.uint8)
         scratch = np.empty(self.rows.n_directions + 1, dtype=np.int32)
+        cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
         cdef int32_t *p_scratch = <int32_t *> address(scratch)
         with nogil:
-            sl_lazy_count_flips(&self.rows, &found.found, start, stop, &counts[0, 0], p_scratch)
+            sl_lazy_count_flips(&self.rows, &found.found, start, stop, &counts[0, 0], p_flipped, p_scratch)
 
     def add_outputs(self, LazyStep step not None, initial, int64_t copies, const double[::1] offset,
                     double[::1] outputs, double[::1] moved, displacement=None, int64_t start=0, int64_t stop=-1):
@@ -655,7 +665,7 @@ cdef class LazyRows:
         """
         if stop < 0:
             stop = self.rows.n_rows
-        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        scratch = self._scratch()
         cdef void *p_scratch = address(scratch)
         cdef void *p_initial = address(initial)
         cdef void *p_displacement = optional(displacement)
@@ -666,7 +676,7 @@ cdef class LazyRows:
 
     def write_displacement(self, LazyStep step not None, displacement, int64_t start=0):
         """Write D_r of the rows start, start + 1, ... to a C-ordered (rows, d) array. Cost: O(n_active stride) a row."""
-        scratch = aligned_empty(2 * self.rows.stride, self.dtype)
+        scratch = self._scratch()
         cdef void *p_scratch = address(scratch)
         cdef void *p_displacement = address(displacement)
         cdef int64_t d = displacement.shape[1], stop = start + len(displacement)

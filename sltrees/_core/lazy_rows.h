@@ -100,42 +100,42 @@ SL_INLINE double sl_failure_time(const sl_lazy_step *step, double distance, doub
 }
 
 /* Add the change of ordered pair counts that the flips found mean, for directions start <= i < stop: counts[i][j] gains 1 where
- * i begins to fire on a row on which j fires, and loses 1 where it ceases. counts[i][i] counts rows. `set` has room for
- * n_directions. Cost: O(sum over flips of n_fired). */
+ * i begins to fire on a row on which j fires, and loses 1 where it ceases; counts[i][i] counts rows. Directions flip one after the
+ * other, so of two that do at once the later one counts the pair.
+ * `flipped` (n_directions) is all 0; `set` has room for n_directions. Cost: O(sum over flips of n_fired). */
 SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start,
-                                          int64_t stop, int32_t *counts, int32_t *set)
+                                          int64_t stop, int32_t *counts, uint8_t *flipped, int32_t *set)
 {
     int64_t flip = 0;
     for (int64_t k = 0; k < found->n_visited; ++k) {
-        const int64_t end = found->visited_flips[k];
-        if (flip == end)
+        const int64_t first = flip, end = found->visited_flips[k];
+        if (first == end)
             continue;
         const int64_t r = found->visited_row[k];
-        int64_t size = rows->n_fired[r];
-        memcpy(set, rows->active_direction + rows->active_start[r], size * sizeof(int32_t));
-        for (; flip < end; ++flip) {
-            const int32_t i = found->flip_direction[flip];
-            const int mine = i >= start && i < stop;
-            int32_t *row = counts + (int64_t)i * rows->n_directions;
-            if (found->flip_distance[flip] > 0) {
-                if (mine) {
-                    for (int64_t j = 0; j < size; ++j)
-                        row[set[j]] += 1;
-                    row[i] += 1;
-                }
+        const int32_t *fired = rows->active_direction + rows->active_start[r];
+        for (; flip < end; ++flip)
+            flipped[found->flip_direction[flip]] = 1;
+        int64_t n_staying = 0; /* what fires before and after */
+        for (int64_t e = 0; e < rows->n_fired[r]; ++e) {
+            set[n_staying] = fired[e];
+            n_staying += !flipped[fired[e]];
+        }
+        for (int sense = -1; sense <= 1; sense += 2) { /* those that cease, then those that begin */
+            int64_t size = n_staying;
+            for (int64_t q = first; q < end; ++q) {
+                const int32_t i = found->flip_direction[q];
+                if ((found->flip_distance[q] > 0) != (sense > 0))
+                    continue;
                 set[size++] = i;
-            } else {
-                int64_t at = 0;
-                while (set[at] != i)
-                    ++at;
-                set[at] = set[--size];
-                if (mine) {
-                    for (int64_t j = 0; j < size; ++j)
-                        row[set[j]] -= 1;
-                    row[i] -= 1;
-                }
+                if (i < start || i >= stop)
+                    continue;
+                int32_t *row = counts + (int64_t)i * rows->n_directions;
+                for (int64_t j = 0; j < size; ++j) /* with itself, too */
+                    row[set[j]] += sense;
             }
         }
+        for (int64_t q = first; q < end; ++q)
+            flipped[found->flip_direction[q]] = 0;
     }
 }
 
@@ -211,7 +211,7 @@ typedef struct {
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
                                const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *,
                                sl_lazy_findings *);
-    void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *);
+    void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int64_t *, uint8_t *, void *);
     void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
                         int64_t, int64_t, void *, double *, double *, void *);
     void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *);

@@ -51,16 +51,17 @@ SL_TARGET static int64_t SL_FN(lazy_collect)(const void *z_, int64_t n_rows, int
 /* ------------------------------------------------------------------ where a row is */
 
 /* out = D_r, and through `rest` the norm of its part that shrinks. Returns the sum of the sizes of all terms, to bound
- * rounding by. With `rest` NULL both parts are summed at once. Cost: O(n_active stride). */
+ * rounding by. With `rest` NULL both parts are summed at once. `c` has room for n_active numbers.
+ * Cost: O(n_active stride). */
 SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
-                                                    SL_REAL *out, double *rest)
+                                                    SL_REAL *c, SL_REAL *out, double *rest)
 {
-    const int64_t stride = rows->stride, start = rows->active_start[r], n_fired = rows->n_fired[r];
+    const int64_t stride = rows->stride, start = rows->active_start[r];
+    const int64_t n_fired = rows->n_fired[r], n_active = rows->n_active[r];
     const int32_t *direction = rows->active_direction + start;
     const SL_REAL *coefficient = (const SL_REAL *)rows->active_coefficient + start;
-    const SL_REAL *directions = rows->directions;
     const double decay = step->decay[rows->stamp[r]];
-    const SL_REAL sign = ((const SL_REAL *)rows->signs)[r];
+    const double sign = -(double)((const SL_REAL *)rows->signs)[r];
     double size = 0;
     if (rows->origin && step->origin_decay != 0) {
         const SL_REAL *origin = (const SL_REAL *)rows->origin + r * stride;
@@ -70,23 +71,31 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
     } else
         memset(out, 0, stride * sizeof(SL_REAL));
     if (rest) {
-        for (int64_t e = 0; e < rows->n_active[r]; ++e)
-            if (coefficient[e] != 0 && decay != 0) {
-                const double c = decay * coefficient[e];
-                size += fabs(c);
-                SL_FN(add_multiple)(out, -sign * (SL_REAL)c, directions + direction[e] * stride, stride);
+        if (decay != 0) {
+            for (int64_t e = 0; e < n_active; ++e) {
+                const double by = decay * coefficient[e];
+                size += fabs(by);
+                c[e] = (SL_REAL)(sign * by);
             }
+            if (size != 0)
+                SL_FN(add_rows)(out, stride, c, direction, n_active, rows->directions);
+        }
         *rest = size == 0 ? 0 : SL_SQRT(SL_FN(dot)(out, out, stride)) * (1 + 64 * step->rounding) +
-                                    step->rounding * (rows->n_active[r] + 2) * size;
+                                    step->rounding * (n_active + 2) * size;
     }
-    for (int64_t e = 0; e < rows->n_active[r]; ++e) {
-        double c = rest ? 0 : decay * coefficient[e];
-        c += e < n_fired ? step->coefficient[direction[e]] : 0;
-        if (c == 0)
-            continue;
-        size += fabs(c);
-        SL_FN(add_multiple)(out, -sign * (SL_REAL)c, directions + direction[e] * stride, stride);
+    for (int64_t e = 0; e < n_fired; ++e) {
+        const double by = (rest ? 0 : decay * coefficient[e]) + step->coefficient[direction[e]];
+        size += fabs(by);
+        c[e] = (SL_REAL)(sign * by);
     }
+    int64_t n_terms = n_fired;
+    if (!rest && decay != 0)
+        for (; n_terms < n_active; ++n_terms) {
+            const double by = decay * coefficient[n_terms];
+            size += fabs(by);
+            c[n_terms] = (SL_REAL)(sign * by);
+        }
+    SL_FN(add_rows)(out, stride, c, direction, n_terms, rows->directions);
     return size;
 }
 
@@ -96,19 +105,19 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
  * Three bounds on how far it moved since its stamp, each tighter and dearer than the one before: the clock (before this call),
  * the triangle inequality, the norm of the movement itself. */
 SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
-                                              SL_REAL *moved, double *failure)
+                                              SL_REAL *c, SL_REAL *moved, double *failure)
 {
     const int64_t stride = rows->stride, n_fired = rows->n_fired[r];
     const int32_t *direction = rows->active_direction + rows->active_start[r];
-    const SL_REAL *directions = rows->directions;
     const int32_t stamp = rows->stamp[r];
     const double *change = step->change + stamp * rows->n_directions;
     const double decay = step->decay[stamp], gap = rows->gap[r];
     double sum = 0, squares = 0;
     for (int64_t e = 0; e < n_fired; ++e) {
-        const double c = fabs(change[direction[e]]);
-        sum += c;
-        squares += c * c;
+        const double by = change[direction[e]];
+        sum += fabs(by);
+        squares += by * by;
+        c[e] = (SL_REAL)by;
     }
     const double shrunk = decay == 1 ? 0 : (1 - decay) * rows->rest[r];
     double drift = shrunk + (sum + n_fired * step->coefficient_rounding) * (1 + 1e-12);
@@ -116,8 +125,7 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
         if (squares > 2 * gap * gap) /* not worth the trial: the norm is about the root of the squares */
             return 0;
         memset(moved, 0, stride * sizeof(SL_REAL));
-        for (int64_t e = 0; e < n_fired; ++e)
-            SL_FN(add_multiple)(moved, (SL_REAL)change[direction[e]], directions + direction[e] * stride, stride);
+        SL_FN(add_rows)(moved, stride, c, direction, n_fired, rows->directions);
         drift = shrunk + SL_SQRT(SL_FN(dot)(moved, moved, stride)) * (1 + (stride + 8) * step->rounding) +
                 step->rounding * (n_fired + 8) * sum + n_fired * step->coefficient_rounding;
         if (!(drift < gap))
@@ -127,94 +135,163 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
     return 1;
 }
 
-/* Find where row r stands now and which of its pairs flipped since its stamp. Returns whether it was recorded: not where
- * the row strayed from its near list. `fired` is all 0, before and after. */
-SL_TARGET SL_INLINE int SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, uint8_t *fired,
-                                          SL_REAL *place, SL_REAL *drifted, sl_lazy_findings *found)
+/* Working memory of a visit. */
+typedef struct {
+    uint8_t *fired;      /* (n_directions,) all 0 between visits */
+    SL_REAL *place;      /* (stride,) D_r */
+    SL_REAL *delta;      /* (stride,) D_r - centre */
+    SL_REAL *c;          /* (n_directions,) coefficients */
+    SL_REAL *change;     /* (n_directions + 4,) <D_r - centre, u_i> of each candidate */
+    int32_t *candidates; /* (n_directions + a block,) positions in the near list */
+    int64_t n_candidates;
+    double drift;        /* bound on |D_r - centre| */
+    double rest;
+    int64_t last;        /* the row of which all this tells, or -1 */
+} SL_FN(lazy_visitor);
+
+/* Find where row r stands now, and how its distances to the nearest hyperplanes changed. Sets: all of the visitor but
+ * `fired`; no candidates where the row strayed from its near list. Cost: O((n_active + candidates) stride + near / W). */
+SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
+                                            SL_FN(lazy_visitor) *visitor)
 {
-    const int64_t stride = rows->stride, n_fired = rows->n_fired[r];
+    const int64_t stride = rows->stride;
     const SL_REAL *directions = rows->directions;
-    const int32_t *active = rows->active_direction + rows->active_start[r];
-    double rest = 0;
-    double size = SL_FN(lazy_displacement)(rows, step, r, place, step->exchange > 0 ? &rest : NULL);
-    const SL_REAL *centre = NULL, *delta = place;
+    visitor->rest = 0;
+    double size = SL_FN(lazy_displacement)(rows, step, r, visitor->c, visitor->place,
+                                           step->exchange > 0 ? &visitor->rest : NULL);
+    const SL_REAL *centre = NULL, *delta = visitor->place;
     if (rows->centre[r] >= 0)
         centre = (const SL_REAL *)rows->centres + rows->centre[r] * stride;
     else if (rows->origin)
         centre = (const SL_REAL *)rows->origin + r * stride;
     if (centre) {
         for (int64_t k = 0; k < stride; ++k)
-            drifted[k] = place[k] - centre[k];
+            visitor->delta[k] = visitor->place[k] - centre[k];
         size += SL_SQRT(SL_FN(dot)(centre, centre, stride));
-        delta = drifted;
+        delta = visitor->delta;
     }
-    const double drift = SL_SQRT(SL_FN(dot)(delta, delta, stride)) * (1 + (stride + 8) * step->rounding) +
-                         step->rounding * (rows->n_active[r] + 8) * size;
-    if (!(drift + step->margin < step->skin)) {
-        const int64_t k = found->n_strayed++;
-        found->strayed_row[k] = (int32_t)r;
-        found->strayed_rest[k] = rest;
-        memcpy((SL_REAL *)found->strayed_displacement + k * stride, place, stride * sizeof(SL_REAL));
+    visitor->drift = SL_SQRT(SL_FN(dot)(delta, delta, stride)) * (1 + (stride + 8) * step->rounding) +
+                     step->rounding * (rows->n_active[r] + 8) * size;
+    visitor->n_candidates = 0;
+    visitor->last = r;
+    if (!(visitor->drift + step->margin < step->skin))
+        return;
+    const SL_REAL band = (SL_REAL)((visitor->drift + step->margin) * (1 + 4 * step->rounding));
+    const int64_t start = rows->near_start[r], n_near = rows->near_stop[r] - start;
+    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + start;
+    const int32_t *near = rows->near_direction + start;
+    int64_t n = 0;
+    for (int64_t at = 0; at < n_near; at += SL_W) {
+        uint32_t mask = SL_FN(block_band)(distance + at, band);
+        if (at + SL_W > n_near)
+            mask &= (uint32_t)((1u << (n_near - at)) - 1u);
+        n += SL_COMPRESS(visitor->candidates + n, (int32_t)at, mask);
+    }
+    visitor->n_candidates = n;
+    for (int64_t at = 0; at < n; at += 4) {
+        int32_t i[4];
+        for (int64_t j = 0; j < 4; ++j)
+            i[j] = near[visitor->candidates[at + j < n ? at + j : at]];
+        SL_FN(dots)(delta, stride, i, directions, visitor->change + at);
+    }
+}
+
+/* Whether row r is the mirror image of the row last located: they share a near list built at the origin, fire on the same
+ * directions, never flipped, and have opposite signs. (So do the twins of a network at first: a visit then serves both.) */
+SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r, const SL_FN(lazy_visitor) *visitor)
+{
+    const int64_t o = visitor->last;
+    const SL_REAL *signs = rows->signs;
+    if (o < 0 || rows->near_start[r] != rows->near_start[o] || rows->near_stop[r] != rows->near_stop[o] ||
+        rows->origin || rows->centre[r] >= 0 || rows->centre[o] >= 0 || rows->rest[r] != 0 || rows->rest[o] != 0 ||
+        rows->n_fired[r] != rows->n_active[r] || rows->n_fired[o] != rows->n_active[o] ||
+        rows->n_fired[r] != rows->n_fired[o] || signs[r] != -signs[o])
         return 0;
+    return memcmp(rows->active_direction + rows->active_start[r], rows->active_direction + rows->active_start[o],
+                  rows->n_fired[r] * sizeof(int32_t)) == 0;
+}
+
+/* Record which pairs of row r flipped since its stamp, and its gap. The visitor has located r, or with sense -1 its mirror
+ * image. Cost: O(n_fired + candidates). */
+SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
+                                           SL_FN(lazy_visitor) *visitor, sl_lazy_findings *found)
+{
+    const int64_t stride = rows->stride, n_fired = rows->n_fired[r];
+    const int32_t *active = rows->active_direction + rows->active_start[r];
+    if (!(visitor->drift + step->margin < step->skin)) {
+        const int64_t k = found->n_strayed++;
+        SL_REAL *displacement = (SL_REAL *)found->strayed_displacement + k * stride;
+        found->strayed_row[k] = (int32_t)r;
+        found->strayed_rest[k] = visitor->rest;
+        for (int64_t j = 0; j < stride; ++j)
+            displacement[j] = sense * visitor->place[j];
+        return;
     }
-    const SL_REAL band = (SL_REAL)((drift + step->margin) * (1 + 4 * step->rounding));
-    const int64_t stop = rows->near_stop[r];
-    double gap = step->margin; /* no less for pairs that are not evaluated, and drift + margin < skin for pairs not near */
-    int64_t n_candidates = 0, n_flips = found->n_flips;
+    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->near_start[r];
+    const int32_t *near = rows->near_direction + rows->near_start[r];
+    uint8_t *fired = visitor->fired;
+    SL_REAL gap = (SL_REAL)step->margin; /* no less for pairs not evaluated, and drift + margin < skin for those not near */
+    const int64_t first = found->n_flips;
+    int64_t n_flips = first;
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 1;
-    for (int64_t at = rows->near_start[r]; at < stop; at += SL_W) {
-        const SL_REAL *distance = (const SL_REAL *)rows->near_distance + at;
-        uint32_t mask = SL_FN(block_band)(distance, band);
-        if (at + SL_W > stop)
-            mask &= (uint32_t)((1u << (stop - at)) - 1u);
-        for (; mask; mask &= mask - 1) {
-            const int j = SL_COUNT_TRAILING_ZEROS(mask);
-            const int32_t i = rows->near_direction[at + j];
-            const SL_REAL y = distance[j] + SL_FN(dot)(delta, directions + i * stride, stride);
-            const double distance_now = SL_ABS(y);
-            gap = distance_now < gap ? distance_now : gap;
-            ++n_candidates;
-            if (SL_UNLIKELY((y > 0) != fired[i])) {
-                found->flip_direction[n_flips] = i;
-                found->flip_distance[n_flips] = y;
-                /* only the ridge asks for it */
-                found->flip_product[n_flips++] =
-                    step->exchange > 0 ? SL_FN(dot)(place, directions + i * stride, stride) : 0;
-            }
-        }
+    /* every pair is written where the next flip goes, and stays if it is one: there is no branch to mispredict */
+    for (int64_t q = 0; q < visitor->n_candidates; ++q) {
+        const int32_t i = near[visitor->candidates[q]];
+        const SL_REAL y = distance[visitor->candidates[q]] + sense * visitor->change[q];
+        gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
+        found->flip_direction[n_flips] = i;
+        found->flip_distance[n_flips] = y;
+        n_flips += (y > 0) != fired[i];
     }
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 0;
+    for (int64_t q = first; q < n_flips; ++q) /* only the ridge asks for it */
+        found->flip_product[q] =
+            step->exchange > 0 ? sense * SL_FN(dot)(visitor->place,
+                                                    (const SL_REAL *)rows->directions + found->flip_direction[q] * stride,
+                                                    stride)
+                               : 0;
     const int64_t k = found->n_visited++;
     found->visited_row[k] = (int32_t)r;
     found->visited_gap[k] = gap > step->resolution ? gap : step->resolution;
-    found->visited_rest[k] = rest;
+    found->visited_rest[k] = visitor->rest;
     found->visited_flips[k] = found->n_flips = n_flips;
-    found->n_candidates += n_candidates;
-    return 1;
+    found->n_candidates += visitor->n_candidates;
 }
 
 /* Look at the reported rows from position `from` on: clear those whose certificate holds, visit the others (all of
  * them with `visit_all`). Changes nothing but `found`. Returns the position of the first row not looked at: short of n_reported where a buffer is full.
- * `fired` (n_directions) is all 0; `scratch` has room for two padded vectors. */
+ * `fired` (n_directions) is all 0; `scratch` has room for two padded vectors, and for twice n_directions numbers,
+ * n_directions indices and some blocks. */
 SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_lazy_step *step, const int64_t *reported,
                                             int64_t n_reported, int64_t from, int visit_all, uint8_t *fired,
                                             void *scratch, sl_lazy_findings *found)
 {
-    SL_REAL *place = scratch, *drifted = place + rows->stride;
+    SL_FN(lazy_visitor) visitor;
+    visitor.fired = fired;
+    visitor.place = scratch;
+    visitor.delta = visitor.place + rows->stride;
+    visitor.c = visitor.delta + rows->stride;
+    visitor.change = visitor.c + rows->n_directions;
+    visitor.candidates = (int32_t *)(visitor.change + rows->n_directions + SL_W);
+    visitor.last = -1;
     int64_t at = from;
     for (; at < n_reported; ++at) {
         const int64_t r = reported[at];
         double failure;
         const int64_t longest = rows->near_stop[r] - rows->near_start[r];
-        if (found->n_flips + longest > found->flips_room || found->n_strayed == found->strayed_room)
+        if (found->n_flips + longest >= found->flips_room || found->n_strayed == found->strayed_room)
             break;
-        if (!visit_all && SL_FN(lazy_certified)(rows, step, r, place, &failure)) {
+        if (!visit_all && SL_FN(lazy_certified)(rows, step, r, visitor.c, visitor.delta, &failure)) {
             found->cleared_row[found->n_cleared] = (int32_t)r;
             found->cleared_failure[found->n_cleared++] = failure;
-        } else
-            SL_FN(lazy_visit)(rows, step, r, fired, place, drifted, found);
+            continue;
+        }
+        const int mirrors = SL_FN(lazy_mirrors)(rows, r, &visitor);
+        if (!mirrors)
+            SL_FN(lazy_locate)(rows, step, r, &visitor);
+        SL_FN(lazy_judge)(rows, step, r, mirrors ? -1 : 1, &visitor, found);
     }
     return at;
 }
@@ -286,56 +363,60 @@ SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int
 }
 
 /* Make what was found the state of the visited rows: their flips, gaps and stamps. The pool of active lists has room (see
- * sl_lazy_room_needed). Cost: O(visited + flips n_active). */
+ * sl_lazy_room_needed). `flipped` (n_directions) is all 0; `scratch` has room for twice n_directions numbers and
+ * indices. Cost: O(visited n_active + flips). */
 SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *step, const sl_lazy_findings *found,
-                                        int32_t stamp, int64_t *pool_used)
+                                        int32_t stamp, int64_t *pool_used, uint8_t *flipped, void *scratch)
 {
+    SL_REAL *idle_coefficient = scratch;
+    int32_t *idle_direction = (int32_t *)(idle_coefficient + rows->n_directions);
     int64_t flip = 0;
     for (int64_t k = 0; k < found->n_visited; ++k) {
-        const int64_t r = found->visited_row[k], end = found->visited_flips[k];
+        const int64_t r = found->visited_row[k], first = flip, end = found->visited_flips[k];
         const double decay = step->decay[rows->stamp[r]];
-        int64_t n_fired = rows->n_fired[r], entering = 0;
         double rest = found->visited_rest[k];
-        if (decay == 0) /* what no longer fires is forgotten */
-            rows->n_active[r] = rows->n_fired[r];
-        for (int64_t q = flip; q < end; ++q)
-            entering += found->flip_distance[q] > 0;
+        rows->stamp[r] = stamp;
+        rows->gap[r] = found->visited_gap[k];
+        rows->rest[r] = rest;
+        if (first == end && decay == 1)
+            continue;
+        int64_t entering = 0;
+        for (; flip < end; ++flip) {
+            const int32_t i = found->flip_direction[flip];
+            flipped[i] = 1;
+            entering += found->flip_distance[flip] > 0;
+            rest += fabs(step->coefficient[i]) * (1 + 1e-6);
+        }
+        rows->rest[r] = rest;
         if (rows->n_active[r] + entering > rows->room[r])
             SL_FN(lazy_relocate)(rows, r, rows->n_active[r] + entering, pool_used);
         int32_t *direction = rows->active_direction + rows->active_start[r];
         SL_REAL *coefficient = (SL_REAL *)rows->active_coefficient + rows->active_start[r];
-        if (decay != 1)
-            for (int64_t e = 0; e < rows->n_active[r]; ++e)
-                coefficient[e] = (SL_REAL)(decay * coefficient[e]);
-        for (; flip < end; ++flip) {
-            const int32_t i = found->flip_direction[flip];
-            const double beta = step->coefficient[i];
-            const int begins = found->flip_distance[flip] > 0;
-            /* the fired entries come first: those that begin to fire trade places with the first that does not, those
-             * that cease with the last that does */
-            int64_t at = begins ? n_fired : 0;
-            const int64_t last = begins ? rows->n_active[r] : n_fired;
-            while (at < last && direction[at] != i)
-                ++at;
-            if (at == rows->n_active[r]) {
-                direction[at] = i;
-                coefficient[at] = 0;
-                rows->n_active[r] += 1;
-            }
-            const int64_t other = begins ? n_fired++ : --n_fired;
-            const int32_t other_direction = direction[other];
-            const SL_REAL other_coefficient = coefficient[other];
-            const double c = coefficient[at] + (begins ? -beta : beta);
-            direction[at] = other_direction;
-            coefficient[at] = other_coefficient;
-            direction[other] = i;
-            coefficient[other] = (SL_REAL)c;
-            rest += fabs(beta) * (1 + 1e-6);
+        /* One pass parts the list into what fires now, in place, and what does not; no branch depends on the data. */
+        const int64_t n_before = rows->n_fired[r];
+        int64_t n_fired = 0, n_idle = 0;
+        for (int64_t e = 0; e < rows->n_active[r]; ++e) {
+            const int32_t i = direction[e];
+            const int before = e < n_before, changes = flipped[i], after = before ^ changes;
+            double c = decay * coefficient[e];
+            c += changes ? (after ? -step->coefficient[i] : step->coefficient[i]) : 0;
+            flipped[i] = 0;
+            direction[n_fired] = idle_direction[n_idle] = i;
+            coefficient[n_fired] = idle_coefficient[n_idle] = (SL_REAL)c;
+            n_fired += after;
+            n_idle += !after & (c != 0);
         }
+        for (int64_t q = first; q < end; ++q) { /* those that were not in the list */
+            const int32_t i = found->flip_direction[q];
+            direction[n_fired] = i;
+            coefficient[n_fired] = (SL_REAL)-step->coefficient[i];
+            n_fired += flipped[i];
+            flipped[i] = 0;
+        }
+        memcpy(direction + n_fired, idle_direction, n_idle * sizeof(int32_t));
+        memcpy(coefficient + n_fired, idle_coefficient, n_idle * sizeof(SL_REAL));
         rows->n_fired[r] = (int32_t)n_fired;
-        rows->stamp[r] = stamp;
-        rows->gap[r] = found->visited_gap[k];
-        rows->rest[r] = rest;
+        rows->n_active[r] = (int32_t)(n_fired + n_idle);
     }
 }
 
@@ -343,7 +424,7 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
 
 /* For rows start .. stop - 1, where they stand now: out_products_i += sign <w_r, u_i> - offset_i over the pairs that fire, with
  * w = initial + D; out_moved_i += sign <D_r, u_i>; and D itself into `displacement`. The last two may be NULL. `initial` has
- * one row of d numbers for `copies` consecutive rows. `scratch` has room for two padded vectors.
+ * one row of d numbers for `copies` consecutive rows. `scratch` has room for two padded vectors and n_directions numbers.
  * Cost: O(n_active stride) a row. */
 SL_TARGET static void SL_FN(lazy_add_outputs)(const sl_lazy_rows *rows, const sl_lazy_step *step, const void *initial_,
                                               int64_t d, int64_t copies, const double *offset, int64_t start,
@@ -351,14 +432,14 @@ SL_TARGET static void SL_FN(lazy_add_outputs)(const sl_lazy_rows *rows, const sl
                                               void *displacement_)
 {
     const SL_REAL *initial = initial_, *directions = rows->directions;
-    SL_REAL *place = scratch, *weight = place + rows->stride, *displacement = displacement_;
+    SL_REAL *place = scratch, *weight = place + rows->stride, *c = weight + rows->stride, *displacement = displacement_;
     memset(weight, 0, rows->stride * sizeof(SL_REAL));
     for (int64_t r = start; r < stop; ++r) {
         const int32_t *direction = rows->active_direction + rows->active_start[r];
         const double sign = ((const SL_REAL *)rows->signs)[r];
         if (!displacement && rows->n_fired[r] == 0)
             continue;
-        SL_FN(lazy_displacement)(rows, step, r, place, NULL);
+        SL_FN(lazy_displacement)(rows, step, r, c, place, NULL);
         if (displacement)
             memcpy(displacement + (r - start) * d, place, d * sizeof(SL_REAL));
         if (!out_products)

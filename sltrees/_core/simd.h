@@ -14,7 +14,9 @@
  *   block_band(p, t)             bit j set where |p[j]| <= t
  *   dot(a, b, n)                 sum of a[j] b[j], n a multiple of W. The order of the sum is that of the level, and
  *                                products may be fused with sums: levels agree up to rounding only
- *   add_multiple(y, c, x, n)     y[j] += c x[j], n a multiple of W
+ *   add_rows(y, n, c, at, k, rows)
+ *                                y += sum over e < k of c[e] times row at[e] of `rows`, rows of n numbers, n a multiple of W
+ *   dots(v, n, at, rows, out)    out[j] = dot(v, row at[j] of `rows`, n) for four rows
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
  * change of sign on load, so one set of walks serves both orientations.
@@ -236,16 +238,32 @@ SL_INLINE double sl_dot_f64_portable(const double *a, const double *b, int64_t n
     return total;
 }
 
-SL_INLINE void sl_add_multiple_f32_portable(float *y, float c, const float *x, int64_t n)
+SL_INLINE void sl_add_rows_f32_portable(float *y, int64_t n, const float *c, const int32_t *at, int64_t k,
+                                        const float *rows)
 {
-    for (int64_t k = 0; k < n; ++k)
-        y[k] += c * x[k];
+    for (int64_t e = 0; e < k; ++e)
+        for (int64_t j = 0; j < n; ++j)
+            y[j] += c[e] * rows[at[e] * n + j];
 }
 
-SL_INLINE void sl_add_multiple_f64_portable(double *y, double c, const double *x, int64_t n)
+SL_INLINE void sl_add_rows_f64_portable(double *y, int64_t n, const double *c, const int32_t *at, int64_t k,
+                                        const double *rows)
 {
-    for (int64_t k = 0; k < n; ++k)
-        y[k] += c * x[k];
+    for (int64_t e = 0; e < k; ++e)
+        for (int64_t j = 0; j < n; ++j)
+            y[j] += c[e] * rows[at[e] * n + j];
+}
+
+SL_INLINE void sl_dots_f32_portable(const float *v, int64_t n, const int32_t *at, const float *rows, float *out)
+{
+    for (int j = 0; j < 4; ++j)
+        out[j] = sl_dot_f32_portable(v, rows + at[j] * n, n);
+}
+
+SL_INLINE void sl_dots_f64_portable(const double *v, int64_t n, const int32_t *at, const double *rows, double *out)
+{
+    for (int j = 0; j < 4; ++j)
+        out[j] = sl_dot_f64_portable(v, rows + at[j] * n, n);
 }
 
 #ifdef SL_HAVE_X86
@@ -401,18 +419,94 @@ SL_TARGET_avx2 SL_INLINE double sl_dot_f64_avx2(const double *a, const double *b
     return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
 }
 
-SL_TARGET_avx2 SL_INLINE void sl_add_multiple_f32_avx2(float *y, float c, const float *x, int64_t n)
+/* Sums of four vectors at a time stay in registers. */
+SL_TARGET_avx2 SL_INLINE void sl_add_rows_f32_avx2(float *y, int64_t n, const float *c, const int32_t *at, int64_t k,
+                                                const float *rows)
 {
-    const __m256 by = _mm256_set1_ps(c);
-    for (int64_t k = 0; k < n; k += 8)
-        _mm256_storeu_ps(y + k, _mm256_fmadd_ps(by, _mm256_loadu_ps(x + k), _mm256_loadu_ps(y + k)));
+    int64_t j = 0;
+    for (; j + 32 <= n; j += 32) {
+        __m256 p = _mm256_loadu_ps(y + j), q = _mm256_loadu_ps(y + j + 8);
+        __m256 r = _mm256_loadu_ps(y + j + 16), s = _mm256_loadu_ps(y + j + 24);
+        for (int64_t e = 0; e < k; ++e) {
+            const __m256 by = _mm256_set1_ps(c[e]);
+            const float *x = rows + at[e] * n + j;
+            p = _mm256_fmadd_ps(by, _mm256_loadu_ps(x), p);
+            q = _mm256_fmadd_ps(by, _mm256_loadu_ps(x + 8), q);
+            r = _mm256_fmadd_ps(by, _mm256_loadu_ps(x + 16), r);
+            s = _mm256_fmadd_ps(by, _mm256_loadu_ps(x + 24), s);
+        }
+        _mm256_storeu_ps(y + j, p);
+        _mm256_storeu_ps(y + j + 8, q);
+        _mm256_storeu_ps(y + j + 16, r);
+        _mm256_storeu_ps(y + j + 24, s);
+    }
+    for (; j < n; j += 8) {
+        __m256 p = _mm256_loadu_ps(y + j);
+        for (int64_t e = 0; e < k; ++e)
+            p = _mm256_fmadd_ps(_mm256_set1_ps(c[e]), _mm256_loadu_ps(rows + at[e] * n + j), p);
+        _mm256_storeu_ps(y + j, p);
+    }
 }
 
-SL_TARGET_avx2 SL_INLINE void sl_add_multiple_f64_avx2(double *y, double c, const double *x, int64_t n)
+SL_TARGET_avx2 SL_INLINE void sl_add_rows_f64_avx2(double *y, int64_t n, const double *c, const int32_t *at, int64_t k,
+                                                const double *rows)
 {
-    const __m256d by = _mm256_set1_pd(c);
-    for (int64_t k = 0; k < n; k += 4)
-        _mm256_storeu_pd(y + k, _mm256_fmadd_pd(by, _mm256_loadu_pd(x + k), _mm256_loadu_pd(y + k)));
+    int64_t j = 0;
+    for (; j + 16 <= n; j += 16) {
+        __m256d p = _mm256_loadu_pd(y + j), q = _mm256_loadu_pd(y + j + 4);
+        __m256d r = _mm256_loadu_pd(y + j + 8), s = _mm256_loadu_pd(y + j + 12);
+        for (int64_t e = 0; e < k; ++e) {
+            const __m256d by = _mm256_set1_pd(c[e]);
+            const double *x = rows + at[e] * n + j;
+            p = _mm256_fmadd_pd(by, _mm256_loadu_pd(x), p);
+            q = _mm256_fmadd_pd(by, _mm256_loadu_pd(x + 4), q);
+            r = _mm256_fmadd_pd(by, _mm256_loadu_pd(x + 8), r);
+            s = _mm256_fmadd_pd(by, _mm256_loadu_pd(x + 12), s);
+        }
+        _mm256_storeu_pd(y + j, p);
+        _mm256_storeu_pd(y + j + 4, q);
+        _mm256_storeu_pd(y + j + 8, r);
+        _mm256_storeu_pd(y + j + 12, s);
+    }
+    for (; j < n; j += 4) {
+        __m256d p = _mm256_loadu_pd(y + j);
+        for (int64_t e = 0; e < k; ++e)
+            p = _mm256_fmadd_pd(_mm256_set1_pd(c[e]), _mm256_loadu_pd(rows + at[e] * n + j), p);
+        _mm256_storeu_pd(y + j, p);
+    }
+}
+
+SL_TARGET_avx2 SL_INLINE void sl_dots_f32_avx2(const float *v, int64_t n, const int32_t *at, const float *rows,
+                                              float *out)
+{
+    const float *pa = rows + at[0] * n, *pb = rows + at[1] * n, *pc = rows + at[2] * n, *pd = rows + at[3] * n;
+    __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+    for (int64_t k = 0; k < n; k += 8) {
+        const __m256 x = _mm256_loadu_ps(v + k);
+        a = _mm256_fmadd_ps(x, _mm256_loadu_ps(pa + k), a);
+        b = _mm256_fmadd_ps(x, _mm256_loadu_ps(pb + k), b);
+        c = _mm256_fmadd_ps(x, _mm256_loadu_ps(pc + k), c);
+        d = _mm256_fmadd_ps(x, _mm256_loadu_ps(pd + k), d);
+    }
+    const __m256 ab = _mm256_hadd_ps(a, b), cd = _mm256_hadd_ps(c, d), abcd = _mm256_hadd_ps(ab, cd);
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1)));
+}
+
+SL_TARGET_avx2 SL_INLINE void sl_dots_f64_avx2(const double *v, int64_t n, const int32_t *at, const double *rows,
+                                              double *out)
+{
+    const double *pa = rows + at[0] * n, *pb = rows + at[1] * n, *pc = rows + at[2] * n, *pd = rows + at[3] * n;
+    __m256d a = _mm256_setzero_pd(), b = a, c = a, d = a;
+    for (int64_t k = 0; k < n; k += 4) {
+        const __m256d x = _mm256_loadu_pd(v + k);
+        a = _mm256_fmadd_pd(x, _mm256_loadu_pd(pa + k), a);
+        b = _mm256_fmadd_pd(x, _mm256_loadu_pd(pb + k), b);
+        c = _mm256_fmadd_pd(x, _mm256_loadu_pd(pc + k), c);
+        d = _mm256_fmadd_pd(x, _mm256_loadu_pd(pd + k), d);
+    }
+    const __m256d ab = _mm256_hadd_pd(a, b), cd = _mm256_hadd_pd(c, d); /* a0 b0 a1 b1, c0 d0 c1 d1 */
+    const __m256d low = _mm256_permute2f128_pd(ab, cd, 0x20), high = _mm256_permute2f128_pd(ab, cd, 0x31);
+    _mm256_storeu_pd(out, _mm256_add_pd(low, high));
 }
 
 /* ------------------------------------------------------------------ AVX-512 */
@@ -552,18 +646,102 @@ SL_TARGET_avx512 SL_INLINE double sl_dot_f64_avx512(const double *a, const doubl
     return _mm512_reduce_add_pd(_mm512_add_pd(s, t));
 }
 
-SL_TARGET_avx512 SL_INLINE void sl_add_multiple_f32_avx512(float *y, float c, const float *x, int64_t n)
+/* Sums of four vectors at a time stay in registers. */
+SL_TARGET_avx512 SL_INLINE void sl_add_rows_f32_avx512(float *y, int64_t n, const float *c, const int32_t *at, int64_t k,
+                                                const float *rows)
 {
-    const __m512 by = _mm512_set1_ps(c);
-    for (int64_t k = 0; k < n; k += 16)
-        _mm512_storeu_ps(y + k, _mm512_fmadd_ps(by, _mm512_loadu_ps(x + k), _mm512_loadu_ps(y + k)));
+    int64_t j = 0;
+    for (; j + 64 <= n; j += 64) {
+        __m512 p = _mm512_loadu_ps(y + j), q = _mm512_loadu_ps(y + j + 16);
+        __m512 r = _mm512_loadu_ps(y + j + 32), s = _mm512_loadu_ps(y + j + 48);
+        for (int64_t e = 0; e < k; ++e) {
+            const __m512 by = _mm512_set1_ps(c[e]);
+            const float *x = rows + at[e] * n + j;
+            p = _mm512_fmadd_ps(by, _mm512_loadu_ps(x), p);
+            q = _mm512_fmadd_ps(by, _mm512_loadu_ps(x + 16), q);
+            r = _mm512_fmadd_ps(by, _mm512_loadu_ps(x + 32), r);
+            s = _mm512_fmadd_ps(by, _mm512_loadu_ps(x + 48), s);
+        }
+        _mm512_storeu_ps(y + j, p);
+        _mm512_storeu_ps(y + j + 16, q);
+        _mm512_storeu_ps(y + j + 32, r);
+        _mm512_storeu_ps(y + j + 48, s);
+    }
+    for (; j < n; j += 16) {
+        __m512 p = _mm512_loadu_ps(y + j);
+        for (int64_t e = 0; e < k; ++e)
+            p = _mm512_fmadd_ps(_mm512_set1_ps(c[e]), _mm512_loadu_ps(rows + at[e] * n + j), p);
+        _mm512_storeu_ps(y + j, p);
+    }
 }
 
-SL_TARGET_avx512 SL_INLINE void sl_add_multiple_f64_avx512(double *y, double c, const double *x, int64_t n)
+SL_TARGET_avx512 SL_INLINE void sl_add_rows_f64_avx512(double *y, int64_t n, const double *c, const int32_t *at, int64_t k,
+                                                const double *rows)
 {
-    const __m512d by = _mm512_set1_pd(c);
-    for (int64_t k = 0; k < n; k += 8)
-        _mm512_storeu_pd(y + k, _mm512_fmadd_pd(by, _mm512_loadu_pd(x + k), _mm512_loadu_pd(y + k)));
+    int64_t j = 0;
+    for (; j + 32 <= n; j += 32) {
+        __m512d p = _mm512_loadu_pd(y + j), q = _mm512_loadu_pd(y + j + 8);
+        __m512d r = _mm512_loadu_pd(y + j + 16), s = _mm512_loadu_pd(y + j + 24);
+        for (int64_t e = 0; e < k; ++e) {
+            const __m512d by = _mm512_set1_pd(c[e]);
+            const double *x = rows + at[e] * n + j;
+            p = _mm512_fmadd_pd(by, _mm512_loadu_pd(x), p);
+            q = _mm512_fmadd_pd(by, _mm512_loadu_pd(x + 8), q);
+            r = _mm512_fmadd_pd(by, _mm512_loadu_pd(x + 16), r);
+            s = _mm512_fmadd_pd(by, _mm512_loadu_pd(x + 24), s);
+        }
+        _mm512_storeu_pd(y + j, p);
+        _mm512_storeu_pd(y + j + 8, q);
+        _mm512_storeu_pd(y + j + 16, r);
+        _mm512_storeu_pd(y + j + 24, s);
+    }
+    for (; j < n; j += 8) {
+        __m512d p = _mm512_loadu_pd(y + j);
+        for (int64_t e = 0; e < k; ++e)
+            p = _mm512_fmadd_pd(_mm512_set1_pd(c[e]), _mm512_loadu_pd(rows + at[e] * n + j), p);
+        _mm512_storeu_pd(y + j, p);
+    }
+}
+
+/* Four sums at once: halves are added until one lane of each sum is left. */
+SL_TARGET_avx512 SL_INLINE void sl_dots_f32_avx512(const float *v, int64_t n, const int32_t *at, const float *rows,
+                                                   float *out)
+{
+    const float *pa = rows + at[0] * n, *pb = rows + at[1] * n, *pc = rows + at[2] * n, *pd = rows + at[3] * n;
+    __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
+    for (int64_t k = 0; k < n; k += 16) {
+        const __m512 x = _mm512_loadu_ps(v + k);
+        a = _mm512_fmadd_ps(x, _mm512_loadu_ps(pa + k), a);
+        b = _mm512_fmadd_ps(x, _mm512_loadu_ps(pb + k), b);
+        c = _mm512_fmadd_ps(x, _mm512_loadu_ps(pc + k), c);
+        d = _mm512_fmadd_ps(x, _mm512_loadu_ps(pd + k), d);
+    }
+    /* a0 b0 a1 b1 in each lane of 128 bits, then a b c d */
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512 abcd = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
+
+SL_TARGET_avx512 SL_INLINE void sl_dots_f64_avx512(const double *v, int64_t n, const int32_t *at, const double *rows,
+                                                   double *out)
+{
+    const double *pa = rows + at[0] * n, *pb = rows + at[1] * n, *pc = rows + at[2] * n, *pd = rows + at[3] * n;
+    __m512d a = _mm512_setzero_pd(), b = a, c = a, d = a;
+    for (int64_t k = 0; k < n; k += 8) {
+        const __m512d x = _mm512_loadu_pd(v + k);
+        a = _mm512_fmadd_pd(x, _mm512_loadu_pd(pa + k), a);
+        b = _mm512_fmadd_pd(x, _mm512_loadu_pd(pb + k), b);
+        c = _mm512_fmadd_pd(x, _mm512_loadu_pd(pc + k), c);
+        d = _mm512_fmadd_pd(x, _mm512_loadu_pd(pd + k), d);
+    }
+    const __m512d ab = _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+    const __m512d cd = _mm512_add_pd(_mm512_unpacklo_pd(c, d), _mm512_unpackhi_pd(c, d));
+    const __m256d ab_half = _mm256_add_pd(_mm512_castpd512_pd256(ab), _mm512_extractf64x4_pd(ab, 1));
+    const __m256d cd_half = _mm256_add_pd(_mm512_castpd512_pd256(cd), _mm512_extractf64x4_pd(cd, 1));
+    _mm_storeu_pd(out, _mm_add_pd(_mm256_castpd256_pd128(ab_half), _mm256_extractf128_pd(ab_half, 1)));
+    _mm_storeu_pd(out + 2, _mm_add_pd(_mm256_castpd256_pd128(cd_half), _mm256_extractf128_pd(cd_half, 1)));
 }
 
 #endif /* SL_HAVE_X86 */
@@ -646,8 +824,10 @@ SL_INLINE int sl_compress_store_neon(int32_t *out, int32_t base, uint32_t mask)
 #define sl_block_band_f64_neon sl_block_band_f64_portable
 #define sl_dot_f32_neon sl_dot_f32_portable
 #define sl_dot_f64_neon sl_dot_f64_portable
-#define sl_add_multiple_f32_neon sl_add_multiple_f32_portable
-#define sl_add_multiple_f64_neon sl_add_multiple_f64_portable
+#define sl_add_rows_f32_neon sl_add_rows_f32_portable
+#define sl_dots_f32_neon sl_dots_f32_portable
+#define sl_add_rows_f64_neon sl_add_rows_f64_portable
+#define sl_dots_f64_neon sl_dots_f64_portable
 
 #endif /* SL_HAVE_NEON */
 #endif /* SLTREES_SIMD_H */
