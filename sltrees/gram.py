@@ -20,6 +20,7 @@ SOLVERS = ("auto", "cholesky", "cg")
 MAX_GRAM = 20_000
 
 _PANEL_ROWS = 128  # rows that one task fills: no two tasks share one
+_PRIVATE_COUNTS = 2048  # up to this order threads count in arrays of their own: 16 MB each
 _COUNTERS_AT_A_TIME = 32  # that one task calls: some 50 ms, so that Ctrl-C is obeyed soon
 _PRODUCT_ROWS = 1024  # rows that one task of a product reads; up to this order there is one task, of 0.1 ms
 
@@ -159,15 +160,23 @@ class GramMatrix:
         Cost: that of the counters, times the number of threads at worst, and O(n^2).
         """
         n, parts = len(self.counts), executor.n_threads
-        panels = [slice(n * k // parts, n * (k + 1) // parts) for k in range(parts)]
-        for start in range(0, len(counters), _COUNTERS_AT_A_TIME):
-            some = counters[start : start + _COUNTERS_AT_A_TIME]
-
-            def fill(rows, some=some):
-                for counter in some:
-                    counter(rows.start, rows.stop, self.counts)
-
-            executor.map(fill, panels)
+        if n <= _PRIVATE_COUNTS and parts > 1:
+            # each thread counts some of the counters in an array of its own: none has to skip over others' rows
+            arrays = [np.zeros_like(self.counts) for _ in range(parts)]
+            pieces = [(arrays[k], counters[k::parts]) for k in range(parts)]
+        else:
+            pieces = [(self.counts, counters)]
+        longest = max(len(some) for _, some in pieces)
+        for start in range(0, longest, _COUNTERS_AT_A_TIME):
+            window = slice(start, start + _COUNTERS_AT_A_TIME)
+            if len(pieces) > 1:
+                executor.map(lambda piece, window=window: _count(piece[1][window], 0, n, piece[0]), pieces)
+            else:
+                panels = [(n * k // parts, n * (k + 1) // parts) for k in range(parts)]
+                executor.map(lambda panel, window=window: _count(counters[window], *panel, self.counts), panels)
+        if len(pieces) > 1:
+            for array in arrays:
+                self.counts += array
         self.refresh(executor)
 
     def refresh(self, executor):
@@ -313,6 +322,11 @@ class GramMatrix:
         """The rows, cut into slices."""
         n = len(self.matrix)
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _count(counters, start, stop, counts):
+    for counter in counters:
+        counter(start, stop, counts)
 
 
 def steps_worth_a_factorisation(n):

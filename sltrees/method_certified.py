@@ -40,8 +40,8 @@ class CertifiedShard:
     planes : Hyperplanes
     """
 
-    def __init__(self, rows, signs, initial, copies, planes):
-        self.rows, self.signs = rows, signs
+    def __init__(self, rows, initial, copies, planes):
+        self.rows = rows
         self._initial, self._copies, self._planes = initial, copies, planes
         self.found = None  # what the step under review found
 
@@ -51,12 +51,23 @@ class CertifiedShard:
         near, copies = drawn.near, network._copies
         start, stop = near.ranges()
         gap = np.minimum(np.concatenate(near.nearest), SKIN)
-        start, stop, gap = (np.repeat(array, copies) for array in (start, stop, gap))
-        signs = network._signs(drawn.neurons)
+        n_fired = np.concatenate(near.n_fired)
+        start, stop, n_fired, gap = (np.repeat(array, copies) for array in (start, stop, n_fired, gap))
         rows = LazyRows(
-            planes.directions, signs, start, stop, near.direction, near.distance, near.used, gap, origin=None
+            planes.directions,
+            network._signs(drawn.neurons),
+            start,
+            stop,
+            near.direction,
+            near.distance,
+            near.used,
+            n_fired,
+            near.fired,
+            copies,
+            gap,
+            origin=None,
         )
-        return cls(rows, signs.astype(np.float64), initial, copies, planes)
+        return cls(rows, initial, copies, planes)
 
     @classmethod
     def at_current_weights(cls, network, planes, start, stop, origin):
@@ -64,6 +75,7 @@ class CertifiedShard:
         near = planes.near_lists(SKIN, stop - start, keep_all=True)
         collect_near(near, network.materialised_weights(start, stop), planes.X)
         begins, ends = near.ranges()
+        n_fired = np.concatenate([*near.n_fired, np.empty(0, dtype=np.int32)])
         gap = np.minimum(np.concatenate([*near.nearest, np.empty(0)]), SKIN)
         signs = network._signs(network.neurons_[start:stop])
         rows = LazyRows(
@@ -74,12 +86,15 @@ class CertifiedShard:
             near.direction,
             near.distance,
             near.used,
+            n_fired,
+            near.fired,
+            1,
             gap,
             origin=padded(origin[start:stop]),
         )
         copies = network._copies
         initial = network._initial[start // copies : stop // copies]
-        return cls(rows, signs.astype(np.float64), initial, copies, planes)
+        return cls(rows, initial, copies, planes)
 
     def review(self, step, visit_all=False):
         """Look at the neurons whose certificate may end with this step. Sets: found.
@@ -102,10 +117,8 @@ class CertifiedShard:
                 self.rows.collect_strayed(
                     step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
                 )
-        outputs, moved = np.zeros(len(planes.X)), np.zeros(len(planes.X))
-        found.add_corrections(self.signs, outputs, moved)
         self.found = found
-        return outputs, moved
+        return found.corrections
 
     def apply(self, step, stamp):
         """Keep the step under review, if it has not been kept yet. Sets: found."""

@@ -53,9 +53,9 @@ cdef extern from "lazy_rows.h" nogil:
         float *visited_rest
         int64_t n_flips
         int64_t flips_room
-        int32_t *flip_direction
-        double *flip_distance
-        double *flip_product
+        int32_t *flip
+        double *outputs
+        double *moved
         int64_t n_strayed
         int64_t strayed_room
         int32_t *strayed_row
@@ -65,12 +65,12 @@ cdef extern from "lazy_rows.h" nogil:
 
     ctypedef struct sl_lazy_kernels:
         int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
-                           void *, int32_t *, int64_t *, int32_t *, double *) noexcept nogil
+                           void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *) noexcept nogil
         int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
                           void *, sl_lazy_findings *) noexcept nogil
         int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t,
                                    const void *, const void *, double, int64_t, int32_t *, void *, int64_t *,
-                                   uint8_t *, sl_lazy_findings *) noexcept nogil
+                                   uint8_t *, void *, sl_lazy_findings *) noexcept nogil
         void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int32_t *, uint8_t *,
                       void *) noexcept nogil
         void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
@@ -107,4 +107,5 @@ cdef class LazyRows:
     cdef object _arrays                     # name -> ndarray behind each pointer of `rows`
     cdef int32_t active_used                # entries of the pools in use
     cdef int64_t near_used
+    cdef int64_t near_used_without_holes    # when the near pool last had no holes
     cdef int64_t n_centres

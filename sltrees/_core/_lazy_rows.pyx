@@ -62,6 +62,8 @@ class NearLists:
         (product - shift) inverse_norm for each entry.
     stop : list of ndarray, dtype=int64
         Ends of the lists, for each block.
+    fired : ndarray, dtype=int32
+        The entries of all lists that fire, one list after the other, and unused memory behind them.
     n_fired : list of ndarray, dtype=int32
     nearest : list of ndarray, dtype=float64
         The least |distance| in each list; inf where it is empty.
@@ -74,8 +76,9 @@ class NearLists:
         self._shift, self._keep_all = shift, keep_all
         self.direction = np.empty(expected + BLOCK, dtype=np.int32)
         self.distance = np.empty(expected + BLOCK, dtype=thresholds.dtype)
+        self.fired = np.empty(expected // 8 + BLOCK, dtype=np.int32)
         self.stop, self.n_fired, self.nearest = [], [], []
-        self.used = 0
+        self.used = self.n_listed = 0
 
     def collect(self, z):
         """Append the lists of the rows of z, a C-ordered (k, n) matrix of products; returns the numbers of the rows kept.
@@ -85,7 +88,7 @@ class NearLists:
         cdef int64_t k = len(z), n = z.shape[1], used = self.used, n_kept
         cdef bint keep_all = self._keep_all
         cdef double shift = self._shift
-        self._reserve(used + k * n + BLOCK)
+        self._reserve(k * n + BLOCK)
         kept, n_fired = np.empty(k, dtype=np.int32), np.empty(k, dtype=np.int32)
         stop, nearest = np.empty(k, dtype=np.int64), np.empty(k)
         cdef sl_lazy_kernels kernels = sl_lazy_kernels_at(z.dtype == np.float32, active_level())
@@ -94,15 +97,18 @@ class NearLists:
         cdef void *p_inverse = address(self._inverse_norms)
         cdef int32_t *p_direction = <int32_t *> address(self.direction)
         cdef void *p_distance = address(self.distance)
+        cdef int64_t n_listed = self.n_listed
+        cdef int32_t *p_listed = <int32_t *> address(self.fired)
         cdef int32_t *p_kept = <int32_t *> address(kept)
         cdef int64_t *p_stop = <int64_t *> address(stop)
         cdef int32_t *p_fired = <int32_t *> address(n_fired)
         cdef double *p_nearest = <double *> address(nearest)
         with nogil:
             n_kept = kernels.collect(p_z, k, n, p_thresholds, p_inverse, shift, keep_all, used, p_direction, p_distance,
-                                     p_kept, p_stop, p_fired, p_nearest)
+                                     n_listed, p_listed, p_kept, p_stop, p_fired, p_nearest)
         if n_kept:
             self.used = stop[n_kept - 1]
+            self.n_listed = n_listed + int(n_fired[:n_kept].sum(dtype=np.int64))
         self.stop.append(stop[:n_kept])
         self.n_fired.append(n_fired[:n_kept])
         self.nearest.append(nearest[:n_kept])
@@ -116,10 +122,13 @@ class NearLists:
         start[1:] = stop[:len(stop) - 1]
         return start, stop
 
-    def _reserve(self, size):
-        if size > len(self.direction):
-            size = max(size, len(self.direction) * 3 // 2)
+    def _reserve(self, more):
+        """Room for so many more entries."""
+        if self.used + more > len(self.direction):
+            size = max(self.used + more, len(self.direction) * 3 // 2)
             self.direction, self.distance = (_grown(array, self.used, size) for array in (self.direction, self.distance))
+        if self.n_listed + more > len(self.fired):
+            self.fired = _grown(self.fired, self.n_listed, max(self.n_listed + more, len(self.fired) * 3 // 2))
 
 
 def _grown(array, used, size):
@@ -166,7 +175,7 @@ cdef class LazyStep:
 cdef class LazyFindings:
     """What `LazyRows.review` found. Nothing of it is true of the rows before `LazyRows.apply`."""
 
-    def __init__(self, int64_t n_reported, int64_t flips_room, int64_t stride, dtype):
+    def __init__(self, int64_t n_reported, int64_t flips_room, int64_t n_directions, int64_t stride, dtype):
         self.n_reported = n_reported
         self._buffers = {
             "cleared_row": np.empty(n_reported, dtype=np.int32),
@@ -179,6 +188,9 @@ cdef class LazyFindings:
             "strayed_row": np.empty(n_reported, dtype=np.int32),
             "strayed_rest": np.empty(n_reported),
             "strayed_displacement": np.empty((0, stride), dtype=dtype),
+            "flip": np.empty(0, dtype=np.int32),
+            "outputs": np.zeros(n_directions),
+            "moved": np.zeros(n_directions),
         }
         self.strayed_stop = []
         self.strayed_direction = np.empty(0, dtype=np.int32)
@@ -187,9 +199,7 @@ cdef class LazyFindings:
         self._point()
 
     def _grow_flips(self, int64_t room):
-        for name, dtype in (("flip_direction", np.int32), ("flip_distance", np.float64), ("flip_product", np.float64)):
-            old = self._buffers.get(name, np.empty(0, dtype=dtype))
-            self._buffers[name] = _grown(old, self.found.n_flips, room)
+        self._buffers["flip"] = _grown(self._buffers["flip"], self.found.n_flips, room)
         self.found.flips_room = room
         self._point()
 
@@ -217,10 +227,9 @@ cdef class LazyFindings:
         self.found.strayed_row = <int32_t *> address(buffers["strayed_row"])
         self.found.strayed_rest = <double *> address(buffers["strayed_rest"])
         self.found.strayed_displacement = address(buffers["strayed_displacement"])
-        if "flip_product" in buffers:
-            self.found.flip_direction = <int32_t *> address(buffers["flip_direction"])
-            self.found.flip_distance = <double *> address(buffers["flip_distance"])
-            self.found.flip_product = <double *> address(buffers["flip_product"])
+        self.found.flip = <int32_t *> address(buffers["flip"])
+        self.found.outputs = <double *> address(buffers["outputs"])
+        self.found.moved = <double *> address(buffers["moved"])
 
     @property
     def n_cleared(self):
@@ -264,35 +273,16 @@ cdef class LazyFindings:
 
     @property
     def flips(self):
-        """Tuple (rows, directions, distances): the row, the direction, and the signed distance after it, of each flip."""
+        """Tuple (rows, directions, begins): the row and the direction of each flip, and whether the row begins to fire."""
         ends = self._buffers["visited_flips"][:self.found.n_visited]
         rows = np.repeat(self.visited_rows, np.diff(ends, prepend=0))
-        n = self.found.n_flips
-        return rows, self._buffers["flip_direction"][:n], self._buffers["flip_distance"][:n]
+        code = self._buffers["flip"][:self.found.n_flips]
+        return rows, np.where(code < 0, ~code, code), code >= 0
 
-    def add_corrections(self, signs, double[::1] outputs, double[::1] moved):
-        """What the flips add to sums over fired pairs: outputs_i += sign |y_ri|, moved_i += or -= sign <D_r, u_i>.
-
-        Cost: O(flips).
-        """
-        cdef int64_t k, flip = 0, end
-        cdef int32_t i
-        cdef double y, sign
-        cdef const double[::1] sign_of = signs
-        with nogil:
-            for k in range(self.found.n_visited):
-                end = self.found.visited_flips[k]
-                sign = sign_of[self.found.visited_row[k]]
-                while flip < end:
-                    i = self.found.flip_direction[flip]
-                    y = self.found.flip_distance[flip]
-                    if y > 0:           # begins to fire: its term joins the sum
-                        outputs[i] += sign * y
-                        moved[i] += sign * self.found.flip_product[flip]
-                    else:               # ceases: the term that the sum still has, below zero, leaves it
-                        outputs[i] -= sign * y
-                        moved[i] -= sign * self.found.flip_product[flip]
-                    flip += 1
+    @property
+    def corrections(self):
+        """What the flips add to sums over fired pairs: of sign y, and of sign <D_r, u_i>; two arrays of shape (n,)."""
+        return self._buffers["outputs"], self._buffers["moved"]
 
 
 def _refuse_long(entries):
@@ -308,30 +298,17 @@ def _norms(rows, k):
     return (np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) * (1 + 1e-6)).astype(np.float32)
 
 
-cdef void _count_fired(const int32_t[::1] start, const int32_t[::1] stop, const real_t[::1] distance,
-                       int32_t[::1] n_fired) noexcept nogil:
-    """Count the positive distances of each near list."""
-    cdef int64_t r, e
-    cdef int32_t count
-    for r in range(start.shape[0]):
-        count = 0
-        for e in range(start[r], stop[r]):
-            count += distance[e] > 0
-        n_fired[r] = count
-
-
-cdef void _list_fired(const int32_t[::1] start, const int32_t[::1] stop, const int32_t[::1] direction,
-                      const real_t[::1] distance, const int32_t[::1] active_start, int32_t[::1] active_direction,
-                      real_t[::1] active_coefficient) noexcept nogil:
+cdef void _list_fired(const int32_t[::1] n_fired, const int32_t[::1] fired, int64_t copies, const int32_t[::1] active_start,
+                      int32_t[::1] active_direction, real_t[::1] active_coefficient) noexcept nogil:
     """The first active lists: what fires, with coefficients 0."""
-    cdef int64_t r, e, at
-    for r in range(start.shape[0]):
+    cdef int64_t r, e, at, begin = 0
+    for r in range(n_fired.shape[0]):
         at = active_start[r]
-        for e in range(start[r], stop[r]):
-            if distance[e] > 0:
-                active_direction[at] = direction[e]
-                active_coefficient[at] = 0
-                at += 1
+        for e in range(n_fired[r]):
+            active_direction[at + e] = fired[begin + e]
+            active_coefficient[at + e] = 0
+        if r % copies == copies - 1:
+            begin += n_fired[r]
 
 
 cdef class LazyRows:
@@ -348,6 +325,11 @@ cdef class LazyRows:
         The pool, with unused memory for a block behind the last list.
     near_used : int
         Entries of the pool in use.
+    n_fired : ndarray of shape (k,), int32
+        Number of entries of each near list that fire.
+    fired : ndarray of int32
+        Those entries, one row after the other; the rows that share a near list (`copies` in a row) share them.
+    copies : int
     gap : ndarray of shape (k,)
         Lower bound on the distance of each row to the nearest hyperplane.
     origin : ndarray of shape (k, stride) or None
@@ -358,11 +340,11 @@ cdef class LazyRows:
     The arrays are kept, not copied. Cost: O(entries of the near lists).
     """
 
-    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, gap, origin):
+    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, n_fired, fired,
+                 copies, gap, origin):
         cdef int64_t k = len(signs)
         self.dtype = directions.dtype
         self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
-        n_fired = np.empty(k, dtype=np.int32)
         self._arrays = {
             "directions": directions,
             "signs": signs,
@@ -374,35 +356,31 @@ cdef class LazyRows:
             "centre": np.full(k, -1, dtype=np.int32),
             "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
             "n_fired": n_fired,
+            "n_active": n_fired.copy(),
             "stamp": np.zeros(k, dtype=np.int32),
             "reach": np.zeros(k, dtype=np.float32),
             "gap": (gap * (1 - 1e-7)).astype(np.float32),
             "rest": _norms(origin, k),
         }
-        self.near_used = near_used
+        self.near_used = self.near_used_without_holes = near_used
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
-        if self.dtype == np.float32:
-            _count_fired[float](near_start, near_stop, near_distance, n_fired)
-        else:
-            _count_fired[double](near_start, near_stop, near_distance, n_fired)
-        # some room for directions that begin to fire, and half as much again for lists that outgrow theirs
-        room = n_fired + n_fired // 4 + 2
+        # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
+        room = n_fired + n_fired // 2 + 2
         ends = np.cumsum(room, dtype=np.int32)
         self.active_used = ends[k - 1] if k else 0
         self._arrays["room"] = room
         self._arrays["active_start"] = ends - room
-        self._arrays["n_active"] = n_fired.copy()
         self._arrays["active_direction"] = np.empty(self.active_used * 3 // 2, dtype=np.int32)
         self._arrays["active_coefficient"] = np.empty(self.active_used * 3 // 2, dtype=self.dtype)
         self._point()
         arrays = self._arrays
-        arguments = (near_start, near_stop, near_direction, near_distance, arrays["active_start"],
-                     arrays["active_direction"], arrays["active_coefficient"])
         if self.dtype == np.float32:
-            _list_fired[float](*arguments)
+            _list_fired[float](n_fired, fired, copies, arrays["active_start"], arrays["active_direction"],
+                               arrays["active_coefficient"])
         else:
-            _list_fired[double](*arguments)
+            _list_fired[double](n_fired, fired, copies, arrays["active_start"], arrays["active_direction"],
+                                arrays["active_coefficient"])
         # 0: every row is looked at in the first step. The array is the tree's own leaves
         self.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
 
@@ -430,8 +408,8 @@ cdef class LazyRows:
         self.rows.rest = <float *> address(arrays["rest"])
 
     def _scratch(self):
-        """Working memory of a kernel: two padded vectors, two numbers and an index for each direction, and some blocks."""
-        return aligned_empty(2 * self.rows.stride + 3 * self.rows.n_directions + 4 * BLOCK, self.dtype)
+        """Working memory of a kernel: two padded vectors, three numbers and an index a direction, and some blocks."""
+        return aligned_empty(2 * self.rows.stride + 4 * self.rows.n_directions + 6 * BLOCK, self.dtype)
 
     # ------------------------------------------------------------------ a step
 
@@ -465,7 +443,8 @@ cdef class LazyRows:
         lengths = self._arrays["near_stop"] - self._arrays["near_start"]
         if len(lengths):
             longest = lengths.max()
-        cdef LazyFindings found = LazyFindings(n_reported, 2 * n_reported + longest + 1, self.rows.stride, self.dtype)
+        cdef LazyFindings found = LazyFindings(n_reported, 4 * n_reported + longest + 1, self.rows.n_directions,
+                                               self.rows.stride, self.dtype)
         fired = np.zeros(self.rows.n_directions, dtype=np.uint8)
         scratch = self._scratch()
         cdef uint8_t *p_fired = <uint8_t *> address(fired)
@@ -505,6 +484,8 @@ cdef class LazyRows:
         stop = np.empty(q, dtype=np.int64)
         fired = np.zeros(n, dtype=np.uint8)
         found._reserve_strayed_lists(found.strayed_used + q * n + BLOCK)
+        scratch = self._scratch()
+        cdef void *p_scratch = address(scratch)
         cdef void *p_z = address(z)
         cdef void *p_thresholds = address(thresholds)
         cdef void *p_inverse = address(inverse_norms)
@@ -514,12 +495,12 @@ cdef class LazyRows:
         cdef void *p_distance = address(found.strayed_distance)
         cdef int64_t row_bytes = n * self.dtype.itemsize
         while at < q:
-            if found.found.n_flips + n > found.found.flips_room:
-                found._grow_flips(2 * found.found.flips_room + n)
+            if found.found.n_flips + n >= found.found.flips_room:
+                found._grow_flips(2 * found.found.flips_room + n + 1)
             with nogil:
                 at += self.kernels.collect_strayed(&self.rows, &step.step, <char *> p_z + at * row_bytes, first + at,
                                                    q - at, p_thresholds, p_inverse, shift, found.strayed_used,
-                                                   p_direction, p_distance, p_stop + at, p_fired, &found.found)
+                                                   p_direction, p_distance, p_stop + at, p_fired, p_scratch, &found.found)
             found.strayed_used = p_stop[at - 1]
         found.strayed_stop.append(stop)
 
@@ -629,16 +610,16 @@ cdef class LazyRows:
         self._close_near_pool()
 
     def _close_near_pool(self):
-        """Close the holes that abandoned near lists leave, when they are most of the pool."""
+        """Close the holes that abandoned near lists leave, once the pool is twice what it was when it had none."""
         cdef int64_t q
+        if self.near_used <= 2 * self.near_used_without_holes + 1024:
+            return
         arrays = self._arrays
         starts, where = np.unique(arrays["near_start"], return_inverse=True)
         lengths = np.zeros(len(starts), dtype=np.int64)
         # rows that share a start share a list, unless the list of one of them is empty
         np.maximum.at(lengths, where, arrays["near_stop"] - arrays["near_start"])
         live = int(lengths.sum())
-        if self.near_used <= 2 * live + 1024:
-            return
         size = live * 3 // 2 + BLOCK
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
         moved = np.cumsum(lengths) - lengths
@@ -654,7 +635,7 @@ cdef class LazyRows:
         arrays["near_stop"] += (moved[where] - arrays["near_start"]).astype(np.int32)
         arrays["near_start"] = moved[where].astype(np.int32)
         arrays["near_direction"], arrays["near_distance"] = direction, distance
-        self.near_used = live
+        self.near_used = self.near_used_without_holes = live
         self._point()
 
     # ------------------------------------------------------------------ what the rows add up to
@@ -673,7 +654,7 @@ cdef class LazyRows:
         Cost: O(visited + flips n_fired).
         """
         flipped = np.zeros(self.rows.n_directions, dtype=np.uint8)
-        scratch = np.empty(self.rows.n_directions + 1, dtype=np.int32)
+        scratch = np.empty(2 * self.rows.n_directions + 2, dtype=np.int32)
         cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
         cdef int32_t *p_scratch = <int32_t *> address(scratch)
         with nogil:

@@ -81,9 +81,9 @@ typedef struct {
     float *visited_gap;
     float *visited_rest;         /* of the row before its flips; only where the step shrinks */
     int64_t n_flips, flips_room;
-    int32_t *flip_direction;
-    double *flip_distance;       /* y after the flip: positive where the row begins to fire */
-    double *flip_product;        /* <D_r, u_i> after the step; only where it shrinks */
+    int32_t *flip;               /* i where the row begins to fire on direction i, ~i (negative) where it ceases */
+    double *outputs;             /* (n_directions,) what the flips add to sum of sign y over the pairs that fire */
+    double *moved;               /* (n_directions,) and to sum of sign <D_r, u_i>; only where the step shrinks */
     int64_t n_strayed, strayed_room;
     int32_t *strayed_row;        /* rows that left the skin of their near list */
     void *strayed_displacement;  /* (., stride) */
@@ -118,40 +118,56 @@ SL_INLINE double sl_failure_time(const sl_lazy_step *step, double distance, doub
 /* Add the change of ordered pair counts that the flips found mean, for directions start <= i < stop: counts[i][j] gains 1 where
  * i begins to fire on a row on which j fires, and loses 1 where it ceases; counts[i][i] counts rows. Directions flip one after the
  * other, so of two that do at once the later one counts the pair.
- * `flipped` (n_directions) is all 0; `set` has room for n_directions. Cost: O(sum over flips of n_fired). */
+ * `flipped` (n_directions) is all 0; `set` has room for n_directions, twice. Cost: O(sum over flips of n_fired). */
 SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start,
                                           int64_t stop, int32_t *counts, uint8_t *flipped, int32_t *set)
 {
-    int64_t flip = 0;
+    const int64_t n = rows->n_directions;
+    int32_t *begin = set + n;
+    int64_t first = 0;
     for (int64_t k = 0; k < found->n_visited; ++k) {
-        const int64_t first = flip, end = found->visited_flips[k];
+        const int64_t end = found->visited_flips[k];
         if (first == end)
             continue;
         const int64_t r = found->visited_row[k];
         const int32_t *fired = rows->active_direction + rows->active_start[r];
-        for (; flip < end; ++flip)
-            flipped[found->flip_direction[flip]] = 1;
-        int64_t n_staying = 0; /* what fires before and after */
-        for (int64_t e = 0; e < rows->n_fired[r]; ++e) {
-            set[n_staying] = fired[e];
-            n_staying += !flipped[fired[e]];
+        int64_t n_ceasing = 0, n_beginning = 0, size = 0;
+        for (int64_t q = first; q < end; ++q) { /* part them without a branch */
+            const int32_t code = found->flip[q], ceases = code < 0, i = ceases ? ~code : code;
+            flipped[i] = 1;
+            set[n_ceasing] = i;
+            begin[n_beginning] = i;
+            n_ceasing += ceases;
+            n_beginning += !ceases;
         }
-        for (int sense = -1; sense <= 1; sense += 2) { /* those that cease, then those that begin */
-            int64_t size = n_staying;
-            for (int64_t q = first; q < end; ++q) {
-                const int32_t i = found->flip_direction[q];
-                if ((found->flip_distance[q] > 0) != (sense > 0))
-                    continue;
-                set[size++] = i;
-                if (i < start || i >= stop)
-                    continue;
-                int32_t *row = counts + (int64_t)i * rows->n_directions;
-                for (int64_t j = 0; j < size; ++j) /* with itself, too */
-                    row[set[j]] += sense;
+        size = n_ceasing; /* behind those that cease: what fires before and after */
+        for (int64_t e = 0; e < rows->n_fired[r]; ++e) {
+            set[size] = fired[e];
+            size += !flipped[fired[e]];
+        }
+        for (int64_t q = 0; q < n_ceasing; ++q) { /* with itself, those that cease later, and those that stay */
+            const int32_t i = set[q];
+            int32_t *row = counts + i * n;
+            flipped[i] = 0;
+            if (i >= start && i < stop)
+                for (int64_t j = q; j < size; ++j)
+                    row[set[j]] -= 1;
+        }
+        int32_t *after = set + n_ceasing;
+        size -= n_ceasing;
+        for (int64_t q = 0; q < n_beginning; ++q) {
+            const int32_t i = begin[q];
+            int32_t *row = counts + i * n;
+            flipped[i] = 0;
+            if (i >= start && i < stop) {
+                row[i] += 1;
+                for (int64_t j = 0; j < size; ++j)
+                    row[after[j]] += 1;
+                for (int64_t j = 0; j < q; ++j)
+                    row[begin[j]] += 1;
             }
         }
-        for (int64_t q = first; q < end; ++q)
-            flipped[found->flip_direction[q]] = 0;
+        first = end;
     }
 }
 
@@ -183,7 +199,7 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
         const int64_t r = found->visited_row[k];
         int64_t needed = rows->n_active[r];
         for (; flip < found->visited_flips[k]; ++flip)
-            needed += found->flip_distance[flip] > 0;
+            needed += found->flip[flip] >= 0;
         if (needed > rows->room[r])
             total += sl_lazy_new_room(needed);
     }
@@ -221,11 +237,11 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 /* The kernels of one dtype at one instruction level; see lazy_rows_kernels.h for what each does. */
 typedef struct {
     int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
-                       void *, int32_t *, int64_t *, int32_t *, double *);
+                       void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *);
     int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
                       void *, sl_lazy_findings *);
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
-                               const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *,
+                               const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *, void *,
                                sl_lazy_findings *);
     void (*apply)(sl_lazy_rows *, const sl_lazy_step *, const sl_lazy_findings *, int32_t, int32_t *, uint8_t *, void *);
     void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,

@@ -11,20 +11,19 @@
 /* Near lists of rows whose products z (n_rows, n) with the samples are at hand, appended to the pools from `used` on.
  * Sample i is near where z > threshold_i = shift - skin |x_i|; its distance is (z - shift) inverse_norm_i. Unless `keep_all`, a
  * row that fires on nothing leaves no trace. For each row kept: its number, the end of its list, the number of entries that
- * fire, the least |distance|. The pools have room for n_rows * n entries and a block. Returns the number of rows kept.
- * Cost: O(n_rows n). */
+ * fire, the least |distance|. The entries that fire are also listed in `fired`, from `n_listed` on. The pools have room for
+ * n_rows * n entries and a block. Returns the number of rows kept. Cost: O(n_rows n). */
 SL_TARGET static int64_t SL_FN(lazy_collect)(const void *z_, int64_t n_rows, int64_t n, const void *thresholds_,
                                              const void *inverse_norms_, double shift_, int keep_all, int64_t used,
-                                             int32_t *direction, void *distance_, int32_t *kept, int64_t *stop,
-                                             int32_t *n_fired, double *nearest)
+                                             int32_t *direction, void *distance_, int64_t n_listed, int32_t *fired,
+                                             int32_t *kept, int64_t *stop, int32_t *n_fired, double *nearest)
 {
     const SL_REAL *thresholds = thresholds_, *inverse_norms = inverse_norms_, shift = (SL_REAL)shift_;
     SL_REAL *distance = distance_;
     int64_t n_kept = 0;
     for (int64_t r = 0; r < n_rows; ++r) {
         const SL_REAL *z = (const SL_REAL *)z_ + r * n;
-        int64_t end = used, i = 0;
-        int32_t fired = 0;
+        int64_t end = used, i = 0, listed = n_listed;
         SL_REAL least = (SL_REAL)INFINITY;
         for (; i + SL_W <= n; i += SL_W)
             end += SL_COMPRESS(direction + end, (int32_t)i, SL_FN(block_mask_each)(z + i, thresholds + i));
@@ -35,14 +34,16 @@ SL_TARGET static int64_t SL_FN(lazy_collect)(const void *z_, int64_t n_rows, int
             const int32_t j = direction[e];
             const SL_REAL above = z[j] - shift, y = above * inverse_norms[j], size = SL_ABS(y);
             distance[e] = y;
-            fired += above > 0;
+            fired[listed] = j;
+            listed += above > 0;
             least = size < least ? size : least;
         }
-        if (fired || keep_all) {
+        if (listed > n_listed || keep_all) {
             kept[n_kept] = (int32_t)r;
             stop[n_kept] = used = end;
-            n_fired[n_kept] = fired;
+            n_fired[n_kept] = (int32_t)(listed - n_listed);
             nearest[n_kept++] = least;
+            n_listed = listed;
         }
     }
     return n_kept;
@@ -142,6 +143,7 @@ typedef struct {
     SL_REAL *delta;      /* (stride,) D_r - centre */
     SL_REAL *c;          /* (n_directions,) coefficients */
     SL_REAL *change;     /* (n_directions + 4,) <D_r - centre, u_i> of each candidate */
+    SL_REAL *y;          /* (n_directions,) signed distances of what flips */
     int32_t *candidates; /* (n_directions + a block,) positions in the near list */
     int64_t n_candidates;
     double drift;        /* bound on |D_r - centre| */
@@ -213,23 +215,30 @@ SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r,
                   rows->n_fired[r] * sizeof(int32_t)) == 0;
 }
 
-/* Record a visit to row r, whose flips begin at number `first`, and which stands at sense * place. Cost: O(flips stride) for
- * steps that shrink, else O(1). */
+/* Record a visit to row r, which stands at sense * place and flips as said in `flip` from number `first` on, with signed distances
+ * y afterwards. Cost: O(flips stride) for steps that shrink, else O(flips). */
 SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
-                                            const SL_REAL *place, int64_t first, double reach, double gap, double rest,
-                                            sl_lazy_findings *found)
+                                            const SL_REAL *place, int64_t n_flips, const SL_REAL *y, double reach,
+                                            double gap, double rest, sl_lazy_findings *found)
 {
     const int64_t stride = rows->stride, k = found->n_visited++;
+    const int32_t *flip = found->flip + found->n_flips;
+    const double sign = ((const SL_REAL *)rows->signs)[r];
+    found->n_flips += n_flips;
     found->visited_row[k] = (int32_t)r;
     found->visited_reach[k] = sl_round_up(reach);
     found->visited_gap[k] = sl_round_down(gap > step->resolution ? gap : step->resolution);
     found->visited_flips[k] = found->n_flips;
+    /* what begins joins the sum; what ceases leaves it, and the sum still has it, below zero */
+    for (int64_t q = 0; q < n_flips; ++q)
+        found->outputs[flip[q] < 0 ? ~flip[q] : flip[q]] += sign * fabs((double)y[q]);
     if (step->exchange == 0)
         return;
     found->visited_rest[k] = sl_round_up(rest);
-    for (int64_t q = first; q < found->n_flips; ++q) {
-        const SL_REAL *direction = (const SL_REAL *)rows->directions + found->flip_direction[q] * stride;
-        found->flip_product[q] = sense * SL_FN(dot)(place, direction, stride);
+    for (int64_t q = 0; q < n_flips; ++q) {
+        const int64_t i = flip[q] < 0 ? ~flip[q] : flip[q];
+        const SL_REAL *direction = (const SL_REAL *)rows->directions + i * stride;
+        found->moved[i] += (flip[q] < 0 ? -sign : sign) * sense * SL_FN(dot)(place, direction, stride);
     }
 }
 
@@ -253,8 +262,9 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
     const int32_t *near = rows->near_direction + rows->near_start[r];
     uint8_t *fired = visitor->fired;
     SL_REAL gap = (SL_REAL)step->margin; /* no less for pairs not evaluated, and drift + margin < skin for those not near */
-    const int64_t first = found->n_flips;
-    int64_t n_flips = first;
+    int32_t *flip = found->flip + found->n_flips;
+    SL_REAL *flip_distance = visitor->y;
+    int64_t n_flips = 0;
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 1;
     /* every pair is written where the next flip goes, and stays if it is one: there is no branch to mispredict */
@@ -262,20 +272,20 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
         const int32_t i = near[visitor->candidates[q]];
         const SL_REAL y = distance[visitor->candidates[q]] + sense * visitor->change[q];
         gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
-        found->flip_direction[n_flips] = i;
-        found->flip_distance[n_flips] = y;
+        flip[n_flips] = y > 0 ? i : ~i;
+        flip_distance[n_flips] = y;
         n_flips += (y > 0) != fired[i];
     }
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 0;
-    found->n_flips = n_flips;
     found->n_candidates += visitor->n_candidates;
-    SL_FN(lazy_record)(rows, step, r, sense, visitor->place, first, visitor->reach, gap, visitor->rest, found);
+    SL_FN(lazy_record)(rows, step, r, sense, visitor->place, n_flips, flip_distance, visitor->reach, gap, visitor->rest,
+                       found);
 }
 
 /* Look at the reported rows from position `from` on: clear those whose certificate holds, visit the others (all of
  * them with `visit_all`). Changes nothing but `found`. Returns the position of the first row not looked at: short of n_reported where a buffer is full.
- * `fired` (n_directions) is all 0; `scratch` has room for two padded vectors, and for twice n_directions numbers,
+ * `fired` (n_directions) is all 0; `scratch` has room for two padded vectors, for three times n_directions numbers,
  * n_directions indices and some blocks. */
 SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_lazy_step *step, const int64_t *reported,
                                             int64_t n_reported, int64_t from, int visit_all, uint8_t *fired,
@@ -287,7 +297,8 @@ SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_l
     visitor.delta = visitor.place + rows->stride;
     visitor.c = visitor.delta + rows->stride;
     visitor.change = visitor.c + rows->n_directions;
-    visitor.candidates = (int32_t *)(visitor.change + rows->n_directions + SL_W);
+    visitor.y = visitor.change + rows->n_directions + SL_W;
+    visitor.candidates = (int32_t *)(visitor.y + rows->n_directions + SL_W);
     visitor.last = -1;
     int64_t at = from;
     for (; at < n_reported; ++at) {
@@ -310,49 +321,57 @@ SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_l
 }
 
 /* New near lists for strayed rows first .. first + n_rows - 1 of the findings, from their products z with all samples, and their
- * flips; as lazy_collect and lazy_visit. Stops where flips have no room. Returns the number of rows done. */
+ * flips; as lazy_collect and lazy_judge. Stops where flips have no room. `scratch` has room for n_directions numbers and one.
+ * Returns the number of rows done. Cost: O(n_rows n). */
 SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, const sl_lazy_step *step, const void *z_,
                                                      int64_t first, int64_t n_rows, const void *thresholds_,
                                                      const void *inverse_norms_, double shift_, int64_t used,
                                                      int32_t *direction, void *distance_, int64_t *stop, uint8_t *fired,
-                                                     sl_lazy_findings *found)
+                                                     void *scratch, sl_lazy_findings *found)
 {
     const int64_t n = rows->n_directions, stride = rows->stride;
     const SL_REAL *thresholds = thresholds_, *inverse_norms = inverse_norms_;
     const SL_REAL shift = (SL_REAL)shift_;
     SL_REAL *distance = distance_;
+    SL_REAL *flip_distance = scratch;
     int64_t q = 0;
     for (; q < n_rows; ++q) {
-        if (found->n_flips + n > found->flips_room)
+        if (found->n_flips + n >= found->flips_room)
             break;
         const SL_REAL *z = (const SL_REAL *)z_ + q * n;
         const SL_REAL *place = (const SL_REAL *)found->strayed_displacement + (first + q) * stride;
-        const int64_t r = found->strayed_row[first + q];
+        const int64_t r = found->strayed_row[first + q], n_fired = rows->n_fired[r], begin = used;
         const int32_t *active = rows->active_direction + rows->active_start[r];
-        const int64_t first_flip = found->n_flips;
+        int32_t *flip = found->flip + found->n_flips;
         double gap = step->skin;
-        for (int64_t e = 0; e < rows->n_fired[r]; ++e)
+        int64_t n_flips = 0, i = 0;
+        for (; i + SL_W <= n; i += SL_W)
+            used += SL_COMPRESS(direction + used, (int32_t)i, SL_FN(block_mask_each)(z + i, thresholds + i));
+        for (; i < n; ++i)
+            if (z[i] > thresholds[i])
+                direction[used++] = (int32_t)i;
+        for (int64_t e = 0; e < n_fired; ++e)
             fired[active[e]] = 1;
-        for (int64_t i = 0; i < n; ++i) {
-            const int near = z[i] > thresholds[i];
-            if (!near && !fired[i])
-                continue;
-            const SL_REAL y = (z[i] - shift) * inverse_norms[i];
-            if (near) {
-                direction[used] = (int32_t)i;
-                distance[used++] = y;
-            }
+        for (int64_t e = begin; e < used; ++e) {
+            const int32_t j = direction[e];
+            const SL_REAL y = (z[j] - shift) * inverse_norms[j];
+            distance[e] = y;
             gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
-            if ((y > 0) != fired[i]) {
-                found->flip_direction[found->n_flips] = (int32_t)i;
-                found->flip_distance[found->n_flips++] = y;
-            }
+            flip[n_flips] = y > 0 ? j : ~j;
+            flip_distance[n_flips] = y;
+            n_flips += (y > 0) != fired[j];
+            fired[j] = 0;
         }
-        for (int64_t e = 0; e < rows->n_fired[r]; ++e)
-            fired[active[e]] = 0;
+        for (int64_t e = 0; e < n_fired; ++e) { /* what fired and is not even near any more */
+            const int32_t j = active[e];
+            flip[n_flips] = ~j;
+            flip_distance[n_flips] = (z[j] - shift) * inverse_norms[j];
+            n_flips += fired[j];
+            fired[j] = 0;
+        }
         stop[q] = used;
         found->n_candidates += n;
-        SL_FN(lazy_record)(rows, step, r, 1, place, first_flip, 0, gap, found->strayed_rest[first + q], found);
+        SL_FN(lazy_record)(rows, step, r, 1, place, n_flips, flip_distance, 0, gap, found->strayed_rest[first + q], found);
     }
     return q;
 }
@@ -393,9 +412,9 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
             continue;
         int64_t entering = 0;
         for (; flip < end; ++flip) {
-            const int32_t i = found->flip_direction[flip];
+            const int32_t code = found->flip[flip], i = code < 0 ? ~code : code;
             flipped[i] = 1;
-            entering += found->flip_distance[flip] > 0;
+            entering += code >= 0;
             rest += fabs(step->coefficient[i]) * (1 + 2 * step->rounding);
         }
         rows->rest[r] = sl_round_up(rest);
@@ -418,14 +437,16 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
             n_idle += !after & (c != 0);
         }
         for (int64_t q = first; q < end; ++q) { /* those that were not in the list */
-            const int32_t i = found->flip_direction[q];
+            const int32_t i = found->flip[q] < 0 ? ~found->flip[q] : found->flip[q];
             direction[n_fired] = i;
             coefficient[n_fired] = (SL_REAL)-step->coefficient[i];
             n_fired += flipped[i];
             flipped[i] = 0;
         }
-        memcpy(direction + n_fired, idle_direction, n_idle * sizeof(int32_t));
-        memcpy(coefficient + n_fired, idle_coefficient, n_idle * sizeof(SL_REAL));
+        for (int64_t e = 0; e < n_idle; ++e) { /* no memcpy: wide loads would wait for the narrow stores just made */
+            direction[n_fired + e] = idle_direction[e];
+            coefficient[n_fired + e] = idle_coefficient[e];
+        }
         rows->n_fired[r] = (int32_t)n_fired;
         rows->n_active[r] = (int32_t)(n_fired + n_idle);
     }
