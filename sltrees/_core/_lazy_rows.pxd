@@ -45,6 +45,8 @@ cdef extern from "lazy_rows.h" nogil:
         int64_t n_cleared
         int32_t *cleared_row
         double *cleared_failure
+        int64_t n_doubtful
+        int32_t *doubtful_row
         int64_t n_visited
         int32_t *visited_row
         int64_t *visited_flips
@@ -66,8 +68,10 @@ cdef extern from "lazy_rows.h" nogil:
     ctypedef struct sl_lazy_kernels:
         int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
                            void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *) noexcept nogil
-        int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
-                          void *, sl_lazy_findings *) noexcept nogil
+        void (*certify)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, void *,
+                        sl_lazy_findings *) noexcept nogil
+        int64_t (*visit)(const sl_lazy_rows *, const sl_lazy_step *, int64_t, uint8_t *, void *,
+                         sl_lazy_findings *) noexcept nogil
         int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t,
                                    const void *, const void *, double, int64_t, int32_t *, void *, int64_t *,
                                    uint8_t *, void *, sl_lazy_findings *) noexcept nogil

@@ -180,6 +180,7 @@ cdef class LazyFindings:
         self._buffers = {
             "cleared_row": np.empty(n_reported, dtype=np.int32),
             "cleared_failure": np.empty(n_reported),
+            "doubtful_row": np.empty(n_reported, dtype=np.int32),
             "visited_row": np.empty(n_reported, dtype=np.int32),
             "visited_flips": np.empty(n_reported, dtype=np.int64),
             "visited_reach": np.empty(n_reported, dtype=np.float32),
@@ -219,6 +220,7 @@ cdef class LazyFindings:
         buffers = self._buffers
         self.found.cleared_row = <int32_t *> address(buffers["cleared_row"])
         self.found.cleared_failure = <double *> address(buffers["cleared_failure"])
+        self.found.doubtful_row = <int32_t *> address(buffers["doubtful_row"])
         self.found.visited_row = <int32_t *> address(buffers["visited_row"])
         self.found.visited_flips = <int64_t *> address(buffers["visited_flips"])
         self.found.visited_reach = <float *> address(buffers["visited_reach"])
@@ -433,31 +435,32 @@ cdef class LazyRows:
         Cost: O(n_fired stride) for a row that is cleared, O(n_active stride + near / W + candidates stride) for one that is visited.
         """
         cdef int64_t at = 0, n_reported
-        cdef int64_t[::1] reported
-        if visit_all:
-            reported = np.arange(self.rows.n_rows)
-        else:
-            reported = self.failure_times.query(step.step.clock)
+        cdef int64_t[::1] reported = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
         n_reported = reported.shape[0]
-        cdef int64_t longest = 0
         lengths = self._arrays["near_stop"] - self._arrays["near_start"]
-        if len(lengths):
-            longest = lengths.max()
-        cdef LazyFindings found = LazyFindings(n_reported, 4 * n_reported + longest + 1, self.rows.n_directions,
-                                               self.rows.stride, self.dtype)
+        longest = int(lengths.max(initial=0))
+        cdef LazyFindings found = LazyFindings(n_reported, longest + 1, self.rows.n_directions, self.rows.stride, self.dtype)
+        if n_reported == 0:
+            return found
         fired = np.zeros(self.rows.n_directions, dtype=np.uint8)
         scratch = self._scratch()
         cdef uint8_t *p_fired = <uint8_t *> address(fired)
         cdef void *p_scratch = address(scratch)
-        found._grow_strayed(16)
+        if visit_all:
+            found._buffers["doubtful_row"][:] = reported
+            found.found.n_doubtful = n_reported
+        else:
+            with nogil:
+                self.kernels.certify(&self.rows, &step.step, &reported[0], n_reported, p_scratch, &found.found)
+        found._grow_flips(4 * found.found.n_doubtful + longest + 1)
+        found._grow_strayed(min(16, found.found.n_doubtful))
         while True:
             with nogil:
-                at = self.kernels.review(&self.rows, &step.step, &reported[0] if n_reported else NULL, n_reported, at,
-                                         visit_all, p_fired, p_scratch, &found.found)
-            if at == n_reported:
+                at = self.kernels.visit(&self.rows, &step.step, at, p_fired, p_scratch, &found.found)
+            if at == found.found.n_doubtful:
                 return found
             if found.found.n_strayed == found.found.strayed_room:
-                found._grow_strayed(min(2 * found.found.strayed_room, n_reported))
+                found._grow_strayed(min(2 * found.found.strayed_room, found.found.n_doubtful))
             else:
                 found._grow_flips(2 * found.found.flips_room)
 

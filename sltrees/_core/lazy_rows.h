@@ -30,6 +30,8 @@
 
 #include "simd.h"
 
+#define SL_ROWS_AHEAD 6 /* rows whose lists are fetched while others are looked at */
+
 typedef struct {
     int64_t n_rows, n_directions;
     int64_t stride;            /* length of a padded vector: a multiple of 16 (float32) or 8 (float64) */
@@ -74,6 +76,8 @@ typedef struct {
     int64_t n_cleared;           /* rows whose certificate holds */
     int32_t *cleared_row;
     double *cleared_failure;     /* new failure times */
+    int64_t n_doubtful;          /* rows to be visited */
+    int32_t *doubtful_row;
     int64_t n_visited;           /* rows visited */
     int32_t *visited_row;
     int64_t *visited_flips;      /* end of the row's flips */
@@ -238,8 +242,8 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 typedef struct {
     int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
                        void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *);
-    int64_t (*review)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, int64_t, int, uint8_t *,
-                      void *, sl_lazy_findings *);
+    void (*certify)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, void *, sl_lazy_findings *);
+    int64_t (*visit)(const sl_lazy_rows *, const sl_lazy_step *, int64_t, uint8_t *, void *, sl_lazy_findings *);
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
                                const void *, double, int64_t, int32_t *, void *, int64_t *, uint8_t *, void *,
                                sl_lazy_findings *);
@@ -251,8 +255,9 @@ typedef struct {
 
 #define SL_LAZY_TABLE(dtype, isa)                                                                                       \
     {                                                                                                                   \
-        sl_lazy_collect_##dtype##_##isa, sl_lazy_review_##dtype##_##isa, sl_lazy_collect_strayed_##dtype##_##isa,       \
-            sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, sl_lazy_gram_product_##dtype##_##isa    \
+        sl_lazy_collect_##dtype##_##isa, sl_lazy_certify_##dtype##_##isa, sl_lazy_visit_##dtype##_##isa,                \
+            sl_lazy_collect_strayed_##dtype##_##isa, sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, \
+            sl_lazy_gram_product_##dtype##_##isa                                                                        \
     }
 
 SL_UNUSED static sl_lazy_kernels sl_lazy_kernels_at(int is_float32, int level)

@@ -283,13 +283,48 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
                        found);
 }
 
-/* Look at the reported rows from position `from` on: clear those whose certificate holds, visit the others (all of
- * them with `visit_all`). Changes nothing but `found`. Returns the position of the first row not looked at: short of n_reported where a buffer is full.
- * `fired` (n_directions) is all 0; `scratch` has room for two padded vectors, for three times n_directions numbers,
- * n_directions indices and some blocks. */
-SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_lazy_step *step, const int64_t *reported,
-                                            int64_t n_reported, int64_t from, int visit_all, uint8_t *fired,
-                                            void *scratch, sl_lazy_findings *found)
+/* Clear the reported rows whose certificate holds; the others are doubtful. `scratch` has room for a padded vector and
+ * n_directions numbers. Cost: O(n_fired stride) a row. */
+SL_TARGET static void SL_FN(lazy_certify)(const sl_lazy_rows *rows, const sl_lazy_step *step, const int64_t *reported,
+                                          int64_t n_reported, void *scratch, sl_lazy_findings *found)
+{
+    SL_REAL *moved = scratch, *c = moved + rows->stride;
+    for (int64_t at = 0; at < n_reported; ++at) {
+        const int64_t r = reported[at];
+        double failure;
+        if (at + SL_ROWS_AHEAD < n_reported)
+            SL_PREFETCH(rows->active_direction + rows->active_start[reported[at + SL_ROWS_AHEAD]]);
+        if (SL_FN(lazy_certified)(rows, step, r, c, moved, &failure)) {
+            found->cleared_row[found->n_cleared] = (int32_t)r;
+            found->cleared_failure[found->n_cleared++] = failure;
+        } else
+            found->doubtful_row[found->n_doubtful++] = (int32_t)r;
+    }
+}
+
+/* Ask for the lists of a row before they are needed: rows in doubt lie anywhere. */
+SL_TARGET SL_INLINE void SL_FN(lazy_prefetch)(const sl_lazy_rows *rows, int64_t r)
+{
+    const char *distance = (const char *)((const SL_REAL *)rows->near_distance + rows->near_start[r]);
+    const char *direction = (const char *)(rows->near_direction + rows->near_start[r]);
+    const int64_t n_near = rows->near_stop[r] - rows->near_start[r];
+    for (int64_t b = 0; b < n_near * (int64_t)sizeof(SL_REAL); b += 64)
+        SL_PREFETCH(distance + b);
+    for (int64_t b = 0; b < n_near * (int64_t)sizeof(int32_t); b += 64)
+        SL_PREFETCH(direction + b);
+    const char *active = (const char *)(rows->active_direction + rows->active_start[r]);
+    const char *coefficient = (const char *)((const SL_REAL *)rows->active_coefficient + rows->active_start[r]);
+    SL_PREFETCH(active);
+    SL_PREFETCH(active + 64);
+    SL_PREFETCH(coefficient);
+    SL_PREFETCH(coefficient + 64);
+}
+
+/* Visit the doubtful rows from position `from` on. Changes nothing but `found`. Returns the position of the first row not
+ * visited: short of n_doubtful where a buffer is full. `fired` (n_directions) is all 0; `scratch` has room for two
+ * padded vectors, three times n_directions numbers, n_directions indices and some blocks. */
+SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t from, uint8_t *fired,
+                                           void *scratch, sl_lazy_findings *found)
 {
     SL_FN(lazy_visitor) visitor;
     visitor.fired = fired;
@@ -301,17 +336,13 @@ SL_TARGET static int64_t SL_FN(lazy_review)(const sl_lazy_rows *rows, const sl_l
     visitor.candidates = (int32_t *)(visitor.y + rows->n_directions + SL_W);
     visitor.last = -1;
     int64_t at = from;
-    for (; at < n_reported; ++at) {
-        const int64_t r = reported[at];
-        double failure;
+    for (; at < found->n_doubtful; ++at) {
+        const int64_t r = found->doubtful_row[at];
         const int64_t longest = rows->near_stop[r] - rows->near_start[r];
         if (found->n_flips + longest >= found->flips_room || found->n_strayed == found->strayed_room)
             break;
-        if (!visit_all && SL_FN(lazy_certified)(rows, step, r, visitor.c, visitor.delta, &failure)) {
-            found->cleared_row[found->n_cleared] = (int32_t)r;
-            found->cleared_failure[found->n_cleared++] = failure;
-            continue;
-        }
+        if (at + SL_ROWS_AHEAD < found->n_doubtful)
+            SL_FN(lazy_prefetch)(rows, found->doubtful_row[at + SL_ROWS_AHEAD]);
         const int mirrors = SL_FN(lazy_mirrors)(rows, r, &visitor);
         if (!mirrors)
             SL_FN(lazy_locate)(rows, step, r, &visitor);
