@@ -4,29 +4,35 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from sltrees._core._threshold_tree cimport ThresholdTree
 
 cdef extern from "lazy_rows.h" nogil:
+    ctypedef struct sl_row:
+        int32_t active_start
+        int32_t n_fired
+        int32_t n_active
+        int32_t room
+        int32_t stamp
+        float gap
+        float rest
+        float reach
+
+    ctypedef struct sl_place:
+        int32_t start
+        int32_t stop
+        int32_t centre
+        float sign
+
     ctypedef struct sl_lazy_rows:
         int64_t n_rows
         int64_t n_directions
         int64_t stride
         const void *directions
-        const void *signs
         const void *origin
-        int32_t *near_start
-        int32_t *near_stop
+        sl_row *row
+        sl_place *place
         int32_t *near_direction
         void *near_distance
-        int32_t *centre
         const void *centres
-        int32_t *active_start
-        int32_t *n_fired
-        int32_t *n_active
-        int32_t *room
         int32_t *active_direction
         void *active_coefficient
-        int32_t *stamp
-        float *reach
-        float *gap
-        float *rest
 
     ctypedef struct sl_lazy_step:
         const double *coefficient

@@ -8,18 +8,25 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from sltrees._core._boundary import aligned_empty
 from sltrees._core._simd cimport active_level
 from sltrees._core._threshold_tree cimport ThresholdTree
-from sltrees._core._typedefs cimport real_t
 
 cnp.import_array()
 
 cdef enum:
     BLOCK = 16          # entries that kernels may read or write behind the end of a near list
     REBUILD_SHARE = 64  # more failure times than one in so many: all levels of their tree are built anew
+
+
+# as in lazy_rows.h
+ROW = np.dtype([("active_start", np.int32), ("n_fired", np.int32), ("n_active", np.int32), ("room", np.int32),
+                ("stamp", np.int32), ("gap", np.float32), ("rest", np.float32), ("reach", np.float32)])
+PLACE = np.dtype([("start", np.int32), ("stop", np.int32), ("centre", np.int32), ("sign", np.float32)])
+assert ROW.itemsize == sizeof(sl_row)
+assert PLACE.itemsize == sizeof(sl_place)
 
 
 cdef inline void *address(array) noexcept:
@@ -293,24 +300,16 @@ def _refuse_long(entries):
         raise MemoryError(f"a block of neurons must have fewer than 2^31 near or active pairs, got {entries}")
 
 
-def _norms(rows, k):
-    """Norms of rows, rounded up; zeros for None."""
-    if rows is None:
-        return np.zeros(k, dtype=np.float32)
-    return (np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) * (1 + 1e-6)).astype(np.float32)
-
-
-cdef void _list_fired(const int32_t[::1] n_fired, const int32_t[::1] fired, int64_t copies, const int32_t[::1] active_start,
-                      int32_t[::1] active_direction, real_t[::1] active_coefficient) noexcept nogil:
+cdef void _list_fired(sl_lazy_rows *rows, const int32_t[::1] fired, int64_t copies, int64_t itemsize) noexcept nogil:
     """The first active lists: what fires, with coefficients 0."""
     cdef int64_t r, e, at, begin = 0
-    for r in range(n_fired.shape[0]):
-        at = active_start[r]
-        for e in range(n_fired[r]):
-            active_direction[at + e] = fired[begin + e]
-            active_coefficient[at + e] = 0
+    for r in range(rows.n_rows):
+        at = rows.row[r].active_start
+        for e in range(rows.row[r].n_fired):
+            rows.active_direction[at + e] = fired[begin + e]
+        memset(<char *> rows.active_coefficient + at * itemsize, 0, rows.row[r].n_fired * itemsize)
         if r % copies == copies - 1:
-            begin += n_fired[r]
+            begin += rows.row[r].n_fired
 
 
 cdef class LazyRows:
@@ -347,42 +346,36 @@ cdef class LazyRows:
         cdef int64_t k = len(signs)
         self.dtype = directions.dtype
         self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
+        row, place = np.zeros(k, dtype=ROW), np.empty(k, dtype=PLACE)
         self._arrays = {
             "directions": directions,
-            "signs": signs,
             "origin": origin,
-            "near_start": near_start,
-            "near_stop": near_stop,
+            "row": row,
+            "place": place,
             "near_direction": near_direction,
             "near_distance": near_distance,
-            "centre": np.full(k, -1, dtype=np.int32),
             "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
-            "n_fired": n_fired,
-            "n_active": n_fired.copy(),
-            "stamp": np.zeros(k, dtype=np.int32),
-            "reach": np.zeros(k, dtype=np.float32),
-            "gap": (gap * (1 - 1e-7)).astype(np.float32),
-            "rest": _norms(origin, k),
         }
+        place["start"], place["stop"], place["centre"], place["sign"] = near_start, near_stop, -1, signs
+        row["n_fired"] = row["n_active"] = n_fired
+        row["gap"] = gap * (1 - 1e-7)
+        if origin is not None:
+            row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
         self.near_used = self.near_used_without_holes = near_used
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
         # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
         room = n_fired + n_fired // 2 + 2
-        ends = np.cumsum(room, dtype=np.int32)
-        self.active_used = ends[k - 1] if k else 0
-        self._arrays["room"] = room
-        self._arrays["active_start"] = ends - room
-        self._arrays["active_direction"] = np.empty(self.active_used * 3 // 2, dtype=np.int32)
-        self._arrays["active_coefficient"] = np.empty(self.active_used * 3 // 2, dtype=self.dtype)
+        ends = np.cumsum(room, dtype=np.int64)
+        used = int(ends[k - 1]) if k else 0
+        _refuse_long(used)
+        self.active_used = used
+        row["room"] = room
+        row["active_start"] = ends - room
+        self._arrays["active_direction"] = np.empty(used * 3 // 2, dtype=np.int32)
+        self._arrays["active_coefficient"] = np.empty(used * 3 // 2, dtype=self.dtype)
         self._point()
-        arrays = self._arrays
-        if self.dtype == np.float32:
-            _list_fired[float](n_fired, fired, copies, arrays["active_start"], arrays["active_direction"],
-                               arrays["active_coefficient"])
-        else:
-            _list_fired[double](n_fired, fired, copies, arrays["active_start"], arrays["active_direction"],
-                                arrays["active_coefficient"])
+        _list_fired(&self.rows, fired, copies, self.dtype.itemsize)
         # 0: every row is looked at in the first step. The array is the tree's own leaves
         self.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
 
@@ -390,24 +383,14 @@ cdef class LazyRows:
         """Point the C structure to the arrays."""
         arrays = self._arrays
         self.rows.directions = address(arrays["directions"])
-        self.rows.signs = address(arrays["signs"])
         self.rows.origin = optional(arrays["origin"])
-        self.rows.near_start = <int32_t *> address(arrays["near_start"])
-        self.rows.near_stop = <int32_t *> address(arrays["near_stop"])
+        self.rows.row = <sl_row *> address(arrays["row"])
+        self.rows.place = <sl_place *> address(arrays["place"])
         self.rows.near_direction = <int32_t *> address(arrays["near_direction"])
         self.rows.near_distance = address(arrays["near_distance"])
-        self.rows.centre = <int32_t *> address(arrays["centre"])
         self.rows.centres = address(arrays["centres"])
-        self.rows.active_start = <int32_t *> address(arrays["active_start"])
-        self.rows.n_fired = <int32_t *> address(arrays["n_fired"])
-        self.rows.n_active = <int32_t *> address(arrays["n_active"])
-        self.rows.room = <int32_t *> address(arrays["room"])
         self.rows.active_direction = <int32_t *> address(arrays["active_direction"])
         self.rows.active_coefficient = address(arrays["active_coefficient"])
-        self.rows.stamp = <int32_t *> address(arrays["stamp"])
-        self.rows.reach = <float *> address(arrays["reach"])
-        self.rows.gap = <float *> address(arrays["gap"])
-        self.rows.rest = <float *> address(arrays["rest"])
 
     def _scratch(self):
         """Working memory of a kernel: two padded vectors, three numbers and an index a direction, and some blocks."""
@@ -437,8 +420,8 @@ cdef class LazyRows:
         cdef int64_t at = 0, n_reported
         cdef int64_t[::1] reported = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
         n_reported = reported.shape[0]
-        lengths = self._arrays["near_stop"] - self._arrays["near_start"]
-        longest = int(lengths.max(initial=0))
+        place = self._arrays["place"]
+        longest = int((place["stop"] - place["start"]).max(initial=0))
         cdef LazyFindings found = LazyFindings(n_reported, longest + 1, self.rows.n_directions, self.rows.stride, self.dtype)
         if n_reported == 0:
             return found
@@ -553,7 +536,7 @@ cdef class LazyRows:
                     time = found.found.cleared_failure[k]
                 else:
                     r = found.found.visited_row[k - found.found.n_cleared]
-                    time = sl_failure_time(&step.step, self.rows.gap[r], self.rows.n_fired[r], self.rows.rest[r])
+                    time = sl_failure_time(&step.step, self.rows.row[r].gap, self.rows.row[r].n_fired, self.rows.row[r].rest)
                 if many:
                     leaves[r] = time
                 else:
@@ -566,7 +549,7 @@ cdef class LazyRows:
         cdef int64_t r, k = self.rows.n_rows
         cdef int32_t at = 0
         arrays = self._arrays
-        size = max(needed - self.active_used + int(arrays["room"].sum()), needed // 2) * 3 // 2
+        size = max(needed - self.active_used + int(arrays["row"]["room"].sum(dtype=np.int64)), needed // 2) * 3 // 2
         direction = np.empty(size, dtype=np.int32)
         coefficient = np.empty(size, dtype=self.dtype)
         cdef int32_t *p_direction = <int32_t *> address(direction)
@@ -574,13 +557,13 @@ cdef class LazyRows:
         cdef int64_t itemsize = self.dtype.itemsize
         with nogil:
             for r in range(k):
-                memcpy(p_direction + at, self.rows.active_direction + self.rows.active_start[r],
-                       self.rows.n_active[r] * sizeof(int32_t))
+                memcpy(p_direction + at, self.rows.active_direction + self.rows.row[r].active_start,
+                       self.rows.row[r].n_active * sizeof(int32_t))
                 memcpy(p_coefficient + at * itemsize,
-                       <char *> self.rows.active_coefficient + self.rows.active_start[r] * itemsize,
-                       self.rows.n_active[r] * itemsize)
-                self.rows.active_start[r] = at
-                at += self.rows.room[r]
+                       <char *> self.rows.active_coefficient + self.rows.row[r].active_start * itemsize,
+                       self.rows.row[r].n_active * itemsize)
+                self.rows.row[r].active_start = at
+                at += self.rows.row[r].room
         self.active_used = at
         arrays["active_direction"], arrays["active_coefficient"] = direction, coefficient
         self._point()
@@ -598,10 +581,11 @@ cdef class LazyRows:
         arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
         arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
         _refuse_long(total)
-        arrays["near_start"][rows] = np.concatenate([[self.near_used], stop[:len(stop) - 1]])
-        arrays["near_stop"][rows] = stop
+        place = arrays["place"]
+        place["start"][rows] = np.concatenate([[self.near_used], stop[:len(stop) - 1]])
+        place["stop"][rows] = stop
         self.near_used = total
-        centre = arrays["centre"]
+        centre = place["centre"]
         new = rows[centre[rows] < 0]
         if len(new):
             if self.n_centres + len(new) > len(arrays["centres"]):
@@ -618,10 +602,11 @@ cdef class LazyRows:
         if self.near_used <= 2 * self.near_used_without_holes + 1024:
             return
         arrays = self._arrays
-        starts, where = np.unique(arrays["near_start"], return_inverse=True)
+        place = arrays["place"]
+        starts, where = np.unique(place["start"], return_inverse=True)
         lengths = np.zeros(len(starts), dtype=np.int64)
         # rows that share a start share a list, unless the list of one of them is empty
-        np.maximum.at(lengths, where, arrays["near_stop"] - arrays["near_start"])
+        np.maximum.at(lengths, where, place["stop"] - place["start"])
         live = int(lengths.sum())
         size = live * 3 // 2 + BLOCK
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
@@ -635,8 +620,8 @@ cdef class LazyRows:
                 memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
                 memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
                        count[q] * itemsize)
-        arrays["near_stop"] += (moved[where] - arrays["near_start"]).astype(np.int32)
-        arrays["near_start"] = moved[where].astype(np.int32)
+        place["stop"] += (moved[where] - place["start"]).astype(np.int32)
+        place["start"] = moved[where]
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = self.near_used_without_holes = live
         self._point()
@@ -725,12 +710,12 @@ cdef class LazyRows:
     @property
     def n_fired(self):
         """Number of pairs that fire. Cost: O(k)."""
-        return int(self._arrays["n_fired"].sum(dtype=np.int64))
+        return int(self._arrays["row"]["n_fired"].sum(dtype=np.int64))
 
     @property
     def pattern(self):
         """The pairs that fire, as CSR: tuple (indptr, directions), ascending in each row. Cost: O(pairs log)."""
-        n_fired, start = self._arrays["n_fired"], self._arrays["active_start"]
+        n_fired, start = self._arrays["row"]["n_fired"], self._arrays["row"]["active_start"]
         indptr = np.concatenate([[0], np.cumsum(n_fired, dtype=np.int64)])
         rows = np.repeat(np.arange(len(n_fired)), n_fired)
         directions = self._arrays["active_direction"][np.arange(indptr[len(n_fired)]) + (start - indptr[:len(n_fired)])[rows]]
@@ -751,9 +736,7 @@ cdef class LazyRows:
         """Bytes held: memory that was reserved and never touched, and arrays shared with others, do not count."""
         arrays = self._arrays
         itemsize = self.dtype.itemsize
-        own = ("near_start", "near_stop", "centre", "active_start", "n_fired", "n_active", "room", "stamp", "reach",
-               "gap", "rest", "signs")
-        total = sum(arrays[name].nbytes for name in own) + self.failure_times.nbytes
+        total = arrays["row"].nbytes + arrays["place"].nbytes + self.failure_times.nbytes
         total += (self.near_used + self.active_used) * (4 + itemsize)
         total += self.n_centres * self.rows.stride * itemsize
         return total + (0 if arrays["origin"] is None else arrays["origin"].nbytes)
@@ -771,15 +754,16 @@ cdef class LazyRows:
         self.write_displacement(step, displacement)
         w = np.repeat(initial, copies, axis=0)[:k].astype(np.float64) + displacement
         y = w @ directions.T - offset
-        start, n_fired, n_active = arrays["active_start"], arrays["n_fired"], arrays["n_active"]
+        row, place = arrays["row"], arrays["place"]
+        start, n_fired, n_active = row["active_start"], row["n_fired"], row["n_active"]
         assert np.all(n_fired <= n_active)
-        assert np.all(n_active <= arrays["room"])
+        assert np.all(n_active <= row["room"])
         # active lists lie in the pool and do not overlap
         order = np.argsort(start, kind="stable")
-        ends = (start + arrays["room"])[order]
+        ends = (start + row["room"])[order]
         assert k == 0 or (start[order[0]] >= 0 and np.all(ends[:k - 1] <= start[order[1:]]) and ends[k - 1] <= self.active_used)
         assert self.active_used <= len(arrays["active_direction"])
-        assert np.all((arrays["near_start"] <= arrays["near_stop"]) & (arrays["near_stop"] <= self.near_used))
+        assert np.all((place["start"] <= place["stop"]) & (place["stop"] <= self.near_used))
         assert self.near_used + BLOCK <= len(arrays["near_direction"])
         fires = np.zeros((k, n), dtype=bool)
         near = np.zeros((k, n), dtype=bool)
@@ -792,7 +776,7 @@ cdef class LazyRows:
             fires[r, active[:n_fired[r]]] = True
             coefficient = arrays["active_coefficient"][start[r]:start[r] + n_active[r]]
             sizes[r] = np.abs(coefficient).sum() + np.abs(step.coefficient[active[:n_fired[r]]]).sum()
-            listed = arrays["near_direction"][arrays["near_start"][r]:arrays["near_stop"][r]]
+            listed = arrays["near_direction"][place["start"][r]:place["stop"][r]]
             assert np.all(np.diff(listed) > 0)
             near[r, listed] = True
         # rounding of products, of their sums, and of displacements; offsets stand for the size of z / |x|
@@ -806,7 +790,7 @@ cdef class LazyRows:
         # a certificate: since its stamp a row moved by less than its gap, or the clock would have reported it
         assert np.all(self.failure_times.values >= step.step.clock)
         self.failure_times._check()
-        moved = np.array([np.abs(step.change[arrays["stamp"][r]][np.flatnonzero(fires[r])]).sum() for r in range(k)])
+        moved = np.array([np.abs(step.change[row["stamp"][r]][np.flatnonzero(fires[r])]).sum() for r in range(k)])
         assert np.all(self._distance_to_others(y, fires, live) >= -slack.max(axis=1, initial=0)) and np.all(moved >= 0)
 
     def _distance_to_others(self, y, fires, live):

@@ -32,28 +32,37 @@
 
 #define SL_ROWS_AHEAD 6 /* rows whose lists are fetched while others are looked at */
 
+/* What a row has of its own, in two halves: a certificate needs the first, a visit both. */
+typedef struct {
+    int32_t active_start; /* the active list, in the pool */
+    int32_t n_fired;      /* entries that fire: the first ones */
+    int32_t n_active;     /* entries in all */
+    int32_t room;         /* entries there is room for */
+    int32_t stamp;
+    float gap;            /* rounded down */
+    float rest;           /* bound on |origin_decay origin_r - sum c_ri u_i| at the stamp, rounded up */
+    float reach;          /* rounded up */
+} sl_row;
+
+typedef struct {
+    int32_t start; /* the near list, in the pool; rows may share one */
+    int32_t stop;
+    int32_t centre; /* row of `centres`; -1: the list was built at the origin */
+    float sign;     /* -1 or +1 */
+} sl_place;
+
 typedef struct {
     int64_t n_rows, n_directions;
     int64_t stride;            /* length of a padded vector: a multiple of 16 (float32) or 8 (float64) */
     const void *directions;    /* (n_directions, stride) unit vectors, or zeros for a direction without a hyperplane */
-    const void *signs;         /* (n_rows,) -1 or +1 */
     const void *origin;        /* (n_rows, stride) displacement when the rows were made; NULL: none */
-    int32_t *near_start;       /* (n_rows,) the near list of a row, in the pool; rows may share one */
-    int32_t *near_stop;
+    sl_row *row;               /* (n_rows,) */
+    sl_place *place;           /* (n_rows,) */
     int32_t *near_direction;   /* pool, with room for one block more */
     void *near_distance;       /* pool */
-    int32_t *centre;           /* (n_rows,) row of `centres`; -1: the list was built at the origin */
     const void *centres;       /* (., stride) */
-    int32_t *active_start;     /* (n_rows,) the active list of a row, in the pool */
-    int32_t *n_fired;          /* (n_rows,) entries that fire: the first ones */
-    int32_t *n_active;         /* (n_rows,) entries in all */
-    int32_t *room;             /* (n_rows,) entries there is room for */
     int32_t *active_direction; /* pool */
     void *active_coefficient;  /* pool: c_ri at the stamp */
-    int32_t *stamp;            /* (n_rows,) */
-    float *reach;              /* (n_rows,) */
-    float *gap;                /* (n_rows,) rounded down */
-    float *rest;               /* (n_rows,) bound on |origin_decay origin_r - sum c_ri u_i| at the stamp, rounded up */
 } sl_lazy_rows;
 
 /* Where the rows are to be: shared by all of them. */
@@ -134,7 +143,7 @@ SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_laz
         if (first == end)
             continue;
         const int64_t r = found->visited_row[k];
-        const int32_t *fired = rows->active_direction + rows->active_start[r];
+        const int32_t *fired = rows->active_direction + rows->row[r].active_start;
         int64_t n_ceasing = 0, n_beginning = 0, size = 0;
         for (int64_t q = first; q < end; ++q) { /* part them without a branch */
             const int32_t code = found->flip[q], ceases = code < 0, i = ceases ? ~code : code;
@@ -145,7 +154,7 @@ SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_laz
             n_beginning += !ceases;
         }
         size = n_ceasing; /* behind those that cease: what fires before and after */
-        for (int64_t e = 0; e < rows->n_fired[r]; ++e) {
+        for (int64_t e = 0; e < rows->row[r].n_fired; ++e) {
             set[size] = fired[e];
             size += !flipped[fired[e]];
         }
@@ -179,8 +188,8 @@ SL_UNUSED static void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_laz
 SL_UNUSED static void sl_lazy_count_fired(const sl_lazy_rows *rows, int64_t start, int64_t stop, int32_t *counts)
 {
     for (int64_t r = 0; r < rows->n_rows; ++r) {
-        const int32_t *fired = rows->active_direction + rows->active_start[r];
-        for (int64_t a = 0; a < rows->n_fired[r]; ++a) {
+        const int32_t *fired = rows->active_direction + rows->row[r].active_start;
+        for (int64_t a = 0; a < rows->row[r].n_fired; ++a) {
             if (fired[a] < start || fired[a] >= stop)
                 continue;
             int32_t *row = counts + (int64_t)fired[a] * rows->n_directions;
@@ -201,10 +210,10 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
     int64_t flip = 0, total = 0;
     for (int64_t k = 0; k < found->n_visited; ++k) {
         const int64_t r = found->visited_row[k];
-        int64_t needed = rows->n_active[r];
+        int64_t needed = rows->row[r].n_active;
         for (; flip < found->visited_flips[k]; ++flip)
             needed += found->flip[flip] >= 0;
-        if (needed > rows->room[r])
+        if (needed > rows->row[r].room)
             total += sl_lazy_new_room(needed);
     }
     return total;

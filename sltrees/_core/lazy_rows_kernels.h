@@ -57,12 +57,12 @@ SL_TARGET static int64_t SL_FN(lazy_collect)(const void *z_, int64_t n_rows, int
 SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
                                                     SL_REAL *c, SL_REAL *out, double *rest)
 {
-    const int64_t stride = rows->stride, start = rows->active_start[r];
-    const int64_t n_fired = rows->n_fired[r], n_active = rows->n_active[r];
+    const int64_t stride = rows->stride, start = rows->row[r].active_start;
+    const int64_t n_fired = rows->row[r].n_fired, n_active = rows->row[r].n_active;
     const int32_t *direction = rows->active_direction + start;
     const SL_REAL *coefficient = (const SL_REAL *)rows->active_coefficient + start;
-    const double decay = step->decay[rows->stamp[r]];
-    const double sign = -(double)((const SL_REAL *)rows->signs)[r];
+    const double decay = step->decay[rows->row[r].stamp];
+    const double sign = -rows->place[r].sign;
     double size = 0;
     if (rows->origin && step->origin_decay != 0) {
         const SL_REAL *origin = (const SL_REAL *)rows->origin + r * stride;
@@ -108,11 +108,11 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
 SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
                                               SL_REAL *c, SL_REAL *moved, double *failure)
 {
-    const int64_t stride = rows->stride, n_fired = rows->n_fired[r];
-    const int32_t *direction = rows->active_direction + rows->active_start[r];
-    const int32_t stamp = rows->stamp[r];
+    const int64_t stride = rows->stride, n_fired = rows->row[r].n_fired;
+    const int32_t *direction = rows->active_direction + rows->row[r].active_start;
+    const int32_t stamp = rows->row[r].stamp;
     const double *change = step->change + stamp * rows->n_directions;
-    const double decay = step->decay[stamp], gap = rows->gap[r];
+    const double decay = step->decay[stamp], gap = rows->row[r].gap;
     double sum = 0, squares = 0;
     for (int64_t e = 0; e < n_fired; ++e) {
         const double by = change[direction[e]];
@@ -122,7 +122,7 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
         if (squares > 2 * gap * gap) /* the norm is about the root of the squares: hopeless */
             return 0;
     }
-    const double shrunk = decay == 1 ? 0 : (1 - decay) * rows->rest[r];
+    const double shrunk = decay == 1 ? 0 : (1 - decay) * rows->row[r].rest;
     double drift = shrunk + (sum + n_fired * step->coefficient_rounding) * (1 + 1e-12);
     if (!(drift < gap)) {
         memset(moved, 0, stride * sizeof(SL_REAL));
@@ -132,7 +132,7 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
         if (!(drift < gap))
             return 0;
     }
-    *failure = sl_failure_time(step, gap - drift, (double)n_fired, rows->rest[r] * decay);
+    *failure = sl_failure_time(step, gap - drift, (double)n_fired, rows->row[r].rest * decay);
     return 1;
 }
 
@@ -163,8 +163,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
     double size = SL_FN(lazy_displacement)(rows, step, r, visitor->c, visitor->place,
                                            step->exchange > 0 ? &visitor->rest : NULL);
     const SL_REAL *centre = NULL, *delta = visitor->place;
-    if (rows->centre[r] >= 0)
-        centre = (const SL_REAL *)rows->centres + rows->centre[r] * stride;
+    if (rows->place[r].centre >= 0)
+        centre = (const SL_REAL *)rows->centres + rows->place[r].centre * stride;
     else if (rows->origin)
         centre = (const SL_REAL *)rows->origin + r * stride;
     if (centre) {
@@ -174,14 +174,14 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
         delta = visitor->delta;
     }
     visitor->drift = SL_SQRT(SL_FN(dot)(delta, delta, stride)) * (1 + (stride + 8) * step->rounding) +
-                     step->rounding * (rows->n_active[r] + 8) * size;
-    visitor->reach = visitor->drift > rows->reach[r] ? visitor->drift : rows->reach[r];
+                     step->rounding * (rows->row[r].n_active + 8) * size;
+    visitor->reach = visitor->drift > rows->row[r].reach ? visitor->drift : rows->row[r].reach;
     visitor->n_candidates = 0;
     visitor->last = r;
     if (!(visitor->drift + step->margin < step->skin))
         return;
     const SL_REAL band = (SL_REAL)((visitor->reach + step->margin) * (1 + 4 * step->rounding));
-    const int64_t start = rows->near_start[r], n_near = rows->near_stop[r] - start;
+    const int64_t start = rows->place[r].start, n_near = rows->place[r].stop - start;
     const SL_REAL *distance = (const SL_REAL *)rows->near_distance + start;
     const int32_t *near = rows->near_direction + start;
     int64_t n = 0;
@@ -205,14 +205,13 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
 SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r, const SL_FN(lazy_visitor) *visitor)
 {
     const int64_t o = visitor->last;
-    const SL_REAL *signs = rows->signs;
-    if (o < 0 || rows->near_start[r] != rows->near_start[o] || rows->near_stop[r] != rows->near_stop[o] ||
-        rows->origin || rows->centre[r] >= 0 || rows->centre[o] >= 0 || rows->rest[r] != 0 || rows->rest[o] != 0 ||
-        rows->n_fired[r] != rows->n_active[r] || rows->n_fired[o] != rows->n_active[o] ||
-        rows->n_fired[r] != rows->n_fired[o] || rows->reach[r] != rows->reach[o] || signs[r] != -signs[o])
+    if (o < 0 || rows->place[r].start != rows->place[o].start || rows->place[r].stop != rows->place[o].stop ||
+        rows->origin || rows->place[r].centre >= 0 || rows->place[o].centre >= 0 || rows->row[r].rest != 0 || rows->row[o].rest != 0 ||
+        rows->row[r].n_fired != rows->row[r].n_active || rows->row[o].n_fired != rows->row[o].n_active ||
+        rows->row[r].n_fired != rows->row[o].n_fired || rows->row[r].reach != rows->row[o].reach || rows->place[r].sign != -rows->place[o].sign)
         return 0;
-    return memcmp(rows->active_direction + rows->active_start[r], rows->active_direction + rows->active_start[o],
-                  rows->n_fired[r] * sizeof(int32_t)) == 0;
+    return memcmp(rows->active_direction + rows->row[r].active_start, rows->active_direction + rows->row[o].active_start,
+                  rows->row[r].n_fired * sizeof(int32_t)) == 0;
 }
 
 /* Record a visit to row r, which stands at sense * place and flips as said in `flip` from number `first` on, with signed distances
@@ -223,7 +222,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_l
 {
     const int64_t stride = rows->stride, k = found->n_visited++;
     const int32_t *flip = found->flip + found->n_flips;
-    const double sign = ((const SL_REAL *)rows->signs)[r];
+    const double sign = rows->place[r].sign;
     found->n_flips += n_flips;
     found->visited_row[k] = (int32_t)r;
     found->visited_reach[k] = sl_round_up(reach);
@@ -247,8 +246,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_l
 SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
                                            SL_FN(lazy_visitor) *visitor, sl_lazy_findings *found)
 {
-    const int64_t n_fired = rows->n_fired[r];
-    const int32_t *active = rows->active_direction + rows->active_start[r];
+    const int64_t n_fired = rows->row[r].n_fired;
+    const int32_t *active = rows->active_direction + rows->row[r].active_start;
     if (!(visitor->drift + step->margin < step->skin)) {
         const int64_t k = found->n_strayed++;
         SL_REAL *displacement = (SL_REAL *)found->strayed_displacement + k * rows->stride;
@@ -258,8 +257,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
             displacement[j] = sense * visitor->place[j];
         return;
     }
-    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->near_start[r];
-    const int32_t *near = rows->near_direction + rows->near_start[r];
+    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->place[r].start;
+    const int32_t *near = rows->near_direction + rows->place[r].start;
     uint8_t *fired = visitor->fired;
     SL_REAL gap = (SL_REAL)step->margin; /* no less for pairs not evaluated, and drift + margin < skin for those not near */
     int32_t *flip = found->flip + found->n_flips;
@@ -293,7 +292,9 @@ SL_TARGET static void SL_FN(lazy_certify)(const sl_lazy_rows *rows, const sl_laz
         const int64_t r = reported[at];
         double failure;
         if (at + SL_ROWS_AHEAD < n_reported)
-            SL_PREFETCH(rows->active_direction + rows->active_start[reported[at + SL_ROWS_AHEAD]]);
+            SL_PREFETCH(rows->active_direction + rows->row[reported[at + SL_ROWS_AHEAD]].active_start);
+        if (at + 2 * SL_ROWS_AHEAD < n_reported)
+            SL_PREFETCH(rows->row + reported[at + 2 * SL_ROWS_AHEAD]);
         if (SL_FN(lazy_certified)(rows, step, r, c, moved, &failure)) {
             found->cleared_row[found->n_cleared] = (int32_t)r;
             found->cleared_failure[found->n_cleared++] = failure;
@@ -305,15 +306,15 @@ SL_TARGET static void SL_FN(lazy_certify)(const sl_lazy_rows *rows, const sl_laz
 /* Ask for the lists of a row before they are needed: rows in doubt lie anywhere. */
 SL_TARGET SL_INLINE void SL_FN(lazy_prefetch)(const sl_lazy_rows *rows, int64_t r)
 {
-    const char *distance = (const char *)((const SL_REAL *)rows->near_distance + rows->near_start[r]);
-    const char *direction = (const char *)(rows->near_direction + rows->near_start[r]);
-    const int64_t n_near = rows->near_stop[r] - rows->near_start[r];
+    const char *distance = (const char *)((const SL_REAL *)rows->near_distance + rows->place[r].start);
+    const char *direction = (const char *)(rows->near_direction + rows->place[r].start);
+    const int64_t n_near = rows->place[r].stop - rows->place[r].start;
     for (int64_t b = 0; b < n_near * (int64_t)sizeof(SL_REAL); b += 64)
         SL_PREFETCH(distance + b);
     for (int64_t b = 0; b < n_near * (int64_t)sizeof(int32_t); b += 64)
         SL_PREFETCH(direction + b);
-    const char *active = (const char *)(rows->active_direction + rows->active_start[r]);
-    const char *coefficient = (const char *)((const SL_REAL *)rows->active_coefficient + rows->active_start[r]);
+    const char *active = (const char *)(rows->active_direction + rows->row[r].active_start);
+    const char *coefficient = (const char *)((const SL_REAL *)rows->active_coefficient + rows->row[r].active_start);
     SL_PREFETCH(active);
     SL_PREFETCH(active + 64);
     SL_PREFETCH(coefficient);
@@ -338,7 +339,7 @@ SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_la
     int64_t at = from;
     for (; at < found->n_doubtful; ++at) {
         const int64_t r = found->doubtful_row[at];
-        const int64_t longest = rows->near_stop[r] - rows->near_start[r];
+        const int64_t longest = rows->place[r].stop - rows->place[r].start;
         if (found->n_flips + longest >= found->flips_room || found->n_strayed == found->strayed_room)
             break;
         if (at + SL_ROWS_AHEAD < found->n_doubtful)
@@ -371,8 +372,8 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
             break;
         const SL_REAL *z = (const SL_REAL *)z_ + q * n;
         const SL_REAL *place = (const SL_REAL *)found->strayed_displacement + (first + q) * stride;
-        const int64_t r = found->strayed_row[first + q], n_fired = rows->n_fired[r], begin = used;
-        const int32_t *active = rows->active_direction + rows->active_start[r];
+        const int64_t r = found->strayed_row[first + q], n_fired = rows->row[r].n_fired, begin = used;
+        const int32_t *active = rows->active_direction + rows->row[r].active_start;
         int32_t *flip = found->flip + found->n_flips;
         double gap = step->skin;
         int64_t n_flips = 0, i = 0;
@@ -413,13 +414,13 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
 SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int64_t needed, int32_t *pool_used)
 {
     SL_REAL *coefficient = rows->active_coefficient;
-    const int32_t from = rows->active_start[r], to = *pool_used;
-    const int64_t n_active = rows->n_active[r];
+    const int32_t from = rows->row[r].active_start, to = *pool_used;
+    const int64_t n_active = rows->row[r].n_active;
     memcpy(rows->active_direction + to, rows->active_direction + from, n_active * sizeof(int32_t));
     memcpy(coefficient + to, coefficient + from, n_active * sizeof(SL_REAL));
-    rows->active_start[r] = to;
-    rows->room[r] = sl_lazy_new_room(needed);
-    *pool_used = to + rows->room[r];
+    rows->row[r].active_start = to;
+    rows->row[r].room = sl_lazy_new_room(needed);
+    *pool_used = to + rows->row[r].room;
 }
 
 /* Make what was found the state of the visited rows: their flips, gaps and stamps. The pool of active lists has room (see
@@ -433,12 +434,12 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
     int64_t flip = 0;
     for (int64_t k = 0; k < found->n_visited; ++k) {
         const int64_t r = found->visited_row[k], first = flip, end = found->visited_flips[k];
-        const double decay = step->decay[rows->stamp[r]];
-        double rest = step->exchange > 0 ? found->visited_rest[k] : rows->rest[r];
-        rows->stamp[r] = stamp;
-        rows->reach[r] = found->visited_reach[k];
-        rows->gap[r] = found->visited_gap[k];
-        rows->rest[r] = (float)rest;
+        const double decay = step->decay[rows->row[r].stamp];
+        double rest = step->exchange > 0 ? found->visited_rest[k] : rows->row[r].rest;
+        rows->row[r].stamp = stamp;
+        rows->row[r].reach = found->visited_reach[k];
+        rows->row[r].gap = found->visited_gap[k];
+        rows->row[r].rest = (float)rest;
         if (first == end && decay == 1)
             continue;
         int64_t entering = 0;
@@ -448,15 +449,15 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
             entering += code >= 0;
             rest += fabs(step->coefficient[i]) * (1 + 2 * step->rounding);
         }
-        rows->rest[r] = sl_round_up(rest);
-        if (rows->n_active[r] + entering > rows->room[r])
-            SL_FN(lazy_relocate)(rows, r, rows->n_active[r] + entering, pool_used);
-        int32_t *direction = rows->active_direction + rows->active_start[r];
-        SL_REAL *coefficient = (SL_REAL *)rows->active_coefficient + rows->active_start[r];
+        rows->row[r].rest = sl_round_up(rest);
+        if (rows->row[r].n_active + entering > rows->row[r].room)
+            SL_FN(lazy_relocate)(rows, r, rows->row[r].n_active + entering, pool_used);
+        int32_t *direction = rows->active_direction + rows->row[r].active_start;
+        SL_REAL *coefficient = (SL_REAL *)rows->active_coefficient + rows->row[r].active_start;
         /* One pass parts the list into what fires now, in place, and what does not; no branch depends on the data. */
-        const int64_t n_before = rows->n_fired[r];
+        const int64_t n_before = rows->row[r].n_fired;
         int64_t n_fired = 0, n_idle = 0;
-        for (int64_t e = 0; e < rows->n_active[r]; ++e) {
+        for (int64_t e = 0; e < rows->row[r].n_active; ++e) {
             const int32_t i = direction[e];
             const int before = e < n_before, changes = flipped[i], after = before ^ changes;
             double c = decay * coefficient[e];
@@ -478,8 +479,8 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
             direction[n_fired + e] = idle_direction[e];
             coefficient[n_fired + e] = idle_coefficient[e];
         }
-        rows->n_fired[r] = (int32_t)n_fired;
-        rows->n_active[r] = (int32_t)(n_fired + n_idle);
+        rows->row[r].n_fired = (int32_t)n_fired;
+        rows->row[r].n_active = (int32_t)(n_fired + n_idle);
     }
 }
 
@@ -498,9 +499,9 @@ SL_TARGET static void SL_FN(lazy_add_outputs)(const sl_lazy_rows *rows, const sl
     SL_REAL *place = scratch, *weight = place + rows->stride, *c = weight + rows->stride, *displacement = displacement_;
     memset(weight, 0, rows->stride * sizeof(SL_REAL));
     for (int64_t r = start; r < stop; ++r) {
-        const int32_t *direction = rows->active_direction + rows->active_start[r];
-        const double sign = ((const SL_REAL *)rows->signs)[r];
-        if (!displacement && rows->n_fired[r] == 0)
+        const int32_t *direction = rows->active_direction + rows->row[r].active_start;
+        const double sign = rows->place[r].sign;
+        if (!displacement && rows->row[r].n_fired == 0)
             continue;
         SL_FN(lazy_displacement)(rows, step, r, c, place, NULL);
         if (displacement)
@@ -510,7 +511,7 @@ SL_TARGET static void SL_FN(lazy_add_outputs)(const sl_lazy_rows *rows, const sl
         const SL_REAL *from = initial + r / copies * d;
         for (int64_t k = 0; k < d; ++k)
             weight[k] = from[k] + place[k];
-        for (int64_t e = 0; e < rows->n_fired[r]; ++e) {
+        for (int64_t e = 0; e < rows->row[r].n_fired; ++e) {
             const int32_t i = direction[e];
             out_products[i] += sign * ((double)SL_FN(dot)(weight, directions + i * rows->stride, rows->stride) - offset[i]);
             if (out_moved)
@@ -526,8 +527,8 @@ SL_TARGET static void SL_FN(lazy_gram_product)(const sl_lazy_rows *rows, const v
 {
     const SL_REAL *data = data_;
     for (int64_t r = 0; r < rows->n_rows; ++r) {
-        const int32_t *direction = rows->active_direction + rows->active_start[r];
-        const int64_t n_fired = rows->n_fired[r];
+        const int32_t *direction = rows->active_direction + rows->row[r].active_start;
+        const int64_t n_fired = rows->row[r].n_fired;
         memset(sum, 0, d * sizeof(double));
         for (int64_t e = 0; e < n_fired; ++e) {
             const SL_REAL *x = data + direction[e] * d;
