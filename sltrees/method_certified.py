@@ -21,11 +21,9 @@ from sltrees.records import StepCounts
 SKIN = 1.0
 # Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it the
 # bound on the nearest pair not evaluated would often be the gap.
-MARGIN = SKIN / 12
+MARGIN = SKIN / 16
 # Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
 MAX_STAMPS = 64
-# Outputs are computed anew from the weights when their rounding error may be this share of the RMSE.
-SYNCHRONISE_SHARE = 0.05
 
 
 class CertifiedShard:
@@ -126,10 +124,15 @@ class CertifiedShard:
             self.rows.apply(step, self.found, stamp)
             self.found = None
 
-    def outputs(self, step):
-        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
+    def outputs(self, step, displacement=None):
+        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included.
+
+        The displacements are written to `displacement`, if given.
+        """
         outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
-        self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
+        self.rows.add_outputs(
+            step, self._initial, self._copies, self._planes.offsets, outputs, moved, displacement=displacement
+        )
         return outputs, moved
 
 
@@ -263,37 +266,43 @@ class CertifiedMethod:
         """J D, shape (n,), float64, likewise. Cost: O(1)."""
         return self._trial.jacobian_displacement if self.step_open else self._jacobian_displacement
 
-    def is_stale(self, rmse):
-        """Whether rounding in the outputs may matter at this RMSE, so that `synchronise` is due."""
-        variance = self._trial.variance if self.step_open else self._variance
-        return variance > 0 and np.sqrt(variance / len(self._outputs)) > SYNCHRONISE_SHARE * rmse
-
     @property
-    def is_exact(self):
-        """Whether the outputs were computed from the weights as they are."""
-        return (self._trial.variance if self.step_open else self._variance) == 0
+    def outputs_error(self):
+        """Root mean square that the rounding error of `outputs` may have; 0 once they are computed from the weights."""
+        variance = self._trial.variance if self.step_open else self._variance
+        return float(np.sqrt(variance / len(self._outputs)))
 
     def synchronise(self):
         """Compute f and J D from the weights, rounded as the network will have them.
 
         Notes
         -----
+        Sets: outputs, jacobian_displacement, outputs_error; between steps also the displacements of the network.
         Cost: O(active pairs d).
         """
-        target = self._trial if self.step_open else self
-        outputs, moved = self._sums(self._trial.step if self.step_open else self._step)
         if self.step_open:
-            outputs += self._trial.outputs_of_flips
-            moved += self._trial.moved_by_flips
-            target.outputs, target.jacobian_displacement = outputs, moved
-            target.variance = 0.0
+            trial = self._trial
+            outputs, moved = self._sums(trial.step)
+            trial.outputs = outputs + trial.outputs_of_flips
+            trial.jacobian_displacement = moved + trial.moved_by_flips
+            trial.variance = 0.0
         else:
-            self._outputs, self._jacobian_displacement, self._variance = outputs, moved, 0.0
+            self._network._pristine = False
+            self._outputs, self._jacobian_displacement = self._sums(self._step, self._displacements())
+            self._variance, self._written = 0.0, True
 
-    def _sums(self, step):
+    def _displacements(self):
+        """The network's displacements, a view for each shard."""
+        network = self._network
+        spans = [network._positions(blocks) for blocks in network.shards(self._planes.X.shape)]
+        return [network._displacement[start:stop] for start, stop in spans]
+
+    def _sums(self, step, displacements=None):
         """f and J D summed over the shards, in their order."""
         outputs, moved = np.zeros(len(self._scale)), np.zeros(len(self._scale))
-        for f, jd in self._executor.map(lambda shard: shard.outputs(step), self._shards):
+        targets = displacements or [None] * len(self._shards)
+        work = list(zip(self._shards, targets, strict=True))
+        for f, jd in self._executor.map(lambda part: part[0].outputs(step, part[1]), work):
             outputs += f
             moved += jd
         return outputs * self._scale, moved * self._scale
@@ -457,15 +466,9 @@ class CertifiedMethod:
         """Write the displacements of the last step kept to the network, if they are not there yet. Cost: O(active pairs d)."""
         if self._written:
             return
-        network = self._network
-        target = network._displacement
-        spans = [network._positions(blocks) for blocks in network.shards(self._planes.X.shape)]
-
-        def write(k):
-            self._shards[k].rows.write_displacement(self._step, target[spans[k][0] : spans[k][1]])
-
-        network._pristine = False
-        self._executor.map(write, range(len(spans)))
+        self._network._pristine = False
+        work = list(zip(self._shards, self._displacements(), strict=True))
+        self._executor.map(lambda part: part[0].rows.write_displacement(self._step, part[1]), work)
         self._written = True
 
     def release(self):

@@ -201,13 +201,9 @@ class TreesMethod:
         return total / self._root_width
 
     # the outputs are always computed from the weights
-    is_exact = True
+    outputs_error = 0.0
     # G v without G: the certified method has it
     gram_product = gram_diagonal = None
-
-    def is_stale(self, rmse):
-        """False: there is nothing to synchronise."""
-        return False
 
     def take_step(self, step):
         """D <- shrink D - J^T g.

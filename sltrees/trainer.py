@@ -37,6 +37,10 @@ METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
 # A predicted decrease of the loss below this share of it is rounding.
 NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
 
+# Outputs carried along are computed anew from the weights before their rounding error could change the decrease of the
+# loss by this share.
+NEGLIGIBLE_DOUBT = 0.05
+
 # Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
 # often lie on kinks, where neurons start and stop firing however short the step, so the gradient need not vanish.)
 FLAT_DECREASE = 1e-8
@@ -293,8 +297,6 @@ class _Run:
 
     def evaluate(self, displacement_squared):
         """Residual and loss at the current weights, as a `_State`."""
-        if self.method.is_stale(_rms(self.method.outputs() - self.y)):
-            self.method.synchronise()
         residual = self.method.outputs() - self.y
         jacobian_displacement = self.method.jacobian_displacement() if self.alpha else None
         loss = self.loss_of(residual, displacement_squared)
@@ -302,7 +304,7 @@ class _Run:
 
     def synchronise(self):
         """Make residual and loss those of the weights as they are, if they were carried along. Sets: state."""
-        if not self.method.is_exact:
+        if self.method.outputs_error > 0:
             self.method.synchronise()
             self.state = self.evaluate(self.state.displacement_squared)
 
@@ -367,6 +369,11 @@ class _Run:
             counts = self.method.take_step(step)
         with _timed(seconds, "outputs"):
             trial = self.evaluate(step.displacement_squared)
+            # rounding of the outputs that were carried along must not decide
+            doubt = self.method.outputs_error * len(self.y) * (before.rmse + trial.rmse + self.method.outputs_error)
+            if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
+                self.method.synchronise()
+                trial = self.evaluate(step.displacement_squared)
         ratio = (before.loss - trial.loss) / step.predicted_decrease
         accepted = bool(trial.loss < before.loss)  # False also for NaN
         if accepted:
