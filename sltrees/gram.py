@@ -103,6 +103,7 @@ class GramMatrix:
         self.n_factorisations = 0
         self._X, self._width = X, width
         self._products = None  # X X^T / m; made by the first refresh, which has an executor
+        self._private_counts = []  # of threads
         self._row_sums = np.zeros(n)  # of |G_ij|
         self._norm = 0.0
         self._factor = CholeskyFactor(n)
@@ -145,7 +146,7 @@ class GramMatrix:
         executor.map(fill, self._panels(_PANEL_ROWS))
         self.refresh(executor)
 
-    def add_counts(self, counters, executor):
+    def add_counts(self, counters, executor, *, few=False):
         """Change the counts, and form G.
 
         Parameters
@@ -153,29 +154,38 @@ class GramMatrix:
         counters : list of callable
             Each adds to the rows start, ..., stop - 1 of counts when called as counter(start, stop, counts).
         executor : ThreadExecutor
+        few : bool, default False
+            Little is to be counted, so that sharing it out would cost more than it saves.
 
         Notes
         -----
-        Sets: counts, matrix. Counts are integers, so that neither the number of panels nor their order matters.
-        Cost: that of the counters, times the number of threads at worst, and O(n^2).
+        Sets: counts, matrix. Counts are integers, so that it makes no difference who counts what. Cost: that of the
+        counters, times the number of threads at worst, and O(n^2).
         """
-        n, parts = len(self.counts), executor.n_threads
-        if n <= _PRIVATE_COUNTS and parts > 1:
-            # each thread counts some of the counters in an array of its own: none has to skip over others' rows
-            arrays = [np.zeros_like(self.counts) for _ in range(parts)]
-            pieces = [(arrays[k], counters[k::parts]) for k in range(parts)]
+        n, threads = len(self.counts), executor.n_threads
+        if few or threads == 1:
+            pieces = [(counters, 0, n, self.counts)]
+        elif n <= _PRIVATE_COUNTS:
+            # each thread counts for some of the counters, in an array of its own: none has to pass over others' rows
+            while len(self._private_counts) < threads - 1:
+                self._private_counts.append(np.empty_like(self.counts))
+            own = [self.counts, *self._private_counts[: threads - 1]]
+            for array in own[1:]:
+                array[...] = 0
+            pieces = [(counters[k::threads], 0, n, own[k]) for k in range(threads)]
         else:
-            pieces = [(self.counts, counters)]
-        longest = max(len(some) for _, some in pieces)
-        for start in range(0, longest, _COUNTERS_AT_A_TIME):
+            pieces = [(counters, n * k // threads, n * (k + 1) // threads, self.counts) for k in range(threads)]
+        for start in range(0, max(len(piece[0]) for piece in pieces), _COUNTERS_AT_A_TIME):
             window = slice(start, start + _COUNTERS_AT_A_TIME)
-            if len(pieces) > 1:
-                executor.map(lambda piece, window=window: _count(piece[1][window], 0, n, piece[0]), pieces)
-            else:
-                panels = [(n * k // parts, n * (k + 1) // parts) for k in range(parts)]
-                executor.map(lambda panel, window=window: _count(counters[window], *panel, self.counts), panels)
-        if len(pieces) > 1:
-            for array in arrays:
+
+            def count(piece, window=window):
+                some, first, last, counts = piece
+                for counter in some[window]:
+                    counter(first, last, counts)
+
+            executor.map(count, pieces)
+        for _, _, _, array in pieces:
+            if array is not self.counts:
                 self.counts += array
         self.refresh(executor)
 
@@ -322,11 +332,6 @@ class GramMatrix:
         """The rows, cut into slices."""
         n = len(self.matrix)
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def _count(counters, start, stop, counts):
-    for counter in counters:
-        counter(start, stop, counts)
 
 
 def steps_worth_a_factorisation(n):

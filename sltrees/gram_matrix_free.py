@@ -101,7 +101,7 @@ class MatrixFreeGram:
         """G v for v of shape (n,), float64. Cost: one product."""
         return self._product(v)
 
-    def add_counts(self, counters, executor):
+    def add_counts(self, counters, executor, *, few=False):
         """Take note that G has changed: there are no counts. Cost: O(1)."""
         self.refresh(executor)
 

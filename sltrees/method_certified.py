@@ -26,6 +26,10 @@ MARGIN = SKIN / 16
 MAX_STAMPS = 64
 
 
+# Fewer flips are counted by one thread: some 0.5 ms.
+FEW_FLIPS = 1 << 14
+
+
 class CertifiedShard:
     """A block of neurons as lazy rows, and what the network knows of it.
 
@@ -387,8 +391,10 @@ class CertifiedMethod:
 
     def count_flips(self, gram):
         """Bring the pair counts of G to the patterns after the step under review. Cost: O(flips fired), and O(n^2)."""
-        if self._trial.counts.flips:
-            gram.add_counts([self._counter(shard, shard.found) for shard in self._shards], self._executor)
+        flips = self._trial.counts.flips
+        if flips:
+            counters = [self._counter(shard, shard.found) for shard in self._shards if shard.found.n_flips]
+            gram.add_counts(counters, self._executor, few=flips < FEW_FLIPS)
 
     def count_pairs(self, gram):
         """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
