@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-
 import numpy as np
 
 from sltrees._core._gram import multiply_counts
@@ -11,7 +9,6 @@ from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
 from sltrees.cholesky import CholeskyFactor
 from sltrees.conjugate_gradients import conjugate_gradients, found_singular
-from sltrees.gram_matrix_free import MatrixFreeGram
 
 SOLVERS = ("auto", "cholesky", "cg")
 
@@ -75,7 +72,7 @@ class GramMatrix:
 
     Notes
     -----
-    Memory: 28 n^2 bytes, the factor included; about 24 n^2 for n beyond 2048. Nothing depends on the number of
+    Memory: 28 n^2 bytes, the factor included, and 4 n^2 for each thread but one; about 24 n^2 for n beyond 2048. Nothing depends on the number of
     threads, bit for bit: work is cut into pieces of fixed size, and which solver runs is decided by numbers of steps,
     never by clocks.
 
@@ -111,9 +108,10 @@ class GramMatrix:
         self._steps_with_factor = 0
 
     @staticmethod
-    def bytes_needed(n_samples):
+    def bytes_needed(n_samples, n_threads=1):
         """Bytes that the matrices of n samples take, the factor and vectors included. Cost: O(n)."""
-        return 20 * n_samples**2 + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
+        private = 4 * n_samples**2 * (n_threads - 1) if n_samples <= _PRIVATE_COUNTS else 0
+        return 20 * n_samples**2 + private + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
 
     @property
     def trace(self):
@@ -356,56 +354,3 @@ def steps_worth_a_factorisation(n):
     20
     """
     return int(np.interp(np.log(n), np.log(list(_STEPS_WORTH)), list(_STEPS_WORTH.values())))
-
-
-def largest_gram(memory):
-    """The largest n for which a `GramMatrix` is reasonable: it fits into `memory` bytes, and n <= MAX_GRAM.
-
-    Parameters
-    ----------
-    memory : float
-        Bytes that the matrices may take.
-
-    Returns
-    -------
-    int
-
-    Notes
-    -----
-    Cost: O(log(MAX_GRAM) MAX_GRAM / 256).
-
-    Examples
-    --------
-    >>> largest_gram(28.2e6), largest_gram(float("inf"))
-    (1001, 20000)
-    """
-    return bisect.bisect_right(range(MAX_GRAM + 1), memory, key=GramMatrix.bytes_needed) - 1
-
-
-def choose_gram(n_samples, memory, max_gram=None):
-    """The class to solve with: `GramMatrix` while its arrays are reasonable, else `MatrixFreeGram`.
-
-    Parameters
-    ----------
-    n_samples : int
-        n.
-    memory : float
-        Bytes that the matrices may take.
-    max_gram : int, optional
-        The largest n for `GramMatrix`; by default `largest_gram(memory)`.
-
-    Returns
-    -------
-    type
-
-    Notes
-    -----
-    Cost: that of `largest_gram`.
-
-    Examples
-    --------
-    >>> choose_gram(1000, 1e9).__name__, choose_gram(10_000, 1e9).__name__
-    ('GramMatrix', 'MatrixFreeGram')
-    """
-    largest = largest_gram(memory) if max_gram is None else max_gram
-    return GramMatrix if n_samples <= largest else MatrixFreeGram

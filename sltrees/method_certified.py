@@ -15,6 +15,7 @@ from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.network import collect_near
 from sltrees.records import StepCounts
+from sltrees.shift import firing_probability
 
 # Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)). Measured: at
 # shift "paper" and width 2^20 one neuron in 200 moves farther; twice the skin would double the lists.
@@ -256,9 +257,28 @@ class CertifiedMethod:
         return cls(network, shards, planes, executor)
 
     @staticmethod
-    def bytes_needed(X, shift, network):
-        """Bytes for each materialised neuron, and for each fired pair. Cost: O(n)."""
-        return 100, 100
+    def bytes_needed(network, planes, y):
+        """Bytes for each materialised neuron, and for each fired pair: mean near lists, and those expected to be rebuilt.
+
+        Neurons are expected to move by r with r^2 = |y|^2 / (k mean_i p_i |x_i|^2) in the mean over the k materialised
+        ones (all of the loss goes, and G is about its diagonal), and beyond s with probability exp(-s^2 / r^2).
+
+        Cost: O(n).
+        """
+        itemsize, copies = network.dtype.itemsize, network._copies
+        entry, n = 4 + itemsize, len(y)
+        firing = np.array([firing_probability(offset) for offset in planes.offsets]) * planes.live
+        share = min(1.0, float(firing.sum()))  # of the neurons that are materialised, at most
+        energy = float(firing @ planes.norms**2) / n
+        spread = float(y @ y) / max(share * network.width * energy, np.finfo(np.float64).tiny)
+        strayed = float(np.exp(-(SKIN**2) / spread)) if spread > 0 else 0.0
+        near = min(planes.near_share(SKIN) / max(share, np.finfo(np.float64).tiny), float(np.count_nonzero(planes.live)))
+        shared = copies if network._pristine or network.shift_ is None else 1
+        lists = near * entry * (1.1 / shared + 4.0 * strayed)
+        # row, place and failure time; room in the active list; what one review of all finds; what building takes
+        fixed = 58 + 5 * entry + 120 + 60
+        vectors = planes.directions.shape[1] * itemsize * (3.0 * strayed + (shared == 1))
+        return fixed + lists + vectors, 5.0 * entry + 8.0
 
     # ------------------------------------------------------------------ where training stands
 

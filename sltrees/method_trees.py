@@ -168,9 +168,9 @@ class TreesMethod:
         return cls(network, X, executor, progress(1))
 
     @staticmethod
-    def bytes_needed(X, shift, network):
+    def bytes_needed(network, planes, y):
         """Bytes for each materialised neuron, and for each fired pair. Cost: O(1)."""
-        (n_samples, n_features), dtype = X.shape, network.dtype
+        (n_samples, n_features), dtype = planes.X.shape, network.dtype
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
         step = array_bytes(4, n_features, dtype=dtype) + 32  # weights being written, what undoes them, row numbers
         pair = 2 * (4 + np.dtype(dtype).itemsize) + 8  # before and after a step, and the query's own result

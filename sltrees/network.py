@@ -172,9 +172,9 @@ class ShiftedReLUNetwork:
             return self
         self._refuse_in_training()
         shift = self._shift_for(X)
-        self.check_memory(X, shift, n_threads, max_memory)
+        self.check_memory(self.bytes_needed(X, shift, n_threads), X, max_memory)
         with ThreadExecutor(n_threads) as executor:
-            self._initialize(Hyperplanes(X, shift), 0.0, executor, progress)
+            self._initialize(Hyperplanes(X, shift), None, executor, progress)
         return self
 
     def _shift_for(self, X):
@@ -182,7 +182,7 @@ class ShiftedReLUNetwork:
         return resolve_shift(self.shift, self.width, len(X)) if self.shift_ is None else self.shift_
 
     def _initialize(self, planes, skin, executor, progress=None):
-        """Draw the network, or draw it again, with near lists of the given skin.
+        """Draw the network, or draw it again, with near lists of the given skin (None: without).
 
         Returns
         -------
@@ -232,6 +232,15 @@ class ShiftedReLUNetwork:
         -------
         list of range
             They depend on the width and on the shape alone, so that sums over shards do not depend on who runs them.
+
+        Notes
+        -----
+        Cost: O(m / 8192).
+
+        Examples
+        --------
+        >>> ShiftedReLUNetwork(100_000).shards((1000, 64))
+        [range(0, 4), range(4, 8), range(8, 12), range(12, 13)]
         """
         n_blocks = -(-self.width // NEURONS_PER_BLOCK)
         size = min(_BLOCKS_PER_SHARD, max(1, _WORK_PER_SHARD // (NEURONS_PER_BLOCK * shape[0] * shape[1])))
@@ -241,13 +250,14 @@ class ShiftedReLUNetwork:
         """Neurons of consecutive blocks that fire on a sample, their initial weights and near lists, as `Drawn`."""
         copies, first = self._copies, blocks.start * NEURONS_PER_BLOCK
         end = min(blocks.stop * NEURONS_PER_BLOCK, self.width)
-        near = planes.near_lists(skin, (end - first) // copies, keep_all=False)
+        near = planes.near_lists(skin or 0.0, (end - first) // copies if skin else 0, keep_all=False)
         numbers, kept = [], []
         for block in blocks:
             weights = self._draw_weights(block, planes.X.shape[1])
-            firing = collect_near(near, weights, planes.X)
+            firing = collect_near(near, weights, planes.X, forget=skin is None)
             numbers.append((block * NEURONS_PER_BLOCK) // copies + firing)
             kept.append(weights[firing])
+        near.trim()
         firing = np.concatenate(numbers)
         neurons = (firing[:, None] * copies + np.arange(copies)).ravel()
         return Drawn(neurons, np.concatenate(kept), near)
@@ -282,23 +292,20 @@ class ShiftedReLUNetwork:
         """Where the neurons of consecutive blocks stand in `neurons_`: from the first position to below the second."""
         return np.searchsorted(self.neurons_, np.array([blocks.start, blocks.stop]) * NEURONS_PER_BLOCK)
 
-    def check_memory(self, X, shift, n_threads=None, max_memory=None, per_neuron=0, per_pair=0, extra=0):
-        """Refuse, before anything is allocated, what would need more memory than allowed.
+    def bytes_needed(self, X, shift, n_threads=None, *, per_neuron=0.0, per_pair=0.0, extra=0.0):
+        """Bytes that drawing the network for samples needs, and what else is held for its neurons.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
         shift : float
         n_threads : int, optional
-        max_memory : float, optional
-            Bytes; by default all that the machine has.
         per_neuron, per_pair, extra : float
             Bytes needed besides: for each materialised neuron, each fired (neuron, sample) pair, and at once.
 
-        Raises
-        ------
-        MemoryError
-            The message gives the bytes and what to change.
+        Returns
+        -------
+        float
 
         Notes
         -----
@@ -310,12 +317,8 @@ class ShiftedReLUNetwork:
 
         Examples
         --------
-        >>> network = ShiftedReLUNetwork(10**6, shift=1.0)
-        >>> network.check_memory(np.eye(3), 1.0, max_memory=1e9)
-        >>> network.check_memory(np.eye(3), 1.0, max_memory=1e6)
-        Traceback (most recent call last):
-            ...
-        MemoryError: a network of width 1000000 on 3 samples with 3 features needs ...
+        >>> ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(np.eye(3), 1.0) < 1e9
+        True
         """
         n, d = X.shape
         norms = np.linalg.norm(X.astype(np.float64, copy=False), axis=1)
@@ -325,15 +328,46 @@ class ShiftedReLUNetwork:
         kept = 0 if self.shift_ is None else self.neurons_.size
         neurons = min(self.width, kept + self._copies * (share * draws + 6.0 * np.sqrt(share * draws) + 1.0))
         threads = ThreadExecutor(n_threads).n_threads
-        # joining the blocks holds the initial weights twice for a moment
-        per_neuron = d * self.dtype.itemsize * (1 + 2 / self._copies) + 16 + per_neuron
+        # joining the shards holds the initial weights twice for a moment
+        per_neuron += d * self.dtype.itemsize * (1 + 2 / self._copies) + 16
         block = min(NEURONS_PER_BLOCK, self.width) // self._copies
-        products = max(_PRODUCTS_AT_A_TIME, n)
-        scratch = threads * (block * (array_bytes(2 * d, dtype=self.dtype) + 4 * d) + 3 * array_bytes(products, dtype=self.dtype))
+        # weights of a block; products of some of them, and what these may list at most
+        scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d)
+        scratch += min(max(_PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
+        return neurons * per_neuron + self.width * firings * per_pair + threads * scratch + extra
+
+    def check_memory(self, needed, X, max_memory):
+        """Refuse, before anything is allocated, what would need more memory than allowed.
+
+        Parameters
+        ----------
+        needed : float
+            Bytes, of `bytes_needed`.
+        X : ndarray of shape (n, d)
+        max_memory : float or None
+            Bytes; by default all that the machine has.
+
+        Raises
+        ------
+        MemoryError
+            The message gives the bytes and what to change.
+
+        Notes
+        -----
+        Cost: O(1).
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(10**6, shift=1.0)
+        >>> network.check_memory(network.bytes_needed(np.eye(3), 1.0), np.eye(3), max_memory=1e6)
+        Traceback (most recent call last):
+            ...
+        MemoryError: a network of width 1000000 on 3 samples with 3 features needs ...
+        """
         check_memory(
-            neurons * per_neuron + self.width * firings * per_pair + scratch + extra,
+            needed,
             max_memory,
-            f"a network of width {self.width} on {n} samples with {d} features",
+            f"a network of width {self.width} on {len(X)} samples with {X.shape[1]} features",
             "lower the width, raise the shift, use fewer samples or dtype float32",
         )
 
@@ -592,8 +626,10 @@ def _concatenate(parts, executor):
     return whole
 
 
-def collect_near(near, weights, X):
+def collect_near(near, weights, X, *, forget=False):
     """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
+
+    With `forget` the lists are not wanted, only which weights have one.
 
     Parameters
     ----------
@@ -616,6 +652,8 @@ def collect_near(near, weights, X):
         part = weights[start : start + size]
         z = np.matmul(part, X.T, out=products[: len(part)])
         kept.append(start + near.collect(z).astype(np.int64))
+        if forget:
+            near.clear()
     return np.concatenate(kept)
 
 

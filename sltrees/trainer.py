@@ -19,13 +19,14 @@ import warnings
 
 import numpy as np
 
+from sltrees._memory import physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
-from sltrees.executors import ThreadExecutor
-from sltrees._memory import physical_memory
-from sltrees.gram import GramMatrix, largest_gram
+from sltrees.executors import EXECUTORS, ThreadExecutor, make_executor
+from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork
@@ -68,11 +69,14 @@ class NewtonTrainer:
         Iterations at most, refused steps included.
     n_threads : int, optional
         By default one per processor. The result does not depend on it.
+    executor : {"threads", "inline"}, default "threads"
+        Who runs the blocks of neurons: a pool of `n_threads` threads, or the calling thread. The result does not depend on
+        it.
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has.
     max_gram : int, optional
         The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products with
-        it alone ("certified" only). By default as large as half of the memory allows, and 20,000 at most.
+        it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
     verbose : int, default 0
         1 prints a row per iteration.
@@ -115,6 +119,7 @@ class NewtonTrainer:
         tol=1e-6,
         max_iter=50,
         n_threads=None,
+        executor="threads",
         max_memory=None,
         max_gram=None,
         callbacks=(),
@@ -128,6 +133,7 @@ class NewtonTrainer:
         self.tol = as_non_negative(tol, "tol")
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
+        self.executor = as_choice(executor, "executor", EXECUTORS)
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.callbacks = tuple(callbacks)
@@ -186,40 +192,36 @@ class NewtonTrainer:
         with np.errstate(over="ignore"):
             if not np.isfinite(y @ y):
                 raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
-        self._refuse_too_much_memory(X)
-        run = _Run(self, X, y)
+        run = _Run(self, X, y, self._choose_gram(X, y))
         return run.fit()
 
-    def _largest_gram(self):
-        """The largest number of samples for which G is an array."""
-        if self.max_gram is not None:
-            return self.max_gram
-        return largest_gram((physical_memory() if self.max_memory is None else self.max_memory) / 2)
-
-    def _refuse_too_much_memory(self, X):
-        """MemoryError if network, what the method holds and Gram matrix together need more than allowed."""
-        network, n = self.network, len(X)
-        method = METHODS[self.method]
-        gram = GramMatrix if n <= self._largest_gram() else MatrixFreeGram
-        if gram is MatrixFreeGram and method.gram_product is None:
-            raise MemoryError(
-                f"method={self.method!r} holds G as an array, which for {n} samples needs "
-                f"{GramMatrix.bytes_needed(n):,} bytes, and max_gram or max_memory allows {self._largest_gram()} samples; "
-                "use fewer samples or method='certified'"
-            )
+    def _choose_gram(self, X, y):
+        """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
+        network, method, n = self.network, METHODS[self.method], len(X)
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
-        per_neuron, per_pair = method.bytes_needed(X, shift, network)
-        extra = gram.bytes_needed(n) + X.nbytes
-        network.check_memory(X, shift, self.n_threads, self.max_memory, per_neuron, per_pair, extra)
+        per_neuron, per_pair = method.bytes_needed(network, Hyperplanes(X, shift), y)
+        without = network.bytes_needed(
+            X, shift, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=X.nbytes + X.astype(float).nbytes
+        )
+        threads = ThreadExecutor(self.n_threads).n_threads
+        with_array = without + GramMatrix.bytes_needed(n, threads)
+        limit = physical_memory() if self.max_memory is None else self.max_memory
+        as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
+        if as_array or method.gram_product is None:
+            network.check_memory(with_array, X, self.max_memory)
+            return GramMatrix
+        network.check_memory(without + MatrixFreeGram.bytes_needed(n), X, self.max_memory)
+        return MatrixFreeGram
 
 
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y):
+    def __init__(self, trainer, X, y, gram_class):
         self.trainer = trainer
         self.X, self.y = X, y
+        self.gram_class = gram_class
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
@@ -232,7 +234,7 @@ class _Run:
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
         try:
-            with ThreadExecutor(self.trainer.n_threads) as self.executor:
+            with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
                 try:
                     self.set_up()
                     status = self.iterate()
@@ -291,7 +293,7 @@ class _Run:
 
     def make_gram(self):
         """G as an array where that is reasonable, else through products."""
-        if len(self.y) <= self.trainer._largest_gram():
+        if self.gram_class is GramMatrix:
             return GramMatrix(self.X, self.trainer.network.width)
         return MatrixFreeGram(self.method.gram_product, self.method.gram_diagonal, len(self.y))
 

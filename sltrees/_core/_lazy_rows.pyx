@@ -84,8 +84,7 @@ class NearLists:
         self.direction = np.empty(expected + BLOCK, dtype=np.int32)
         self.distance = np.empty(expected + BLOCK, dtype=thresholds.dtype)
         self.fired = np.empty(expected // 8 + BLOCK, dtype=np.int32)
-        self.stop, self.n_fired, self.nearest = [], [], []
-        self.used = self.n_listed = 0
+        self.clear()
 
     def collect(self, z):
         """Append the lists of the rows of z, a C-ordered (k, n) matrix of products; returns the numbers of the rows kept.
@@ -120,6 +119,16 @@ class NearLists:
         self.n_fired.append(n_fired[:n_kept])
         self.nearest.append(nearest[:n_kept])
         return kept[:n_kept]
+
+    def clear(self):
+        """Forget all lists."""
+        self.stop, self.n_fired, self.nearest = [], [], []
+        self.used = self.n_listed = 0
+
+    def trim(self):
+        """Give back the memory behind the lists, but for a block."""
+        for array, used in ((self.direction, self.used), (self.distance, self.used), (self.fired, self.n_listed)):
+            array.resize(used + BLOCK, refcheck=False)
 
     def ranges(self):
         """Where each list begins and ends: tuple of int32 arrays."""
