@@ -270,8 +270,9 @@ class CertifiedMethod:
         firing = np.array([firing_probability(offset) for offset in planes.offsets]) * planes.live
         share = min(1.0, float(firing.sum()))  # of the neurons that are materialised, at most
         energy = float(firing @ planes.norms**2) / n
-        spread = float(y @ y) / max(share * network.width * energy, np.finfo(np.float64).tiny)
-        strayed = float(np.exp(-(SKIN**2) / spread)) if spread > 0 else 0.0
+        squared = float(y @ y)
+        # no spread where nothing fires, nor where there is nothing to learn
+        strayed = float(np.exp(-(SKIN**2) * share * network.width * energy / squared)) if squared > 0 else 0.0
         near = min(planes.near_share(SKIN) / max(share, np.finfo(np.float64).tiny), float(np.count_nonzero(planes.live)))
         shared = copies if network._pristine or network.shift_ is None else 1
         lists = near * entry * (1.1 / shared + 4.0 * strayed)
@@ -282,38 +283,49 @@ class CertifiedMethod:
 
     # ------------------------------------------------------------------ where training stands
 
-    def outputs(self):
-        """f on the training samples, shape (n,), float64: carried along, corrected for flips. Cost: O(1)."""
-        return self._trial.outputs if self.step_open else self._outputs
+    def outputs(self, *, kept=False):
+        """f on the training samples, shape (n,), float64: carried along, corrected for flips. Cost: O(1).
 
-    def jacobian_displacement(self):
+        After the step under review, if there is one; with `kept` after the last one kept.
+        """
+        return self._trial.outputs if self.step_open and not kept else self._outputs
+
+    def jacobian_displacement(self, *, kept=False):
         """J D, shape (n,), float64, likewise. Cost: O(1)."""
-        return self._trial.jacobian_displacement if self.step_open else self._jacobian_displacement
+        return self._trial.jacobian_displacement if self.step_open and not kept else self._jacobian_displacement
 
     @property
     def outputs_error(self):
-        """Root mean square that the rounding error of `outputs` may have; 0 once they are computed from the weights."""
-        variance = self._trial.variance if self.step_open else self._variance
+        """Root mean square that the rounding error of `outputs` may have, before and after a step under review.
+
+        0 once they are computed from the weights.
+        """
+        variance = max(self._variance, self._trial.variance if self.step_open else 0.0)
         return float(np.sqrt(variance / len(self._outputs)))
 
-    def synchronise(self):
+    def synchronise(self, write=False):
         """Compute f and J D from the weights, rounded as the network will have them.
+
+        Before the step under review, if there is one, and after it; with `write` the displacements of the last step kept
+        are written to the network on the way.
 
         Notes
         -----
-        Sets: outputs, jacobian_displacement, outputs_error; between steps also the displacements of the network.
-        Cost: O(active pairs d).
+        Sets: outputs, jacobian_displacement, outputs_error. Cost: O(active pairs d).
         """
-        if self.step_open:
+        if self._variance > 0 or write:
+            if write:
+                self._network._pristine = False
+            outputs, moved = self._sums(self._step, self._displacements() if write else None)
+            self.__dict__.update(
+                _outputs=outputs, _jacobian_displacement=moved, _variance=0.0, _written=self._written or write
+            )
+        if self.step_open and self._trial.variance > 0:
             trial = self._trial
             outputs, moved = self._sums(trial.step)
             trial.outputs = outputs + trial.outputs_of_flips
             trial.jacobian_displacement = moved + trial.moved_by_flips
             trial.variance = 0.0
-        else:
-            self._network._pristine = False
-            self._outputs, self._jacobian_displacement = self._sums(self._step, self._displacements())
-            self._variance, self._written = 0.0, True
 
     def _displacements(self):
         """The network's displacements, a view for each shard."""

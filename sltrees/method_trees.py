@@ -187,7 +187,7 @@ class TreesMethod:
         return sum(shard.n_fired for shard in self._shards)
 
     def outputs(self):
-        """f on the training samples, shape (n,), float64. Cost: O(fired pairs)."""
+        """f on the training samples at the current weights, shape (n,), float64. Cost: O(fired pairs)."""
         return self._sum(TreeShard.outputs)
 
     def jacobian_displacement(self):

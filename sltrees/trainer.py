@@ -238,7 +238,7 @@ class _Run:
                 try:
                     self.set_up()
                     status = self.iterate()
-                    self.synchronise()
+                    self.synchronise(write=True)
                     self.method.release()
                 except KeyboardInterrupt:
                     self.settle()
@@ -257,6 +257,8 @@ class _Run:
                 self.method.abandon()
                 if self.kept is not None and self.method.n_kept > self.n_kept:
                     self.state = self.kept  # the interruption fell between keeping the step and saying so
+                if self.state.residual is not None:
+                    self.synchronise(write=True)
                 self.method.release()
                 return
             except KeyboardInterrupt:
@@ -297,17 +299,17 @@ class _Run:
             return GramMatrix(self.X, self.trainer.network.width)
         return MatrixFreeGram(self.method.gram_product, self.method.gram_diagonal, len(self.y))
 
-    def evaluate(self, displacement_squared):
-        """Residual and loss at the current weights, as a `_State`."""
-        residual = self.method.outputs() - self.y
-        jacobian_displacement = self.method.jacobian_displacement() if self.alpha else None
+    def evaluate(self, displacement_squared, **which):
+        """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""
+        residual = self.method.outputs(**which) - self.y
+        jacobian_displacement = self.method.jacobian_displacement(**which) if self.alpha else None
         loss = self.loss_of(residual, displacement_squared)
         return _State(residual, jacobian_displacement, displacement_squared, loss, _rms(residual))
 
-    def synchronise(self):
-        """Make residual and loss those of the weights as they are, if they were carried along. Sets: state."""
+    def synchronise(self, **options):
+        """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
         if self.method.outputs_error > 0:
-            self.method.synchronise()
+            self.method.synchronise(**options)
             self.state = self.evaluate(self.state.displacement_squared)
 
     def loss_of(self, residual, displacement_squared):
@@ -338,7 +340,7 @@ class _Run:
     def has_converged(self):
         """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
         if self.state.rmse <= self.trainer.tol:
-            self.synchronise()
+            self.synchronise(write=True)  # as a rule the last thing to do
         return self.state.rmse <= self.trainer.tol
 
     def solve(self, seconds):
@@ -375,6 +377,7 @@ class _Run:
             doubt = self.method.outputs_error * len(self.y) * (before.rmse + trial.rmse + self.method.outputs_error)
             if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
                 self.method.synchronise()
+                before = self.state = self.evaluate(before.displacement_squared, kept=True)
                 trial = self.evaluate(step.displacement_squared)
         ratio = (before.loss - trial.loss) / step.predicted_decrease
         accepted = bool(trial.loss < before.loss)  # False also for NaN
@@ -392,6 +395,9 @@ class _Run:
         else:
             with _timed(seconds, "step"):
                 self.method.undo()
+            with _timed(seconds, "outputs"):
+                self.synchronise()  # a refusal is rare: make sure of where it leaves us
+            before = self.state
             self.rule.refuse()
         self.history.append(
             IterationRecord(

@@ -9,7 +9,7 @@ from problems import unit_rows
 from sltrees import reference
 from sltrees._core._gram import multiply_counts
 from sltrees.executors import ThreadExecutor
-from sltrees.gram import MAX_GRAM, GramMatrix, choose_gram, largest_gram
+from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 
 
@@ -198,16 +198,3 @@ def test_bytes_needed_covers_what_is_held_and_little_more(n):
 def test_bytes_needed_rise_with_the_number_of_samples():
     needed = [GramMatrix.bytes_needed(n) for n in range(1, 3000)]
     assert all(a < b for a, b in itertools.pairwise(needed))
-
-
-def test_gram_is_chosen_by_memory_and_size():
-    for n in (1, 100, 2048, 2049, 5000):
-        memory = GramMatrix.bytes_needed(n)
-        assert largest_gram(memory) == n
-        assert largest_gram(memory - 1) == n - 1
-        assert choose_gram(n, memory) is GramMatrix
-        assert choose_gram(n + 1, memory) is MatrixFreeGram
-    assert largest_gram(float("inf")) == MAX_GRAM
-    assert largest_gram(0) == 0
-    assert choose_gram(11, float("inf"), max_gram=10) is MatrixFreeGram
-    assert choose_gram(10, 0, max_gram=10) is GramMatrix  # the caller knows

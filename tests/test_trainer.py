@@ -19,9 +19,12 @@ from threadpoolctl import threadpool_info
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.callbacks import Callback, PrintProgress
-from sltrees.method_trees import TreeShard
+from sltrees.gram import GramMatrix
+from sltrees.method_certified import CertifiedMethod, CertifiedShard
+from sltrees.method_trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
+from sltrees.trainer import METHODS
 
 DTYPES = ("float32", "float64")
 
@@ -86,7 +89,7 @@ def test_a_refused_step_leaves_the_network_bit_for_bit_as_it_was(dtype, alpha):
     assert False in accepted
     for record, before, after in zip(result.history, seen.displacements, seen.displacements[1:], strict=False):
         assert np.array_equal(before, after) == (not record.accepted)
-        assert record.moved_neurons > 0
+        assert record.reported_neurons > 0
 
 
 def test_damping_rises_after_a_refusal():
@@ -173,11 +176,12 @@ def test_tolerance_is_on_the_training_rmse():
         assert result.rmse <= tol < result.history[-1].rmse
 
 
-def test_history_describes_every_iteration():
+@pytest.mark.parametrize("method", METHODS)
+def test_history_describes_every_iteration(method):
     X, y = hard_problem()
     network = network_of(1024, shift="auto")
     seen = WeightsRecorder()
-    result = NewtonTrainer(network, max_iter=10, callbacks=[seen]).fit(X, y)
+    result = NewtonTrainer(network, method=method, max_iter=10, callbacks=[seen]).fit(X, y)
     _, signs = network.dense_weights()
     assert len(result.history) == 10
     patterns = [W @ X.T > network.shift_ for W in seen.weights]
@@ -191,8 +195,14 @@ def test_history_describes_every_iteration():
         assert all(value >= 0 for value in record.seconds.values())
         if record.accepted:
             assert record.flips == reference.count_flips(patterns[k], patterns[k + 1])
-            # alpha = 0: exactly the neurons that fire are moved
-            assert record.moved_neurons == np.count_nonzero(patterns[k].any(axis=1))
+        if method == "trees":  # alpha = 0: exactly the neurons that fire are moved
+            assert record.visited_neurons == np.count_nonzero(patterns[k].any(axis=1))
+        assert record.reported_neurons == record.cleared_neurons + record.visited_neurons
+        assert record.bytes_resident > 0
+    assert sum(record.refactorings for record in result.history) > 0
+    table = result.cost_table().splitlines()
+    assert len(table) == len(result.history) + 2
+    assert table[1].split()[2] == str(result.history[0].reported_neurons) or not result.history[0].accepted
 
 
 # ---------------------------------------------------------------------- degenerate data
@@ -291,14 +301,18 @@ def test_breast_cancer_needs_damping_and_gets_it():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
-def test_the_trained_network_does_not_depend_on_the_number_of_threads(seed, dtype, init, alpha, monkeypatch):
+@pytest.mark.parametrize("method", METHODS)
+def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtype, init, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 150_000)  # several shards
+    monkeypatch.setattr("sltrees.network._BLOCKS_PER_SHARD", 1)
     X, y = random_problem(seed, 150, 8)
     seen = set()
-    for n_threads in (1, 2, 3, 8):
-        network = network_of(2**13, init=init, dtype=dtype, random_state=seed)
-        result = NewtonTrainer(network, alpha=alpha, max_iter=5, n_threads=n_threads).fit(X, y)
-        seen.add((network.digest(), result.rmse, result.loss, result.n_iter))
+    for executor, n_threads in (("inline", None), *(("threads", count) for count in (1, 2, 3, 8))):
+        network = network_of(2**15 + 2, init=init, dtype=dtype, random_state=seed)
+        trainer = NewtonTrainer(network, method=method, alpha=alpha, max_iter=4, executor=executor, n_threads=n_threads)
+        result = trainer.fit(X, y)
+        counts = [(record.visited_neurons, record.flips, record.cg_steps) for record in result.history]
+        seen.add((network.digest(), result.rmse, result.loss, result.n_iter, str(counts)))
     assert len(seen) == 1
 
 
@@ -400,9 +414,9 @@ def test_ctrl_c_in_an_iteration_returns_at_once_and_keeps_the_last_step(delay):
     assert_consistent(network, X, y, result)
     assert blas_threads() == threads
     # and training goes on from there
-    following = NewtonTrainer(network, max_iter=1).fit(X, y)
-    assert following.history[0].rmse == pytest.approx(result.rmse, rel=1e-4)
-    assert following.rmse <= result.rmse
+    following = NewtonTrainer(network, tol=0.0, max_iter=1).fit(X, y)
+    assert following.history[0].rmse == pytest.approx(result.rmse, rel=1e-4, abs=1e-8)
+    assert following.rmse <= following.history[0].rmse
 
 
 def test_ctrl_c_in_the_set_up_returns_at_once():
@@ -420,41 +434,77 @@ def test_ctrl_c_in_the_set_up_returns_at_once():
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
-def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(call, monkeypatch):
+@pytest.mark.parametrize("method", METHODS)
+def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(method, call, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 20_000)
+    monkeypatch.setattr("sltrees.network._BLOCKS_PER_SHARD", 1)
     X, y = random_problem(0, 30, 5)
     network = network_of(2**14)
     threads = blas_threads()
-    result = NewtonTrainer(network, callbacks=[Interrupter("on_setup", call)]).fit(X, y)
+    result = NewtonTrainer(network, method=method, callbacks=[Interrupter("on_setup", call)]).fit(X, y)
     assert (result.status, result.n_iter) == ("interrupted", 0)
     assert blas_threads() == threads
-    assert (network.shift_ is None) == (call <= 2)  # two blocks are drawn, then the trees are built
+    assert (network.shift_ is None) == (call <= 2)  # two shards are drawn, then trees or near lists are built
     fresh = network_of(2**14)
-    assert NewtonTrainer(network).fit(X, y).status == NewtonTrainer(fresh).fit(X, y).status == "converged"
+    for either in (network, fresh):
+        assert NewtonTrainer(either, method=method).fit(X, y).status == "converged"
     assert network.digest() == fresh.digest()
 
 
-def test_ctrl_c_in_a_step_takes_it_back_in_every_shard(monkeypatch):
+# where Ctrl-C is pressed, and whether the step that is under way is then kept
+MOMENTS = {
+    "trees: moving the weights": (TreeShard, "take_step", False),
+    "trees: judging the step": (TreesMethod, "outputs", False),
+    "certified: looking at neurons": (CertifiedShard, "review", False),
+    "certified: judging the step": (CertifiedMethod, "outputs", False),
+    "certified: counting flips": (CertifiedMethod, "count_flips", False),
+    "certified: forming G": (GramMatrix, "refresh", False),
+    "certified: keeping the step": (CertifiedMethod, "commit", True),
+    "certified: keeping it in one shard": (CertifiedShard, "apply", True),
+}
+
+
+@pytest.mark.parametrize("executor", ["threads", "inline"])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(moment, alpha, executor, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
-    from sltrees.method_trees import TreesMethod
-
+    monkeypatch.setattr("sltrees.network._BLOCKS_PER_SHARD", 1)
+    cls, name, kept = MOMENTS[moment]
     X, y = random_problem(0, 30, 5)
-    network = network_of(2**13)
-    NewtonTrainer(network, tol=0.0, max_iter=2).fit(X, y)
-    digest = network.digest()
-    outputs, calls = TreesMethod.outputs, []
+    options = {"method": moment.split(":")[0], "executor": executor, "alpha": alpha, "tol": 0.0}
+    expected = []  # digests after 0, 1, 2, ... steps
+    for steps in range(3):
+        network = network_of(2**15)
+        NewtonTrainer(network, max_iter=steps, **options).fit(X, y)
+        expected.append(network.digest())
+    assert len(set(expected)) == 3
+    original, calls = getattr(cls, name), []
 
-    def outputs_interrupted(method):
-        calls.append(method.n_fired)
-        if len(calls) == 2:  # the first is before any step, the second judges the first step
-            signal.raise_signal(signal.SIGINT)
-        return outputs(method)
+    def interrupted(self, *arguments, **keywords):
+        result = original(self, *arguments, **keywords)
+        calls.append(0)
+        if armed and not pressed:
+            pressed.append(0)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # the other shards go on meanwhile
+        return result
 
-    monkeypatch.setattr(TreesMethod, "outputs", outputs_interrupted)
-    result = NewtonTrainer(network, tol=0.0).fit(X, y)
-    assert (result.status, result.n_iter) == ("interrupted", 0)
-    assert network.digest() == digest
-    assert_consistent(network, X, y, result)
+    armed, pressed = [], []
+
+    class Arm(Callback):
+        def on_iteration(self, trainer, record):
+            armed.append(0)
+
+    monkeypatch.setattr(cls, name, interrupted)
+    network = network_of(2**15)
+    result = NewtonTrainer(network, callbacks=[Arm()], **options).fit(X, y)
+    monkeypatch.undo()
+    assert pressed
+    assert result.status == "interrupted"
+    assert network.digest() == expected[2 if kept else 1]
+    assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
+    assert NewtonTrainer(network, method=options["method"], alpha=alpha, max_iter=1).fit(X, y).n_iter == 1
 
 
 # ---------------------------------------------------------------------- callbacks
@@ -477,7 +527,8 @@ class Diary(Callback):
         self.entries.append(("end", result.status))
 
 
-def test_callbacks_are_called_in_order():
+def test_callbacks_are_called_in_order(monkeypatch):
+    monkeypatch.setattr("sltrees.network._BLOCKS_PER_SHARD", 1)
     X, y = random_problem(0, 30, 5)
     first, second = Diary(), Diary()
     result = NewtonTrainer(network_of(2**14), callbacks=[first, second, StopAfter(2)], tol=0.0).fit(X, y)
@@ -509,13 +560,15 @@ def test_a_failure_in_a_step_leaves_the_network_as_it_was(monkeypatch):
     NewtonTrainer(network, max_iter=1).fit(X, y)
     before = network.digest()
 
-    def fail(self, rows):
+    def fail(self, *arguments):
         raise MemoryError("no memory in the middle of a step")
 
-    monkeypatch.setattr(TreeShard, "_update_trees", fail)
-    with pytest.raises(MemoryError, match="middle of a step"):
-        NewtonTrainer(network).fit(X, y)
-    assert network.digest() == before
+    for method, cls, name in (("trees", TreeShard, "_update_trees"), ("certified", CertifiedShard, "review")):
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, name, fail)
+            with pytest.raises(MemoryError, match="middle of a step"):
+                NewtonTrainer(network, method=method).fit(X, y)
+        assert network.digest() == before
 
 
 @pytest.mark.parametrize("scale", [1e60, 1e150])
