@@ -317,7 +317,7 @@ class ShiftedReLUNetwork:
 
         Examples
         --------
-        >>> ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(np.eye(3), 1.0) < 1e9
+        >>> bool(ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(np.eye(3), 1.0) < 1e9)
         True
         """
         n, d = X.shape
