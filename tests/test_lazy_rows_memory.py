@@ -41,7 +41,7 @@ def active_bytes(rows, n_rebuilt, resumed):
     """What `nbytes` leaves for active lists when all other lines of the table are subtracted."""
     k, z = len(rows.failure_times), rows.dtype.itemsize
     stride = 64 // z * -(-D * z // 64)
-    others = (44 + z) * k + rows.failure_times.nbytes + (4 + z) * rows.n_near + z * stride * (n_rebuilt + resumed * k)
+    others = 48 * k + rows.failure_times.nbytes + (4 + z) * rows.n_near + z * stride * (n_rebuilt + resumed * k)
     return rows.nbytes - others
 
 
