@@ -116,7 +116,7 @@ class ThreadExecutor:
 
 
 class InlineExecutor:
-    """The interface of `ThreadExecutor`, in the calling thread: for debugging, profiling, and where threads are unwelcome.
+    """The interface of `ThreadExecutor`, in the calling thread: to debug, to profile, and where threads are unwelcome.
 
     Ctrl-C is heeded between blocks, never inside one: a block cut short could leave half a change behind.
 

@@ -58,6 +58,8 @@ class GramMatrix:
         a flip on sample i in row i alone, so that threads can share out rows; `refresh` puts changes into force.
     matrix : ndarray of shape (n, n), float64
         G, symmetric bit for bit.
+    norm : float
+        The largest absolute row sum of G: a bound on |G|.
     n_cg_steps, n_factorisations : int
         Since the beginning.
 
@@ -72,9 +74,9 @@ class GramMatrix:
 
     Notes
     -----
-    Memory: 28 n^2 bytes, the factor included, and 4 n^2 for each thread but one; about 24 n^2 for n beyond 2048. Nothing depends on the number of
-    threads, bit for bit: work is cut into pieces of fixed size, and which solver runs is decided by numbers of steps,
-    never by clocks.
+    Memory: 28 n^2 bytes, the factor included, and for n up to 2048 4 n^2 for each thread but one; about 24 n^2 beyond.
+    Nothing depends on the number of threads, bit for bit: work is cut into pieces of fixed size, or is in integers, and
+    which solver runs is decided by numbers of steps, never by clocks.
 
     After an exception or Ctrl-C in `refresh` or `count_pairs`, G is partly filled: call either again. In `solve` and
     `is_singular` at most the factor is lost, and the next call makes another.
@@ -102,7 +104,7 @@ class GramMatrix:
         self._products = None  # X X^T / m; made by the first refresh, which has an executor
         self._private_counts = []  # of threads
         self._row_sums = np.zeros(n)  # of |G_ij|
-        self._norm = 0.0
+        self.norm = 0.0
         self._factor = CholeskyFactor(n)
         self._factor_is_of_g = False  # whether G is still the one that was factorised
         self._steps_with_factor = 0
@@ -112,6 +114,11 @@ class GramMatrix:
         """Bytes that the matrices of n samples take, the factor and vectors included. Cost: O(n)."""
         private = 4 * n_samples**2 * (n_threads - 1) if n_samples <= _PRIVATE_COUNTS else 0
         return 20 * n_samples**2 + private + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
+
+    @property
+    def diagonal(self):
+        """diag(G), a read-only view. Cost: O(1)."""
+        return self.matrix.diagonal()
 
     @property
     def trace(self):
@@ -207,7 +214,7 @@ class GramMatrix:
 
         executor.map(multiply, self._panels(_PANEL_ROWS))
         # |G|_2 <= |G|_inf <= sqrt(n) |G|_2, close to the left end where most entries are positive: as samples are alike
-        self._norm = float(self._row_sums.max())
+        self.norm = float(self._row_sums.max())
 
     def _multiply_samples(self, executor):
         """X X^T / m, symmetric bit for bit. Sets: _products; forgets _X."""
@@ -307,7 +314,7 @@ class GramMatrix:
             return product
 
         outcome = conjugate_gradients(
-            multiply, lambda v: self._factor.solve(v, executor), right, self._norm + c, **options
+            multiply, lambda v: self._factor.solve(v, executor), right, self.norm + c, **options
         )
         self.n_cg_steps += outcome.n_steps
         return outcome

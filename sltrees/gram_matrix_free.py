@@ -93,6 +93,11 @@ class MatrixFreeGram:
         return self._diagonal
 
     @property
+    def norm(self):
+        """Estimate of |G| from below. Cost: O(1), and eight products after a change."""
+        return self._estimate_norm()
+
+    @property
     def trace(self):
         """trace(G). Cost: O(n)."""
         return float(self.diagonal.sum())

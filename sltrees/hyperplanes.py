@@ -24,8 +24,8 @@ class Hyperplanes:
     ----------
     norms : ndarray of shape (n,), dtype=float64
     directions : ndarray of shape (n, stride), dtype of X
-        u_i, padded with zeros to whole blocks of 64 bytes. Zero for samples whose norm is below `smallest`: a row of zeros has no
-        hyperplane, and no neuron fires on it.
+        u_i, padded with zeros to whole blocks of 64 bytes. Zero for samples whose norm is below `smallest` (some 1e-16
+        for float32): a row of zeros has no hyperplane, and no neuron is said to fire on it.
     offsets : ndarray of shape (n,), dtype=float64
     inverse_norms : ndarray of shape (n,), dtype of X
 

@@ -1,8 +1,8 @@
 """method="certified": visit only the neurons that may have changed their firing pattern.
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
-the coefficients may move before the neuron has to be looked at again. See docs/how_it_stays_sublinear.md for the proofs, and
-lazy_rows.h for what is stored.
+the coefficients may move before the neuron has to be looked at again. See docs/how_it_stays_sublinear.md for the proofs,
+and lazy_rows.h for what is stored.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sltrees.network import collect_near
 from sltrees.records import StepCounts
 from sltrees.shift import firing_probability
 
-# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)). Measured: at
-# shift "paper" and width 2^20 one neuron in 200 moves farther; twice the skin would double the lists.
+# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)). At shift
+# "paper" and width 2^20 one neuron in 200 moves farther; lists of half the skin more would be half as long again.
 SKIN = 1.0
-# Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it the
-# bound on the nearest pair not evaluated would often be the gap.
+# Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it
+# the bound on the nearest pair not evaluated would often be the gap.
 MARGIN = SKIN / 16
 # Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
 MAX_STAMPS = 64
@@ -155,9 +155,8 @@ class _Position:
         """The position after D <- shrink D - J^T g, with `moved_by` = |x| g / sqrt(m)."""
         coefficient = shrink * self.coefficient + moved_by
         tick = float(np.abs(coefficient - self.coefficient).max(initial=0.0)) + exchange * (1.0 - shrink)
-        return _Position(
-            coefficient, self.history, shrink * self.decay, shrink * self.origin_decay, self.clock + tick
-        )
+        clock = float(np.nextafter(self.clock + tick, np.inf))  # it never stands still, however small the tick
+        return _Position(coefficient, self.history, shrink * self.decay, shrink * self.origin_decay, clock)
 
     def stamped(self):
         """The same position, as one more stamp."""
@@ -177,7 +176,7 @@ class _Trial:
         self.counts = None
         self.outputs_of_flips = self.moved_by_flips = None  # (n,): in f, and in J D
         self.outputs = self.jacobian_displacement = None
-        self.variance = 0.0
+        self.variance = self.variance_of_flips = 0.0
 
 
 class CertifiedMethod:
@@ -190,6 +189,8 @@ class CertifiedMethod:
     shards : list of CertifiedShard
     planes : Hyperplanes
     executor : ThreadExecutor
+    ridge : bool
+        Whether steps may shrink displacements.
 
     Notes
     -----
@@ -199,11 +200,11 @@ class CertifiedMethod:
 
     References
     ----------
-    arXiv 2208.04508 for the method; Basch, Guibas, Hershberger 1997 for certificates with failure times; Verlet 1967 for
-    neighbour lists with a skin.
+    arXiv 2208.04508 for the method; Basch, Guibas, Hershberger 1997 for certificates with failure times; Verlet 1967
+    for neighbour lists with a skin.
     """
 
-    def __init__(self, network, shards, planes, executor):
+    def __init__(self, network, shards, planes, executor, ridge):
         self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
         n = len(planes.X)
         self._root_width = np.sqrt(network.width)
@@ -214,7 +215,8 @@ class CertifiedMethod:
         self.n_kept = 0  # steps kept
         self._position = _Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
         self._trial = None
-        self._exchange = 0.0  # set by the first step that shrinks
+        self._ridge = ridge
+        self._exchange = 0.0  # what the clock counts shrinking for; set by the first step with a ridge
         self._step = self._lazy_step(self._position)
         self._written = True  # the network's displacements are those of the last step kept
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
@@ -226,7 +228,7 @@ class CertifiedMethod:
         network._lazy = self
 
     @classmethod
-    def set_up(cls, network, X, executor, progress):
+    def set_up(cls, network, X, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build near lists.
 
         Parameters
@@ -236,6 +238,8 @@ class CertifiedMethod:
         executor : ThreadExecutor
         progress : callable
             Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        ridge : bool
+            Whether steps may shrink displacements.
         """
         planes = Hyperplanes(X, network._shift_for(X))
         drawn = network._initialize(planes, SKIN, executor, progress(0))
@@ -254,11 +258,11 @@ class CertifiedMethod:
                 return CertifiedShard.at_initial_weights(network, planes, drawn[k], network._initial[start:stop])
 
         shards = executor.map(build, range(len(spans)), progress(1))
-        return cls(network, shards, planes, executor)
+        return cls(network, shards, planes, executor, ridge)
 
     @staticmethod
     def bytes_needed(network, planes, y):
-        """Bytes for each materialised neuron, and for each fired pair: mean near lists, and those expected to be rebuilt.
+        """Bytes for each materialised neuron, and for each fired pair: near lists, and those expected to be rebuilt.
 
         Neurons are expected to move by r with r^2 = |y|^2 / (k mean_i p_i |x_i|^2) in the mean over the k materialised
         ones (all of the loss goes, and G is about its diagonal), and beyond s with probability exp(-s^2 / r^2).
@@ -273,7 +277,7 @@ class CertifiedMethod:
         squared = float(y @ y)
         # no spread where nothing fires, nor where there is nothing to learn
         strayed = float(np.exp(-(SKIN**2) * share * network.width * energy / squared)) if squared > 0 else 0.0
-        near = min(planes.near_share(SKIN) / max(share, np.finfo(np.float64).tiny), float(np.count_nonzero(planes.live)))
+        near = min(planes.near_share(SKIN) / max(share, np.finfo(np.float64).tiny), float(planes.live.sum()))
         shared = copies if network._pristine or network.shift_ is None else 1
         lists = near * entry * (1.1 / shared + 4.0 * strayed)
         # row, place and failure time; room in the active list; what one review of all finds; what building takes
@@ -306,8 +310,8 @@ class CertifiedMethod:
     def synchronise(self, write=False):
         """Compute f and J D from the weights, rounded as the network will have them.
 
-        Before the step under review, if there is one, and after it; with `write` the displacements of the last step kept
-        are written to the network on the way.
+        Before the step under review, if there is one, and after it; with `write` the displacements of the last step
+        kept are written to the network on the way.
 
         Notes
         -----
@@ -320,12 +324,13 @@ class CertifiedMethod:
             self.__dict__.update(
                 _outputs=outputs, _jacobian_displacement=moved, _variance=0.0, _written=self._written or write
             )
-        if self.step_open and self._trial.variance > 0:
+        if self.step_open:
             trial = self._trial
             outputs, moved = self._sums(trial.step)
             trial.outputs = outputs + trial.outputs_of_flips
             trial.jacobian_displacement = moved + trial.moved_by_flips
-            trial.variance = 0.0
+            # keeping the step rounds the c_ri that change: outputs are exact after that only where none does
+            trial.variance = trial.variance_of_flips
 
     def _displacements(self):
         """The network's displacements, a view for each shard."""
@@ -350,8 +355,9 @@ class CertifiedMethod:
 
         Parameters
         ----------
-        step : object with g, shrink, change, pushed
-            `change` = J p is the linear change of f, `pushed` = G g; each of shape (n,).
+        step : object with g, shrink, change, pushed, size
+            `change` = J p is the linear change of f, `pushed` = G g, each of shape (n,); `size` tells how large the
+            terms are of which G g is made.
         visit_all : bool, default False
 
         Returns
@@ -360,7 +366,7 @@ class CertifiedMethod:
         """
         self.step_open = True
         moved_by = step.g * self._scale
-        if step.shrink != 1.0 and self._exchange == 0.0:
+        if self._ridge and self._exchange == 0.0:
             self._exchange = float(np.abs(moved_by).max()) or 1.0
         position = self._position.after(moved_by, step.shrink, self._exchange)
         lazy = self._lazy_step(position)
@@ -386,20 +392,33 @@ class CertifiedMethod:
         trial.outputs_of_flips, trial.moved_by_flips = (total * self._scale for total in flips)
         trial.outputs = self._outputs + step.change + trial.outputs_of_flips
         trial.jacobian_displacement = step.shrink * self._jacobian_displacement - step.pushed + trial.moved_by_flips
-        trial.variance = self._variance + self._rounding_of(step.change, trial.counts.flips)
+        trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips)
+        trial.variance = self._variance + trial.variance_of_flips + self._rounding_of_step(step)
         return trial.counts
 
-    def _rounding_of(self, change, n_flips):
-        """Bound on the variance that rounding adds to the outputs: of signed distances at flips, and of u_i itself."""
+    def _rounding_of_flips(self, n_flips):
+        """Variance that rounding adds to the outputs at flips: that of signed distances, and of c_ri when it changes.
+
+        Both go with the sizes of the terms that a weight is made of. An estimate with room, not a bound: rounding
+        errors of many pairs are taken to be independent.
+        """
         eps = np.finfo(self._network.dtype).eps
-        at_flips = n_flips * (4 * eps * (1 + self._network.shift_) * self._scale.max()) ** 2
-        # even where nothing flips, the weights are rounded when they are written down
-        floor = self.n_fired * (eps * (1 + self._network.shift_) * self._scale.max()) ** 2
-        return at_flips + floor + (eps * np.linalg.norm(change)) ** 2
+        weight = 1.0 + self._network.shift_
+        terms = sum(shard.found.squared_terms for shard in self._shards)
+        return 32.0 * (eps * self._scale.max()) ** 2 * (n_flips * weight**2 + terms)
+
+    def _rounding_of_step(self, step):
+        """Variance that rounding adds to the outputs without a flip: of directions, and of weights written down."""
+        eps, network = np.finfo(self._network.dtype).eps, self._network
+        n_neurons = max(1, network.neurons_.size)
+        per_neuron = self.n_fired / n_neurons
+        terms = per_neuron * float(np.mean(np.square(self._trial.position.coefficient)))
+        floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + network.shift_) ** 2 + per_neuron * terms)
+        return floor + (eps * step.size) ** 2
 
     def _lazy_step(self, position):
         rounding = np.finfo(self._network.dtype).eps / 2
-        largest = float(np.abs(position.coefficient).max(initial=0.0)) + float(np.abs(position.history).max(initial=0.0))
+        largest = sum(float(np.abs(part).max(initial=0.0)) for part in (position.coefficient, position.history))
         return LazyStep(
             position.coefficient,
             position.coefficient - position.history,
@@ -501,13 +520,32 @@ class CertifiedMethod:
         return counts * self._planes.norms**2 / self._network.width
 
     def write_displacement(self):
-        """Write the displacements of the last step kept to the network, if they are not there yet. Cost: O(active pairs d)."""
+        """Write the displacements of the last step kept to the network, if they are not there. Cost: O(active pairs d)."""
         if self._written:
             return
         self._network._pristine = False
         work = list(zip(self._shards, self._displacements(), strict=True))
         self._executor.map(lambda part: part[0].rows.write_displacement(self._step, part[1]), work)
         self._written = True
+
+    def _check(self):
+        """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
+
+        Cost: O(k n d).
+        """
+        assert not self.step_open
+        for shard in self._shards:
+            assert shard.found is None
+            shard.rows._check(self._step, shard._initial, shard._copies, self._planes.offsets)
+        outputs, moved = self._sums(self._step)
+        size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
+        # a rounding error of this standard deviation, and of sums in float64
+        slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
+        slack += np.sqrt(self.n_fired) * self._scale.max() * np.finfo(self._network.dtype).eps * (1.0 + size)
+        assert np.linalg.norm(outputs - self._outputs) <= slack
+        if self._ridge:
+            assert np.linalg.norm(moved - self._jacobian_displacement) <= slack
+        assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self._shards)
 
     def release(self):
         """The run is over: write down the displacements, and let go of the network. May be called again."""

@@ -152,7 +152,7 @@ class TreesMethod:
         )
 
     @classmethod
-    def set_up(cls, network, X, executor, progress):
+    def set_up(cls, network, X, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build the trees.
 
         Parameters
@@ -162,6 +162,8 @@ class TreesMethod:
         executor : ThreadExecutor
         progress : callable
             Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        ridge : bool
+            Ignored: steps may always shrink displacements.
         """
         network.initialize(X, n_threads=executor.n_threads, max_memory=float("inf"), progress=progress(0))
         network._in_training = True

@@ -187,8 +187,8 @@ class ShiftedReLUNetwork:
         Returns
         -------
         list of Drawn, or None
-            One for each shard of `shards`; None where the neurons do not stand at their initial weights, or not only those
-            that fire on these samples are materialised: then the lists would not be theirs.
+            One for each shard of `shards`; None where the neurons do not stand at their initial weights, or not only
+            those that fire on these samples are materialised: then the lists would not be theirs.
         """
         fingerprint = _fingerprint(planes.X)
         known = fingerprint == self._fingerprint

@@ -93,15 +93,15 @@ class IterationRecord:
     fired_pairs : int
         (neuron, sample) pairs that fire before the step.
     reported_neurons, cleared_neurons, visited_neurons, candidates, flips, rebuilt_lists : int
-        What finding the patterns after the step took, also where it was refused: see `StepCounts`. With method="trees" every
-        neuron that moves is visited.
+        What finding the patterns after the step took, also where it was refused: see `StepCounts`. With
+        method="trees" every neuron that moves is visited.
     cg_steps, refactorings : int
         Conjugate-gradient steps and factorisations of the iteration's Gram system.
     bytes_resident : int
         Bytes held for neurons and Gram matrix after the step.
     seconds : dict of str to float
-        Seconds by phase: "solve" (the Gram system), "step" (finding the patterns, moving weights), "outputs" (computing f
-        from the weights), "gram" (counting pairs and forming G).
+        Seconds by phase: "solve" (the Gram system), "step" (finding the patterns, moving weights), "outputs"
+        (computing f from the weights), "gram" (counting pairs and forming G).
     """
 
     iteration: int
@@ -162,9 +162,10 @@ class TrainingResult:
         Returns
         -------
         str
-            A line an iteration and one of sums. `visited` of `reported` neurons were looked at, `cleared` ones only had
-            their certificate renewed; `candidates` pairs were evaluated, of which `flips` changed; `lists` were rebuilt;
-            `cg` steps and `factorised` matrices solved the system. Milliseconds by phase as in `IterationRecord.seconds`.
+            A line an iteration and one of sums. `visited` of `reported` neurons were looked at, `cleared` ones only
+            had their certificate renewed; `candidates` pairs were evaluated, of which `flips` changed; `lists` were
+            rebuilt; `cg` steps and `factorised` matrices solved the system. Milliseconds by phase as in
+            `IterationRecord.seconds`.
 
         Notes
         -----
@@ -197,9 +198,7 @@ class TrainingResult:
             )
         sums = [sum(getattr(record, name) for record in self.history) for name in counts]
         times = [1e3 * sum(record.seconds[phase] for record in self.history) for phase in phases]
-        rows.append(
-            ["sum", f"{self.rmse:.3e}", *map(str, sums), "", *(f"{time:.1f}" for time in [*times, sum(times)])]
-        )
+        rows.append(["sum", f"{self.rmse:.3e}", *map(str, sums), "", *(f"{time:.1f}" for time in [*times, sum(times)])])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -56,7 +56,7 @@ class NewtonTrainer:
     network : ShiftedReLUNetwork
         Trained in place. One that was trained before goes on from where it is.
     method : {"certified", "trees"}, default "certified"
-        "certified": visit only the neurons that may have changed their firing pattern; a certificate tells which cannot have.
+        "certified": visit only the neurons that may have changed their firing pattern; certificates say which cannot.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
         solves, and updates the moved weights in the trees.
     alpha : float, default 0.0
@@ -70,13 +70,13 @@ class NewtonTrainer:
     n_threads : int, optional
         By default one per processor. The result does not depend on it.
     executor : {"threads", "inline"}, default "threads"
-        Who runs the blocks of neurons: a pool of `n_threads` threads, or the calling thread. The result does not depend on
-        it.
+        Who runs the blocks of neurons: a pool of `n_threads` threads, or the calling thread. The result does not depend
+        on it.
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has.
     max_gram : int, optional
-        The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products with
-        it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
+        The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products
+        with it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
     verbose : int, default 0
         1 prints a row per iteration.
@@ -277,7 +277,7 @@ class _Run:
 
             return report
 
-        self.method = METHODS[trainer.method].set_up(network, self.X, self.executor, progress)
+        self.method = METHODS[trainer.method].set_up(network, self.X, self.executor, progress, ridge=trainer.alpha > 0)
         self.gram = self.make_gram()
         self.method.count_pairs(self.gram)
         # kept with the network, so that training on the same samples goes on with the same loss;
@@ -466,6 +466,8 @@ class _Step:
         self.g, self.damping, self.shrink = g, damping, shrink
         self.pushed = pushed = run.gram.product(g)  # J J^T g
         energy = float(g @ pushed)  # |J^T g|^2
+        # root of sum_ij (G_ij g_j)^2, from above: what rounding of the entries of G would do to G g
+        self.size = float(np.sqrt(run.gram.norm * np.sum(np.square(g) * run.gram.diagonal)))
         squared, drift, change = state.displacement_squared, 0.0, -pushed
         if run.alpha:
             drift = float(state.jacobian_displacement @ g)  # <D, J^T g>

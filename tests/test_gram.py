@@ -10,7 +10,6 @@ from sltrees import reference
 from sltrees._core._gram import multiply_counts
 from sltrees.executors import ThreadExecutor
 from sltrees.gram import GramMatrix
-from sltrees.gram_matrix_free import MatrixFreeGram
 
 
 def firing(rng, n, width=400, d=5, shift=0.5):

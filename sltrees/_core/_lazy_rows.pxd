@@ -69,7 +69,9 @@ cdef extern from "lazy_rows.h" nogil:
         int32_t *strayed_row
         void *strayed_displacement
         double *strayed_rest
+        float *strayed_size
         int64_t n_candidates
+        double squared_terms
 
     ctypedef struct sl_lazy_kernels:
         int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
@@ -119,3 +121,5 @@ cdef class LazyRows:
     cdef int64_t near_used
     cdef int64_t near_used_without_holes    # when the near pool last had no holes
     cdef int64_t n_centres
+    cdef int64_t longest                    # bound on the length of near lists
+    cdef readonly int64_t n_fired           # pairs that fire

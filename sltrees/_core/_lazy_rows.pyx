@@ -126,9 +126,11 @@ class NearLists:
         self.used = self.n_listed = 0
 
     def trim(self):
-        """Give back the memory behind the lists, but for a block."""
-        for array, used in ((self.direction, self.used), (self.distance, self.used), (self.fired, self.n_listed)):
-            array.resize(used + BLOCK, refcheck=False)
+        """Give back the memory behind the lists, but for some room for lists to be rebuilt."""
+        room = self.used + self.used // 16 + BLOCK
+        for array, size in ((self.direction, room), (self.distance, room), (self.fired, self.n_listed + BLOCK)):
+            if size < len(array):
+                array.resize(size, refcheck=False)
 
     def ranges(self):
         """Where each list begins and ends: tuple of int32 arrays."""
@@ -204,6 +206,7 @@ cdef class LazyFindings:
             "visited_rest": np.empty(n_reported, dtype=np.float32),
             "strayed_row": np.empty(n_reported, dtype=np.int32),
             "strayed_rest": np.empty(n_reported),
+            "strayed_size": np.empty(n_reported, dtype=np.float32),
             "strayed_displacement": np.empty((0, stride), dtype=dtype),
             "flip": np.empty(0, dtype=np.int32),
             "outputs": np.zeros(n_directions),
@@ -244,6 +247,7 @@ cdef class LazyFindings:
         self.found.visited_rest = <float *> address(buffers["visited_rest"])
         self.found.strayed_row = <int32_t *> address(buffers["strayed_row"])
         self.found.strayed_rest = <double *> address(buffers["strayed_rest"])
+        self.found.strayed_size = <float *> address(buffers["strayed_size"])
         self.found.strayed_displacement = address(buffers["strayed_displacement"])
         self.found.flip = <int32_t *> address(buffers["flip"])
         self.found.outputs = <double *> address(buffers["outputs"])
@@ -273,6 +277,11 @@ cdef class LazyFindings:
     def n_flips(self):
         """Pairs that begin or cease to fire."""
         return self.found.n_flips
+
+    @property
+    def squared_terms(self):
+        """Sum over flips of the square of the sum of sizes that D_r is made of: rounding goes with it."""
+        return self.found.squared_terms
 
     @property
     def visited_rows(self):
@@ -368,6 +377,8 @@ cdef class LazyRows:
         place["start"], place["stop"], place["centre"], place["sign"] = near_start, near_stop, -1, signs
         row["n_fired"] = row["n_active"] = n_fired
         row["gap"] = gap * (1 - 1e-7)
+        self.n_fired = n_fired.sum(dtype=np.int64)
+        self.longest = (near_stop - near_start).max(initial=0)
         if origin is not None:
             row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
         self.near_used = self.near_used_without_holes = near_used
@@ -429,8 +440,7 @@ cdef class LazyRows:
         cdef int64_t at = 0, n_reported
         cdef int64_t[::1] reported = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
         n_reported = reported.shape[0]
-        place = self._arrays["place"]
-        longest = int((place["stop"] - place["start"]).max(initial=0))
+        cdef int64_t longest = self.longest
         cdef LazyFindings found = LazyFindings(n_reported, longest + 1, self.rows.n_directions, self.rows.stride, self.dtype)
         if n_reported == 0:
             return found
@@ -514,18 +524,24 @@ cdef class LazyRows:
         -----
         Cost: O(reported + flips n_active), and a copy of all lists when less than half of a pool is in use.
         """
-        cdef int64_t needed
+        cdef int64_t needed, q, n_beginning = 0
         with nogil:
             needed = self.active_used + sl_lazy_room_needed(&self.rows, &found.found)
+            for q in range(found.found.n_flips):
+                n_beginning += found.found.flip[q] >= 0
+        # whatever may fail for want of memory comes first: a step is kept whole or not at all
+        _refuse_long(needed)
         if needed > len(self._arrays["active_direction"]):
             self._grow_active(needed)
+        if found.found.n_strayed:
+            self._reserve_for_strayed(found)
         flipped = np.zeros(self.rows.n_directions, dtype=np.uint8)
         scratch = self._scratch()
         cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
         cdef void *p_scratch = address(scratch)
-        _refuse_long(needed)
         with nogil:
             self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used, p_flipped, p_scratch)
+        self.n_fired += 2 * n_beginning - found.found.n_flips
         if found.found.n_strayed:
             self._install_strayed(found)
         self._renew_failure_times(step, found)
@@ -577,32 +593,41 @@ cdef class LazyRows:
         arrays["active_direction"], arrays["active_coefficient"] = direction, coefficient
         self._point()
 
+    def _reserve_for_strayed(self, LazyFindings found):
+        """Room for the new near lists of strayed rows, and for the places where they were built."""
+        arrays = self._arrays
+        total = self.near_used + found.strayed_used
+        _refuse_long(total)
+        if total + BLOCK > len(arrays["near_direction"]):
+            larger = [_grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
+                      for name in ("near_direction", "near_distance")]
+            arrays["near_direction"], arrays["near_distance"] = larger
+        n_new = np.count_nonzero(arrays["place"]["centre"][found.strayed_rows] < 0)
+        if self.n_centres + n_new > len(arrays["centres"]):
+            arrays["centres"] = _grown(arrays["centres"], self.n_centres, 2 * (self.n_centres + n_new))
+        self._point()
+
     def _install_strayed(self, LazyFindings found):
-        """Give strayed rows their new near lists, built where they now are."""
+        """Give strayed rows their new near lists, built where they now are; there is room."""
         arrays = self._arrays
         rows = found.strayed_rows
         used = found.strayed_used
-        stop = np.concatenate(found.strayed_stop) + self.near_used
+        stop = np.concatenate(found.strayed_stop)
+        begin = np.zeros_like(stop)
+        begin[1:] = stop[:len(stop) - 1]
+        self.longest = max(self.longest, int((stop - begin).max()))
         total = self.near_used + used
-        if total + BLOCK > len(arrays["near_direction"]):
-            for name in ("near_direction", "near_distance"):
-                arrays[name] = _grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
         arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
         arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
-        _refuse_long(total)
         place = arrays["place"]
-        place["start"][rows] = np.concatenate([[self.near_used], stop[:len(stop) - 1]])
-        place["stop"][rows] = stop
+        place["start"][rows] = begin + self.near_used
+        place["stop"][rows] = stop + self.near_used
         self.near_used = total
         centre = place["centre"]
         new = rows[centre[rows] < 0]
-        if len(new):
-            if self.n_centres + len(new) > len(arrays["centres"]):
-                arrays["centres"] = _grown(arrays["centres"], self.n_centres, 2 * (self.n_centres + len(new)))
-            centre[new] = np.arange(self.n_centres, self.n_centres + len(new), dtype=np.int32)
-            self.n_centres += len(new)
+        centre[new] = np.arange(self.n_centres, self.n_centres + len(new), dtype=np.int32)
+        self.n_centres += len(new)
         arrays["centres"][centre[rows]] = found.strayed_displacement
-        self._point()
         self._close_near_pool()
 
     def _close_near_pool(self):
@@ -717,11 +742,6 @@ cdef class LazyRows:
     # ------------------------------------------------------------------ looking inside
 
     @property
-    def n_fired(self):
-        """Number of pairs that fire. Cost: O(k)."""
-        return int(self._arrays["row"]["n_fired"].sum(dtype=np.int64))
-
-    @property
     def pattern(self):
         """The pairs that fire, as CSR: tuple (indptr, directions), ascending in each row. Cost: O(pairs log)."""
         n_fired, start = self._arrays["row"]["n_fired"], self._arrays["row"]["active_start"]
@@ -797,7 +817,7 @@ cdef class LazyRows:
         # what is missing in a near list is too far to fire
         assert not np.any(fires & ~near)
         # a certificate: since its stamp a row moved by less than its gap, or the clock would have reported it
-        assert np.all(self.failure_times.values >= step.step.clock)
+        assert np.all(self.failure_times.values >= step.step.clock * (1 - 4e-15))
         self.failure_times._check()
         moved = np.array([np.abs(step.change[row["stamp"][r]][np.flatnonzero(fires[r])]).sum() for r in range(k)])
         assert np.all(self._distance_to_others(y, fires, live) >= -slack.max(axis=1, initial=0)) and np.all(moved >= 0)

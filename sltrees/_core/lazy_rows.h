@@ -101,7 +101,9 @@ typedef struct {
     int32_t *strayed_row;        /* rows that left the skin of their near list */
     void *strayed_displacement;  /* (., stride) */
     double *strayed_rest;
+    float *strayed_size;
     int64_t n_candidates;        /* pairs evaluated */
+    double squared_terms;        /* sum over flips of the square of the sum of sizes that D_r is made of: rounding goes with it */
 } sl_lazy_findings;
 
 /* A bound as float: no larger, for one from below, or no smaller, for one from above. */

@@ -149,6 +149,7 @@ typedef struct {
     double drift;        /* bound on |D_r - centre| */
     double reach;        /* the larger of it and of the row's reach so far */
     double rest;
+    double size;         /* sum of the sizes of all terms of D_r and of the centre */
     int64_t last;        /* the row of which all this tells, or -1 */
 } SL_FN(lazy_visitor);
 
@@ -173,6 +174,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
         size += SL_SQRT(SL_FN(dot)(centre, centre, stride));
         delta = visitor->delta;
     }
+    visitor->size = size;
     visitor->drift = SL_SQRT(SL_FN(dot)(delta, delta, stride)) * (1 + (stride + 8) * step->rounding) +
                      step->rounding * (rows->row[r].n_active + 8) * size;
     visitor->reach = visitor->drift > rows->row[r].reach ? visitor->drift : rows->row[r].reach;
@@ -253,6 +255,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
         SL_REAL *displacement = (SL_REAL *)found->strayed_displacement + k * rows->stride;
         found->strayed_row[k] = (int32_t)r;
         found->strayed_rest[k] = visitor->rest;
+        found->strayed_size[k] = (float)visitor->size;
         for (int64_t j = 0; j < rows->stride; ++j)
             displacement[j] = sense * visitor->place[j];
         return;
@@ -278,6 +281,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 0;
     found->n_candidates += visitor->n_candidates;
+    found->squared_terms += n_flips * visitor->size * visitor->size;
     SL_FN(lazy_record)(rows, step, r, sense, visitor->place, n_flips, flip_distance, visitor->reach, gap, visitor->rest,
                        found);
 }
@@ -403,6 +407,7 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
         }
         stop[q] = used;
         found->n_candidates += n;
+        found->squared_terms += n_flips * (double)found->strayed_size[first + q] * found->strayed_size[first + q];
         SL_FN(lazy_record)(rows, step, r, 1, place, n_flips, flip_distance, 0, gap, found->strayed_rest[first + q], found);
     }
     return q;
