@@ -1,8 +1,8 @@
 """method="certified": visit only the neurons that may have changed their firing pattern.
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
-the coefficients may move before the neuron has to be looked at again. See docs/how_it_stays_sublinear.md for the proofs,
-and lazy_rows.h for what is stored.
+the coefficients may move before the neuron has to be looked at again. For the proofs see
+docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sltrees.network import collect_near
 from sltrees.records import StepCounts
 from sltrees.shift import firing_probability
 
-# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)). At shift
-# "paper" and width 2^20 one neuron in 200 moves farther; lists of half the skin more would be half as long again.
+# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)).
+# At shift "paper" and width 2^20 one neuron in 200 moves farther; shorter lists would save little time.
 SKIN = 1.0
 # Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it
 # the bound on the nearest pair not evaluated would often be the gap.
@@ -520,7 +520,7 @@ class CertifiedMethod:
         return counts * self._planes.norms**2 / self._network.width
 
     def write_displacement(self):
-        """Write the displacements of the last step kept to the network, if they are not there. Cost: O(active pairs d)."""
+        """Write the displacements of the last step kept to the network, if need be. Cost: O(active pairs d)."""
         if self._written:
             return
         self._network._pristine = False
