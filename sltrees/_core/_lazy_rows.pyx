@@ -385,7 +385,7 @@ cdef class LazyRows:
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
         # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
-        room = n_fired + n_fired // 2 + 2
+        room = n_fired + n_fired // 2 + 3
         ends = np.cumsum(room, dtype=np.int64)
         used = int(ends[k - 1]) if k else 0
         _refuse_long(used)

@@ -430,13 +430,15 @@ SL_TARGET SL_INLINE void SL_FN(lazy_relocate)(sl_lazy_rows *rows, int64_t r, int
 
 /* Make what was found the state of the visited rows: their flips, gaps and stamps. The pool of active lists has room (see
  * sl_lazy_room_needed). `flipped` (n_directions) is all 0; `scratch` has room for twice n_directions numbers and
- * indices. Cost: O(visited n_active + flips). */
+ * n_directions indices. Cost: O(visited n_active + flips). */
 SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *step, const sl_lazy_findings *found,
                                         int32_t stamp, int32_t *pool_used, uint8_t *flipped, void *scratch)
 {
-    SL_REAL *idle_coefficient = scratch;
-    int32_t *idle_direction = (int32_t *)(idle_coefficient + rows->n_directions);
+    SL_REAL *idle_coefficient = scratch, *beta = idle_coefficient + rows->n_directions;
+    int32_t *idle_direction = (int32_t *)(beta + rows->n_directions);
     int64_t flip = 0;
+    for (int64_t i = 0; i < rows->n_directions; ++i)
+        beta[i] = (SL_REAL)step->coefficient[i];
     for (int64_t k = 0; k < found->n_visited; ++k) {
         const int64_t r = found->visited_row[k], first = flip, end = found->visited_flips[k];
         const double decay = step->decay[rows->row[r].stamp];
@@ -461,22 +463,22 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
         SL_REAL *coefficient = (SL_REAL *)rows->active_coefficient + rows->row[r].active_start;
         /* One pass parts the list into what fires now, in place, and what does not; no branch depends on the data. */
         const int64_t n_before = rows->row[r].n_fired;
+        const SL_REAL shrunk = (SL_REAL)decay;
         int64_t n_fired = 0, n_idle = 0;
         for (int64_t e = 0; e < rows->row[r].n_active; ++e) {
             const int32_t i = direction[e];
             const int before = e < n_before, changes = flipped[i], after = before ^ changes;
-            double c = decay * coefficient[e];
-            c += changes ? (after ? -step->coefficient[i] : step->coefficient[i]) : 0;
+            const SL_REAL c = shrunk * coefficient[e] + (SL_REAL)(changes * (1 - 2 * after)) * beta[i];
             flipped[i] = 0;
             direction[n_fired] = idle_direction[n_idle] = i;
-            coefficient[n_fired] = idle_coefficient[n_idle] = (SL_REAL)c;
+            coefficient[n_fired] = idle_coefficient[n_idle] = c;
             n_fired += after;
             n_idle += !after & (c != 0);
         }
         for (int64_t q = first; q < end; ++q) { /* those that were not in the list */
             const int32_t i = found->flip[q] < 0 ? ~found->flip[q] : found->flip[q];
             direction[n_fired] = i;
-            coefficient[n_fired] = (SL_REAL)-step->coefficient[i];
+            coefficient[n_fired] = -beta[i];
             n_fired += flipped[i];
             flipped[i] = 0;
         }
