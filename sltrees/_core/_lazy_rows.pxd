@@ -10,9 +10,12 @@ cdef extern from "lazy_rows.h" nogil:
         int32_t n_active
         int32_t room
         int32_t stamp
-        float gap
         float rest
         float reach
+        float gap
+        int32_t nearest
+        float distance
+        int32_t unused
 
     ctypedef struct sl_place:
         int32_t start
@@ -58,6 +61,8 @@ cdef extern from "lazy_rows.h" nogil:
         int64_t *visited_flips
         float *visited_reach
         float *visited_gap
+        int32_t *visited_nearest
+        float *visited_distance
         float *visited_rest
         int64_t n_flips
         int64_t flips_room
@@ -89,6 +94,7 @@ cdef extern from "lazy_rows.h" nogil:
                             int64_t, int64_t, void *, double *, double *, void *) noexcept nogil
         void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *) noexcept nogil
 
+    double sl_freedom(const sl_row *row, double resolution)
     double sl_failure_time(const sl_lazy_step *step, double distance, double n_fired, double rest)
     int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_lazy_findings *found)
     void sl_lazy_count_flips(const sl_lazy_rows *rows, const sl_lazy_findings *found, int64_t start, int64_t stop,

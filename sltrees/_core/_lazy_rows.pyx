@@ -23,7 +23,8 @@ cdef enum:
 
 # as in lazy_rows.h
 ROW = np.dtype([("active_start", np.int32), ("n_fired", np.int32), ("n_active", np.int32), ("room", np.int32),
-                ("stamp", np.int32), ("gap", np.float32), ("rest", np.float32), ("reach", np.float32)])
+                ("stamp", np.int32), ("rest", np.float32), ("reach", np.float32), ("gap", np.float32),
+                ("nearest", np.int32), ("distance", np.float32), ("unused", np.int32)])
 PLACE = np.dtype([("start", np.int32), ("stop", np.int32), ("centre", np.int32), ("sign", np.float32)])
 assert ROW.itemsize == sizeof(sl_row)
 assert PLACE.itemsize == sizeof(sl_place)
@@ -203,6 +204,8 @@ cdef class LazyFindings:
             "visited_flips": np.empty(n_reported, dtype=np.int64),
             "visited_reach": np.empty(n_reported, dtype=np.float32),
             "visited_gap": np.empty(n_reported, dtype=np.float32),
+            "visited_nearest": np.empty(n_reported, dtype=np.int32),
+            "visited_distance": np.empty(n_reported, dtype=np.float32),
             "visited_rest": np.empty(n_reported, dtype=np.float32),
             "strayed_row": np.empty(n_reported, dtype=np.int32),
             "strayed_rest": np.empty(n_reported),
@@ -243,6 +246,8 @@ cdef class LazyFindings:
         self.found.visited_row = <int32_t *> address(buffers["visited_row"])
         self.found.visited_flips = <int64_t *> address(buffers["visited_flips"])
         self.found.visited_reach = <float *> address(buffers["visited_reach"])
+        self.found.visited_nearest = <int32_t *> address(buffers["visited_nearest"])
+        self.found.visited_distance = <float *> address(buffers["visited_distance"])
         self.found.visited_gap = <float *> address(buffers["visited_gap"])
         self.found.visited_rest = <float *> address(buffers["visited_rest"])
         self.found.strayed_row = <int32_t *> address(buffers["strayed_row"])
@@ -376,7 +381,7 @@ cdef class LazyRows:
         }
         place["start"], place["stop"], place["centre"], place["sign"] = near_start, near_stop, -1, signs
         row["n_fired"] = row["n_active"] = n_fired
-        row["gap"] = gap * (1 - 1e-7)
+        row["gap"], row["nearest"], row["distance"] = gap * (1 - 1e-7), -1, np.inf
         self.n_fired = n_fired.sum(dtype=np.int64)
         self.longest = (near_stop - near_start).max(initial=0)
         if origin is not None:
@@ -413,8 +418,8 @@ cdef class LazyRows:
         self.rows.active_coefficient = address(arrays["active_coefficient"])
 
     def _scratch(self):
-        """Working memory of a kernel: two padded vectors, three numbers and an index a direction, and some blocks."""
-        return aligned_empty(2 * self.rows.stride + 4 * self.rows.n_directions + 6 * BLOCK, self.dtype)
+        """Working memory of a kernel: two padded vectors, four numbers and an index a direction, and some blocks."""
+        return aligned_empty(2 * self.rows.stride + 5 * self.rows.n_directions + 8 * BLOCK, self.dtype)
 
     # ------------------------------------------------------------------ a step
 
@@ -561,7 +566,8 @@ cdef class LazyRows:
                     time = found.found.cleared_failure[k]
                 else:
                     r = found.found.visited_row[k - found.found.n_cleared]
-                    time = sl_failure_time(&step.step, self.rows.row[r].gap, self.rows.row[r].n_fired, self.rows.row[r].rest)
+                    time = sl_failure_time(&step.step, sl_freedom(&self.rows.row[r], step.step.resolution),
+                                           self.rows.row[r].n_fired, self.rows.row[r].rest)
                 if many:
                     leaves[r] = time
                 else:

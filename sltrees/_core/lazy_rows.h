@@ -19,7 +19,8 @@
  * visit at a distance `drift` evaluates those up to max(reach, drift): beyond, y has the sign that it had at the centre, and that is
  * on record.
  *
- * The *gap* of a row is a lower bound, at its stamp, on |y| over all directions: no flip before it has moved so far.
+ * Of the direction nearest to a row its stamp remembers y, and of all others the *gap*, a lower bound on |y|: until the row has
+ * moved by the gap only the nearest pair can flip, and that can be told by one product.
  *
  * The kernels themselves are in lazy_rows_kernels.h, one instance per (instruction level, dtype). They trust their input.
  */
@@ -39,9 +40,12 @@ typedef struct {
     int32_t n_active;     /* entries in all */
     int32_t room;         /* entries there is room for */
     int32_t stamp;
-    float gap;            /* rounded down */
     float rest;           /* bound on |origin_decay origin_r - sum c_ri u_i| at the stamp, rounded up */
     float reach;          /* rounded up */
+    float gap;            /* rounded down */
+    int32_t nearest;      /* direction with the least |y| at the stamp; -1: none is known */
+    float distance;       /* its y, rounded; infinite where none is known */
+    int32_t unused;
 } sl_row;
 
 typedef struct {
@@ -92,6 +96,8 @@ typedef struct {
     int64_t *visited_flips;      /* end of the row's flips */
     float *visited_reach;
     float *visited_gap;
+    int32_t *visited_nearest;
+    float *visited_distance;
     float *visited_rest;         /* of the row before its flips; only where the step shrinks */
     int64_t n_flips, flips_room;
     int32_t *flip;               /* i where the row begins to fire on direction i, ~i (negative) where it ceases */
@@ -115,6 +121,13 @@ SL_INLINE float sl_round_down(double x)
 SL_INLINE float sl_round_up(double x)
 {
     return (float)(x * (1 + 1e-7));
+}
+
+/* How far a row may move before any pair can flip, as far as its stamp tells. */
+SL_INLINE double sl_freedom(const sl_row *row, double resolution)
+{
+    const double nearest = fabs((double)row->distance) * (1 - 1e-7), least = nearest < row->gap ? nearest : row->gap;
+    return least > resolution ? least : resolution;
 }
 
 /* Failure time of a row: the clock's reading before which it cannot have moved by `distance`. A row moves by at most

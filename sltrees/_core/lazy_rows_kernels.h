@@ -103,36 +103,50 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
 /* ------------------------------------------------------------------ certificates */
 
 /* Whether row r keeps its pattern for certain, with its new failure time; see lazy_rows.h. No weight is read.
- * Three bounds on how far it moved since its stamp, each tighter and dearer than the one before: the clock (before this call),
- * the triangle inequality, the norm of the movement itself. */
+ * Bounds on how far it moved since its stamp, each tighter and dearer than the one before: the clock (before this call),
+ * the triangle inequality, the norm of the movement itself; and where only the nearest pair can have flipped, its distance now. */
 SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
                                               SL_REAL *c, SL_REAL *moved, double *failure)
 {
-    const int64_t stride = rows->stride, n_fired = rows->row[r].n_fired;
-    const int32_t *direction = rows->active_direction + rows->row[r].active_start;
-    const int32_t stamp = rows->row[r].stamp;
-    const double *change = step->change + stamp * rows->n_directions;
-    const double decay = step->decay[stamp], gap = rows->row[r].gap;
+    const int64_t stride = rows->stride;
+    const sl_row *row = rows->row + r;
+    const int64_t n_fired = row->n_fired;
+    const int32_t *direction = rows->active_direction + row->active_start;
+    const double *change = step->change + row->stamp * rows->n_directions;
+    const double decay = step->decay[row->stamp], freedom = sl_freedom(row, step->resolution);
+    /* what the movement is compared with; the nearest pair can be told from it only where nothing shrank */
+    const double others = row->gap > freedom && decay == 1 ? row->gap : freedom;
     double sum = 0, squares = 0;
     for (int64_t e = 0; e < n_fired; ++e) {
         const double by = change[direction[e]];
         sum += fabs(by);
         squares += by * by;
         c[e] = (SL_REAL)by;
-        if (squares > 2 * gap * gap) /* the norm is about the root of the squares: hopeless */
+        if (squares > 2 * others * others) /* the norm is about the root of the squares: hopeless */
             return 0;
     }
-    const double shrunk = decay == 1 ? 0 : (1 - decay) * rows->row[r].rest;
-    double drift = shrunk + (sum + n_fired * step->coefficient_rounding) * (1 + 1e-12);
-    if (!(drift < gap)) {
+    const double shrunk = decay == 1 ? 0 : (1 - decay) * row->rest;
+    double drift = shrunk + (sum + n_fired * step->coefficient_rounding) * (1 + 1e-6), left = freedom - drift;
+    if (!(left > 0)) {
+        const double error = step->rounding * (n_fired + stride + 8) * sum + n_fired * step->coefficient_rounding;
         memset(moved, 0, stride * sizeof(SL_REAL));
         SL_FN(add_rows)(moved, stride, c, direction, n_fired, rows->directions);
-        drift = shrunk + SL_SQRT(SL_FN(dot)(moved, moved, stride)) * (1 + (stride + 8) * step->rounding) +
-                step->rounding * (n_fired + 8) * sum + n_fired * step->coefficient_rounding;
-        if (!(drift < gap))
-            return 0;
+        drift = shrunk + SL_SQRT(SL_FN(dot)(moved, moved, stride)) * (1 + (stride + 8) * step->rounding) + error;
+        left = freedom - drift;
+        if (!(left > 0)) {
+            if (!(drift < others) || row->nearest < 0)
+                return 0;
+            const SL_REAL *nearest = (const SL_REAL *)rows->directions + row->nearest * stride;
+            const double before = row->distance;
+            const double now = before - rows->place[r].sign * (double)SL_FN(dot)(moved, nearest, stride);
+            /* the stored distance is a rounded one */
+            const double certain = fabs(now) - error - (stride + 8) * step->rounding * drift - 1.2e-7 * fabs(before);
+            if ((now > 0) != (before > 0) || !(certain > step->resolution))
+                return 0;
+            left = certain < others - drift ? certain : others - drift;
+        }
     }
-    *failure = sl_failure_time(step, gap - drift, (double)n_fired, rows->row[r].rest * decay);
+    *failure = sl_failure_time(step, left, (double)n_fired, row->rest * decay);
     return 1;
 }
 
@@ -143,6 +157,7 @@ typedef struct {
     SL_REAL *delta;      /* (stride,) D_r - centre */
     SL_REAL *c;          /* (n_directions,) coefficients */
     SL_REAL *change;     /* (n_directions + 4,) <D_r - centre, u_i> of each candidate */
+    SL_REAL *now;        /* (n_directions,) signed distances of the candidates */
     SL_REAL *y;          /* (n_directions,) signed distances of what flips */
     int32_t *candidates; /* (n_directions + a block,) positions in the near list */
     int64_t n_candidates;
@@ -220,7 +235,8 @@ SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r,
  * y afterwards. Cost: O(flips stride) for steps that shrink, else O(flips). */
 SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
                                             const SL_REAL *place, int64_t n_flips, const SL_REAL *y, double reach,
-                                            double gap, double rest, sl_lazy_findings *found)
+                                            double gap, int32_t nearest, double distance, double rest,
+                                            sl_lazy_findings *found)
 {
     const int64_t stride = rows->stride, k = found->n_visited++;
     const int32_t *flip = found->flip + found->n_flips;
@@ -229,6 +245,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_l
     found->visited_row[k] = (int32_t)r;
     found->visited_reach[k] = sl_round_up(reach);
     found->visited_gap[k] = sl_round_down(gap > step->resolution ? gap : step->resolution);
+    found->visited_nearest[k] = nearest;
+    found->visited_distance[k] = (float)distance;
     found->visited_flips[k] = found->n_flips;
     /* what begins joins the sum; what ceases leaves it, and the sum still has it, below zero */
     for (int64_t q = 0; q < n_flips; ++q)
@@ -243,7 +261,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_l
     }
 }
 
-/* Record which pairs of row r flipped since its stamp, and its gap. The visitor has located r, or with sense -1 its mirror
+/* Record which pairs of row r flipped since its stamp, its nearest pair, and its gap. The visitor has located r, or with sense -1 its mirror
  * image. Cost: O(n_fired + candidates). */
 SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r, SL_REAL sense,
                                            SL_FN(lazy_visitor) *visitor, sl_lazy_findings *found)
@@ -263,7 +281,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
     const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->place[r].start;
     const int32_t *near = rows->near_direction + rows->place[r].start;
     uint8_t *fired = visitor->fired;
-    SL_REAL gap = (SL_REAL)step->margin; /* no less for pairs not evaluated, and drift + margin < skin for those not near */
+    /* gap: no less for pairs not evaluated, and drift + margin < skin for those not near */
+    SL_REAL gap = (SL_REAL)step->margin;
     int32_t *flip = found->flip + found->n_flips;
     SL_REAL *flip_distance = visitor->y;
     int64_t n_flips = 0;
@@ -273,17 +292,22 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
     for (int64_t q = 0; q < visitor->n_candidates; ++q) {
         const int32_t i = near[visitor->candidates[q]];
         const SL_REAL y = distance[visitor->candidates[q]] + sense * visitor->change[q];
-        gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
+        visitor->now[q] = y;
         flip[n_flips] = y > 0 ? i : ~i;
         flip_distance[n_flips] = y;
         n_flips += (y > 0) != fired[i];
     }
     for (int64_t e = 0; e < n_fired; ++e)
         fired[active[e]] = 0;
+    SL_REAL two[2];
+    const int64_t at = SL_FN(least_two)(visitor->now, visitor->n_candidates, two);
+    const int32_t nearest = at < 0 ? -1 : near[visitor->candidates[at]];
+    const SL_REAL nearest_distance = at < 0 ? (SL_REAL)INFINITY : visitor->now[at];
+    gap = two[1] < gap ? two[1] : gap; /* of all but the nearest */
     found->n_candidates += visitor->n_candidates;
     found->squared_terms += n_flips * visitor->size * visitor->size;
-    SL_FN(lazy_record)(rows, step, r, sense, visitor->place, n_flips, flip_distance, visitor->reach, gap, visitor->rest,
-                       found);
+    SL_FN(lazy_record)(rows, step, r, sense, visitor->place, n_flips, flip_distance, visitor->reach, gap, nearest,
+                       nearest_distance, visitor->rest, found);
 }
 
 /* Clear the reported rows whose certificate holds; the others are doubtful. `scratch` has room for a padded vector and
@@ -327,7 +351,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_prefetch)(const sl_lazy_rows *rows, int64_t 
 
 /* Visit the doubtful rows from position `from` on. Changes nothing but `found`. Returns the position of the first row not
  * visited: short of n_doubtful where a buffer is full. `fired` (n_directions) is all 0; `scratch` has room for two
- * padded vectors, three times n_directions numbers, n_directions indices and some blocks. */
+ * padded vectors, four times n_directions numbers, n_directions indices and some blocks. */
 SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t from, uint8_t *fired,
                                            void *scratch, sl_lazy_findings *found)
 {
@@ -338,7 +362,8 @@ SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_la
     visitor.c = visitor.delta + rows->stride;
     visitor.change = visitor.c + rows->n_directions;
     visitor.y = visitor.change + rows->n_directions + SL_W;
-    visitor.candidates = (int32_t *)(visitor.y + rows->n_directions + SL_W);
+    visitor.now = visitor.y + rows->n_directions + SL_W;
+    visitor.candidates = (int32_t *)(visitor.now + rows->n_directions + SL_W);
     visitor.last = -1;
     int64_t at = from;
     for (; at < found->n_doubtful; ++at) {
@@ -379,7 +404,8 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
         const int64_t r = found->strayed_row[first + q], n_fired = rows->row[r].n_fired, begin = used;
         const int32_t *active = rows->active_direction + rows->row[r].active_start;
         int32_t *flip = found->flip + found->n_flips;
-        double gap = step->skin;
+        SL_REAL gap = (SL_REAL)step->skin, nearest_distance = (SL_REAL)INFINITY;
+        int32_t nearest = -1;
         int64_t n_flips = 0, i = 0;
         for (; i + SL_W <= n; i += SL_W)
             used += SL_COMPRESS(direction + used, (int32_t)i, SL_FN(block_mask_each)(z + i, thresholds + i));
@@ -392,7 +418,12 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
             const int32_t j = direction[e];
             const SL_REAL y = (z[j] - shift) * inverse_norms[j];
             distance[e] = y;
-            gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
+            if (SL_ABS(y) < SL_ABS(nearest_distance)) {
+                gap = SL_ABS(nearest_distance) < gap ? SL_ABS(nearest_distance) : gap;
+                nearest_distance = y;
+                nearest = j;
+            } else
+                gap = SL_ABS(y) < gap ? SL_ABS(y) : gap;
             flip[n_flips] = y > 0 ? j : ~j;
             flip_distance[n_flips] = y;
             n_flips += (y > 0) != fired[j];
@@ -408,7 +439,8 @@ SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, c
         stop[q] = used;
         found->n_candidates += n;
         found->squared_terms += n_flips * (double)found->strayed_size[first + q] * found->strayed_size[first + q];
-        SL_FN(lazy_record)(rows, step, r, 1, place, n_flips, flip_distance, 0, gap, found->strayed_rest[first + q], found);
+        SL_FN(lazy_record)(rows, step, r, 1, place, n_flips, flip_distance, 0, gap, nearest, nearest_distance,
+                            found->strayed_rest[first + q], found);
     }
     return q;
 }
@@ -446,6 +478,8 @@ SL_TARGET static void SL_FN(lazy_apply)(sl_lazy_rows *rows, const sl_lazy_step *
         rows->row[r].stamp = stamp;
         rows->row[r].reach = found->visited_reach[k];
         rows->row[r].gap = found->visited_gap[k];
+        rows->row[r].nearest = found->visited_nearest[k];
+        rows->row[r].distance = found->visited_distance[k];
         rows->row[r].rest = (float)rest;
         if (first == end && decay == 1)
             continue;

@@ -1,7 +1,7 @@
 /* The only file of the package that knows SIMD instructions.
  *
  * A *block* is one 64-byte cache line: SL_WIDTH_f32 = 16 floats or SL_WIDTH_f64 = 8 doubles. Four primitives carry
- * every walk over a wide tree, and four more the kernels of lazy rows:
+ * every walk over a wide tree, and six more the kernels of lazy rows:
  *
  *   block_max(p, sign)           largest sign * p[j] of a block
  *   block_maxima(p, sign, out)   the same for W consecutive blocks, transposed so that no lane idles; returns
@@ -16,6 +16,7 @@
  *                                products may be fused with sums: levels agree up to rounding only
  *   add_rows(y, n, c, at, k, rows)
  *                                y += sum over e < k of c[e] times row at[e] of `rows`, rows of n numbers, n a multiple of W
+ *   least_two(p, n, two)         the least |p[j]| and the second least; returns the position of the first, -1 for n = 0
  *   dots(v, n, at, rows, out)    out[j] = dot(v, row at[j] of `rows`, n) for four rows
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
@@ -252,6 +253,38 @@ SL_INLINE void sl_add_rows_f64_portable(double *y, int64_t n, const double *c, c
     for (int64_t e = 0; e < k; ++e)
         for (int64_t j = 0; j < n; ++j)
             y[j] += c[e] * rows[at[e] * n + j];
+}
+
+SL_INLINE int64_t sl_least_two_f32_portable(const float *p, int64_t n, float *two)
+{
+    int64_t at = -1;
+    two[0] = two[1] = INFINITY;
+    for (int64_t j = 0; j < n; ++j) {
+        const float size = fabsf(p[j]);
+        if (size < two[0]) {
+            two[1] = two[0];
+            two[0] = size;
+            at = j;
+        } else if (size < two[1])
+            two[1] = size;
+    }
+    return at;
+}
+
+SL_INLINE int64_t sl_least_two_f64_portable(const double *p, int64_t n, double *two)
+{
+    int64_t at = -1;
+    two[0] = two[1] = INFINITY;
+    for (int64_t j = 0; j < n; ++j) {
+        const double size = fabs(p[j]);
+        if (size < two[0]) {
+            two[1] = two[0];
+            two[0] = size;
+            at = j;
+        } else if (size < two[1])
+            two[1] = size;
+    }
+    return at;
 }
 
 SL_INLINE void sl_dots_f32_portable(const float *v, int64_t n, const int32_t *at, const float *rows, float *out)
@@ -509,6 +542,10 @@ SL_TARGET_avx2 SL_INLINE void sl_dots_f64_avx2(const double *v, int64_t n, const
     _mm256_storeu_pd(out, _mm256_add_pd(low, high));
 }
 
+/* A loop without vectors: lists are short. */
+#define sl_least_two_f32_avx2 sl_least_two_f32_portable
+#define sl_least_two_f64_avx2 sl_least_two_f64_portable
+
 /* ------------------------------------------------------------------ AVX-512 */
 
 SL_TARGET_avx512 SL_INLINE __m512 sl_load_f32_avx512(const float *p, float sign)
@@ -703,6 +740,56 @@ SL_TARGET_avx512 SL_INLINE void sl_add_rows_f64_avx512(double *y, int64_t n, con
     }
 }
 
+SL_TARGET_avx512 SL_INLINE int64_t sl_least_two_f32_avx512(const float *p, int64_t n, float *two)
+{
+    const __m512 worst = _mm512_set1_ps((float)INFINITY);
+    __m512 least = worst, second = worst; /* of each lane */
+    for (int64_t k = 0; k < n; k += 16) {
+        const __mmask16 in = n - k < 16 ? (__mmask16)((1u << (n - k)) - 1u) : (__mmask16)-1;
+        const __m512 x = _mm512_abs_ps(_mm512_mask_loadu_ps(worst, in, p + k));
+        second = _mm512_min_ps(second, _mm512_max_ps(x, least));
+        least = _mm512_min_ps(least, x);
+    }
+    two[0] = _mm512_reduce_min_ps(least);
+    const __m512 best = _mm512_set1_ps(two[0]);
+    /* the second is the least of all lanes but the first of those that have the best, or what that lane has second */
+    const __mmask16 have = _mm512_cmp_ps_mask(least, best, _CMP_EQ_OQ);
+    two[1] = _mm512_reduce_min_ps(_mm512_mask_min_ps(second, (__mmask16)~(have & -have), second, least));
+    for (int64_t k = 0; k < n; k += 16) {
+        const __mmask16 in = n - k < 16 ? (__mmask16)((1u << (n - k)) - 1u) : (__mmask16)-1;
+        const __m512 x = _mm512_abs_ps(_mm512_mask_loadu_ps(worst, in, p + k));
+        const __mmask16 found = in & _mm512_cmp_ps_mask(x, best, _CMP_EQ_OQ);
+        if (found)
+            return k + SL_COUNT_TRAILING_ZEROS((uint32_t)found);
+    }
+    return -1;
+}
+
+SL_TARGET_avx512 SL_INLINE int64_t sl_least_two_f64_avx512(const double *p, int64_t n, double *two)
+{
+    const __m512d worst = _mm512_set1_pd((double)INFINITY);
+    __m512d least = worst, second = worst; /* of each lane */
+    for (int64_t k = 0; k < n; k += 8) {
+        const __mmask8 in = n - k < 8 ? (__mmask8)((1u << (n - k)) - 1u) : (__mmask8)-1;
+        const __m512d x = _mm512_abs_pd(_mm512_mask_loadu_pd(worst, in, p + k));
+        second = _mm512_min_pd(second, _mm512_max_pd(x, least));
+        least = _mm512_min_pd(least, x);
+    }
+    two[0] = _mm512_reduce_min_pd(least);
+    const __m512d best = _mm512_set1_pd(two[0]);
+    /* the second is the least of all lanes but the first of those that have the best, or what that lane has second */
+    const __mmask8 have = _mm512_cmp_pd_mask(least, best, _CMP_EQ_OQ);
+    two[1] = _mm512_reduce_min_pd(_mm512_mask_min_pd(second, (__mmask8)~(have & -have), second, least));
+    for (int64_t k = 0; k < n; k += 8) {
+        const __mmask8 in = n - k < 8 ? (__mmask8)((1u << (n - k)) - 1u) : (__mmask8)-1;
+        const __m512d x = _mm512_abs_pd(_mm512_mask_loadu_pd(worst, in, p + k));
+        const __mmask8 found = in & _mm512_cmp_pd_mask(x, best, _CMP_EQ_OQ);
+        if (found)
+            return k + SL_COUNT_TRAILING_ZEROS((uint32_t)found);
+    }
+    return -1;
+}
+
 /* Four sums at once: halves are added until one lane of each sum is left. */
 SL_TARGET_avx512 SL_INLINE void sl_dots_f32_avx512(const float *v, int64_t n, const int32_t *at, const float *rows,
                                                    float *out)
@@ -825,6 +912,8 @@ SL_INLINE int sl_compress_store_neon(int32_t *out, int32_t base, uint32_t mask)
 #define sl_dot_f32_neon sl_dot_f32_portable
 #define sl_dot_f64_neon sl_dot_f64_portable
 #define sl_add_rows_f32_neon sl_add_rows_f32_portable
+#define sl_least_two_f32_neon sl_least_two_f32_portable
+#define sl_least_two_f64_neon sl_least_two_f64_portable
 #define sl_dots_f32_neon sl_dots_f32_portable
 #define sl_add_rows_f64_neon sl_add_rows_f64_portable
 #define sl_dots_f64_neon sl_dots_f64_portable
