@@ -15,11 +15,8 @@ cdef extern from "lazy_rows.h" nogil:
         float gap
         int32_t nearest
         float distance
-        int32_t unused
-
-    ctypedef struct sl_place:
-        int32_t start
-        int32_t stop
+        int32_t near_start
+        int32_t near_stop
         int32_t centre
         float sign
 
@@ -30,7 +27,6 @@ cdef extern from "lazy_rows.h" nogil:
         const void *directions
         const void *origin
         sl_row *row
-        sl_place *place
         int32_t *near_direction
         void *near_distance
         const void *centres

@@ -24,10 +24,9 @@ cdef enum:
 # as in lazy_rows.h
 ROW = np.dtype([("active_start", np.int32), ("n_fired", np.int32), ("n_active", np.int32), ("room", np.int32),
                 ("stamp", np.int32), ("rest", np.float32), ("reach", np.float32), ("gap", np.float32),
-                ("nearest", np.int32), ("distance", np.float32), ("unused", np.int32)])
-PLACE = np.dtype([("start", np.int32), ("stop", np.int32), ("centre", np.int32), ("sign", np.float32)])
-assert ROW.itemsize == sizeof(sl_row)
-assert PLACE.itemsize == sizeof(sl_place)
+                ("nearest", np.int32), ("distance", np.float32), ("near_start", np.int32), ("near_stop", np.int32),
+                ("centre", np.int32), ("sign", np.float32), ("unused", np.int32, 2)])
+assert ROW.itemsize == sizeof(sl_row) == 64
 
 
 cdef inline void *address(array) noexcept:
@@ -369,17 +368,17 @@ cdef class LazyRows:
         cdef int64_t k = len(signs)
         self.dtype = directions.dtype
         self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
-        row, place = np.zeros(k, dtype=ROW), np.empty(k, dtype=PLACE)
+        row = aligned_empty(8 * k, np.float64).view(ROW)
+        row[...] = 0
         self._arrays = {
             "directions": directions,
             "origin": origin,
             "row": row,
-            "place": place,
             "near_direction": near_direction,
             "near_distance": near_distance,
             "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
         }
-        place["start"], place["stop"], place["centre"], place["sign"] = near_start, near_stop, -1, signs
+        row["near_start"], row["near_stop"], row["centre"], row["sign"] = near_start, near_stop, -1, signs
         row["n_fired"] = row["n_active"] = n_fired
         row["gap"], row["nearest"], row["distance"] = gap * (1 - 1e-7), -1, np.inf
         self.n_fired = n_fired.sum(dtype=np.int64)
@@ -410,7 +409,6 @@ cdef class LazyRows:
         self.rows.directions = address(arrays["directions"])
         self.rows.origin = optional(arrays["origin"])
         self.rows.row = <sl_row *> address(arrays["row"])
-        self.rows.place = <sl_place *> address(arrays["place"])
         self.rows.near_direction = <int32_t *> address(arrays["near_direction"])
         self.rows.near_distance = address(arrays["near_distance"])
         self.rows.centres = address(arrays["centres"])
@@ -608,7 +606,7 @@ cdef class LazyRows:
             larger = [_grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
                       for name in ("near_direction", "near_distance")]
             arrays["near_direction"], arrays["near_distance"] = larger
-        n_new = np.count_nonzero(arrays["place"]["centre"][found.strayed_rows] < 0)
+        n_new = np.count_nonzero(arrays["row"]["centre"][found.strayed_rows] < 0)
         if self.n_centres + n_new > len(arrays["centres"]):
             arrays["centres"] = _grown(arrays["centres"], self.n_centres, 2 * (self.n_centres + n_new))
         self._point()
@@ -625,11 +623,11 @@ cdef class LazyRows:
         total = self.near_used + used
         arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
         arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
-        place = arrays["place"]
-        place["start"][rows] = begin + self.near_used
-        place["stop"][rows] = stop + self.near_used
+        row = arrays["row"]
+        row["near_start"][rows] = begin + self.near_used
+        row["near_stop"][rows] = stop + self.near_used
         self.near_used = total
-        centre = place["centre"]
+        centre = row["centre"]
         new = rows[centre[rows] < 0]
         centre[new] = np.arange(self.n_centres, self.n_centres + len(new), dtype=np.int32)
         self.n_centres += len(new)
@@ -642,11 +640,11 @@ cdef class LazyRows:
         if self.near_used <= 2 * self.near_used_without_holes + 1024:
             return
         arrays = self._arrays
-        place = arrays["place"]
-        starts, where = np.unique(place["start"], return_inverse=True)
+        row = arrays["row"]
+        starts, where = np.unique(row["near_start"], return_inverse=True)
         lengths = np.zeros(len(starts), dtype=np.int64)
         # rows that share a start share a list, unless the list of one of them is empty
-        np.maximum.at(lengths, where, place["stop"] - place["start"])
+        np.maximum.at(lengths, where, row["near_stop"] - row["near_start"])
         live = int(lengths.sum())
         size = live * 3 // 2 + BLOCK
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
@@ -660,8 +658,8 @@ cdef class LazyRows:
                 memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
                 memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
                        count[q] * itemsize)
-        place["stop"] += (moved[where] - place["start"]).astype(np.int32)
-        place["start"] = moved[where]
+        row["near_stop"] += (moved[where] - row["near_start"]).astype(np.int32)
+        row["near_start"] = moved[where]
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = self.near_used_without_holes = live
         self._point()
@@ -771,7 +769,7 @@ cdef class LazyRows:
         """Bytes held: memory that was reserved and never touched, and arrays shared with others, do not count."""
         arrays = self._arrays
         itemsize = self.dtype.itemsize
-        total = arrays["row"].nbytes + arrays["place"].nbytes + self.failure_times.nbytes
+        total = arrays["row"].nbytes + self.failure_times.nbytes
         total += (self.near_used + self.active_used) * (4 + itemsize)
         total += self.n_centres * self.rows.stride * itemsize
         return total + (0 if arrays["origin"] is None else arrays["origin"].nbytes)
@@ -789,7 +787,7 @@ cdef class LazyRows:
         self.write_displacement(step, displacement)
         w = np.repeat(initial, copies, axis=0)[:k].astype(np.float64) + displacement
         y = w @ directions.T - offset
-        row, place = arrays["row"], arrays["place"]
+        row = arrays["row"]
         start, n_fired, n_active = row["active_start"], row["n_fired"], row["n_active"]
         assert np.all(n_fired <= n_active)
         assert np.all(n_active <= row["room"])
@@ -798,7 +796,7 @@ cdef class LazyRows:
         ends = (start + row["room"])[order]
         assert k == 0 or (start[order[0]] >= 0 and np.all(ends[:k - 1] <= start[order[1:]]) and ends[k - 1] <= self.active_used)
         assert self.active_used <= len(arrays["active_direction"])
-        assert np.all((place["start"] <= place["stop"]) & (place["stop"] <= self.near_used))
+        assert np.all((row["near_start"] <= row["near_stop"]) & (row["near_stop"] <= self.near_used))
         assert self.near_used + BLOCK <= len(arrays["near_direction"])
         fires = np.zeros((k, n), dtype=bool)
         near = np.zeros((k, n), dtype=bool)
@@ -811,7 +809,7 @@ cdef class LazyRows:
             fires[r, active[:n_fired[r]]] = True
             coefficient = arrays["active_coefficient"][start[r]:start[r] + n_active[r]]
             sizes[r] = np.abs(coefficient).sum() + np.abs(step.coefficient[active[:n_fired[r]]]).sum()
-            listed = arrays["near_direction"][place["start"][r]:place["stop"][r]]
+            listed = arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]
             assert np.all(np.diff(listed) > 0)
             near[r, listed] = True
         # rounding of products, of their sums, and of displacements; offsets stand for the size of z / |x|

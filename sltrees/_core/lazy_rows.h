@@ -33,7 +33,7 @@
 
 #define SL_ROWS_AHEAD 6 /* rows whose lists are fetched while others are looked at */
 
-/* What a row has of its own, in two halves: a certificate needs the first, a visit both. */
+/* What a row has of its own: one cache line. */
 typedef struct {
     int32_t active_start; /* the active list, in the pool */
     int32_t n_fired;      /* entries that fire: the first ones */
@@ -45,23 +45,19 @@ typedef struct {
     float gap;            /* rounded down */
     int32_t nearest;      /* direction with the least |y| at the stamp; -1: none is known */
     float distance;       /* its y, rounded; infinite where none is known */
-    int32_t unused;
+    int32_t near_start;   /* the near list, in the pool; rows may share one */
+    int32_t near_stop;
+    int32_t centre;       /* row of `centres`; -1: the list was built at the origin */
+    float sign;           /* -1 or +1 */
+    int32_t unused[2];
 } sl_row;
-
-typedef struct {
-    int32_t start; /* the near list, in the pool; rows may share one */
-    int32_t stop;
-    int32_t centre; /* row of `centres`; -1: the list was built at the origin */
-    float sign;     /* -1 or +1 */
-} sl_place;
 
 typedef struct {
     int64_t n_rows, n_directions;
     int64_t stride;            /* length of a padded vector: a multiple of 16 (float32) or 8 (float64) */
     const void *directions;    /* (n_directions, stride) unit vectors, or zeros for a direction without a hyperplane */
     const void *origin;        /* (n_rows, stride) displacement when the rows were made; NULL: none */
-    sl_row *row;               /* (n_rows,) */
-    sl_place *place;           /* (n_rows,) */
+    sl_row *row;               /* (n_rows,), each in a cache line of its own */
     int32_t *near_direction;   /* pool, with room for one block more */
     void *near_distance;       /* pool */
     const void *centres;       /* (., stride) */

@@ -62,7 +62,7 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
     const int32_t *direction = rows->active_direction + start;
     const SL_REAL *coefficient = (const SL_REAL *)rows->active_coefficient + start;
     const double decay = step->decay[rows->row[r].stamp];
-    const double sign = -rows->place[r].sign;
+    const double sign = -rows->row[r].sign;
     double size = 0;
     if (rows->origin && step->origin_decay != 0) {
         const SL_REAL *origin = (const SL_REAL *)rows->origin + r * stride;
@@ -138,7 +138,7 @@ SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl
                 return 0;
             const SL_REAL *nearest = (const SL_REAL *)rows->directions + row->nearest * stride;
             const double before = row->distance;
-            const double now = before - rows->place[r].sign * (double)SL_FN(dot)(moved, nearest, stride);
+            const double now = before - rows->row[r].sign * (double)SL_FN(dot)(moved, nearest, stride);
             /* the stored distance is a rounded one */
             const double certain = fabs(now) - error - (stride + 8) * step->rounding * drift - 1.2e-7 * fabs(before);
             if ((now > 0) != (before > 0) || !(certain > step->resolution))
@@ -179,8 +179,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
     double size = SL_FN(lazy_displacement)(rows, step, r, visitor->c, visitor->place,
                                            step->exchange > 0 ? &visitor->rest : NULL);
     const SL_REAL *centre = NULL, *delta = visitor->place;
-    if (rows->place[r].centre >= 0)
-        centre = (const SL_REAL *)rows->centres + rows->place[r].centre * stride;
+    if (rows->row[r].centre >= 0)
+        centre = (const SL_REAL *)rows->centres + rows->row[r].centre * stride;
     else if (rows->origin)
         centre = (const SL_REAL *)rows->origin + r * stride;
     if (centre) {
@@ -198,7 +198,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
     if (!(visitor->drift + step->margin < step->skin))
         return;
     const SL_REAL band = (SL_REAL)((visitor->reach + step->margin) * (1 + 4 * step->rounding));
-    const int64_t start = rows->place[r].start, n_near = rows->place[r].stop - start;
+    const int64_t start = rows->row[r].near_start, n_near = rows->row[r].near_stop - start;
     const SL_REAL *distance = (const SL_REAL *)rows->near_distance + start;
     const int32_t *near = rows->near_direction + start;
     int64_t n = 0;
@@ -222,10 +222,10 @@ SL_TARGET SL_INLINE void SL_FN(lazy_locate)(const sl_lazy_rows *rows, const sl_l
 SL_TARGET SL_INLINE int SL_FN(lazy_mirrors)(const sl_lazy_rows *rows, int64_t r, const SL_FN(lazy_visitor) *visitor)
 {
     const int64_t o = visitor->last;
-    if (o < 0 || rows->place[r].start != rows->place[o].start || rows->place[r].stop != rows->place[o].stop ||
-        rows->origin || rows->place[r].centre >= 0 || rows->place[o].centre >= 0 || rows->row[r].rest != 0 || rows->row[o].rest != 0 ||
+    if (o < 0 || rows->row[r].near_start != rows->row[o].near_start || rows->row[r].near_stop != rows->row[o].near_stop ||
+        rows->origin || rows->row[r].centre >= 0 || rows->row[o].centre >= 0 || rows->row[r].rest != 0 || rows->row[o].rest != 0 ||
         rows->row[r].n_fired != rows->row[r].n_active || rows->row[o].n_fired != rows->row[o].n_active ||
-        rows->row[r].n_fired != rows->row[o].n_fired || rows->row[r].reach != rows->row[o].reach || rows->place[r].sign != -rows->place[o].sign)
+        rows->row[r].n_fired != rows->row[o].n_fired || rows->row[r].reach != rows->row[o].reach || rows->row[r].sign != -rows->row[o].sign)
         return 0;
     return memcmp(rows->active_direction + rows->row[r].active_start, rows->active_direction + rows->row[o].active_start,
                   rows->row[r].n_fired * sizeof(int32_t)) == 0;
@@ -240,7 +240,7 @@ SL_TARGET SL_INLINE void SL_FN(lazy_record)(const sl_lazy_rows *rows, const sl_l
 {
     const int64_t stride = rows->stride, k = found->n_visited++;
     const int32_t *flip = found->flip + found->n_flips;
-    const double sign = rows->place[r].sign;
+    const double sign = rows->row[r].sign;
     found->n_flips += n_flips;
     found->visited_row[k] = (int32_t)r;
     found->visited_reach[k] = sl_round_up(reach);
@@ -278,8 +278,8 @@ SL_TARGET SL_INLINE void SL_FN(lazy_judge)(const sl_lazy_rows *rows, const sl_la
             displacement[j] = sense * visitor->place[j];
         return;
     }
-    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->place[r].start;
-    const int32_t *near = rows->near_direction + rows->place[r].start;
+    const SL_REAL *distance = (const SL_REAL *)rows->near_distance + rows->row[r].near_start;
+    const int32_t *near = rows->near_direction + rows->row[r].near_start;
     uint8_t *fired = visitor->fired;
     /* gap: no less for pairs not evaluated, and drift + margin < skin for those not near */
     SL_REAL gap = (SL_REAL)step->margin;
@@ -334,9 +334,9 @@ SL_TARGET static void SL_FN(lazy_certify)(const sl_lazy_rows *rows, const sl_laz
 /* Ask for the lists of a row before they are needed: rows in doubt lie anywhere. */
 SL_TARGET SL_INLINE void SL_FN(lazy_prefetch)(const sl_lazy_rows *rows, int64_t r)
 {
-    const char *distance = (const char *)((const SL_REAL *)rows->near_distance + rows->place[r].start);
-    const char *direction = (const char *)(rows->near_direction + rows->place[r].start);
-    const int64_t n_near = rows->place[r].stop - rows->place[r].start;
+    const char *distance = (const char *)((const SL_REAL *)rows->near_distance + rows->row[r].near_start);
+    const char *direction = (const char *)(rows->near_direction + rows->row[r].near_start);
+    const int64_t n_near = rows->row[r].near_stop - rows->row[r].near_start;
     for (int64_t b = 0; b < n_near * (int64_t)sizeof(SL_REAL); b += 64)
         SL_PREFETCH(distance + b);
     for (int64_t b = 0; b < n_near * (int64_t)sizeof(int32_t); b += 64)
@@ -368,7 +368,7 @@ SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_la
     int64_t at = from;
     for (; at < found->n_doubtful; ++at) {
         const int64_t r = found->doubtful_row[at];
-        const int64_t longest = rows->place[r].stop - rows->place[r].start;
+        const int64_t longest = rows->row[r].near_stop - rows->row[r].near_start;
         if (found->n_flips + longest >= found->flips_room || found->n_strayed == found->strayed_room)
             break;
         if (at + SL_ROWS_AHEAD < found->n_doubtful)
@@ -541,7 +541,7 @@ SL_TARGET static void SL_FN(lazy_add_outputs)(const sl_lazy_rows *rows, const sl
     memset(weight, 0, rows->stride * sizeof(SL_REAL));
     for (int64_t r = start; r < stop; ++r) {
         const int32_t *direction = rows->active_direction + rows->row[r].active_start;
-        const double sign = rows->place[r].sign;
+        const double sign = rows->row[r].sign;
         if (!displacement && rows->row[r].n_fired == 0)
             continue;
         SL_FN(lazy_displacement)(rows, step, r, c, place, NULL);
