@@ -61,6 +61,16 @@ class Hyperplanes:
         """b - skin |x_i|: a product above it means a distance above -skin. Infinite where there is no hyperplane."""
         return np.where(self.live, self.shift - skin * self.norms, np.inf).astype(self.X.dtype)
 
+    @property
+    def firing(self):
+        """Probability that a fresh neuron fires on each sample, shape (n,). Cost: O(n)."""
+        return np.array([firing_probability(offset) for offset in self.offsets]) * self.live
+
+    @property
+    def materialised_share(self):
+        """Share of the neurons that fire on a sample, at most. Cost: O(n)."""
+        return min(1.0, float(self.firing.sum()))
+
     def near_share(self, skin):
         """Mean number of samples nearer than `skin` to a fresh neuron, or beyond. Cost: O(n)."""
         return sum(firing_probability(offset - skin) for offset in self.offsets[self.live])

@@ -13,22 +13,89 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.network import collect_near
+from sltrees.network import ShiftedReLUNetwork, collect_near  # noqa: F401 - the class is for the examples
 from sltrees.records import StepCounts
-from sltrees.shift import firing_probability
 
-# Near lists hold the samples nearer than this to a neuron, or beyond, in units of the initial weights (N(0, 1)).
-# At shift "paper" and width 2^20 one neuron in 200 moves farther; shorter lists would save little time.
-SKIN = 1.0
-# Pairs this much farther than a neuron has moved are evaluated at a visit although they cannot have flipped: without it
-# the bound on the nearest pair not evaluated would often be the gap.
-MARGIN = SKIN / 16
+# Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
+# one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).
+SKINS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+# Nanoseconds for an entry of a near list, mostly for memory touched for the first time; for each sample when a list is
+# built anew, and for each number of it (both twice, as neurons that stray do so again). Only the ratios matter.
+ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
+# Pairs this share of the skin farther than a neuron has moved are evaluated at a visit although they cannot have
+# flipped: without it the bound on the nearest pair not evaluated would often be the gap.
+MARGIN_SHARE = 1 / 16
 # Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
 MAX_STAMPS = 64
 
 
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
+
+
+def strayed_share(network, planes, y, skin):
+    """Share of the materialised neurons that are expected to move farther than a skin.
+
+    They are expected to move by r with r^2 = |y|^2 / (k mean_i p_i |x_i|^2) in the mean over the k materialised ones
+    (all of the loss goes, and G is about its diagonal), and beyond s with probability exp(-s^2 / r^2).
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+    planes : Hyperplanes
+    y : ndarray of shape (n,)
+    skin : float
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Cost: O(n).
+
+    Examples
+    --------
+    >>> planes = Hyperplanes(np.eye(4), shift=1.0)
+    >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.1) < 0.01
+    True
+    """
+    squared = float(y @ y)
+    if squared == 0:  # there is nothing to learn
+        return 0.0
+    energy = float(planes.firing @ planes.norms**2) / len(y)
+    return float(np.exp(-(skin**2) * planes.materialised_share * network.width * energy / squared))
+
+
+def choose_skin(network, planes, y):
+    """The skin of `SKINS` that makes near lists, and building them anew, cheapest.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+    planes : Hyperplanes
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Depends on numbers alone, not on the machine. Cost: O(n).
+
+    Examples
+    --------
+    >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
+    0.5
+    """
+
+    def cost(skin):
+        listed = planes.near_share(skin) / max(planes.materialised_share, np.finfo(np.float64).tiny)
+        rebuilt = len(y) * (SAMPLE_COST + NUMBER_COST * planes.X.shape[1])
+        return listed / network._copies * ENTRY_COST + strayed_share(network, planes, y, skin) * rebuilt
+
+    return min(SKINS, key=cost)
 
 
 class CertifiedShard:
@@ -41,19 +108,21 @@ class CertifiedShard:
         Initial weights; a view.
     copies : int
     planes : Hyperplanes
+    skin : float
+        Of its near lists.
     """
 
-    def __init__(self, rows, initial, copies, planes):
+    def __init__(self, rows, initial, copies, planes, skin):
         self.rows = rows
-        self._initial, self._copies, self._planes = initial, copies, planes
+        self._initial, self._copies, self._planes, self._skin = initial, copies, planes, skin
         self.found = None  # what the step under review found
 
     @classmethod
-    def at_initial_weights(cls, network, planes, drawn, initial):
+    def at_initial_weights(cls, network, planes, skin, drawn, initial):
         """From what drawing found: twins share a near list."""
         near, copies = drawn.near, network._copies
         start, stop = near.ranges()
-        gap = np.minimum(np.concatenate(near.nearest), SKIN)
+        gap = np.minimum(np.concatenate(near.nearest), skin)
         n_fired = np.concatenate(near.n_fired)
         start, stop, n_fired, gap = (np.repeat(array, copies) for array in (start, stop, n_fired, gap))
         rows = LazyRows(
@@ -70,16 +139,16 @@ class CertifiedShard:
             gap,
             origin=None,
         )
-        return cls(rows, initial, copies, planes)
+        return cls(rows, initial, copies, planes, skin)
 
     @classmethod
-    def at_current_weights(cls, network, planes, start, stop, origin):
+    def at_current_weights(cls, network, planes, skin, start, stop, origin):
         """From the neurons at positions start, ..., stop - 1, wherever they stand now."""
-        near = planes.near_lists(SKIN, stop - start, keep_all=True)
+        near = planes.near_lists(skin, stop - start, keep_all=True)
         collect_near(near, network.materialised_weights(start, stop), planes.X)
         begins, ends = near.ranges()
         n_fired = np.concatenate([*near.n_fired, np.empty(0, dtype=np.int32)])
-        gap = np.minimum(np.concatenate([*near.nearest, np.empty(0)]), SKIN)
+        gap = np.minimum(np.concatenate([*near.nearest, np.empty(0)]), skin)
         signs = network._signs(network.neurons_[start:stop])
         rows = LazyRows(
             planes.directions,
@@ -97,7 +166,7 @@ class CertifiedShard:
         )
         copies = network._copies
         initial = network._initial[start // copies : stop // copies]
-        return cls(rows, initial, copies, planes)
+        return cls(rows, initial, copies, planes, skin)
 
     def review(self, step, visit_all=False):
         """Look at the neurons whose certificate may end with this step. Sets: found.
@@ -110,7 +179,7 @@ class CertifiedShard:
         found = self.rows.review(step, visit_all)
         planes = self._planes
         if found.n_strayed:
-            thresholds = planes.thresholds(SKIN)
+            thresholds = planes.thresholds(self._skin)
             size = max(1, (1 << 18) // len(planes.X))
             d = planes.X.shape[1]
             for first in range(0, found.n_strayed, size):
@@ -188,6 +257,7 @@ class CertifiedMethod:
         Initialised for the samples. Its displacements are written down when somebody asks for them.
     shards : list of CertifiedShard
     planes : Hyperplanes
+    skin : float
     executor : ThreadExecutor
     ridge : bool
         Whether steps may shrink displacements.
@@ -204,7 +274,8 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    def __init__(self, network, shards, planes, executor, ridge):
+    def __init__(self, network, shards, planes, skin, executor, ridge):
+        self._skin = skin
         self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
         n = len(planes.X)
         self._root_width = np.sqrt(network.width)
@@ -228,13 +299,14 @@ class CertifiedMethod:
         network._lazy = self
 
     @classmethod
-    def set_up(cls, network, X, executor, progress, *, ridge):
+    def set_up(cls, network, X, y, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build near lists.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
         X : ndarray of shape (n, d)
+        y : ndarray of shape (n,)
         executor : ThreadExecutor
         progress : callable
             Called as progress(stage)(done, total) for stage 0, 1 of 2.
@@ -242,7 +314,8 @@ class CertifiedMethod:
             Whether steps may shrink displacements.
         """
         planes = Hyperplanes(X, network._shift_for(X))
-        drawn = network._initialize(planes, SKIN, executor, progress(0))
+        skin = choose_skin(network, planes, y)
+        drawn = network._initialize(planes, skin, executor, progress(0))
         network._in_training = True
         spans = [network._positions(blocks) for blocks in network.shards(X.shape)]
         if drawn is None:
@@ -250,38 +323,31 @@ class CertifiedMethod:
             origin = network.displacement_
 
             def build(k):
-                return CertifiedShard.at_current_weights(network, planes, *spans[k], origin)
+                return CertifiedShard.at_current_weights(network, planes, skin, *spans[k], origin)
         else:
 
             def build(k):
                 start, stop = spans[k] // network._copies
-                return CertifiedShard.at_initial_weights(network, planes, drawn[k], network._initial[start:stop])
+                return CertifiedShard.at_initial_weights(network, planes, skin, drawn[k], network._initial[start:stop])
 
         shards = executor.map(build, range(len(spans)), progress(1))
-        return cls(network, shards, planes, executor, ridge)
+        return cls(network, shards, planes, skin, executor, ridge)
 
     @staticmethod
     def bytes_needed(network, planes, y):
         """Bytes for each materialised neuron, and for each fired pair: near lists, and those expected to be rebuilt.
 
-        Neurons are expected to move by r with r^2 = |y|^2 / (k mean_i p_i |x_i|^2) in the mean over the k materialised
-        ones (all of the loss goes, and G is about its diagonal), and beyond s with probability exp(-s^2 / r^2).
-
         Cost: O(n).
         """
         itemsize, copies = network.dtype.itemsize, network._copies
-        entry, n = 4 + itemsize, len(y)
-        firing = np.array([firing_probability(offset) for offset in planes.offsets]) * planes.live
-        share = min(1.0, float(firing.sum()))  # of the neurons that are materialised, at most
-        energy = float(firing @ planes.norms**2) / n
-        squared = float(y @ y)
-        # no spread where nothing fires, nor where there is nothing to learn
-        strayed = float(np.exp(-(SKIN**2) * share * network.width * energy / squared)) if squared > 0 else 0.0
-        near = min(planes.near_share(SKIN) / max(share, np.finfo(np.float64).tiny), float(planes.live.sum()))
+        entry, share = 4 + itemsize, max(planes.materialised_share, np.finfo(np.float64).tiny)
+        skin = choose_skin(network, planes, y)
+        strayed = strayed_share(network, planes, y, skin)
+        near = min(planes.near_share(skin) / share, float(planes.live.sum()))
         shared = copies if network._pristine or network.shift_ is None else 1
         lists = near * entry * (1.1 / shared + 4.0 * strayed)
-        # row, place and failure time; room in the active list; what one review of all finds; what building takes
-        fixed = 58 + 5 * entry + 120 + 60
+        # row and failure time; room in the active list; what one review of all finds; what building takes
+        fixed = 74 + 7 * entry + 130 + 60
         vectors = planes.directions.shape[1] * itemsize * (3.0 * strayed + (shared == 1))
         return fixed + lists + vectors, 5.0 * entry + 8.0
 
@@ -426,8 +492,8 @@ class CertifiedMethod:
             origin_decay=position.origin_decay,
             clock=position.clock,
             exchange=self._exchange,
-            skin=SKIN,
-            margin=MARGIN,
+            skin=self._skin,
+            margin=self._skin * MARGIN_SHARE,
             rounding=rounding,
             coefficient_rounding=4 * np.finfo(np.float64).eps * largest,
             resolution=2 * rounding * (1 + self._network.shift_),

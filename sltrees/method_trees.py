@@ -152,13 +152,15 @@ class TreesMethod:
         )
 
     @classmethod
-    def set_up(cls, network, X, executor, progress, *, ridge):
+    def set_up(cls, network, X, y, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build the trees.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
         X : ndarray of shape (n, d)
+        y : ndarray of shape (n,)
+            Ignored.
         executor : ThreadExecutor
         progress : callable
             Called as progress(stage)(done, total) for stage 0, 1 of 2.

@@ -277,7 +277,9 @@ class _Run:
 
             return report
 
-        self.method = METHODS[trainer.method].set_up(network, self.X, self.executor, progress, ridge=trainer.alpha > 0)
+        self.method = METHODS[trainer.method].set_up(
+            network, self.X, self.y, self.executor, progress, ridge=trainer.alpha > 0
+        )
         self.gram = self.make_gram()
         self.method.count_pairs(self.gram)
         # kept with the network, so that training on the same samples goes on with the same loss;

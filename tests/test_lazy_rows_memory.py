@@ -41,7 +41,7 @@ def active_bytes(rows, n_rebuilt, resumed):
     """What `nbytes` leaves for active lists when all other lines of the table are subtracted."""
     k, z = len(rows.failure_times), rows.dtype.itemsize
     stride = 64 // z * -(-D * z // 64)
-    others = 48 * k + rows.failure_times.nbytes + (4 + z) * rows.n_near + z * stride * (n_rebuilt + resumed * k)
+    others = 64 * k + rows.failure_times.nbytes + (4 + z) * rows.n_near + z * stride * (n_rebuilt + resumed * k)
     return rows.nbytes - others
 
 
@@ -51,7 +51,7 @@ def test_bytes_at_first_are_those_of_the_table(dtype, init):
     X, _ = random_problem(0, N, D)
     network = ShiftedReLUNetwork(2**11, shift=1.5, dtype=dtype, init=init, random_state=0)
     with ThreadExecutor(1) as executor:
-        method = CertifiedMethod.set_up(network, X.astype(dtype), executor, lambda stage: None, ridge=False)
+        method = CertifiedMethod.set_up(network, X.astype(dtype), np.ones(N), executor, lambda stage: None, ridge=False)
         z, held = np.dtype(dtype).itemsize, 0
         for shard in method._shards:
             n_fired = fired_of_each(shard.rows)

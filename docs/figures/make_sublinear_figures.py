@@ -16,7 +16,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees._demo import digits_parity
 from sltrees.callbacks import Callback
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.method_certified import MARGIN, SKIN
+from sltrees.method_certified import MARGIN_SHARE, choose_skin
 
 FOLDER = Path(__file__).parent
 BLUE, ORANGE, GREEN, GREY, RED = "#0072b2", "#e69f00", "#009e73", "#8a8a8a", "#d55e00"
@@ -119,8 +119,9 @@ def circle(axes, centre, radius, colour, line, label, angle):
     axes.text(*(centre + (radius + 0.1) * direction), label, color=colour, ha="center", va="center")
 
 
-def draw_near_list(network, planes, displacements):
+def draw_near_list(network, planes, skin, displacements):
     """Signed distances of one neuron at the centre of its list, and now; what a visit evaluates."""
+    margin = skin * MARGIN_SHARE
     lengths = np.array([np.linalg.norm(D, axis=1) for D in displacements])
     within = lengths.max(axis=0) < 0.45  # no list was rebuilt, and the band leaves something out
     came_back = np.where(within, lengths.max(axis=0) - lengths[-1], -1.0)
@@ -130,23 +131,23 @@ def draw_near_list(network, planes, displacements):
     directions = planes.directions[:, :d].astype(np.float64)
     now = directions @ network.materialised_weights()[r] - planes.offsets
     centre = now - directions @ displacements[-1][r]
-    shown = centre > -SKIN
-    candidates = shown & (np.abs(centre) <= reach + MARGIN)
+    shown = centre > -skin
+    candidates = shown & (np.abs(centre) <= reach + margin)
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    band = reach + MARGIN
+    band = reach + margin
     axes.axvspan(-band, band, color=ORANGE, alpha=0.18, linewidth=0, label="evaluated: |y at centre| ≤ reach + margin")
     axes.axvspan(-drift, drift, color=ORANGE, alpha=0.25, linewidth=0, label="|y at centre| ≤ drift δ")
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.axvline(-SKIN, color=GREY, linestyle=":")
-    axes.text(-SKIN + 0.02, 0.75, "-skin", color=GREY)
-    limits = np.array([-SKIN, max(0.6, centre.max() + 0.1)])
+    axes.axvline(-skin, color=GREY, linestyle=":")
+    axes.text(-skin + 0.02, 0.75, "-skin", color=GREY)
+    limits = np.array([-skin, max(0.6, centre.max() + 0.1)])
     for side in (-1, 1):  # |y now - y at centre| <= drift
         axes.plot(limits, limits + side * drift, color=GREY, linewidth=0.8)
     axes.plot(
         centre[shown & ~candidates], now[shown & ~candidates], ".", color=BLUE, markersize=4, label="sign is known"
     )
     axes.plot(centre[candidates], now[candidates], ".", color=RED, markersize=5, label="candidates")
-    axes.set(xlabel="signed distance y at the centre", ylabel="y now", xlim=(-SKIN - 0.05, limits[1]), ylim=(-1.3, 0.9))
+    axes.set(xlabel="signed distance y at the centre", ylabel="y now", xlim=(-skin - 0.05, limits[1]), ylim=(-1.3, 0.9))
     axes.legend(loc="lower right", fontsize=8)
     save(figure, "near_list.svg")
     print(f"neuron {r}: reach {reach:.2f}, drift {drift:.2f}, {shown.sum()} listed, {candidates.sum()} candidates")
@@ -165,7 +166,8 @@ def main():
     plt.rcParams.update(STYLE)
     draw_visits(result, network.neurons_.size)
     draw_neuron()
-    draw_near_list(network, Hyperplanes(np.asarray(X, dtype=network.dtype), network.shift_), recorder.displacements)
+    planes = Hyperplanes(np.asarray(X, dtype=network.dtype), network.shift_)
+    draw_near_list(network, planes, choose_skin(network, planes, y), recorder.displacements)
 
 
 if __name__ == "__main__":
