@@ -57,7 +57,7 @@ def strayed_share(network, planes, y, skin):
     Examples
     --------
     >>> planes = Hyperplanes(np.eye(4), shift=1.0)
-    >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.1) < 0.01
+    >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.5) < 0.01
     True
     """
     squared = float(y @ y)
