@@ -110,10 +110,10 @@ def _summary(report):
         lines.append(f"peak memory        {report['peak_rss_bytes'] / 2**30:.2f} GiB")
     lines.append(f"materialised       {report['materialised']:,} of {m:,} neurons, at shift {report['shift']:.4f}")
     if report["n_iter"]:
-        moved, fired = report["visited_neurons_mean"] * d, report["fired_pairs_mean"]
+        visited, fired = report["visited_neurons_mean"] * d, report["fired_pairs_mean"]
         lines += [
             f"fired              {report['fired_share']:.3%} of {m * n:,} (neuron, sample) pairs",
-            f"an iteration moved {moved:,.0f} weights, and formed G from {fired:,.0f} pairs;",
+            f"an iteration looked at {visited:,.0f} weights, with {fired:,.0f} pairs in G;",
             f"a dense one has    {m * d:,} weights and {m * n:,} pairs, and a Jacobian of {n * m * d:,} entries",
         ]
     return "\n".join(lines)

@@ -36,14 +36,14 @@ class Callback:
 
 
 class PrintProgress(Callback):
-    """Print one row per iteration: RMSE before the step, firing share, neurons moved, seconds.
+    """Print one row per iteration: RMSE before the step, firing share, neurons visited, seconds.
 
     Parameters
     ----------
     stream : file, default sys.stdout
     """
 
-    HEADER = f"{'iter':>4}  {'rmse':>10}  {'fired':>8}  {'moved':>10}  {'flips':>10}  {'damping':>8}  {'seconds':>8}"
+    HEADER = f"{'iter':>4}  {'rmse':>10}  {'fired':>8}  {'visited':>10}  {'flips':>10}  {'damping':>8}  {'seconds':>8}"
     _SECONDS_BETWEEN = 0.5  # set-up progress, on terminals only
 
     def __init__(self, stream=None):
