@@ -57,7 +57,7 @@ def test_demo_without_a_step_claims_nothing_about_steps():
     assert report["n_iter"] == 0
     assert report["status"] == "max_iter"
     assert report["fired_share"] is None
-    assert "an iteration moved" not in done.stdout
+    assert "an iteration looked at" not in done.stdout
 
 
 @pytest.mark.parametrize(
