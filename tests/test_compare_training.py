@@ -48,7 +48,7 @@ def test_forward_pass(dense, seed):
         np.testing.assert_allclose(forward.by_blocks(executor), expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["NumpyNetwork", "TorchNetwork"])
+@pytest.mark.parametrize("kind", ["NumpyNetwork", pytest.param("TorchNetwork", marks=pytest.mark.torch)])
 def test_dense_gauss_newton(dense, seed, kind):
     if kind == "TorchNetwork":
         pytest.importorskip("torch")
