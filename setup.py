@@ -27,6 +27,7 @@ HEADERS = [
     "lazy_rows_instances.h",
     "lazy_rows_kernels.h",
     "simd.h",
+    "simd_primitives.h",
     "tree.h",
     "wide_tree.h",
     "wide_tree_instances.h",
@@ -34,6 +35,7 @@ HEADERS = [
 ]
 MODULES = [
     "_simd",  # instruction level in use
+    "_primitives",  # single primitives of that level, for tests
     "_boundary",  # checks at the Python boundary
     "_hits",  # query results
     "_wide_tree",  # one tree over one array

@@ -86,6 +86,84 @@ def count_flips(fires_a, fires_b):
     return int(np.count_nonzero(fires_a != fires_b))
 
 
+# ---------------------------------------------------------------------- lazy rows
+
+
+class NearList(typing.NamedTuple):
+    """Near list of one row; see `near_lists`."""
+
+    row: int
+    directions: np.ndarray  # ascending
+    distances: np.ndarray  # (product - shift) inverse_norm, in the dtype of the products
+    fired: np.ndarray  # those of the directions on which the row fires
+    nearest: float  # least |distance|, or inf
+
+
+def near_lists(z, thresholds, inverse_norms, shift, keep_all):
+    """NumPy twin of `NearLists.collect`: the list of each row of z that is kept.
+
+    Examples
+    --------
+    >>> z = np.array([[1.0, 3.0], [0.0, 1.5]])
+    >>> [near.directions.tolist() for near in near_lists(z, np.array([0.5, 1.0]), np.ones(2), 2.0, keep_all=True)]
+    [[0, 1], [1]]
+    """
+    shift = z.dtype.type(shift)
+    lists = []
+    for row, products in enumerate(z):
+        near = np.flatnonzero(products > thresholds)
+        fired = near[products[near] > shift]
+        distances = (products[near] - shift) * inverse_norms[near]
+        if keep_all or len(fired):
+            lists.append(NearList(row, near, distances, fired, float(np.abs(distances).min(initial=np.inf))))
+    return lists
+
+
+class RowsByDefinition(typing.NamedTuple):
+    """Where rows are; see `lazy_rows_by_definition`. All arrays (k, n) but `nearest` (k,)."""
+
+    distances: np.ndarray  # signed: <w_r, u_i> - offset_i
+    fires: np.ndarray  # whether that is above 0
+    nearest: np.ndarray  # least |distance| over the hyperplanes that there are
+
+
+def lazy_rows_by_definition(weights, directions, offsets):
+    """On which side of every hyperplane each row is, and how far from the nearest. Directions of zeros have none.
+
+    Cost: O(k n d).
+
+    Examples
+    --------
+    >>> lazy_rows_by_definition(np.array([[3.0, 0.0]]), np.eye(2), np.array([1.0, 0.5])).distances
+    array([[ 2. , -0.5]])
+    """
+    live = np.any(directions != 0, axis=1)
+    distances = weights @ directions.T - offsets
+    return RowsByDefinition(distances, live & (distances > 0), np.abs(distances[:, live]).min(axis=1, initial=np.inf))
+
+
+def lazy_displacement(origin, origin_decay, signs, decay, coefficients, fires, beta, directions):
+    """Displacements from what lazy rows store: decay_r and coefficients (k, n) of each, and beta for what fires."""
+    stored = decay[:, None] * coefficients + np.where(fires, beta, 0.0)
+    return origin_decay * origin - signs[:, None] * (stored @ directions)
+
+
+def flip_corrections(before, after, signs, distances, displacement, directions):
+    """What a change of pattern adds to sums over fired pairs: of sign y, and of sign <D_r, u_i>; two arrays (n,)."""
+    gained = after.astype(np.float64) - before
+    return signs @ (gained * distances), signs @ (gained * (displacement @ directions.T))
+
+
+def pair_count_change(before, after):
+    """What a change of pattern adds to H (see `pair_counts`)."""
+    return pair_counts(after) - pair_counts(before)
+
+
+def gram_product(fires, data, v):
+    """(H * X X^T) v, with H of `pair_counts`. Cost: O(n^2 (k + d))."""
+    return (pair_counts(fires) * (data @ data.T)) @ v
+
+
 # ---------------------------------------------------------------------- dense Gauss-Newton
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sltrees import ThresholdTree
-from sltrees._core import TreeBank, _simd
+from sltrees._core import TreeBank, _primitives, _simd
 
 LEVELS = _simd.supported_levels()
 SIZES = (0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 255, 256, 257, 511, 513, 4095, 4097, 70_001)
@@ -172,6 +172,118 @@ def test_banks_at_every_level_are_the_same(seed, level, dtype, shape):
         for left, right in zip(found, others, strict=True):
             same_bits(left, right)
         same_bits(a.query_row(0, t)[0], b.query_row(0, t)[0])
+
+
+# ---------------------------------------------------------------------- single primitives
+
+
+def bits_of(flags):
+    return sum(1 << int(j) for j in np.flatnonzero(flags))
+
+
+@levels
+def test_compress_store_lists_the_set_bits(seed, level):
+    rng = np.random.default_rng(seed)
+    masks = {0, 1, 0x80, 0x100, 0x8000, 0xFFFF, *(1 << np.arange(16)).tolist(), *rng.integers(0, 1 << 16, 300).tolist()}
+    with at(level):
+        for mask in masks:
+            for base in (0, 7, 2**31 - 17):
+                out = np.full(20, -1, dtype=np.int32)
+                k = _primitives.compress_store(out, base, mask)
+                assert out[:k].tolist() == [base + j for j in range(16) if mask >> j & 1]
+                assert (out[16:] == -1).all()  # garbage up to out[15] only
+
+
+@levels
+@dtypes
+def test_masks_of_blocks(seed, level, dtype):
+    rng, width = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    tiny = np.finfo(dtype).smallest_subnormal
+    numbers = np.array([-np.inf, -2, -1, -tiny, -0.0, 0.0, tiny, 1, 2, np.inf], dtype=dtype)
+    with at(level):
+        for _ in range(200):
+            block, thresholds = rng.choice(numbers, width), rng.choice(numbers, width)
+            assert _primitives.block_mask_each(block, thresholds) == bits_of(block > thresholds)
+            for limit in (0.0, float(tiny), 1.0, 1.5, np.inf):
+                assert _primitives.block_band(block, limit) == bits_of(np.abs(block) <= limit)
+        # every lane alone, compared with its own threshold, at addresses that are no multiple of anything
+        for j in range(width):
+            for offset in range(3):
+                block, thresholds = np.zeros(width + 3, dtype=dtype)[offset:], np.zeros(width + 3, dtype=dtype)[offset:]
+                block[j] = 1
+                assert _primitives.block_mask_each(block, thresholds) == 1 << j
+                assert _primitives.block_band(block, 0.5) == (1 << width) - 1 - (1 << j)
+                thresholds[j] = 1
+                assert _primitives.block_mask_each(block, thresholds) == 0
+                assert _primitives.block_band(-block, 1.0) == (1 << width) - 1
+        # NaN is above nothing and within nothing
+        block = np.full(width, np.nan, dtype=dtype)
+        assert _primitives.block_mask_each(block, np.full(width, -np.inf, dtype=dtype)) == 0
+        assert _primitives.block_mask_each(np.zeros(width, dtype=dtype), block) == 0
+        assert _primitives.block_band(block, np.inf) == 0
+
+
+@levels
+@dtypes
+def test_sums_over_blocks(seed, level, dtype):
+    rng, width = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    eps = np.finfo(dtype).eps
+    with at(level):
+        for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 17):
+            n *= width
+            rows = rng.standard_normal((9, n)).astype(dtype)
+            v = rng.standard_normal(n).astype(dtype)
+            exact, size = rows.astype(np.float64) @ v, np.abs(rows.astype(np.float64)) @ np.abs(v)
+            for j in range(9):
+                assert abs(_primitives.dot(v, rows[j]) - exact[j]) <= eps * (n + 1) * size[j]
+            for four in ([0, 1, 2, 3], [8, 8, 0, 8], [5, 4, 3, 1]):
+                out = np.full(6, 7.0, dtype=dtype)
+                _primitives.dots(v, np.array(four, dtype=np.int32), rows, out)
+                assert np.all(np.abs(out[:4] - exact[four]) <= eps * (n + 1) * size[four])
+                assert out[4:].tolist() == [7, 7]
+            for k in (0, 1, 2, 5, 20):
+                where = rng.integers(0, 9, k).astype(np.int32)
+                c, y = rng.standard_normal(k).astype(dtype), rng.standard_normal(n + width).astype(dtype)
+                before, total = y.copy(), y[:n] + c.astype(np.float64) @ rows[where].astype(np.float64)
+                _primitives.add_rows(y[:n], c, where, rows)
+                bound = np.abs(before[:n]) + np.abs(c.astype(np.float64)) @ np.abs(rows[where].astype(np.float64))
+                assert np.all(np.abs(y[:n] - total) <= eps * (k + 1) * bound)
+                same_bits(y[n:], before[n:])
+
+
+@levels
+@dtypes
+def test_sums_of_integers_are_exact(seed, level, dtype):
+    # small integers are summed without rounding, in whatever order: all levels agree
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-5, 6, (7, 176)).astype(dtype)
+    with at(level):
+        for j in range(7):
+            assert _primitives.dot(rows[0], rows[j]) == rows[0] @ rows[j]
+        out = np.zeros(4, dtype=dtype)
+        _primitives.dots(rows[0], np.array([6, 2, 4, 0], dtype=np.int32), rows, out)
+        assert out.tolist() == (rows[[6, 2, 4, 0]] @ rows[0]).tolist()
+        y, where = rows[1].copy(), np.array([3, 3, 0, 6, 5], dtype=np.int32)
+        c = np.array([1, -2, 3, 4, -1], dtype=dtype)
+        _primitives.add_rows(y, c, where, rows)
+        assert y.tolist() == (rows[1] + c @ rows[where]).tolist()
+
+
+@levels
+@dtypes
+def test_the_two_least(seed, level, dtype):
+    rng, width = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    with at(level):
+        for n in (0, 1, 2, 3, width - 1, width, width + 1, 2 * width, 3 * width + 1):
+            for kind in range(40):
+                # few distinct sizes, so that the least is there twice; it may be in any lane of any block
+                p = (rng.integers(-3, 4, n) if kind % 2 else rng.standard_normal(n)).astype(dtype)
+                beyond = np.concatenate([p, np.zeros(3, dtype=dtype)])[:n]  # what lies behind does not count
+                two = np.full(3, 7.0, dtype=dtype)
+                position = _primitives.least_two(beyond, two)
+                sizes = np.append(np.sort(np.abs(p)), [np.inf, np.inf])
+                assert two.tolist() == [sizes[0], sizes[1], 7]
+                assert position == (int(np.argmin(np.abs(p))) if n else -1)
 
 
 # ---------------------------------------------------------------------- the choice of a level

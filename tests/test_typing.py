@@ -16,6 +16,8 @@ STUBS = (
     "_gram",
     "_hits",
     "_jacobian",
+    "_lazy_rows",
+    "_primitives",
     "_simd",
     "_threshold_tree",
     "_tree_bank",

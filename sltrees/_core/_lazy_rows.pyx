@@ -774,6 +774,20 @@ cdef class LazyRows:
         total += self.n_centres * self.rows.stride * itemsize
         return total + (0 if arrays["origin"] is None else arrays["origin"].nbytes)
 
+    def _state(self):
+        """Copy of all that a step may change, pools only as far as they are in use: for tests."""
+        arrays = self._arrays
+        state = {"row": arrays["row"].copy(), "failure_times": self.failure_times.values.copy()}
+        state["near_direction"] = arrays["near_direction"][:self.near_used].copy()
+        state["near_distance"] = arrays["near_distance"][:self.near_used].copy()
+        state["centres"] = arrays["centres"][:self.n_centres].copy()
+        for name in ("active_direction", "active_coefficient"):
+            lists = [arrays[name][row["active_start"]:row["active_start"] + row["n_active"]] for row in arrays["row"]]
+            state[name] = np.concatenate([arrays[name][:0], *lists])
+        state["active_used"], state["active_room"] = self.active_used, len(arrays["active_direction"])
+        state["near_room"] = len(arrays["near_direction"])
+        return state
+
     def _check(self, LazyStep step not None, initial, int64_t copies, offset):
         """Assert every invariant at the step last applied. Cost: O(k n d)."""
         arrays = self._arrays
@@ -785,48 +799,101 @@ cdef class LazyRows:
         assert np.all(arrays["directions"][:, d:] == 0)
         displacement = np.empty((k, d), dtype=self.dtype)
         self.write_displacement(step, displacement)
-        w = np.repeat(initial, copies, axis=0)[:k].astype(np.float64) + displacement
-        y = w @ directions.T - offset
+        start = np.repeat(initial, copies, axis=0)[:k].astype(np.float64)
+        y = (start + displacement) @ directions.T - offset
         row = arrays["row"]
-        start, n_fired, n_active = row["active_start"], row["n_fired"], row["n_active"]
-        assert np.all(n_fired <= n_active)
-        assert np.all(n_active <= row["room"])
-        # active lists lie in the pool and do not overlap
-        order = np.argsort(start, kind="stable")
-        ends = (start + row["room"])[order]
-        assert k == 0 or (start[order[0]] >= 0 and np.all(ends[:k - 1] <= start[order[1:]]) and ends[k - 1] <= self.active_used)
-        assert self.active_used <= len(arrays["active_direction"])
-        assert np.all((row["near_start"] <= row["near_stop"]) & (row["near_stop"] <= self.near_used))
-        assert self.near_used + BLOCK <= len(arrays["near_direction"])
-        fires = np.zeros((k, n), dtype=bool)
-        near = np.zeros((k, n), dtype=bool)
-        sizes = np.zeros(k)
+        self._check_lists(live)
+        # the lists as matrices: what fires, what is near and how far, and the c_ri
+        fires, near = np.zeros((k, n), dtype=bool), np.zeros((k, n), dtype=bool)
+        distance, coefficient = np.zeros((k, n)), np.zeros((k, n))
         for r in range(k):
-            active = arrays["active_direction"][start[r]:start[r] + n_active[r]]
-            # no direction twice, and only such as have a hyperplane
-            assert len(set(active.tolist())) == len(active)
-            assert live[active].all()
-            fires[r, active[:n_fired[r]]] = True
-            coefficient = arrays["active_coefficient"][start[r]:start[r] + n_active[r]]
-            sizes[r] = np.abs(coefficient).sum() + np.abs(step.coefficient[active[:n_fired[r]]]).sum()
-            listed = arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]
-            assert np.all(np.diff(listed) > 0)
-            near[r, listed] = True
+            span = slice(row["active_start"][r], row["active_start"][r] + row["n_active"][r])
+            coefficient[r, arrays["active_direction"][span]] = arrays["active_coefficient"][span]
+            fires[r, arrays["active_direction"][span][:row["n_fired"][r]]] = True
+            span = slice(row["near_start"][r], row["near_stop"][r])
+            near[r, arrays["near_direction"][span]] = True
+            distance[r, arrays["near_direction"][span]] = arrays["near_distance"][span]
+        centre = np.zeros((k, d)) if arrays["origin"] is None else arrays["origin"][:, :d].astype(np.float64)
+        moved_centre = row["centre"] >= 0
+        centre[moved_centre] = arrays["centres"][row["centre"][moved_centre], :d]
         # rounding of products, of their sums, and of displacements; offsets stand for the size of z / |x|
-        norms = np.linalg.norm(w, axis=1) + sizes + np.linalg.norm(displacement, axis=1)
-        slack = 8 * eps * (d + 8) * norms[:, None] + 4 * eps * np.abs(offset) + 4 * step.step.resolution
+        sizes = np.abs(coefficient).sum(axis=1) + (fires * np.abs(step.coefficient)).sum(axis=1)
+        norms = np.linalg.norm(start + displacement, axis=1) + np.linalg.norm(displacement, axis=1) + sizes
+        norms += np.linalg.norm(start + centre, axis=1) + np.linalg.norm(centre, axis=1)
+        of_rows = 8 * eps * (d + 8) * norms + 4 * step.step.resolution
+        slack = of_rows[:, None] + 4 * eps * np.abs(offset)
         # both directions: what fires is above its hyperplane, what does not is not, but for rounding
         assert np.all(y[fires] > -slack[fires]), float((y + slack)[fires].min())
         assert np.all(y[~fires & live] <= slack[~fires & live]), float((y - slack)[~fires & live].max())
-        # what is missing in a near list is too far to fire
+        # a near list holds all with y > -skin at its centre, no others, and y there
+        at_centre = (start + centre) @ directions.T - offset
+        assert not np.any(near & ~live)
+        assert np.all(near[live & (at_centre > slack - step.step.skin)])
+        assert np.all(at_centre[near] > -step.step.skin - slack[near])
+        assert np.all(np.abs(distance - at_centre)[near] <= slack[near])
         assert not np.any(fires & ~near)
-        # a certificate: since its stamp a row moved by less than its gap, or the clock would have reported it
+        # what is on another side than it was at the centre was no farther than the reach, and that is within the skin
+        assert np.all((row["reach"] >= 0) & (row["reach"] <= step.step.skin * (1 + 1e-6)))
+        crossed = near & (fires != (distance > 0))
+        assert np.all((np.abs(distance) <= row["reach"][:, None] + slack)[crossed])
+        self._check_certificates(step, displacement, directions, y, fires, coefficient, slack, of_rows)
+
+    def _check_lists(self, live):
+        """Assert that lists lie in their pools, do not overlap, and name no direction twice."""
+        arrays = self._arrays
+        k = self.rows.n_rows
+        row = arrays["row"]
+        start = row["active_start"]
+        assert np.all((row["n_fired"] >= 0) & (row["n_fired"] <= row["n_active"]) & (row["n_active"] <= row["room"]))
+        order = np.argsort(start, kind="stable")
+        ends = (start + row["room"])[order]
+        assert np.all(start >= 0) and np.all(ends <= self.active_used)
+        assert np.all(ends[:max(k - 1, 0)] <= start[order[1:]])
+        assert self.active_used <= len(arrays["active_direction"]) == len(arrays["active_coefficient"])
+        assert np.all((row["near_start"] >= 0) & (row["near_start"] <= row["near_stop"]))
+        assert np.all(row["near_stop"] <= self.near_used)
+        assert np.all(row["near_stop"] - row["near_start"] <= self.longest)
+        assert self.n_fired == row["n_fired"].sum(dtype=np.int64)
+        assert self.near_used + BLOCK <= len(arrays["near_direction"]) == len(arrays["near_distance"])
+        centres = row["centre"][row["centre"] >= 0]
+        assert len(set(centres.tolist())) == len(centres)
+        assert np.all(centres < self.n_centres) and self.n_centres <= len(arrays["centres"])
+        assert np.all(np.abs(row["sign"]) == 1)
+        for r in range(k):
+            active = arrays["active_direction"][start[r]:start[r] + row["n_active"][r]]
+            assert len(set(active.tolist())) == len(active)
+            assert live[active].all()
+            assert np.all(np.diff(arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]) > 0)
+
+    def _check_certificates(self, LazyStep step not None, displacement, directions, y, fires, coefficient, slack, of_rows):
+        """Assert that no row moved beyond its gap, that the gap was true, and that `rest` bounds what shrinks."""
+        arrays = self._arrays
+        row, d = arrays["row"], displacement.shape[1]
+        live = np.linalg.norm(directions, axis=1) > 0
+        signs = row["sign"][:, None].astype(np.float64)
+        assert np.all((row["stamp"] >= 0) & (row["stamp"] < len(step.decay)))
+        decay = step.decay[row["stamp"]][:, None]
+        # where each row was at its stamp, but for beta: what shrinks
+        rest = -signs * (coefficient @ directions)
+        known = np.ones(len(row), dtype=bool)
+        if arrays["origin"] is not None:
+            known = decay[:, 0] > 0  # else nothing tells how much of the origin was left at the stamp
+            share = np.divide(step.step.origin_decay, decay, out=np.zeros_like(decay), where=decay > 0)
+            rest += share * arrays["origin"][:, :d]
+        assert np.all((row["rest"] * (1 + 1e-6) + of_rows >= np.linalg.norm(rest, axis=1))[known])
+        movement = (decay - 1) * rest - signs * ((fires * step.change[row["stamp"]]) @ directions)
+        moved = np.linalg.norm(movement, axis=1)
+        # a failure time may round to just below the clock: then the row is looked at in the next step
         assert np.all(self.failure_times.values >= step.step.clock * (1 - 4e-15))
         self.failure_times._check()
-        moved = np.array([np.abs(step.change[row["stamp"][r]][np.flatnonzero(fires[r])]).sum() for r in range(k)])
-        assert np.all(self._distance_to_others(y, fires, live) >= -slack.max(axis=1, initial=0)) and np.all(moved >= 0)
-
-    def _distance_to_others(self, y, fires, live):
-        """How far each row is on the right side of its nearest hyperplane."""
-        signed = np.where(fires, y, -y)[:, live]
-        return signed.min(axis=1, initial=np.inf)
+        assert np.all((moved < row["gap"] + of_rows)[known]), float((moved - row["gap"] - of_rows)[known].max())
+        # at its stamp the row was that far from its nearest hyperplane, and no nearer than the gap to any other
+        at_stamp = y - movement @ directions.T
+        named = np.flatnonzero(row["nearest"] >= 0)
+        nearest, distance = row["nearest"][named], row["distance"][named]
+        error = np.abs(distance - at_stamp[named, nearest]) - 1.2e-7 * np.abs(distance)
+        assert np.all((error <= slack[named, nearest])[known[named]])
+        assert live[nearest].all() and np.all(np.isinf(row["distance"][row["nearest"] < 0]))
+        others = np.where(live, np.abs(at_stamp) + slack, np.inf)
+        others[named, nearest] = np.inf
+        assert np.all((others.min(axis=1, initial=np.inf) >= row["gap"] * (1 - 1e-6))[known])
