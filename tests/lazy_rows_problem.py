@@ -62,10 +62,11 @@ class Driver:
     exchange : float
         Weight of shrinking in the clock; 0 where no step shrinks.
     level : str, optional
+    signs : array_like of shape (k,), optional
     """
 
     def __init__(self, X, initial, shift, *, copies=1, share=True, origin=None, exchange=0.5, skin=SKIN, margin=MARGIN,
-                 level=None):  # fmt: skip
+                 level=None, signs=None):  # fmt: skip
         self.X, self.initial, self.shift, self.copies = X, initial, float(shift), copies
         self.dtype, self.exchange, self.skin, self.margin = X.dtype, exchange, skin, margin
         self.eps = float(np.finfo(X.dtype).eps)
@@ -79,7 +80,9 @@ class Driver:
         self.offsets = np.where(live, self.shift / safe, 0.0)
         self.inverse_norms = np.where(live, 1 / safe, 0.0).astype(X.dtype)
         self.thresholds = np.where(live, self.shift - skin * norms, np.inf).astype(X.dtype)
-        self.signs = np.tile([1.0, -1.0], k)[:k] if copies == 2 else np.where(np.arange(k) % 3 == 0, -1.0, 1.0)
+        if signs is None:
+            signs = np.tile([1.0, -1.0], k)[:k] if copies == 2 else np.where(np.arange(k) % 3 == 0, -1.0, 1.0)
+        self.signs = np.asarray(signs, dtype=np.float64)
         # the model: everything in double precision
         self.start = np.repeat(initial, copies, axis=0).astype(np.float64)
         self.origin = np.zeros((k, X.shape[1])) if origin is None else origin.astype(np.float64)

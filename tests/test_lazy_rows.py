@@ -200,6 +200,20 @@ def test_a_row_that_only_its_nearest_pair_holds_up_is_cleared_by_one_product(dty
             assert found.n_cleared == (not crosses)
 
 
+def test_the_nearest_pair_is_told_no_closer_than_its_distance_is_stored(seed):
+    # in double precision, with the distance in single precision: across, or not, by less than its rounding
+    rng = np.random.default_rng(seed)
+    X = np.array([[1.0, 0.0], [0.8, 0.6]])
+    for _ in range(20):
+        before = rng.uniform(0.01, 0.03)
+        for share in (1 - 1e-7, 1 - 1e-8, 1 - 1e-9, 1 + 1e-9, 1 + 1e-8, 1 + 1e-7, 1 - 1e-3):
+            driver = Driver(X, np.array([[1 - before, 1.0]]), 1.0, exchange=0.0)
+            driver.move(np.zeros(2), visit_all=True)
+            found = driver.move(np.array([0.0, -driver.signs[0] * share * before / 0.8]))
+            assert driver.fires.tolist() == [[share > 1, True]]
+        assert found.n_cleared == 1
+
+
 @dtypes
 def test_shrinking_is_not_told_from_what_the_coefficients_moved(dtype):
     # the row was held back from the first hyperplane, and falls back to it without any coefficient moving
@@ -219,6 +233,7 @@ def test_large_steps_make_every_row_stray(seed, dtype, copies):
     for t in range(6):
         found = driver.move(4.0 * rng.standard_normal(driver.n), visit_all=t == 3)
         n_strayed += found.n_strayed
+        assert not driver.state()["row"]["reach"][found.strayed_rows].any()
         assert np.array_equal(
             np.sort(found.visited_rows[found.n_visited - found.n_strayed :]), np.sort(found.strayed_rows)
         )
@@ -358,6 +373,12 @@ def test_twins_that_flipped_where_coefficients_were_zero_are_visited_each(dtype,
 
 
 @dtypes
+def test_rows_that_share_a_near_list_need_not_be_twins(seed, dtype):
+    rng, driver = draw(seed, 30, 40, 6, dtype, copies=3, signs=np.tile([1.0, 1.0, -1.0], 10))
+    wander(rng, driver, 8, 0.1)
+
+
+@dtypes
 def test_zero_directions_and_duplicates(seed, dtype):
     rng, driver = draw(seed, 20, 50, 4, dtype, duplicates=25, zeros=8)
     zero = ~driver.X.any(axis=1)
@@ -467,7 +488,8 @@ def test_pools_are_closed_around_empty_near_lists(seed, dtype):
         row = driver.state()["row"]
         n_empty += np.any(row["near_stop"] == row["near_start"])
         before = driver.rows.n_near
-        driver.rows._copy_near_lists()
+        for _ in range(2):  # at first empty lists come to share a start with others, of rows before or behind
+            driver.rows._copy_near_lists()
         assert driver.rows.n_near <= before
         driver.check()
     assert n_empty > 30

@@ -871,6 +871,8 @@ cdef class LazyRows:
             active = arrays["active_direction"][start[r]:start[r] + row["n_active"][r]]
             assert len(set(active.tolist())) == len(active)
             assert live[active].all()
+            idle = slice(start[r] + row["n_fired"][r], start[r] + row["n_active"][r])
+            assert np.all(arrays["active_coefficient"][idle] != 0)
             assert np.all(np.diff(arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]) > 0)
 
     def _check_certificates(self, LazyStep step not None, displacement, directions, y, fires, coefficient, slack, of_rows):
