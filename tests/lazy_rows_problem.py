@@ -269,6 +269,8 @@ class Driver:
         """Keep a step; with `alone` (all rows visited) its stamp is the only one."""
         kept = self.rows.failure_times.values.copy()
         self.rows.apply(trial.step, trial.found, 0 if alone else len(self.history))
+        # a list that was just built is known all over
+        assert not self.rows._state()["row"]["reach"][trial.found.strayed_rows].any()
         if not alone:
             untouched = ~(kept < trial.position[4])
             assert np.array_equal(self.rows.failure_times.values[untouched], kept[untouched])
