@@ -440,8 +440,8 @@ cdef class LazyRows:
 
         Notes
         -----
-        Cost: O(n_fired stride) for a row that is cleared, O(n_active stride + near / W + candidates stride) for one that
-        is visited.
+        Cost: O(n_fired stride) for a row that is cleared, O((n_active + candidates) stride + near / W) for one that is
+        visited.
         """
         cdef int64_t at = 0, n_reported
         failed = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
