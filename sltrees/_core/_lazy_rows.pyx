@@ -642,9 +642,16 @@ cdef class LazyRows:
 
     def _close_near_pool(self):
         """Close the holes that abandoned near lists leave, once the pool is twice what it was when it had none."""
-        cdef int64_t q
         if self.near_used <= 2 * self.near_used_without_holes + 1024:
             return
+        try:
+            self._copy_near_lists()
+        except MemoryError:  # the step is being kept, and must be kept whole: the holes stay until there is memory
+            pass
+
+    def _copy_near_lists(self):
+        """Copy the near lists into a pool without holes. What needs memory comes first."""
+        cdef int64_t q
         arrays = self._arrays
         row = arrays["row"]
         starts, where = np.unique(row["near_start"], return_inverse=True)
@@ -655,6 +662,7 @@ cdef class LazyRows:
         size = live * 3 // 2 + BLOCK
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
         moved = np.cumsum(lengths) - lengths
+        shift = (moved[where] - row["near_start"]).astype(np.int32)
         cdef const int64_t[::1] source = starts.astype(np.int64), target = moved, count = lengths
         cdef int32_t *p_direction = <int32_t *> address(direction)
         cdef char *p_distance = <char *> address(distance)
@@ -664,8 +672,8 @@ cdef class LazyRows:
                 memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
                 memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
                        count[q] * itemsize)
-        row["near_stop"] += (moved[where] - row["near_start"]).astype(np.int32)
-        row["near_start"] = moved[where]
+        row["near_start"] += shift
+        row["near_stop"] += shift
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = self.near_used_without_holes = live
         self._point()
