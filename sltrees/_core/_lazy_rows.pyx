@@ -386,7 +386,8 @@ cdef class LazyRows:
         self.n_fired = n_fired.sum(dtype=np.int64)
         self.longest = (near_stop - near_start).max(initial=0)
         if origin is not None:
-            row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
+            with np.errstate(over="ignore"):  # infinite is a bound, too
+                row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
         self.near_used = self.near_used_without_holes = near_used
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
