@@ -23,9 +23,9 @@ class _BlasHold:
 
     def __enter__(self):
         with self._lock:
-            self._holders += 1
-            if self._holders == 1:
+            if self._holders == 0:
                 self._limits = threadpool_limits(limits=1, user_api="blas")
+            self._holders += 1  # last: Ctrl-C in the line above must not leave a holder behind
 
     def __exit__(self, *exception):
         with self._lock:

@@ -29,6 +29,10 @@ MARGIN_SHARE = 1 / 16
 MAX_STAMPS = 64
 
 
+# Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
+# is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
+WORN = 1e-5
+
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
 
@@ -372,6 +376,12 @@ class CertifiedMethod:
         """
         variance = max(self._variance, self._trial.variance if self.step_open else 0.0)
         return float(np.sqrt(variance / len(self._outputs)))
+
+    @property
+    def is_worn(self):
+        """Whether coefficients have grown so large that weights implied by them lose digits. Cost: O(n)."""
+        largest = float(np.abs(self._position.coefficient).max(initial=0.0))
+        return largest * np.finfo(self._network.dtype).eps > WORN
 
     def synchronise(self, write=False):
         """Compute f and J D from the weights, rounded as the network will have them.

@@ -206,6 +206,8 @@ class TreesMethod:
 
     # the outputs are always computed from the weights
     outputs_error = 0.0
+    # weights are what is stored
+    is_worn = False
     # G v without G: the certified method has it
     gram_product = gram_diagonal = None
 

@@ -174,8 +174,9 @@ class NewtonTrainer:
 
         Notes
         -----
-        Cost, per iteration, for k materialised of m neurons: O(sum_r c_r^2 + k n d + n^3), with c_r the number of
-        samples on which neuron r fires; O(m n d) once, to draw the network.
+        Cost, per iteration: O(n^2) to O(n^3) for the Gram system, and for each neuron visited O((c_r + candidates) d),
+        with c_r the number of samples on which it fires; with method="trees" O(sum_r c_r^2 + k n d) for k materialised
+        neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
 
         Examples
         --------
@@ -295,6 +296,20 @@ class _Run:
         for callback in self.callbacks:
             callback.on_start(trainer)
 
+    def begin_anew(self):
+        """Go on from the weights as they are, as a new call of `fit` would. Sets: method, gram, state."""
+        network = self.trainer.network
+        self.method.release()
+        self.method = METHODS[self.trainer.method].set_up(
+            network, self.X, self.y, self.executor, lambda stage: None, ridge=self.trainer.alpha > 0
+        )
+        spent = self.gram.n_cg_steps, self.gram.n_factorisations
+        self.gram = self.make_gram()
+        self.gram.n_cg_steps, self.gram.n_factorisations = spent
+        self.method.count_pairs(self.gram)
+        squared = float(np.sum(np.square(network.displacement_, dtype=np.float64))) if self.alpha else 0.0
+        self.state = self.evaluate(squared)
+
     def make_gram(self):
         """G as an array where that is reasonable, else through products."""
         if self.gram_class is GramMatrix:
@@ -333,6 +348,8 @@ class _Run:
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
             self.take(step, seconds)
+            if self.method.is_worn:
+                self.begin_anew()
             if self.tell_callbacks():
                 return TrainingStatus.STOPPED
             if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:

@@ -88,7 +88,8 @@ cdef extern from "lazy_rows.h" nogil:
                       void *) noexcept nogil
         void (*add_outputs)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const double *,
                             int64_t, int64_t, void *, double *, double *, void *) noexcept nogil
-        void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *, double *) noexcept nogil
+        void (*gram_product)(const sl_lazy_rows *, const void *, int64_t, const double *, double *,
+                             double *) noexcept nogil
 
     double sl_freedom(const sl_row *row, double resolution)
     double sl_failure_time(const sl_lazy_step *step, double distance, double n_fired, double rest)
@@ -116,7 +117,7 @@ cdef class LazyFindings:
 cdef class LazyRows:
     cdef sl_lazy_rows rows
     cdef sl_lazy_kernels kernels
-    cdef readonly ThresholdTree failure_times   # (n_rows,) min-tree: the clock's reading at which a row's certificate ends
+    cdef readonly ThresholdTree failure_times   # (n_rows,) min-tree: the clock's reading at which a certificate ends
     cdef readonly object dtype
     cdef object _arrays                     # name -> ndarray behind each pointer of `rows`
     cdef int32_t active_used                # entries of the pools in use

@@ -1,6 +1,6 @@
 """Rows that move along fixed directions and are looked at only when they may have crossed a hyperplane.
 
-What is stored of a row, and why it suffices, is explained in lazy_rows.h. These are kernel classes: they validate nothing.
+What is stored of a row, and why it suffices, is explained in lazy_rows.h. Kernel classes: they validate nothing.
 The NumPy twin is ``sltrees.reference.lazy_rows_by_definition``.
 """
 
@@ -87,7 +87,7 @@ class NearLists:
         self.clear()
 
     def collect(self, z):
-        """Append the lists of the rows of z, a C-ordered (k, n) matrix of products; returns the numbers of the rows kept.
+        """Append the lists of the rows of z, a C-ordered (k, n) matrix of products; returns numbers of rows kept.
 
         Cost: O(k n).
         """
@@ -144,7 +144,8 @@ class NearLists:
         """Room for so many more entries."""
         if self.used + more > len(self.direction):
             size = max(self.used + more, len(self.direction) * 3 // 2)
-            self.direction, self.distance = (_grown(array, self.used, size) for array in (self.direction, self.distance))
+            self.direction = _grown(self.direction, self.used, size)
+            self.distance = _grown(self.distance, self.used, size)
         if self.n_listed + more > len(self.fired):
             self.fired = _grown(self.fired, self.n_listed, max(self.n_listed + more, len(self.fired) * 3 // 2))
 
@@ -226,7 +227,8 @@ cdef class LazyFindings:
         self._point()
 
     def _grow_strayed(self, int64_t room):
-        self._buffers["strayed_displacement"] = _grown(self._buffers["strayed_displacement"], self.found.n_strayed, room)
+        name = "strayed_displacement"
+        self._buffers[name] = _grown(self._buffers[name], self.found.n_strayed, room)
         self.found.strayed_room = room
         self._point()
 
@@ -304,7 +306,7 @@ cdef class LazyFindings:
 
     @property
     def flips(self):
-        """Tuple (rows, directions, begins): the row and the direction of each flip, and whether the row begins to fire."""
+        """Tuple (rows, directions, begins): row and direction of each flip, and whether the row begins to fire."""
         ends = self._buffers["visited_flips"][:self.found.n_visited]
         rows = np.repeat(self.visited_rows, np.diff(ends, prepend=0))
         code = self._buffers["flip"][:self.found.n_flips]
@@ -363,8 +365,8 @@ cdef class LazyRows:
     The arrays are kept, not copied. Cost: O(entries of the near lists).
     """
 
-    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, n_fired, fired,
-                 copies, gap, origin):
+    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, n_fired,
+                 fired, copies, gap, origin):
         cdef int64_t k = len(signs)
         self.dtype = directions.dtype
         self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
@@ -384,7 +386,8 @@ cdef class LazyRows:
         self.n_fired = n_fired.sum(dtype=np.int64)
         self.longest = (near_stop - near_start).max(initial=0)
         if origin is not None:
-            row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
+            with np.errstate(over="ignore"):  # infinite is a bound, too
+                row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
         self.near_used = self.near_used_without_holes = near_used
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
@@ -438,13 +441,16 @@ cdef class LazyRows:
 
         Notes
         -----
-        Cost: O(n_fired stride) for a row that is cleared, O(n_active stride + near / W + candidates stride) for one that is visited.
+        Cost: O(n_fired stride) for a row that is cleared, O((n_active + candidates) stride + near / W) for one that is
+        visited.
         """
         cdef int64_t at = 0, n_reported
-        cdef int64_t[::1] reported = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
+        failed = np.arange(self.rows.n_rows) if visit_all else self.failure_times.query(step.step.clock)
+        cdef int64_t[::1] reported = failed
         n_reported = reported.shape[0]
         cdef int64_t longest = self.longest
-        cdef LazyFindings found = LazyFindings(n_reported, longest + 1, self.rows.n_directions, self.rows.stride, self.dtype)
+        cdef LazyFindings found = LazyFindings(n_reported, longest + 1, self.rows.n_directions, self.rows.stride,
+                                               self.dtype)
         if n_reported == 0:
             return found
         fired = np.zeros(self.rows.n_directions, dtype=np.uint8)
@@ -508,7 +514,8 @@ cdef class LazyRows:
             with nogil:
                 at += self.kernels.collect_strayed(&self.rows, &step.step, <char *> p_z + at * row_bytes, first + at,
                                                    q - at, p_thresholds, p_inverse, shift, found.strayed_used,
-                                                   p_direction, p_distance, p_stop + at, p_fired, p_scratch, &found.found)
+                                                   p_direction, p_distance, p_stop + at, p_fired, p_scratch,
+                                                   &found.found)
             found.strayed_used = p_stop[at - 1]
         found.strayed_stop.append(stop)
 
@@ -683,7 +690,7 @@ cdef class LazyRows:
             sl_lazy_count_fired(&self.rows, start, stop, &counts[0, 0])
 
     def count_flips(self, LazyFindings found not None, int64_t start, int64_t stop, int32_t[:, ::1] counts):
-        """Add what flips found, and not yet applied, change of the ordered pair counts for directions start <= i < stop.
+        """Add what flips found, and not yet applied, change of ordered pair counts for directions start <= i < stop.
 
         Cost: O(visited + flips n_fired).
         """
@@ -698,7 +705,7 @@ cdef class LazyRows:
                     double[::1] outputs, double[::1] moved, displacement=None, int64_t start=0, int64_t stop=-1):
         """Sums over the pairs that fire, of the rows start, ..., stop - 1 where they stand now.
 
-        outputs_i += sign (<w_r, u_i> - offset_i) and moved_i += sign <D_r, u_i> for w_r = initial_r + D_r rounded to the
+        outputs_i += sign (<w_r, u_i> - offset_i), moved_i += sign <D_r, u_i>, for w_r = initial_r + D_r rounded to the
         dtype; D_r is written to `displacement`, if given.
 
         Parameters
@@ -730,7 +737,7 @@ cdef class LazyRows:
                                      &outputs[0], &moved[0], p_displacement)
 
     def write_displacement(self, LazyStep step not None, displacement, int64_t start=0):
-        """Write D_r of the rows start, start + 1, ... to a C-ordered (rows, d) array. Cost: O(n_active stride) a row."""
+        """Write D_r of rows start, start + 1, ... to a C-ordered (rows, d) array. Cost: O(n_active stride) a row."""
         scratch = self._scratch()
         cdef void *p_scratch = address(scratch)
         cdef void *p_displacement = address(displacement)
@@ -759,7 +766,8 @@ cdef class LazyRows:
         n_fired, start = self._arrays["row"]["n_fired"], self._arrays["row"]["active_start"]
         indptr = np.concatenate([[0], np.cumsum(n_fired, dtype=np.int64)])
         rows = np.repeat(np.arange(len(n_fired)), n_fired)
-        directions = self._arrays["active_direction"][np.arange(indptr[len(n_fired)]) + (start - indptr[:len(n_fired)])[rows]]
+        places = np.arange(indptr[len(n_fired)]) + (start - indptr[:len(n_fired)])[rows]
+        directions = self._arrays["active_direction"][places]
         return indptr, directions[np.lexsort((directions, rows))]
 
     @property
@@ -875,7 +883,8 @@ cdef class LazyRows:
             assert np.all(arrays["active_coefficient"][idle] != 0)
             assert np.all(np.diff(arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]) > 0)
 
-    def _check_certificates(self, LazyStep step not None, displacement, directions, y, fires, coefficient, slack, of_rows):
+    def _check_certificates(self, LazyStep step not None, displacement, directions, y, fires, coefficient, slack,
+                            of_rows):
         """Assert that no row moved beyond its gap, that the gap was true, and that `rest` bounds what shrinks."""
         arrays = self._arrays
         row, d = arrays["row"], displacement.shape[1]
