@@ -286,6 +286,19 @@ def test_shrinking(seed, dtype, shrink, with_origin):
             driver.move(rng.choice([0.0, 0.05, 0.5]) * rng.standard_normal(driver.n), shrink if t % 2 else 1.0)
 
 
+@levels
+def test_what_shrinks_is_bounded_although_its_norm_is_summed_with_rounding(level):
+    # every lane of the sum of squares begins with 1, and what follows is rounded off
+    d = 1 << 14
+    origin = np.full((1, d), np.sqrt(0.99) * 2.0**-12, dtype=np.float32)
+    origin[0, :32] = 1
+    X = np.zeros((1, d), dtype=np.float32)
+    X[0, 0] = 1
+    driver = Driver(X, np.zeros((1, d), dtype=np.float32), 5.0, origin=origin, exchange=1.0, level=level)
+    driver.move(np.zeros(1), visit_all=True)
+    assert driver.state()["row"]["rest"][0] >= np.linalg.norm(origin.astype(np.float64))
+
+
 @dtypes
 def test_nothing_but_shrinking_brings_rows_back_to_where_they_were_drawn(seed, dtype):
     rng = np.random.default_rng(seed)

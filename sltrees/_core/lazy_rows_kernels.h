@@ -81,7 +81,7 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
             if (size != 0)
                 SL_FN(add_rows)(out, stride, c, direction, n_active, rows->directions);
         }
-        *rest = size == 0 ? 0 : SL_SQRT(SL_FN(dot)(out, out, stride)) * (1 + 64 * step->rounding) +
+        *rest = size == 0 ? 0 : SL_SQRT(SL_FN(dot)(out, out, stride)) * (1 + (stride + 8) * step->rounding) +
                                     step->rounding * (n_active + 2) * size;
     }
     for (int64_t e = 0; e < n_fired; ++e) {
