@@ -145,6 +145,41 @@ def found_singular(outcome):
     return not outcome.definite or bool(vanishing)
 
 
+def solve_scaled(solve, right):
+    """Solve a linear system for a right side of any size, so that squares neither overflow nor vanish on the way.
+
+    Parameters
+    ----------
+    solve : callable
+        Right side with entries of at most 2 -> solution, or None.
+    right : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+        None if `solve` has none, or if it overflows. Zeros for zeros.
+
+    Notes
+    -----
+    Cost: O(n), and one call of `solve`.
+
+    Examples
+    --------
+    >>> solve_scaled(lambda right: right / 4.0, np.array([1e300, 2e300]))
+    array([2.5e+299, 5.0e+299])
+    """
+    unit = float(np.abs(right).max(initial=0.0))
+    if unit == 0.0:
+        return np.zeros(len(right))
+    unit = 2.0 ** np.floor(np.log2(unit))  # scaled by it nothing is rounded
+    with np.errstate(over="ignore", invalid="ignore"):
+        solution = solve(np.asarray(right, dtype=np.float64) / unit)
+        if solution is None:
+            return None
+        solution = solution * unit
+    return solution if np.isfinite(solution).all() else None
+
+
 def _tridiagonal(coefficients):
     lengths = np.array([length for length, _ in coefficients])
     ratios = np.array([ratio for _, ratio in coefficients])

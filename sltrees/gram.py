@@ -8,7 +8,7 @@ from sltrees._core._gram import multiply_counts
 from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
 from sltrees.cholesky import CholeskyFactor
-from sltrees.conjugate_gradients import conjugate_gradients, found_singular
+from sltrees.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
 
 SOLVERS = ("auto", "cholesky", "cg")
 
@@ -151,7 +151,7 @@ class GramMatrix:
         executor.map(fill, self._panels(_PANEL_ROWS))
         self.refresh(executor)
 
-    def add_counts(self, counters, executor, *, few=False):
+    def add_counts(self, counters, executor, *, few=False, anew=False):
         """Change the counts, and form G.
 
         Parameters
@@ -161,6 +161,8 @@ class GramMatrix:
         executor : ThreadExecutor
         few : bool, default False
             Little is to be counted, so that sharing it out would cost more than it saves.
+        anew : bool, default False
+            Begin with counts of zero.
 
         Notes
         -----
@@ -168,6 +170,8 @@ class GramMatrix:
         counters, times the number of threads at worst, and O(n^2).
         """
         n, threads = len(self.counts), executor.n_threads
+        if anew:
+            self.counts[...] = 0
         if few or threads == 1:
             pieces = [(counters, 0, n, self.counts)]
         elif n <= _PRIVATE_COUNTS:
@@ -256,16 +260,7 @@ class GramMatrix:
         Sets: n_cg_steps, n_factorisations. Cost: O(n^3 / 3) with a new factor, O(k n^2) for k steps of conjugate
         gradients with an old one, O(n^2) if neither G nor c changed since the last factorisation.
         """
-        unit = float(np.abs(right).max(initial=0.0))
-        if unit == 0.0:
-            return np.zeros(len(self.matrix))
-        unit = 2.0 ** np.floor(np.log2(unit))  # scaled by it nothing is rounded, and squares do not overflow
-        with np.errstate(over="ignore", invalid="ignore"):
-            g = self._solve(c, np.asarray(right, dtype=np.float64) / unit, executor)
-            if g is None:
-                return None
-            g = g * unit
-        return g if np.isfinite(g).all() else None
+        return solve_scaled(lambda right: self._solve(c, right, executor), right)
 
     def _solve(self, c, right, executor):
         """`solve` for entries of at most 2: by the factor of G + c I, by an old one as preconditioner, or anew."""

@@ -7,7 +7,7 @@ import typing
 import numpy as np
 import scipy.linalg
 
-from sltrees.conjugate_gradients import TOL, conjugate_gradients, found_singular
+from sltrees.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
 
 # Steps at most in one solve. They suffice for a condition number, after preconditioning, of about (2 MAX_STEPS / 33)^2,
 # that is 1.5e4, where eigenvalues are spread evenly, and for more where they come in clusters (33 = ln(2 / TOL)).
@@ -81,7 +81,7 @@ class MatrixFreeGram:
         self._steps_when_sketched = 0  # that the first solve with it took
 
     @staticmethod
-    def bytes_needed(n_samples):
+    def bytes_needed(n_samples, n_threads=1):
         """Bytes that solving for n samples takes at most, without what `product` takes. Cost: O(1)."""
         return 8 * n_samples * (4 * RANK + 16)
 
@@ -106,7 +106,7 @@ class MatrixFreeGram:
         """G v for v of shape (n,), float64. Cost: one product."""
         return self._product(v)
 
-    def add_counts(self, counters, executor, *, few=False):
+    def add_counts(self, counters, executor, *, few=False, anew=False):
         """Take note that G has changed: there are no counts. Cost: O(1)."""
         self.refresh(executor)
 
@@ -134,21 +134,12 @@ class MatrixFreeGram:
         -----
         Sets: n_cg_steps. Cost: at most MAX_STEPS products, and O(64 n) besides for each.
         """
-        unit = float(np.abs(right).max(initial=0.0))
-        if unit == 0.0:
-            return np.zeros(self.n_samples)
-        unit = 2.0 ** np.floor(np.log2(unit))  # scaled by it nothing is rounded, and squares do not overflow
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not (self.diagonal + c).min() > 0:
-                return None
-            g = self._solve(c, np.asarray(right, dtype=np.float64) / unit, executor)
-            if g is None:
-                return None
-            g = g * unit
-        return g if np.isfinite(g).all() else None
+        return solve_scaled(lambda right: self._solve(c, right, executor), right)
 
     def _solve(self, c, right, executor):
         """`solve` for entries of at most 2: with the diagonal first, then with a sketch, then with a new one."""
+        if not (self.diagonal + c).min() > 0:
+            return None
         start, steps = None, 0
         if self._sketch is None and not self._wants_sketch:
             outcome = self._conjugate_gradients(c, right, STEPS_BEFORE_SKETCH, start)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.network import ShiftedReLUNetwork, collect_near  # noqa: F401 - the class is for the examples
+from sltrees.network import PRODUCTS_AT_A_TIME, collect_near
 from sltrees.records import StepCounts
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
@@ -27,7 +27,6 @@ ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
 MARGIN_SHARE = 1 / 16
 # Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
 MAX_STAMPS = 64
-
 
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
@@ -60,6 +59,7 @@ def strayed_share(network, planes, y, skin):
 
     Examples
     --------
+    >>> from sltrees import ShiftedReLUNetwork
     >>> planes = Hyperplanes(np.eye(4), shift=1.0)
     >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.5) < 0.01
     True
@@ -90,6 +90,7 @@ def choose_skin(network, planes, y):
 
     Examples
     --------
+    >>> from sltrees import ShiftedReLUNetwork
     >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
     0.5
     """
@@ -124,53 +125,19 @@ class CertifiedShard:
     @classmethod
     def at_initial_weights(cls, network, planes, skin, drawn, initial):
         """From what drawing found: twins share a near list."""
-        near, copies = drawn.near, network._copies
-        start, stop = near.ranges()
-        gap = np.minimum(np.concatenate(near.nearest), skin)
-        n_fired = np.concatenate(near.n_fired)
-        start, stop, n_fired, gap = (np.repeat(array, copies) for array in (start, stop, n_fired, gap))
-        rows = LazyRows(
-            planes.directions,
-            network._signs(drawn.neurons),
-            start,
-            stop,
-            near.direction,
-            near.distance,
-            near.used,
-            n_fired,
-            near.fired,
-            copies,
-            gap,
-            origin=None,
-        )
-        return cls(rows, initial, copies, planes, skin)
+        signs = network._signs(drawn.neurons)
+        rows = LazyRows(planes.directions, signs, drawn.near, network._copies, skin, origin=None)
+        return cls(rows, initial, network._copies, planes, skin)
 
     @classmethod
     def at_current_weights(cls, network, planes, skin, start, stop, origin):
         """From the neurons at positions start, ..., stop - 1, wherever they stand now."""
         near = planes.near_lists(skin, stop - start, keep_all=True)
         collect_near(near, network.materialised_weights(start, stop), planes.X)
-        begins, ends = near.ranges()
-        n_fired = np.concatenate([*near.n_fired, np.empty(0, dtype=np.int32)])
-        gap = np.minimum(np.concatenate([*near.nearest, np.empty(0)]), skin)
         signs = network._signs(network.neurons_[start:stop])
-        rows = LazyRows(
-            planes.directions,
-            signs,
-            begins,
-            ends,
-            near.direction,
-            near.distance,
-            near.used,
-            n_fired,
-            near.fired,
-            1,
-            gap,
-            origin=padded(origin[start:stop]),
-        )
+        rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(origin[start:stop]))
         copies = network._copies
-        initial = network._initial[start // copies : stop // copies]
-        return cls(rows, initial, copies, planes, skin)
+        return cls(rows, network._initial[start // copies : stop // copies], copies, planes, skin)
 
     def review(self, step, visit_all=False):
         """Look at the neurons whose certificate may end with this step. Sets: found.
@@ -184,7 +151,7 @@ class CertifiedShard:
         planes = self._planes
         if found.n_strayed:
             thresholds = planes.thresholds(self._skin)
-            size = max(1, (1 << 18) // len(planes.X))
+            size = max(1, PRODUCTS_AT_A_TIME // len(planes.X))
             d = planes.X.shape[1]
             for first in range(0, found.n_strayed, size):
                 rows = found.strayed_rows[first : first + size]
@@ -282,8 +249,7 @@ class CertifiedMethod:
         self._skin = skin
         self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
         n = len(planes.X)
-        self._root_width = np.sqrt(network.width)
-        self._scale = planes.norms / self._root_width  # from sums over pairs to f, and from g to beta
+        self._scale = planes.norms / np.sqrt(network.width)  # from sums over pairs to f, and from g to beta
         # a step was taken that is neither kept nor undone
         self.step_open = False
         self._committing = False
@@ -323,7 +289,6 @@ class CertifiedMethod:
         network._in_training = True
         spans = [network._positions(blocks) for blocks in network.shards(X.shape)]
         if drawn is None:
-            network.initialize(X)  # joins the neurons that fire on X, if it has not been drawn for it
             origin = network.displacement_
 
             def build(k):
@@ -525,7 +490,7 @@ class CertifiedMethod:
 
     def count_pairs(self, gram):
         """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
-        gram.add_counts([shard.rows.count_fired for shard in self._shards], self._executor)
+        gram.add_counts([shard.rows.count_fired for shard in self._shards], self._executor, anew=True)
 
     @staticmethod
     def _counter(shard, found):

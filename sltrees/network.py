@@ -20,7 +20,7 @@ from sltrees.shift import firing_probability, resolve_shift, validate_shift
 
 NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
 _SAMPLES_PER_BLOCK = 1024  # predicted at a time
-_PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
+PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
 _WORK_PER_SHARD = 1 << 31  # multiplications to draw one: some 50 ms, so that Ctrl-C is obeyed soon
 _BLOCKS_PER_SHARD = 4  # at most
 
@@ -333,7 +333,7 @@ class ShiftedReLUNetwork:
         block = min(NEURONS_PER_BLOCK, self.width) // self._copies
         # weights of a block; products of some of them, and what these may list at most
         scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d)
-        scratch += min(max(_PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
+        scratch += min(max(PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
         return neurons * per_neuron + self.width * firings * per_pair + threads * scratch + extra
 
     def check_memory(self, needed, X, max_memory):
@@ -645,7 +645,7 @@ def collect_near(near, weights, X, *, forget=False):
     -----
     Cost: O(k n d), through BLAS.
     """
-    size = max(1, _PRODUCTS_AT_A_TIME // len(X))
+    size = max(1, PRODUCTS_AT_A_TIME // len(X))
     products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
     kept = [np.empty(0, dtype=np.int64)]
     for start in range(0, len(weights), size):

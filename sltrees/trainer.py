@@ -19,11 +19,11 @@ import warnings
 
 import numpy as np
 
-from sltrees._memory import physical_memory
+from sltrees._memory import array_bytes, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
-from sltrees.executors import EXECUTORS, ThreadExecutor, make_executor
+from sltrees.executors import EXECUTORS, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
@@ -193,8 +193,7 @@ class NewtonTrainer:
         with np.errstate(over="ignore"):
             if not np.isfinite(y @ y):
                 raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
-        run = _Run(self, X, y, self._choose_gram(X, y))
-        return run.fit()
+        return _Run(self, X, y).fit()
 
     def _choose_gram(self, X, y):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
@@ -202,11 +201,9 @@ class NewtonTrainer:
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
         per_neuron, per_pair = method.bytes_needed(network, Hyperplanes(X, shift), y)
-        without = network.bytes_needed(
-            X, shift, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=X.nbytes + X.astype(float).nbytes
-        )
-        threads = ThreadExecutor(self.n_threads).n_threads
-        with_array = without + GramMatrix.bytes_needed(n, threads)
+        copies = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
+        without = network.bytes_needed(X, shift, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=copies)
+        with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
         if as_array or method.gram_product is None:
@@ -219,10 +216,9 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y, gram_class):
+    def __init__(self, trainer, X, y):
         self.trainer = trainer
         self.X, self.y = X, y
-        self.gram_class = gram_class
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
@@ -248,7 +244,8 @@ class _Run:
                     self.settle()
                     raise
         finally:
-            self.trainer.network._in_training = False
+            # by now the displacements are written down, unless there was no memory to do so
+            self.trainer.network.__dict__.update(_in_training=False, _lazy=None)
         return self.finish(status)
 
     def settle(self):
@@ -268,6 +265,7 @@ class _Run:
     def set_up(self):
         """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, flat_steps, state."""
         trainer, network = self.trainer, self.trainer.network
+        gram_class = trainer._choose_gram(self.X, self.y)  # first: nothing has happened if there is too little memory
         trainer.n_samples_ = len(self.X)
         n_stages = 2
 
@@ -278,10 +276,13 @@ class _Run:
 
             return report
 
-        self.method = METHODS[trainer.method].set_up(
-            network, self.X, self.y, self.executor, progress, ridge=trainer.alpha > 0
-        )
-        self.gram = self.make_gram()
+        self.set_up_method(progress)
+        if gram_class is GramMatrix:
+            self.gram = GramMatrix(self.X, network.width)
+        else:  # of whatever method there is when it is asked
+            self.gram = MatrixFreeGram(
+                lambda v: self.method.gram_product(v), lambda: self.method.gram_diagonal(), len(self.y)
+            )
         self.method.count_pairs(self.gram)
         # kept with the network, so that training on the same samples goes on with the same loss;
         # G = 0: nothing fires, and any unit will do
@@ -289,32 +290,30 @@ class _Run:
         self.alpha = trainer.alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
-        # |D|^2 is carried along by its own recurrence, so that no step has to read every weight
-        squared = float(np.sum(np.square(network.displacement_, dtype=np.float64))) if self.alpha else 0.0
-        self.state = self.evaluate(squared)
+        self.state = self.evaluate(self.displacement_squared())
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
 
+    def set_up_method(self, progress):
+        """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
+        trainer = self.trainer
+        self.method = METHODS[trainer.method].set_up(
+            trainer.network, self.X, self.y, self.executor, progress, ridge=trainer.alpha > 0
+        )
+
     def begin_anew(self):
         """Go on from the weights as they are, as a new call of `fit` would. Sets: method, gram, state."""
-        network = self.trainer.network
         self.method.release()
-        self.method = METHODS[self.trainer.method].set_up(
-            network, self.X, self.y, self.executor, lambda stage: None, ridge=self.trainer.alpha > 0
-        )
-        spent = self.gram.n_cg_steps, self.gram.n_factorisations
-        self.gram = self.make_gram()
-        self.gram.n_cg_steps, self.gram.n_factorisations = spent
+        self.method = None  # its lists go before new ones come
+        self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
-        squared = float(np.sum(np.square(network.displacement_, dtype=np.float64))) if self.alpha else 0.0
-        self.state = self.evaluate(squared)
+        self.state = self.evaluate(self.displacement_squared())
 
-    def make_gram(self):
-        """G as an array where that is reasonable, else through products."""
-        if self.gram_class is GramMatrix:
-            return GramMatrix(self.X, self.trainer.network.width)
-        return MatrixFreeGram(self.method.gram_product, self.method.gram_diagonal, len(self.y))
+    def displacement_squared(self):
+        """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
+        displacement = self.trainer.network.displacement_ if self.alpha else np.zeros(0)
+        return float(np.sum(np.square(displacement, dtype=np.float64)))
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""
@@ -435,7 +434,8 @@ class _Run:
                 rebuilt_lists=counts.rebuilt,
                 cg_steps=self.gram.n_cg_steps - self.solved_before[0],
                 refactorings=self.gram.n_factorisations - self.solved_before[1],
-                bytes_resident=self.method.bytes_resident + self.gram.bytes_needed(len(self.y)),
+                bytes_resident=self.method.bytes_resident
+                + self.gram.bytes_needed(len(self.y), self.executor.n_threads),
                 seconds=seconds,
             )
         )

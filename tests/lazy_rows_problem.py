@@ -112,25 +112,8 @@ class Driver:
             assert np.array_equal(
                 near.collect(products[first : first + 7]), np.arange(len(products[first : first + 7]))
             )
-        start, stop = near.ranges()
-        repeats = copies if share else 1
-        n_fired = np.concatenate([np.empty(0, dtype=np.int32), *near.n_fired])
-        gap = np.minimum(np.concatenate([np.empty(0), *near.nearest]), self.skin)
-        start, stop, n_fired, gap = (np.repeat(array, repeats) for array in (start, stop, n_fired, gap))
-        self.rows = LazyRows(
-            directions,
-            self.signs.astype(self.dtype),
-            start,
-            stop,
-            near.direction,
-            near.distance,
-            near.used,
-            n_fired,
-            near.fired,
-            repeats,
-            gap,
-            origin=None if origin is None else padded(origin),
-        )
+        signs, origin = self.signs.astype(self.dtype), None if origin is None else padded(origin)
+        self.rows = LazyRows(directions, signs, near, copies if share else 1, self.skin, origin)
 
     # ------------------------------------------------------------------ the model
 

@@ -123,6 +123,22 @@ def test_bad_numbers_of_threads_are_refused(bad, error):
         ThreadExecutor(bad)
 
 
+def test_ctrl_c_while_blas_is_being_held_leaves_no_holder_behind(monkeypatch):
+    """Found once: the holder was counted before there was a limit, and nothing ever limited BLAS again."""
+    before = blas_threads()
+    with monkeypatch.context() as patch:
+
+        def interrupted(**options):
+            raise KeyboardInterrupt
+
+        patch.setattr("sltrees.executors.threadpool_limits", interrupted)
+        with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
+            pass
+    with ThreadExecutor(1):
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
 def test_overlapping_executors_hold_blas_until_the_last_one_closes():
     before = blas_threads()
     first, second = ThreadExecutor(1), ThreadExecutor(1)

@@ -433,6 +433,17 @@ def test_ctrl_c_in_the_set_up_returns_at_once():
         network.predict(X)
 
 
+def test_ctrl_c_before_anything_is_drawn_does_not_raise(monkeypatch):
+    """Found once: pressed while memory was estimated."""
+    X, y = random_problem(0, 30, 5)
+    network = network_of()
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "bytes_needed", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        result = NewtonTrainer(network).fit(X, y)
+    assert (result.status, result.n_iter, network.shift_) == ("interrupted", 0, None)
+    assert NewtonTrainer(network).fit(X, y).status == "converged"
+
+
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
 @pytest.mark.parametrize("method", METHODS)
 def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(method, call, monkeypatch):

@@ -97,15 +97,9 @@ class LazyRows:
         self,
         directions: _Reals,
         signs: _Reals,
-        near_start: _Numbers,
-        near_stop: _Numbers,
-        near_direction: _Numbers,
-        near_distance: _Reals,
-        near_used: int,
-        n_fired: _Numbers,
-        fired: _Numbers,
+        near: NearLists,
         copies: int,
-        gap: _Reals,
+        skin: float,
         origin: _Reals | None,
     ) -> None: ...
     @property

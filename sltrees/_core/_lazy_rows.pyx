@@ -344,30 +344,24 @@ cdef class LazyRows:
     directions : ndarray of shape (n, stride)
         Unit vectors, padded (see `padded`).
     signs : ndarray of shape (k,), of the same dtype
-    near_start, near_stop : ndarray of shape (k,), int32
-        Near lists, as ranges of the pool; rows may share one. Pools have fewer than 2^31 entries.
-    near_direction, near_distance : ndarray
-        The pool, with unused memory for a block behind the last list.
-    near_used : int
-        Entries of the pool in use.
-    n_fired : ndarray of shape (k,), int32
-        Number of entries of each near list that fire.
-    fired : ndarray of int32
-        Those entries, one row after the other; the rows that share a near list (`copies` in a row) share them.
+    near : NearLists
+        One list for each `copies` consecutive rows. Pools have fewer than 2^31 entries.
     copies : int
-    gap : ndarray of shape (k,)
-        Lower bound on the distance of each row to the nearest hyperplane.
+    skin : float
+        Of the lists: the thresholds that they were collected with.
     origin : ndarray of shape (k, stride) or None
         Displacements at which the lists were built; None: all zero.
 
     Notes
     -----
-    The arrays are kept, not copied. Cost: O(entries of the near lists).
+    The arrays are kept, not copied, those of the near lists included. Cost: O(entries of the near lists).
     """
 
-    def __init__(self, directions, signs, near_start, near_stop, near_direction, near_distance, near_used, n_fired,
-                 fired, copies, gap, origin):
+    def __init__(self, directions, signs, near, int64_t copies, double skin, origin):
         cdef int64_t k = len(signs)
+        start, stop = near.ranges()
+        n_fired = np.repeat(np.concatenate([np.empty(0, dtype=np.int32), *near.n_fired]), copies)
+        nearest = np.concatenate([np.empty(0), *near.nearest])
         self.dtype = directions.dtype
         self.kernels = sl_lazy_kernels_at(self.dtype == np.float32, active_level())
         row = aligned_empty(8 * k, np.float64).view(ROW)
@@ -376,19 +370,21 @@ cdef class LazyRows:
             "directions": directions,
             "origin": origin,
             "row": row,
-            "near_direction": near_direction,
-            "near_distance": near_distance,
+            "near_direction": near.direction,
+            "near_distance": near.distance,
             "centres": np.empty((0, directions.shape[1]), dtype=self.dtype),
         }
-        row["near_start"], row["near_stop"], row["centre"], row["sign"] = near_start, near_stop, -1, signs
+        row["near_start"], row["near_stop"] = np.repeat(start, copies), np.repeat(stop, copies)
+        row["centre"], row["sign"] = -1, signs
         row["n_fired"] = row["n_active"] = n_fired
-        row["gap"], row["nearest"], row["distance"] = gap * (1 - 1e-7), -1, np.inf
+        row["gap"] = np.repeat(np.minimum(nearest, skin) * (1 - 1e-7), copies)
+        row["nearest"], row["distance"] = -1, np.inf
         self.n_fired = n_fired.sum(dtype=np.int64)
-        self.longest = (near_stop - near_start).max(initial=0)
+        self.longest = (stop - start).max(initial=0)
         if origin is not None:
             with np.errstate(over="ignore"):  # infinite is a bound, too
                 row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
-        self.near_used = self.near_used_without_holes = near_used
+        self.near_used = self.near_used_without_holes = near.used
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
         # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
@@ -402,7 +398,7 @@ cdef class LazyRows:
         self._arrays["active_direction"] = np.empty(used * 3 // 2, dtype=np.int32)
         self._arrays["active_coefficient"] = np.empty(used * 3 // 2, dtype=self.dtype)
         self._point()
-        _list_fired(&self.rows, fired, copies, self.dtype.itemsize)
+        _list_fired(&self.rows, near.fired, copies, self.dtype.itemsize)
         # 0: every row is looked at in the first step. The array is the tree's own leaves
         self.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
 

@@ -232,11 +232,6 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 
 /* ------------------------------------------------------------------ instances */
 
-#define SL_PASTE3_(a, b, c) a##_##b##_##c
-#define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)
-#define SL_PASTE2_(a, b) a##b
-#define SL_PASTE2(a, b) SL_PASTE2_(a, b)
-
 #define SL_ISA portable
 #include "lazy_rows_instances.h"
 #undef SL_ISA

@@ -70,6 +70,12 @@ SL_INLINE int SL_POPCOUNT(uint32_t x)
 }
 #endif
 
+/* Names of instances: files that are included once per level and dtype build theirs from SL_ISA and SL_DTYPE. */
+#define SL_PASTE3_(a, b, c) a##_##b##_##c
+#define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)
+#define SL_PASTE2_(a, b) a##b
+#define SL_PASTE2(a, b) SL_PASTE2_(a, b)
+
 /* ------------------------------------------------------------------ levels */
 
 enum {

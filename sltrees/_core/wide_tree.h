@@ -173,11 +173,6 @@ SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
 
 /* ------------------------------------------------------------------ instances */
 
-#define SL_PASTE3_(a, b, c) a##_##b##_##c
-#define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)
-#define SL_PASTE2_(a, b) a##b
-#define SL_PASTE2(a, b) SL_PASTE2_(a, b)
-
 #define SL_ISA portable
 #include "wide_tree_instances.h"
 #undef SL_ISA
