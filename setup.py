@@ -26,6 +26,8 @@ HEADERS = [
     "lazy_rows.h",
     "lazy_rows_instances.h",
     "lazy_rows_kernels.h",
+    "normals.h",
+    "normals_kernels.h",
     "simd.h",
     "simd_primitives.h",
     "tree.h",
@@ -45,7 +47,12 @@ MODULES = [
     "_jacobian",  # sparse-Jacobian kernels
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
+    "_normals",  # random numbers
 ]
+# Normal numbers must have the same bits at every level, so products are not fused with sums where an instruction could.
+# The other two say that nobody reads errno or the flags of exceptions: without them loops with roots and selections are
+# not turned into vectors.
+EXTRA_ARGS = {"_normals": ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
 DIRECTIVES = {
@@ -63,7 +70,7 @@ extensions = [
         [f"{CORE}/{name}.pyx"],
         include_dirs=[np.get_include(), CORE],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        extra_compile_args=COMPILE_ARGS,
+        extra_compile_args=COMPILE_ARGS + ([] if sys.platform == "win32" else EXTRA_ARGS.get(name, [])),
         extra_link_args=LINK_ARGS,
         depends=[f"{CORE}/{header}" for header in HEADERS],
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
 from sltrees._core._lazy_rows import NearLists
+from sltrees._core._normals import fill_normals
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
@@ -374,8 +375,9 @@ class ShiftedReLUNetwork:
     def _draw_weights(self, block, n_features):
         """Initial weights of one block of neurons, once a pair: shape (neurons in the block / copies, d)."""
         count = min(NEURONS_PER_BLOCK, self.width - block * NEURONS_PER_BLOCK) // self._copies
-        stream = self._stream(block, _WEIGHTS)
-        return stream.standard_normal((count, n_features), dtype=np.float32).astype(self.dtype, copy=False)
+        weights = np.empty((count, n_features), dtype=np.float32)
+        fill_normals(self._seed(block, _WEIGHTS), weights)
+        return weights.astype(self.dtype, copy=False)
 
     def _signs(self, neurons):
         """Signs of the given neurons, ascending: shape (k,), dtype of the network."""
@@ -384,14 +386,14 @@ class ShiftedReLUNetwork:
         signs = np.empty(neurons.size, dtype=self.dtype)
         for block in np.unique(neurons // NEURONS_PER_BLOCK):
             lo, hi = np.searchsorted(neurons, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
-            bits = self._stream(int(block), _SIGNS).integers(0, 2, NEURONS_PER_BLOCK, dtype=np.int8)
+            stream = np.random.Generator(np.random.SFC64(self._seed(int(block), _SIGNS)))
+            bits = stream.integers(0, 2, NEURONS_PER_BLOCK, dtype=np.int8)
             signs[lo:hi] = 1 - 2 * bits[neurons[lo:hi] - block * NEURONS_PER_BLOCK]
         return signs
 
-    def _stream(self, block, purpose):
-        """The random stream of one block of neurons: keyed, so that blocks can be drawn in any order, by any thread."""
-        seed = np.random.SeedSequence(self._entropy, spawn_key=(block, purpose))
-        return np.random.Generator(np.random.SFC64(seed))
+    def _seed(self, block, purpose):
+        """The seed of one block of neurons: keyed, so that blocks can be drawn in any order, by any thread."""
+        return np.random.SeedSequence(self._entropy, spawn_key=(block, purpose))
 
     # ------------------------------------------------------------------ the materialised neurons
 
