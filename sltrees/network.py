@@ -252,16 +252,20 @@ class ShiftedReLUNetwork:
         copies, first = self._copies, blocks.start * NEURONS_PER_BLOCK
         end = min(blocks.stop * NEURONS_PER_BLOCK, self.width)
         near = planes.near_lists(skin or 0.0, (end - first) // copies if skin else 0, keep_all=False)
-        numbers, kept = [], []
+        # not touched beyond what is kept, and that only once: memory never used before costs more than drawing anew
+        kept, numbers, n_kept = np.empty(((end - first) // copies, planes.X.shape[1]), dtype=self.dtype), [], 0
         for block in blocks:
             weights = self._draw_weights(block, planes.X.shape[1])
             firing = collect_near(near, weights, planes.X, forget=skin is None)
             numbers.append((block * NEURONS_PER_BLOCK) // copies + firing)
-            kept.append(weights[firing])
+            # with another mode, take would write to memory of its own first
+            np.take(weights, firing, axis=0, out=kept[n_kept : n_kept + firing.size], mode="clip")
+            n_kept += firing.size
         near.trim()
+        kept.resize((n_kept, planes.X.shape[1]), refcheck=False)
         firing = np.concatenate(numbers)
         neurons = (firing[:, None] * copies + np.arange(copies)).ravel()
-        return Drawn(neurons, np.concatenate(kept), near)
+        return Drawn(neurons, kept, near)
 
     @property
     def displacement_(self):
@@ -649,10 +653,11 @@ def collect_near(near, weights, X, *, forget=False):
     """
     size = max(1, PRODUCTS_AT_A_TIME // len(X))
     products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
+    columns = np.ascontiguousarray(X.T)  # as BLAS multiplies fastest by
     kept = [np.empty(0, dtype=np.int64)]
     for start in range(0, len(weights), size):
         part = weights[start : start + size]
-        z = np.matmul(part, X.T, out=products[: len(part)])
+        z = np.matmul(part, columns, out=products[: len(part)])
         kept.append(start + near.collect(z).astype(np.int64))
         if forget:
             near.clear()
