@@ -336,8 +336,8 @@ class ShiftedReLUNetwork:
         # joining the shards holds the initial weights twice for a moment
         per_neuron += d * self.dtype.itemsize * (1 + 2 / self._copies) + 16
         block = min(NEURONS_PER_BLOCK, self.width) // self._copies
-        # weights of a block; products of some of them, and what these may list at most
-        scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d)
+        # weights of a block, the samples transposed; products of some weights, and what these may list at most
+        scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d) + array_bytes(n, d, dtype=self.dtype)
         scratch += min(max(PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
         return neurons * per_neuron + self.width * firings * per_pair + threads * scratch + extra
 
