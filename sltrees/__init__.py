@@ -6,6 +6,7 @@ from sltrees._core import ThresholdTree
 from sltrees._versions import show_versions
 from sltrees.correlation_trees import CorrelationTrees
 from sltrees.datasets import load_digits
+from sltrees.kernels import shifted_ntk
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 from sltrees.trainer import NewtonTrainer
@@ -24,5 +25,6 @@ __all__ = [
     "TrainingResult",
     "TrainingStatus",
     "load_digits",
+    "shifted_ntk",
     "show_versions",
 ]
