@@ -64,6 +64,7 @@ def _parser():
     demo.add_argument("--tol", type=float, default=1e-6, help="training RMSE at which to stop")
     demo.add_argument("--threads", type=int, default=None, help="threads; by default one per processor")
     demo.add_argument("--method", choices=tuple(METHODS), default=next(iter(METHODS)), help="of finding what fires")
+    demo.add_argument("--sampling", choices=("auto", "dense", "rejection"), default="auto", help="of neurons")
     demo.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of weights and correlations")
     demo.add_argument("--json", action="store_true", help="print one JSON object last")
     demo.set_defaults(run=_demo)
@@ -82,7 +83,13 @@ def _shift(text):
 
 def _demo(options):
     """``sltrees demo``: the table as training goes, then a summary, then JSON if asked."""
-    network = ShiftedReLUNetwork(options.width, shift=options.shift, dtype=options.dtype, random_state=options.seed)
+    network = ShiftedReLUNetwork(
+        options.width,
+        shift=options.shift,
+        sampling=options.sampling,
+        dtype=options.dtype,
+        random_state=options.seed,
+    )
     report = run_demo(
         network,
         method=options.method,

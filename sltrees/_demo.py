@@ -66,6 +66,7 @@ def run_demo(network, **options):
         "peak_rss_bytes": peak_rss_bytes(),
         "width": network.width,
         "shift": network.shift_,
+        "sampling": network.sampling_,
         "status": str(result.status),
         "message": result.message,
         "method": trainer.method,

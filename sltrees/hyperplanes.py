@@ -75,7 +75,11 @@ class Hyperplanes:
         """Mean number of samples nearer than `skin` to a fresh neuron, or beyond. Cost: O(n)."""
         return sum(firing_probability(offset - skin) for offset in self.offsets[self.live])
 
-    def near_lists(self, skin, n_rows, *, keep_all):
-        """Empty near lists, with memory reserved for what `n_rows` fresh neurons are expected to need."""
-        expected = int(1.05 * n_rows * self.near_share(skin)) + len(self.X)
+    def near_lists(self, skin, n_rows, *, keep_all, expected=None):
+        """Empty near lists, with memory reserved for `expected` entries.
+
+        By default for as many as `n_rows` fresh neurons are expected to have.
+        """
+        if expected is None:
+            expected = int(1.05 * n_rows * self.near_share(skin)) + len(self.X)
         return NearLists(self.thresholds(skin), self.inverse_norms, self.shift, keep_all, expected)

@@ -17,6 +17,7 @@ from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
+from sltrees.rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling, veto_foreign
 from sltrees.shift import firing_probability, resolve_shift, validate_shift
 
 NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
@@ -27,7 +28,9 @@ _BLOCKS_PER_SHARD = 4  # at most
 
 MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
 
-_WEIGHTS, _SIGNS = 0, 1  # random streams of a block
+_PROPOSALS_PER_SHARD = 1 << 15  # at most
+
+_WEIGHTS, _SIGNS, _SILENT = 0, 1, 4  # random streams of a block; 2 and 3 are those of a sample, in rejection.py
 
 
 class Drawn(typing.NamedTuple):
@@ -54,11 +57,13 @@ class ShiftedReLUNetwork:
         "paired": neurons come in pairs with the same initial weights and signs +1, -1, so that f = 0 at first, and
         pairs that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are
         independent. Weights are N(0, 1) in both.
-    sampling : {"auto", "dense"}, default "auto"
-        How firing neurons are found: "dense" draws all m and looks. "auto" is the cheapest there is, so far "dense".
+    sampling : {"auto", "dense", "rejection"}, default "auto"
+        How firing neurons are found: "dense" draws all m and looks; "rejection" (for init "paired") draws only neurons
+        that fire, the silent ones not at all, so that the width may be in the billions. Its network has a random
+        width, Poisson with mean m: see `sltrees.rejection`. "auto" is what is expected to cost less.
     dtype : float32 or float64, default float32
-        Of weights and correlations. The weights are drawn in single precision, so that a seed
-        gives the same network in both dtypes. Sums over neurons are accumulated in float64.
+        Of weights and correlations. The weights are drawn in single precision, so that a seed gives the same network
+        in both dtypes (under rejection up to rounding). Sums over neurons are accumulated in float64.
     random_state : None, int, numpy.random.SeedSequence or numpy.random.Generator
         The source of the weights. None draws a fresh one. The same seed gives the same network, bit for bit.
 
@@ -66,10 +71,12 @@ class ShiftedReLUNetwork:
     ----------
     shift_ : float
         b.
+    sampling_ : {"dense", "rejection"}
+        How the neurons were found.
     n_features_in_ : int
         d.
     neurons_ : ndarray of shape (k,), dtype=int64
-        The materialised neurons, ascending.
+        The materialised neurons, ascending. Under rejection numbers are those of proposals, with gaps.
     displacement_ : ndarray of shape (k, d)
         W - W(0) of the materialised neurons.
 
@@ -106,14 +113,22 @@ class ShiftedReLUNetwork:
         self.width = as_integer(width, "width", minimum=1)
         self.shift = validate_shift(shift)
         self.init = as_choice(init, "init", ("paired", "gaussian"))
-        self.sampling = as_choice(sampling, "sampling", ("auto", "dense"))
+        self.sampling = as_choice(sampling, "sampling", ("auto", "dense", "rejection"))
+        if self.sampling == "rejection" and self.init != "paired":
+            raise ValueError(
+                f"sampling='rejection' needs init='paired', got {self.init!r}: "
+                "with another the silent neurons count in predictions"
+            )
         if self.init == "paired" and self.width % 2:
             raise ValueError(f"width must be even for init='paired', got {self.width}")
         self.dtype = _as_dtype(dtype)
         self._entropy = _as_entropy(random_state)
         self._copies = 2 if self.init == "paired" else 1  # neurons that share their initial weights
         self.shift_ = None
+        self.sampling_ = None
         self._fingerprint = None
+        self._seen = None  # (n, d) all samples that neurons were drawn for, in the order in which they came
+        self._chunks = None  # under rejection: the chunks of proposals of each shard, as ranges
         self._scales = {}  # trace(G)/n when training on a set of samples began, by fingerprint
         self._in_training = False
         self._lazy = None  # while training: who knows displacements that are not written down yet
@@ -159,7 +174,9 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Cost: O(m n d), once, in blocks of neurons; the (m, n) product is never held.
+        Cost: O(m n d), once, in blocks of neurons; the (m, n) product is never held. Under rejection O(q n d), with q
+        the number of proposals that fire on none of their nearest samples before, about that of the neurons that fire;
+        and O(1) for each of the m sum_i P(neuron fires on x_i) proposals.
 
         Examples
         --------
@@ -195,15 +212,32 @@ class ShiftedReLUNetwork:
         known = fingerprint == self._fingerprint
         if known and not self._pristine:
             return None
-        found = executor.map(
-            lambda blocks: self._find_firing(blocks, planes, skin), self.shards(planes.X.shape), progress
-        )
+        drawn = self.shift_ is not None
+        sampling = self.sampling_ if drawn else self._choose_sampling(planes)
+        seen, n_seen = planes.X, 0  # all samples, and how many of them were drawn for before
+        if drawn and not known:
+            seen, n_seen = _with_unseen(self._seen, planes.X), len(self._seen)
+        if sampling == "rejection":
+            every = planes if n_seen == 0 else Hyperplanes(seen, planes.shift)
+            proposals = Proposals(every, self.width / self._copies, self._seed)
+            shards = _shards_of_proposals(proposals, seen.shape)
+
+            def find(chunks):
+                return self._find_proposed(chunks, proposals, every, n_seen, skin)
+        else:
+            new = planes if n_seen == 0 else Hyperplanes(seen[n_seen:], planes.shift)
+            shards = self._shards_of_blocks(planes.X.shape)
+
+            def find(blocks):
+                return self._find_firing(blocks, new, skin)
+
+        found = executor.map(find, shards, progress)
         if known:
             return found
-        drawn = self.shift_ is not None
+        chunks = shards if sampling == "rejection" else None
         parts = [(part.neurons, part.weights) for part in found]
         if drawn:
-            parts = self._join_materialised(parts, self.shards(planes.X.shape))
+            parts = self._join_materialised(parts, shards)
         neurons = np.concatenate([neurons for neurons, _ in parts])
         initial = _concatenate([weights for _, weights in parts], executor)
         displacement = np.zeros((neurons.size, planes.X.shape[1]), dtype=self.dtype)
@@ -212,14 +246,23 @@ class ShiftedReLUNetwork:
         # in one statement, so that Ctrl-C cannot fall between
         self.__dict__.update(
             shift_=planes.shift,
+            sampling_=sampling,
             n_features_in_=planes.X.shape[1],
             neurons_=neurons,
             _displacement=displacement,
             _initial=initial,
             _fingerprint=fingerprint,
+            _seen=seen,
+            _chunks=chunks,
             _pristine=not drawn,
         )
         return None if drawn else found
+
+    def _choose_sampling(self, planes):
+        """The sampling of this network, or the one that it will have when it is drawn."""
+        if self.sampling != "auto":
+            return self.sampling
+        return cheaper_sampling(self.width, self._copies, planes) if self.init == "paired" else "dense"
 
     def shards(self, shape):
         """The network as shards: ranges of consecutive blocks of neurons, each the work of one task.
@@ -232,20 +275,55 @@ class ShiftedReLUNetwork:
         Returns
         -------
         list of range
-            They depend on the width and on the shape alone, so that sums over shards do not depend on who runs them.
+            They depend on the width and on the shape alone, or under rejection on the samples, so that sums over shards
+            do not depend on who runs them.
 
         Notes
         -----
-        Cost: O(m / 8192).
+        Cost: O(m / 8192); under rejection O(1).
 
         Examples
         --------
         >>> ShiftedReLUNetwork(100_000).shards((1000, 64))
         [range(0, 4), range(4, 8), range(8, 12), range(12, 13)]
         """
+        return self._shards_of_blocks(shape) if self._chunks is None else self._chunks
+
+    def _shards_of_blocks(self, shape):
         n_blocks = -(-self.width // NEURONS_PER_BLOCK)
         size = min(_BLOCKS_PER_SHARD, max(1, _WORK_PER_SHARD // (NEURONS_PER_BLOCK * shape[0] * shape[1])))
         return [range(start, min(start + size, n_blocks)) for start in range(0, n_blocks, size)]
+
+    def _find_proposed(self, chunks, proposals, planes, n_seen, skin):
+        """Proposals of consecutive chunks that are kept, as `Drawn`: a chunk has the numbers of a block of neurons."""
+        d = planes.X.shape[1]
+        numbers, weights, samples = [np.empty(0, np.int64)], [np.empty((0, d), np.float32)], [np.empty(0, np.int64)]
+        neighbours = None
+        for number in chunks:
+            i, chunk = proposals.chunks[number]
+            if i < n_seen:
+                continue  # they are here already
+            if neighbours is None or samples[-1][0] != i:
+                neighbours = proposals.neighbours(i)
+            kept, fresh = proposals.draw(i, chunk, neighbours)
+            if kept.size:
+                numbers.append(number * PROPOSALS_PER_CHUNK + kept)
+                weights.append(fresh)
+                samples.append(np.full(kept.size, i))
+            else:
+                neighbours = None
+        numbers, weights, samples = np.concatenate(numbers), np.concatenate(weights), np.concatenate(samples)
+        weights = weights.astype(self.dtype, copy=False)
+        near = planes.near_lists(skin or 0.0, 0, keep_all=False, expected=8 * len(weights) if skin else 0)
+        thresholds = planes.thresholds(0.0)
+
+        def veto(z, start):
+            veto_foreign(z, samples[start : start + len(z)], thresholds)
+
+        kept = collect_near(near, weights, planes.X, forget=skin is None, veto=veto)
+        near.trim()
+        neurons = (numbers[kept][:, None] * self._copies + np.arange(self._copies)).ravel()
+        return Drawn(neurons, weights[kept], near)
 
     def _find_firing(self, blocks, planes, skin):
         """Neurons of consecutive blocks that fire on a sample, their initial weights and near lists, as `Drawn`."""
@@ -339,6 +417,8 @@ class ShiftedReLUNetwork:
         # weights of a block, the samples transposed; products of some weights, and what these may list at most
         scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d) + array_bytes(n, d, dtype=self.dtype)
         scratch += min(max(PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
+        if (self.sampling_ or self._choose_sampling(Hyperplanes(X, shift))) == "rejection":
+            scratch += 3 * _PROPOSALS_PER_SHARD * d * 4 + block * 16 * 8
         return neurons * per_neuron + self.width * firings * per_pair + threads * scratch + extra
 
     def check_memory(self, needed, X, max_memory):
@@ -395,9 +475,9 @@ class ShiftedReLUNetwork:
             signs[lo:hi] = 1 - 2 * bits[neurons[lo:hi] - block * NEURONS_PER_BLOCK]
         return signs
 
-    def _seed(self, block, purpose):
-        """The seed of one block of neurons: keyed, so that blocks can be drawn in any order, by any thread."""
-        return np.random.SeedSequence(self._entropy, spawn_key=(block, purpose))
+    def _seed(self, *key):
+        """The seed of a part of the network, such as (block, purpose): any thread can draw parts in any order."""
+        return np.random.SeedSequence(self._entropy, spawn_key=key)
 
     # ------------------------------------------------------------------ the materialised neurons
 
@@ -442,7 +522,8 @@ class ShiftedReLUNetwork:
         Returns
         -------
         W : ndarray of shape (m, d)
-            W(0) before training.
+            W(0) before training. Under rejection there are Poisson(m) of them: those materialised, and after them the
+            silent ones, drawn for this call, the same each time.
         signs : ndarray of shape (m,)
             -1 or +1, in the dtype of the network.
 
@@ -467,8 +548,23 @@ class ShiftedReLUNetwork:
         self._require_initialised()
         needed = array_bytes(self.width, self.n_features_in_ + 1, dtype=self.dtype)
         check_memory(needed, None, f"all weights of a network of width {self.width}", "use the materialised ones")
+        if self.sampling_ == "rejection":
+            W = np.concatenate([self.materialised_weights(), np.repeat(self._silent_weights(), self._copies, axis=0)])
+            return W, self._signs(np.arange(len(W)))
         W = np.concatenate([self._block_weights(block) for block in range(-(-self.width // NEURONS_PER_BLOCK))])
         return W, self._signs(np.arange(self.width))
+
+    def _silent_weights(self):
+        """Under rejection: weights of the pairs that fire on no sample seen, of which there is a random number."""
+        stream = np.random.Generator(np.random.SFC64(self._seed(0, _SILENT)))
+        weights = np.empty((stream.poisson(self.width / self._copies), self.n_features_in_), dtype=np.float32)
+        fill_normals(self._seed(1, _SILENT), weights)
+        weights = weights.astype(self.dtype, copy=False)
+        planes = Hyperplanes(self._seen, self.shift_)
+        near = planes.near_lists(0.0, 0, keep_all=False)
+        fires = np.zeros(len(weights), dtype=bool)
+        fires[collect_near(near, weights, planes.X, forget=True)] = True
+        return weights[~fires]
 
     def _block_weights(self, block):
         """Current weights of all neurons of a block, silent ones included."""
@@ -581,6 +677,7 @@ class ShiftedReLUNetwork:
             "init": self.init,
             "dtype": self.dtype.name,
             "shift": self.shift_.hex(),
+            "sampling": self.sampling_,
             "entropy": repr(self._entropy),
             "n_features": self.n_features_in_,
         }
@@ -632,16 +729,38 @@ def _concatenate(parts, executor):
     return whole
 
 
-def collect_near(near, weights, X, *, forget=False):
-    """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
+def _with_unseen(seen, X):
+    """All samples seen, and behind them the rows of X that are not among them."""
+    known = {row.tobytes() for row in seen}
+    return np.concatenate([seen, *(row[None] for row in X if row.tobytes() not in known)])
 
-    With `forget` the lists are not wanted, only which weights have one.
+
+def _shards_of_proposals(proposals, shape):
+    """Ranges of consecutive chunks, as much work each as a shard of blocks."""
+    most = min(_PROPOSALS_PER_SHARD, max(1, _WORK_PER_SHARD // (shape[0] * shape[1])))
+    shards, begin, size = [], 0, 0
+    for number, (i, chunk) in enumerate(proposals.chunks):
+        more = proposals.size(i, chunk)
+        if size and size + more > most:
+            shards.append(range(begin, number))
+            begin, size = number, 0
+        size += more
+    return [*shards, range(begin, len(proposals.chunks))]
+
+
+def collect_near(near, weights, X, *, forget=False, veto=None):
+    """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
 
     Parameters
     ----------
     near : NearLists
     weights : ndarray of shape (k, d)
     X : ndarray of shape (n, d)
+    forget : bool, default False
+        The lists are not wanted, only which weights have one.
+    veto : callable, optional
+        Called as veto(products, start) with the products of rows start, start + 1, ...; it may overwrite with -inf
+        those of rows that are not to be kept.
 
     Returns
     -------
@@ -658,6 +777,8 @@ def collect_near(near, weights, X, *, forget=False):
     for start in range(0, len(weights), size):
         part = weights[start : start + size]
         z = np.matmul(part, columns, out=products[: len(part)])
+        if veto is not None:
+            veto(z, start)
         kept.append(start + near.collect(z).astype(np.int64))
         if forget:
             near.clear()

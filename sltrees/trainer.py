@@ -141,6 +141,7 @@ class NewtonTrainer:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
         self.verbose = as_integer(verbose, "verbose", minimum=0)
+        self._samples = None  # (X, y) of the last call of fit that drew its network
 
     def fit(self, X, y):
         """Train until the training RMSE is at most `tol`.
@@ -194,6 +195,58 @@ class NewtonTrainer:
             if not np.isfinite(y @ y):
                 raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
         return _Run(self, X, y).fit()
+
+    def extend(self, X_new, y_new):
+        """Add samples to those trained on, and go on from the weights as they are.
+
+        The network is given the neurons that fire on the new samples and on none of the old ones: it then is
+        distributed as if all samples had been there from the start. (It even is the same network, up to rounding.)
+
+        Parameters
+        ----------
+        X_new : array_like of shape (q, d)
+            Finite.
+        y_new : array_like of shape (q,)
+            Finite.
+
+        Returns
+        -------
+        TrainingResult
+            On all samples, the old ones first. Interrupted before anything was drawn, the samples are not added.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As `fit`; then no sample is added.
+        RuntimeError
+            If `fit` was not called, or the network is being trained by somebody else.
+
+        Notes
+        -----
+        Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k n d) for the near
+        lists of the k materialised neurons, and iterations as of `fit`. With alpha > 0 the ridge is relative to
+        trace(G)/n when the samples are added.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+        >>> trainer = NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0), tol=1e-4)
+        >>> trainer.fit(np.eye(5)[:4], np.arange(4.0)).status
+        'converged'
+        >>> trainer.extend(np.eye(5)[4:], [4.0]).status
+        'converged'
+        >>> bool(np.allclose(trainer.network.predict(np.eye(5)), np.arange(5.0), atol=1e-3))
+        True
+        """
+        if self._samples is None:
+            raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
+        network = self.network
+        network._refuse_in_training()
+        X, y = self._samples
+        X_new = network._as_samples(X_new)
+        y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
+        return self.fit(np.concatenate([X, X_new]), np.concatenate([y, y_new]))
 
     def _choose_gram(self, X, y):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
@@ -277,6 +330,7 @@ class _Run:
             return report
 
         self.set_up_method(progress)
+        trainer._samples = self.X.copy(), self.y.copy()  # the caller may change theirs
         if gram_class is GramMatrix:
             self.gram = GramMatrix(self.X, network.width)
         else:  # of whatever method there is when it is asked

@@ -82,7 +82,7 @@ def test_the_loss_never_rises(seed, dtype, init, alpha):
 @pytest.mark.parametrize("alpha", [0.0, 1e-2])
 def test_a_refused_step_leaves_the_network_bit_for_bit_as_it_was(dtype, alpha):
     X, y = hard_problem()
-    network = network_of(1024, shift="auto", dtype=dtype)
+    network = network_of(2048, shift="auto", dtype=dtype)
     seen = WeightsRecorder()
     result = NewtonTrainer(network, alpha=alpha, max_iter=20, callbacks=[seen]).fit(X, y)
     accepted = [record.accepted for record in result.history]

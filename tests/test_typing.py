@@ -17,6 +17,7 @@ STUBS = (
     "_hits",
     "_jacobian",
     "_lazy_rows",
+    "_normals",
     "_primitives",
     "_simd",
     "_threshold_tree",
