@@ -6,7 +6,7 @@
 
 #include "simd.h"
 
-#define SL_NORMALS_STREAMS 16  /* generators side by side: two vectors of AVX-512, so that one hides the latency of the other */
+#define SL_NORMALS_STREAMS 16  /* generators side by side: two vectors of AVX-512, to hide latency */
 #define SL_NORMALS_POINTS 1024 /* words at a time, two numbers each: these and the numbers stay in first-level cache */
 
 #if defined(_MSC_VER)

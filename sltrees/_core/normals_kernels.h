@@ -1,14 +1,15 @@
-/* Normal numbers, for one instruction level. No include guard: normals.h includes this file once per level, with SL_ISA set.
- * Plain loops that compilers turn into vectors. Nothing but sums, products, roots and integers, each rounded as IEEE 754 has
- * it and none fused with another (see setup.py), so that all levels give the same bits.
+/* Normal numbers, for one instruction level. No include guard: normals.h includes this file once per level, with SL_ISA
+ * set. Plain loops that compilers turn into vectors. Nothing but sums, products, roots and integers, each rounded as
+ * IEEE 754 has it and none fused with another (see setup.py), so that all levels give the same bits.
  */
 #define SL_FN(name) SL_PASTE3(sl_##name, f32, SL_ISA)
 #define SL_TARGET SL_PASTE2(SL_TARGET_, SL_ISA)
 
-/* Both coordinates of a point of the plane that is normal in all directions (Box and Muller), for each word: its upper half u
- * gives the radius sqrt(-2 ln((u + 1/2) / 2^32)), its lower half v the angle 2 pi (v + 1/2) / 2^32. The polynomials are those
- * of Cephes (logf, sinf, cosf). */
-SL_TARGET static void SL_FN(normal_points)(const uint64_t *SL_RESTRICT words, float *SL_RESTRICT x, float *SL_RESTRICT y)
+/* Both coordinates of a point of the plane that is normal in all directions (Box and Muller), for each word: its upper
+ * half u gives the radius sqrt(-2 ln((u + 1/2) / 2^32)), its lower half v the angle 2 pi (v + 1/2) / 2^32. The
+ * polynomials are those of Cephes (logf, sinf, cosf). */
+SL_TARGET static void SL_FN(normal_points)(const uint64_t *SL_RESTRICT words, float *SL_RESTRICT x,
+                                            float *SL_RESTRICT y)
 {
     for (int i = 0; i < SL_NORMALS_POINTS; ++i) {
         /* p or 1 - p, whichever is smaller, so that radii near 0 are as fine as those far out */
@@ -33,10 +34,10 @@ SL_TARGET static void SL_FN(normal_points)(const uint64_t *SL_RESTRICT words, fl
         const uint32_t v = (uint32_t)words[i], quarter = (v + 0x20000000u) >> 30;
         const float a = ((float)(int32_t)(v - (quarter << 30)) + 0.5f) * 1.4629180792671596e-9f, aa = a * a;
         const float sine = ((-1.9515295891e-4f * aa + 8.3321608736e-3f) * aa - 1.6666654611e-1f) * aa * a + a;
-        const float cosine = ((2.443315711809948e-5f * aa - 1.388731625493765e-3f) * aa + 4.166664568298827e-2f) * aa * aa -
-                             0.5f * aa + 1.0f;
-        const int32_t swapped = -(int32_t)(quarter & 1u), sine_bits = sl_bits_of(sine), cosine_bits = sl_bits_of(cosine);
-        const int32_t difference = (sine_bits ^ cosine_bits) & swapped;
+        const float fourth = (2.443315711809948e-5f * aa - 1.388731625493765e-3f) * aa + 4.166664568298827e-2f;
+        const float cosine = fourth * aa * aa - 0.5f * aa + 1.0f;
+        const int32_t sine_bits = sl_bits_of(sine), cosine_bits = sl_bits_of(cosine);
+        const int32_t difference = (sine_bits ^ cosine_bits) & -(int32_t)(quarter & 1u); /* in odd quarters they swap */
         x[i] = radius * sl_float_of(cosine_bits ^ difference ^ (int32_t)(((quarter + 1u) & 2u) << 30));
         y[i] = radius * sl_float_of(sine_bits ^ difference ^ (int32_t)((quarter & 2u) << 30));
     }
