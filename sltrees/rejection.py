@@ -61,7 +61,7 @@ class Proposals:
 
     Notes
     -----
-    Cost: O(n d), and O(n^2 d) for the neighbours, when first asked for.
+    Cost: O(n d).
     """
 
     def __init__(self, planes, intensity, seed):
@@ -82,14 +82,14 @@ class Proposals:
         """Number of proposals of a chunk. Cost: O(1)."""
         return int(min(PROPOSALS_PER_CHUNK, self.numbers[i] - chunk * PROPOSALS_PER_CHUNK))
 
-    def draw(self, i, chunk, neighbours=None):
+    def draw(self, i, chunk, neighbours):
         """The proposals of a chunk that fire on none of the nearest samples before: numbers, and weights in float32.
 
         Parameters
         ----------
         i, chunk : int
-        neighbours : tuple of ndarray, optional
-            As `neighbours` finds them; by default none are asked.
+        neighbours : tuple of ndarray
+            As `neighbours` finds them for sample i: they serve all of its chunks.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Proposals:
         stream = np.random.Generator(np.random.SFC64(seed))
         # 1 - random() is in (0, 1]: the tail is never infinite
         along = -ndtri((1.0 - stream.random(size)) * self._probabilities[i])
-        basis, mixing, offsets = self.neighbours(i) if neighbours is None else neighbours
+        basis, mixing, offsets = neighbours
         numbers, coordinates = np.arange(size), along[:, None]
         for k, offset in enumerate(offsets):
             if numbers.size < FEW_PROPOSALS:
