@@ -1,6 +1,7 @@
 """Lazy rows beside a dense model that looks at every pair in every step, in double precision."""
 
 import contextlib
+import copy
 
 import numpy as np
 
@@ -67,19 +68,11 @@ class Driver:
 
     def __init__(self, X, initial, shift, *, copies=1, share=True, origin=None, exchange=0.5, skin=SKIN, margin=MARGIN,
                  level=None, signs=None):  # fmt: skip
-        self.X, self.initial, self.shift, self.copies = X, initial, float(shift), copies
+        self.initial, self.shift, self.copies = initial, float(shift), copies
         self.dtype, self.exchange, self.skin, self.margin = X.dtype, exchange, skin, margin
         self.eps = float(np.finfo(X.dtype).eps)
         k, n = len(initial) * copies, len(X)
-        exact = X.astype(np.float64)
-        norms = np.linalg.norm(exact, axis=1)
-        live = norms > 0
-        safe = np.where(live, norms, 1.0)
-        padded_directions = padded(np.where(live[:, None], exact / safe[:, None], 0.0).astype(X.dtype))
-        self.directions = padded_directions[:, : X.shape[1]].astype(np.float64)
-        self.offsets = np.where(live, self.shift / safe, 0.0)
-        self.inverse_norms = np.where(live, 1 / safe, 0.0).astype(X.dtype)
-        self.thresholds = np.where(live, self.shift - skin * norms, np.inf).astype(X.dtype)
+        padded_directions = self._set_samples(X)
         if signs is None:
             signs = np.tile([1.0, -1.0], k)[:k] if copies == 2 else np.where(np.arange(k) % 3 == 0, -1.0, 1.0)
         self.signs = np.asarray(signs, dtype=np.float64)
@@ -98,6 +91,20 @@ class Driver:
         self.fires = self._pattern()
         assert np.all((self.fires == truth.fires) | (np.abs(truth.distances) <= self.slack()))
         self.check()
+
+    def _set_samples(self, X):
+        """Sets: all that is known of the samples. Returns their directions, padded."""
+        exact = X.astype(np.float64)
+        norms = np.linalg.norm(exact, axis=1)
+        live = norms > 0
+        safe = np.where(live, norms, 1.0)
+        padded_directions = padded(np.where(live[:, None], exact / safe[:, None], 0.0).astype(X.dtype))
+        self.X = X
+        self.directions = padded_directions[:, : X.shape[1]].astype(np.float64)
+        self.offsets = np.where(live, self.shift / safe, 0.0)
+        self.inverse_norms = np.where(live, 1 / safe, 0.0).astype(X.dtype)
+        self.thresholds = np.where(live, self.shift - self.skin * norms, np.inf).astype(X.dtype)
+        return padded_directions
 
     def _build(self, directions, share, origin):
         X, copies = self.X, self.copies
@@ -283,6 +290,43 @@ class Driver:
         before = self.state()
         self.review(moved_by, shrink, visit_all)
         self.same_state(before)
+
+    def products_at_centres(self, X):
+        """Products of samples with the weights at which the near lists were built, (k, len(X)).
+
+        Of the same bits, whichever other rows are asked for: no matrix product is.
+        """
+        weights = np.repeat(self.initial, self.copies, axis=0)
+        weights += self.rows.centre_displacement(0, self.k)[:, : X.shape[1]]
+        return np.array([[(x * w).sum() for x in X] for w in weights], dtype=self.dtype).reshape(self.k, len(X))
+
+    def add_directions(self, X, *, of_each=False, level=None):
+        """Further samples behind those there are; the patterns are those at the centres until `find_sides`.
+
+        With `of_each` every row brings a near list, also those that share one.
+        """
+        z, n = self.products_at_centres(X), self.n
+        directions = self._set_samples(np.concatenate([self.X, X]))
+        with at_level(level):
+            near = NearLists(self.thresholds[n:], self.inverse_norms[n:], self.shift, True, 0)
+            z = z if of_each else z[self.rows.owns_list(0, self.k)]
+            for first in range(0, len(z), 7):
+                near.collect(z[first : first + 7])
+            self.rows = self.rows.with_directions(directions, near)
+        self.beta = np.concatenate([self.beta, np.zeros(len(X))])
+        self.history = np.pad(self.history, ((0, 0), (0, len(X))))
+        self.fires = self._pattern()
+        self.step = self._lazy_step(self._position())
+
+    def find_sides(self):
+        """The step that goes nowhere and visits every row, which has to follow `add_directions`."""
+        return self.move(np.zeros(self.n), visit_all=True)
+
+    def fork(self):
+        """The same rows and the same model: both may go on, if the rows of one are made anew."""
+        other = copy.copy(self)
+        other.terms = self.terms.copy()
+        return other
 
     def state(self):
         return self.rows._state()

@@ -81,6 +81,16 @@ class Actions:
         self.refuse(size, seed, False, shrink, False)
         self.move(size / 4, seed, False, shrink, False)
 
+    def add_directions(self, n, seed, of_each):
+        """Further samples, some of them copies of others or zeros."""
+        driver, rng = self.driver, np.random.default_rng(seed)
+        X = draw_samples(rng, n, driver.X.shape[1], driver.dtype, norms=(0.5, 2.0), duplicates=n // 4, zeros=n // 8)
+        if n > 1:
+            X[0] = driver.X[rng.integers(driver.n)]
+        driver.add_directions(X, of_each=of_each)
+        driver.find_sides()
+        self.visited = [np.append(beta, np.zeros(n)) for beta in self.visited]
+
     def only_stamp(self):
         """As after many stamps: every row is visited, and then there is one stamp."""
         self.driver.move(np.zeros(self.driver.n), visit_all=True)
@@ -114,6 +124,11 @@ class RowsMachine(RuleBasedStateMachine):
     @rule(size=sizes, seed=seeds, shrink=shrinks)
     def try_twice(self, **step):
         self.count().try_twice(**step)
+
+    @precondition(lambda self: self.actions.driver.n < 80)
+    @rule(n=st.sampled_from([0, 1, 2, 8, 17]), seed=seeds, of_each=st.booleans())
+    def add_directions(self, **further):
+        self.count().add_directions(**further)
 
     @precondition(lambda self: len(self.actions.driver.history) > 3)
     @rule()
@@ -153,6 +168,8 @@ def test_replayed_steps_agree_with_the_dense_model(seed, problem, dtype):
         size, shrink = rng.choice([0.0, 1e-3, 0.03, 0.2, 1.0]), rng.choice([1.0, 1.0, 0.999, 0.3, 0.0])
         step, visit_all = int(rng.integers(1 << 30)), bool(rng.random() < 0.1)
         choice = rng.integers(5)
+        if t % 15 == 7:
+            actions.add_directions(int(rng.choice([0, 1, 9])), step, visit_all)
         if choice <= 1:
             actions.move(size, step, rng.random() < 0.5, shrink, visit_all)
         elif choice == 2:

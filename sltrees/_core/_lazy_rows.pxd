@@ -120,6 +120,7 @@ cdef class LazyRows:
     cdef readonly ThresholdTree failure_times   # (n_rows,) min-tree: the clock's reading at which a certificate ends
     cdef readonly object dtype
     cdef object _arrays                     # name -> ndarray behind each pointer of `rows`
+    cdef int64_t copies                     # consecutive rows that share a near list at first
     cdef int32_t active_used                # entries of the pools in use
     cdef int64_t near_used
     cdef int64_t near_used_without_holes    # when the near pool last had no holes

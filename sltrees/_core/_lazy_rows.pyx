@@ -7,6 +7,7 @@ The NumPy twin is ``sltrees.reference.lazy_rows_by_definition``.
 import numpy as np
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
@@ -336,6 +337,105 @@ cdef void _list_fired(sl_lazy_rows *rows, const int32_t[::1] fired, int64_t copi
             begin += rows.row[r].n_fired
 
 
+cdef inline int64_t _owner(const sl_lazy_rows *rows, int64_t copies, int64_t r) noexcept nogil:
+    """The first row with the near list of row r: r itself unless it is a copy that has the list it was drawn with."""
+    cdef int64_t q
+    if rows.origin == NULL and rows.row[r].centre < 0:
+        for q in range(r - r % copies, r):
+            if rows.row[q].centre < 0:
+                return q
+    return r
+
+
+cdef struct Extent:
+    # what the lists of rows with more directions need
+    int64_t near
+    int64_t active
+    int64_t longest
+    int64_t n_fired
+
+
+cdef Extent _lay_out(const sl_lazy_rows *old, sl_row *row, int64_t copies, bint of_each, const int64_t[::1] stop,
+                     const int32_t[::1] n_fired) noexcept nogil:
+    """Rows as in `old`, with room for the lists `stop` and `n_fired` tell of, and known to nobody.
+
+    Where the pools have too many entries for their indices, those are nonsense: see `_refuse_long`.
+    """
+    cdef Extent extent
+    cdef int64_t r, owner, length, entering, q = 0, begin = 0
+    extent.near = extent.active = extent.longest = extent.n_fired = 0
+    for r in range(old.n_rows):
+        owner = _owner(old, copies, r)
+        row[r] = old.row[r]
+        if owner == r:
+            length = old.row[r].near_stop - old.row[r].near_start + stop[q] - begin
+            row[r].near_start = <int32_t> extent.near
+            extent.near += length
+            row[r].near_stop = <int32_t> extent.near
+            extent.longest = max(extent.longest, length)
+            entering = n_fired[q]
+        else:
+            row[r].near_start = row[owner].near_start
+            row[r].near_stop = row[owner].near_stop
+            entering = row[owner].n_fired - old.row[owner].n_fired
+        if owner == r or of_each:
+            begin = stop[q]
+            q += 1
+        row[r].n_fired += <int32_t> entering
+        row[r].n_active += <int32_t> entering
+        row[r].room = row[r].n_active + row[r].n_active // 2 + 3
+        row[r].active_start = <int32_t> extent.active
+        extent.active += row[r].room
+        extent.n_fired += row[r].n_fired
+        row[r].gap = 0
+        row[r].nearest = -1
+        row[r].distance = INFINITY
+    return extent
+
+
+cdef void _fill(const sl_lazy_rows *old, sl_lazy_rows *rows, int64_t copies, bint of_each, const int64_t[::1] stop,
+                const int32_t[::1] n_fired, const int32_t[::1] direction, const char *distance,
+                const int32_t[::1] fired, int64_t itemsize) noexcept nogil:
+    """The lists of rows laid out: those of `old`, with the further directions that are near and that fire."""
+    cdef int64_t r, owner, e, kept, entering, idle, source, target, q = 0, begin = 0, begin_fired = 0
+    cdef int32_t n = <int32_t> old.n_directions
+    cdef char *coefficient = <char *> rows.active_coefficient
+    for r in range(old.n_rows):
+        owner = _owner(old, copies, r)
+        # what fires as before, what fires of the further directions, what is idle
+        kept, source, target = old.row[r].n_fired, old.row[r].active_start, rows.row[r].active_start
+        entering, idle = rows.row[r].n_fired - kept, old.row[r].n_active - kept
+        memcpy(rows.active_direction + target, old.active_direction + source, kept * sizeof(int32_t))
+        memcpy(coefficient + target * itemsize, <char *> old.active_coefficient + source * itemsize, kept * itemsize)
+        source, target = source + kept, target + kept
+        if owner == r:
+            for e in range(entering):
+                rows.active_direction[target + e] = n + fired[begin_fired + e]
+        else:
+            memcpy(rows.active_direction + target,
+                   rows.active_direction + rows.row[owner].active_start + old.row[owner].n_fired,
+                   entering * sizeof(int32_t))
+        memset(coefficient + target * itemsize, 0, entering * itemsize)
+        target += entering
+        memcpy(rows.active_direction + target, old.active_direction + source, idle * sizeof(int32_t))
+        memcpy(coefficient + target * itemsize, <char *> old.active_coefficient + source * itemsize, idle * itemsize)
+        if owner == r:
+            source, target = old.row[r].near_start, rows.row[r].near_start
+            kept = old.row[r].near_stop - source
+            memcpy(rows.near_direction + target, old.near_direction + source, kept * sizeof(int32_t))
+            memcpy(<char *> rows.near_distance + target * itemsize, <char *> old.near_distance + source * itemsize,
+                   kept * itemsize)
+            target += kept
+            for e in range(stop[q] - begin):
+                rows.near_direction[target + e] = n + direction[begin + e]
+            memcpy(<char *> rows.near_distance + target * itemsize, distance + begin * itemsize,
+                   (stop[q] - begin) * itemsize)
+        if owner == r or of_each:
+            begin = stop[q]
+            begin_fired += n_fired[q]
+            q += 1
+
+
 cdef class LazyRows:
     """A block of rows, on which side of every hyperplane each is, and until when that is certain.
 
@@ -385,6 +485,7 @@ cdef class LazyRows:
             with np.errstate(over="ignore"):  # infinite is a bound, too
                 row["rest"] = np.sqrt(np.einsum("ij,ij->i", origin, origin, dtype=np.float64)) * (1 + 1e-6)
         self.near_used = self.near_used_without_holes = near.used
+        self.copies = copies
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
         # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
@@ -674,6 +775,116 @@ cdef class LazyRows:
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = self.near_used_without_holes = live
         self._point()
+
+    # ------------------------------------------------------------------ further directions
+
+    def owns_list(self, int64_t start, int64_t stop):
+        """Whether rows start, ..., stop - 1 each have a near list of their own; else it is that of a row before.
+
+        Returns
+        -------
+        ndarray of shape (stop - start,), dtype=bool
+
+        Notes
+        -----
+        Only copies that still have the list they were drawn with share it. Cost: O((stop - start) copies).
+        """
+        cdef int64_t r
+        owns = np.empty(stop - start, dtype=bool)
+        cdef uint8_t *p_owns = <uint8_t *> address(owns)
+        with nogil:
+            for r in range(start, stop):
+                p_owns[r - start] = _owner(&self.rows, self.copies, r) == r
+        return owns
+
+    def centre_displacement(self, int64_t start, int64_t stop):
+        """The displacements at which the near lists of rows start, ..., stop - 1 were built, padded.
+
+        Returns
+        -------
+        ndarray of shape (stop - start, stride)
+            A copy.
+
+        Notes
+        -----
+        Cost: O((stop - start) stride).
+        """
+        arrays = self._arrays
+        if arrays["origin"] is None:
+            place = np.zeros((stop - start, self.rows.stride), dtype=self.dtype)
+        else:
+            place = arrays["origin"][start:stop].copy()
+        centre = arrays["row"]["centre"][start:stop]
+        moved = np.flatnonzero(centre >= 0)
+        place[moved] = arrays["centres"][centre[moved]]
+        return place
+
+    def with_directions(self, directions, near):
+        """The same rows with further directions behind those they have. These rows stay as they are, and of use.
+
+        Parameters
+        ----------
+        directions : ndarray of shape (n + n_new, stride)
+            Unit vectors, padded; the first n are those that the rows have. Kept, not copied.
+        near : NearLists
+            Over the n_new further directions alone, with `keep_all`, and collected where the rows' own lists were
+            built (see `centre_displacement`): one list for each row, or one for each row that `owns_list`.
+
+        Returns
+        -------
+        LazyRows
+            It shares no array with these rows but `origin`, which nothing writes.
+
+        Notes
+        -----
+        Each row is on the side of a further direction's hyperplane on which it was where its list was built. That is
+        true of where it stands only after a step that moves no row (coefficients and history have zeros for the
+        further directions) and visits all of them: it has to be the next, and `review` has to be told `visit_all`,
+        because before it rows have no certificate that could be tested.
+
+        Further directions that fire come behind the others that do. So before that step `count_fired` of directions
+        n, ..., n + n_new - 1 adds every pair with a further one, once; `count_flips` has what the step changes of it.
+
+        Whatever may fail for want of memory changes nothing. Cost: O(k copies + entries of all lists).
+        """
+        cdef int64_t k = self.rows.n_rows
+        cdef LazyRows other = LazyRows.__new__(LazyRows)
+        stops = np.concatenate([np.empty(0, dtype=np.int64), *near.stop])
+        fired = np.concatenate([np.empty(0, dtype=np.int32), *near.n_fired])
+        cdef const int64_t[::1] stop = stops
+        cdef const int32_t[::1] n_fired = fired, direction = near.direction, listed = near.fired
+        cdef const char *distance = <const char *> address(near.distance)
+        cdef int64_t itemsize = self.dtype.itemsize
+        cdef bint of_each = len(stops) == k
+        cdef Extent extent
+        row = aligned_empty(8 * k, np.float64).view(ROW)
+        cdef sl_row *p_row = <sl_row *> address(row)
+        with nogil:
+            extent = _lay_out(&self.rows, p_row, self.copies, of_each, stop, n_fired)
+        _refuse_long(extent.near)
+        _refuse_long(extent.active)
+        size, room = extent.near + extent.near // 16 + BLOCK, extent.active * 3 // 2
+        other.dtype, other.kernels, other.copies = self.dtype, self.kernels, self.copies
+        other._arrays = {
+            "directions": directions,
+            "origin": self._arrays["origin"],
+            "row": row,
+            "near_direction": np.empty(size, dtype=np.int32),
+            "near_distance": np.empty(size, dtype=self.dtype),
+            "centres": self._arrays["centres"][:self.n_centres].copy(),
+            "active_direction": np.empty(room, dtype=np.int32),
+            "active_coefficient": np.empty(room, dtype=self.dtype),
+        }
+        other.active_used = <int32_t> extent.active
+        other.near_used = other.near_used_without_holes = extent.near
+        other.n_centres, other.longest, other.n_fired = self.n_centres, extent.longest, extent.n_fired
+        other.rows.n_rows = k
+        other.rows.n_directions, other.rows.stride = directions.shape
+        other._point()
+        with nogil:
+            _fill(&self.rows, &other.rows, self.copies, of_each, stop, n_fired, direction, distance, listed, itemsize)
+        other.failure_times = ThresholdTree(np.zeros(k), orientation="min", copy=False)
+        return other
 
     # ------------------------------------------------------------------ what the rows add up to
 

@@ -22,6 +22,10 @@
  * Of the direction nearest to a row its stamp remembers y, and of all others the *gap*, a lower bound on |y|: until the row has
  * moved by the gap only the nearest pair can flip, and that can be told by one product.
  *
+ * Directions may join. All of this holds for a further direction whose beta_i and c_ri are 0, if the record says of each row on
+ * which side it was at its centre: no flip since then is on record, so the reach is true. It is then found like any other by a visit
+ * in a step that moves nothing.
+ *
  * The kernels themselves are in lazy_rows_kernels.h, one instance per (instruction level, dtype). They trust their input.
  */
 #ifndef SLTREES_LAZY_ROWS_H
