@@ -17,7 +17,7 @@ import numpy as np
 from sltrees import ShiftedReLUNetwork, load_digits
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
-from sltrees.rejection import cheaper_sampling
+from sltrees.sampling_rejection import cheaper_sampling
 from sltrees.shift import resolve_shift
 
 DENSE_UP_TO = 22  # log2 of the largest width that is drawn densely

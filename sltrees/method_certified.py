@@ -12,9 +12,9 @@ import dataclasses
 import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
-from sltrees.hyperplanes import Hyperplanes
-from sltrees.network import PRODUCTS_AT_A_TIME, collect_near
+from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.records import StepCounts
+from sltrees.shards import ImpliedDisplacement
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
 # one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).
@@ -109,35 +109,48 @@ class CertifiedShard:
     Parameters
     ----------
     rows : LazyRows
-    initial : ndarray of shape (k / copies, d)
-        Initial weights; a view.
-    copies : int
+    shard : NeuronShard
+        Of the network; its displacement is not looked at.
     planes : Hyperplanes
     skin : float
         Of its near lists.
     """
 
-    def __init__(self, rows, initial, copies, planes, skin):
+    def __init__(self, rows, shard, planes, skin):
         self.rows = rows
-        self._initial, self._copies, self._planes, self._skin = initial, copies, planes, skin
+        self.shard, self._planes, self._skin = shard, planes, skin
+        self._initial, self._copies = shard.initial, shard.copies
         self.found = None  # what the step under review found
 
     @classmethod
-    def at_initial_weights(cls, network, planes, skin, drawn, initial):
-        """From what drawing found: twins share a near list."""
-        signs = network._signs(drawn.neurons)
-        rows = LazyRows(planes.directions, signs, drawn.near, network._copies, skin, origin=None)
-        return cls(rows, initial, network._copies, planes, skin)
+    def build(cls, network, shard, planes, skin, near=None):
+        """From a shard of the network, wherever its neurons stand now.
 
-    @classmethod
-    def at_current_weights(cls, network, planes, skin, start, stop, origin):
-        """From the neurons at positions start, ..., stop - 1, wherever they stand now."""
-        near = planes.near_lists(skin, stop - start, keep_all=True)
-        collect_near(near, network.materialised_weights(start, stop), planes.X)
-        signs = network._signs(network.neurons_[start:stop])
-        rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(origin[start:stop]))
-        copies = network._copies
-        return cls(rows, network._initial[start // copies : stop // copies], copies, planes, skin)
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        shard : NeuronShard
+        planes : Hyperplanes
+        skin : float
+        near : NearLists, optional
+            Of its draws, if they are known and no neuron has moved.
+        """
+        signs = network._signs(shard.neurons)
+        if shard.displacement is None:  # twins share a near list
+            if near is None:
+                near = planes.near_lists(skin, shard.draws.size, keep_all=True)
+                collect_near(near, shard.initial, planes.X)
+                near.trim()
+            rows = LazyRows(planes.directions, signs, near, shard.copies, skin, origin=None)
+        else:
+            near = planes.near_lists(skin, shard.n_neurons, keep_all=True)
+            collect_near(near, shard.weights(), planes.X)
+            rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(shard.displacements()))
+        return cls(rows, shard, planes, skin)
+
+    def implied(self, method):
+        """The shard of the network, its displacement implied by the rows where `method` says that they stand."""
+        return self.shard._replace(displacement=ImpliedDisplacement(self.rows, method))
 
     def review(self, step, visit_all=False):
         """Look at the neurons whose certificate may end with this step. Sets: found.
@@ -169,15 +182,10 @@ class CertifiedShard:
             self.rows.apply(step, self.found, stamp)
             self.found = None
 
-    def outputs(self, step, displacement=None):
-        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included.
-
-        The displacements are written to `displacement`, if given.
-        """
+    def outputs(self, step):
+        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
         outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
-        self.rows.add_outputs(
-            step, self._initial, self._copies, self._planes.offsets, outputs, moved, displacement=displacement
-        )
+        self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
         return outputs, moved
 
 
@@ -225,7 +233,7 @@ class CertifiedMethod:
     Parameters
     ----------
     network : ShiftedReLUNetwork
-        Initialised for the samples. Its displacements are written down when somebody asks for them.
+        Drawn, or about to be, for the samples.
     shards : list of CertifiedShard
     planes : Hyperplanes
     skin : float
@@ -237,7 +245,8 @@ class CertifiedMethod:
     -----
     With beta_i = |x_i| B_i / sqrt(m), B the sum of all g so far (shrunk with the displacements), a neuron that has not
     flipped since it was drawn stands at D_r = -a_r sum over the samples it fires on of beta_i u_i: n numbers tell where
-    they all are.
+    they all are. Between runs the network keeps the method: its rows are what tells the displacements, and the next run
+    on the same samples goes on with them.
 
     References
     ----------
@@ -258,15 +267,15 @@ class CertifiedMethod:
         self._trial = None
         self._ridge = ridge
         self._exchange = 0.0  # what the clock counts shrinking for; set by the first step with a ridge
-        self._step = self._lazy_step(self._position)
-        self._written = True  # the network's displacements are those of the last step kept
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
+        self._n_neurons = sum(shard.shard.n_neurons for shard in shards)
+        # steps and their rounding go with the shift, which `planes` has also before the network is drawn
+        self.step = self._lazy_step(self._position)  # the last one kept
         self._variance = 0.0  # of the rounding error of the outputs, summed over samples
-        if network._pristine and network.init == "paired":
+        if network.init == "paired" and all(shard.shard.displacement is None for shard in shards):
             self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)  # twins cancel
         else:
-            self._outputs, self._jacobian_displacement = self._sums(self._step)
-        network._lazy = self
+            self._outputs, self._jacobian_displacement = self._sums(self.step)
 
     @classmethod
     def set_up(cls, network, X, y, executor, progress, *, ridge):
@@ -282,25 +291,42 @@ class CertifiedMethod:
             Called as progress(stage)(done, total) for stage 0, 1 of 2.
         ridge : bool
             Whether steps may shrink displacements.
+
+        Returns
+        -------
+        CertifiedMethod
+            That of the run before, where it can go on.
         """
+        kept = network._method
+        if kept is not None and kept.serves(X, ridge):
+            kept._executor = executor
+            network._in_training = True
+            return kept
+        network._write_down()
         planes = Hyperplanes(X, network._shift_for(X))
         skin = choose_skin(network, planes, y)
-        drawn = network._initialize(planes, skin, executor, progress(0))
-        network._in_training = True
-        spans = [network._positions(blocks) for blocks in network.shards(X.shape)]
-        if drawn is None:
-            origin = network.displacement_
+        drawing = network._draw(planes, skin, executor, progress(0))
+        network._install(drawing)  # also if what follows is interrupted
+        near = dict(enumerate(drawing.near))  # each list is forgotten here when the rows have it
+        shards = executor.map(
+            lambda k: CertifiedShard.build(network, network._shards[k], planes, skin, near.pop(k)),
+            range(len(network._shards)),
+            progress(1),
+        )
+        method = cls(network, shards, planes, skin, executor, ridge)
+        method._install()
+        return method
 
-            def build(k):
-                return CertifiedShard.at_current_weights(network, planes, skin, *spans[k], origin)
-        else:
+    def _install(self, **also):
+        """The rows are what tells the network's displacements from now on."""
+        shards = [shard.implied(self) for shard in self._shards]
+        for shard in self._shards:
+            shard.shard = shard.shard._replace(displacement=None)  # forget those that were written down
+        self._network.__dict__.update(also, _shards=shards, _method=self, _in_training=True)
 
-            def build(k):
-                start, stop = spans[k] // network._copies
-                return CertifiedShard.at_initial_weights(network, planes, skin, drawn[k], network._initial[start:stop])
-
-        shards = executor.map(build, range(len(spans)), progress(1))
-        return cls(network, shards, planes, skin, executor, ridge)
+    def serves(self, X, ridge):
+        """Whether a run on these samples can go on with these rows. Cost: O(n d)."""
+        return self._ridge == ridge and np.array_equal(X, self._planes.X)
 
     @staticmethod
     def bytes_needed(network, planes, y):
@@ -313,7 +339,7 @@ class CertifiedMethod:
         skin = choose_skin(network, planes, y)
         strayed = strayed_share(network, planes, y, skin)
         near = min(planes.near_share(skin) / share, float(planes.live.sum()))
-        shared = copies if network._pristine or network.shift_ is None else 1
+        shared = copies if all(shard.displacement is None for shard in network._shards) else 1
         lists = near * entry * (1.1 / shared + 4.0 * strayed)
         # row and failure time; room in the active list; what one review of all finds; what building takes
         fixed = 74 + 7 * entry + 130 + 60
@@ -348,23 +374,16 @@ class CertifiedMethod:
         largest = float(np.abs(self._position.coefficient).max(initial=0.0))
         return largest * np.finfo(self._network.dtype).eps > WORN
 
-    def synchronise(self, write=False):
-        """Compute f and J D from the weights, rounded as the network will have them.
-
-        Before the step under review, if there is one, and after it; with `write` the displacements of the last step
-        kept are written to the network on the way.
+    def synchronise(self):
+        """Compute f and J D from the weights, before the step under review, if there is one, and after it.
 
         Notes
         -----
         Sets: outputs, jacobian_displacement, outputs_error. Cost: O(active pairs d).
         """
-        if self._variance > 0 or write:
-            if write:
-                self._network._pristine = False
-            outputs, moved = self._sums(self._step, self._displacements() if write else None)
-            self.__dict__.update(
-                _outputs=outputs, _jacobian_displacement=moved, _variance=0.0, _written=self._written or write
-            )
+        if self._variance > 0:
+            outputs, moved = self._sums(self.step)
+            self.__dict__.update(_outputs=outputs, _jacobian_displacement=moved, _variance=0.0)
         if self.step_open:
             trial = self._trial
             outputs, moved = self._sums(trial.step)
@@ -373,18 +392,10 @@ class CertifiedMethod:
             # keeping the step rounds the c_ri that change: outputs are exact after that only where none does
             trial.variance = trial.variance_of_flips
 
-    def _displacements(self):
-        """The network's displacements, a view for each shard."""
-        network = self._network
-        spans = [network._positions(blocks) for blocks in network.shards(self._planes.X.shape)]
-        return [network._displacement[start:stop] for start, stop in spans]
-
-    def _sums(self, step, displacements=None):
+    def _sums(self, step):
         """f and J D summed over the shards, in their order."""
         outputs, moved = np.zeros(len(self._scale)), np.zeros(len(self._scale))
-        targets = displacements or [None] * len(self._shards)
-        work = list(zip(self._shards, targets, strict=True))
-        for f, jd in self._executor.map(lambda part: part[0].outputs(step, part[1]), work):
+        for f, jd in self._executor.map(lambda shard: shard.outputs(step), self._shards):
             outputs += f
             moved += jd
         return outputs * self._scale, moved * self._scale
@@ -444,17 +455,16 @@ class CertifiedMethod:
         errors of many pairs are taken to be independent.
         """
         eps = np.finfo(self._network.dtype).eps
-        weight = 1.0 + self._network.shift_
+        weight = 1.0 + self._planes.shift
         terms = sum(shard.found.squared_terms for shard in self._shards)
         return 32.0 * (eps * self._scale.max()) ** 2 * (n_flips * weight**2 + terms)
 
     def _rounding_of_step(self, step):
         """Variance that rounding adds to the outputs without a flip: of directions, and of weights written down."""
-        eps, network = np.finfo(self._network.dtype).eps, self._network
-        n_neurons = max(1, network.neurons_.size)
-        per_neuron = self.n_fired / n_neurons
+        eps = np.finfo(self._network.dtype).eps
+        per_neuron = self.n_fired / max(1, self._n_neurons)
         terms = per_neuron * float(np.mean(np.square(self._trial.position.coefficient)))
-        floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + network.shift_) ** 2 + per_neuron * terms)
+        floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + self._planes.shift) ** 2 + per_neuron * terms)
         return floor + (eps * step.size) ** 2
 
     def _lazy_step(self, position):
@@ -471,7 +481,7 @@ class CertifiedMethod:
             margin=self._skin * MARGIN_SHARE,
             rounding=rounding,
             coefficient_rounding=4 * np.finfo(np.float64).eps * largest,
-            resolution=2 * rounding * (1 + self._network.shift_),
+            resolution=2 * rounding * (1 + self._planes.shift),
         )
 
     def undo(self):
@@ -512,16 +522,15 @@ class CertifiedMethod:
         elif trial.counts.visited:
             position = position.stamped()
         n_fired = sum(shard.rows.n_fired for shard in self._shards)
-        step = self._lazy_step(position)
+        step = self._lazy_step(position)  # also what implies the network's displacements
         # in one statement, so that Ctrl-C cannot fall between
         self.__dict__.update(
             _position=position,
-            _step=step,
+            step=step,
             _outputs=trial.outputs,
             _jacobian_displacement=trial.jacobian_displacement,
             _variance=trial.variance,
             n_fired=n_fired,
-            _written=False,
             _trial=None,
             _committing=False,
             step_open=False,
@@ -540,7 +549,7 @@ class CertifiedMethod:
     @property
     def bytes_resident(self):
         """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
-        return sum(shard.rows.nbytes for shard in self._shards) + self._network._initial.nbytes
+        return sum(shard.rows.nbytes + shard.shard.nbytes for shard in self._shards)
 
     def gram_product(self, v):
         """G v from the fired pairs, without G; shape (n,). Cost: O(fired pairs d)."""
@@ -560,15 +569,6 @@ class CertifiedMethod:
         counts = sum(self._executor.map(lambda shard: shard.rows.diagonal, self._shards))
         return counts * self._planes.norms**2 / self._network.width
 
-    def write_displacement(self):
-        """Write the displacements of the last step kept to the network, if need be. Cost: O(active pairs d)."""
-        if self._written:
-            return
-        self._network._pristine = False
-        work = list(zip(self._shards, self._displacements(), strict=True))
-        self._executor.map(lambda part: part[0].rows.write_displacement(self._step, part[1]), work)
-        self._written = True
-
     def _check(self):
         """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
 
@@ -577,8 +577,8 @@ class CertifiedMethod:
         assert not self.step_open
         for shard in self._shards:
             assert shard.found is None
-            shard.rows._check(self._step, shard._initial, shard._copies, self._planes.offsets)
-        outputs, moved = self._sums(self._step)
+            shard.rows._check(self.step, shard._initial, shard._copies, self._planes.offsets)
+        outputs, moved = self._sums(self.step)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
         # a rounding error of this standard deviation, and of sums in float64
         slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
@@ -589,6 +589,5 @@ class CertifiedMethod:
         assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self._shards)
 
     def release(self):
-        """The run is over: write down the displacements, and let go of the network. May be called again."""
-        self.write_displacement()
-        self._network._lazy = None
+        """The run is over; the network keeps the rows. May be called again."""
+        self._executor = None

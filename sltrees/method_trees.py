@@ -19,8 +19,10 @@ class TreeShard:
     ----------
     network : ShiftedReLUNetwork
     X : ndarray of shape (n, d)
+    shard : NeuronShard
+        Its displacements are an array.
     start, stop : int
-        Positions in ``network.neurons_``.
+        Of its neurons; multiples of `copies`.
 
     Attributes
     ----------
@@ -28,15 +30,15 @@ class TreeShard:
         The pairs that fire at the current weights, as CSR.
     """
 
-    def __init__(self, network, X, start, stop):
+    def __init__(self, network, X, shard, start, stop):
         self._X = X
         self._shift = network.shift_
         self._scale = 1.0 / np.sqrt(network.width)
-        self._signs = network._signs(network.neurons_[start:stop])
-        self._displacement = network.displacement_[start:stop]
-        self._initial = network._initial[start // network._copies : stop // network._copies]
-        self._copies = network._copies
-        self._trees = CorrelationTrees(network.materialised_weights(start, stop), X, max_memory=np.inf)
+        self._signs = network._signs(shard.neurons[start:stop])
+        self._displacement = shard.displacement[start:stop]
+        self._initial = shard.initial[start // shard.copies : stop // shard.copies]
+        self._copies = shard.copies
+        self._trees = CorrelationTrees(shard.weights(start, stop), X, max_memory=np.inf)
         self._before = None  # what `undo` restores
         self._find_fired()
 
@@ -144,12 +146,17 @@ class TreesMethod:
         # a step was taken that is neither kept nor undone
         self.step_open = False
         self.n_kept = 0  # steps kept
-        network._pristine = False
+        network._write_down()
+        for k, shard in enumerate(network._shards):
+            if shard.displacement is None:
+                network._shards[k] = shard._replace(displacement=shard.displacements())
         size = max(2, _PAIRS_PER_SHARD // len(X) // 2 * 2)  # even, so that pairs stay together
-        starts = range(0, network.neurons_.size, size)
-        self._shards = executor.map(
-            lambda start: TreeShard(network, X, start, min(start + size, network.neurons_.size)), starts, progress
-        )
+        parts = [
+            (shard, start, min(start + size, shard.n_neurons))
+            for shard in network._shards
+            for start in range(0, shard.n_neurons, size)
+        ]
+        self._shards = executor.map(lambda part: TreeShard(network, X, *part), parts, progress)
 
     @classmethod
     def set_up(cls, network, X, y, executor, progress, *, ridge):

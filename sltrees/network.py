@@ -10,35 +10,26 @@ import typing
 
 import numpy as np
 
-from sltrees._core._jacobian import add_dense_outputs
 from sltrees._core._lazy_rows import NearLists
-from sltrees._core._normals import fill_normals
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling, veto_foreign
-from sltrees.shift import firing_probability, resolve_shift, validate_shift
+from sltrees.prediction import NEURONS_PER_PART, add_up
+from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams, generator
+from sltrees.sampling_dense import DenseSampling
+from sltrees.sampling_rejection import RejectionSampling, cheaper_sampling
+from sltrees.shards import NeuronShard
+from sltrees.shift import resolve_shift, validate_shift
 
-NEURONS_PER_BLOCK = 8192  # the unit of random streams: changing it changes every network
-_SAMPLES_PER_BLOCK = 1024  # predicted at a time
-PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
-_WORK_PER_SHARD = 1 << 31  # multiplications to draw one: some 50 ms, so that Ctrl-C is obeyed soon
-_BLOCKS_PER_SHARD = 4  # at most
-
-MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
-
-_PROPOSALS_PER_SHARD = 1 << 15  # at most
-
-_WEIGHTS, _SIGNS, _SILENT = 0, 1, 4  # random streams of a block; 2 and 3 are those of a sample, in rejection.py
+SAMPLINGS = {"dense": DenseSampling, "rejection": RejectionSampling}
 
 
-class Drawn(typing.NamedTuple):
-    """What drawing some blocks of neurons found."""
+class Drawing(typing.NamedTuple):
+    """What drawing a network for samples gives; nothing of it is true of the network before it is installed."""
 
-    neurons: np.ndarray  # (k,) int64: the neurons that fire on a sample, ascending
-    weights: np.ndarray  # (k / copies, d): their initial weights
-    near: NearLists  # one list for each row of `weights`
+    state: dict  # attributes of the network
+    near: list[NearLists | None]  # near lists of each shard in `state`, where drawing found them
 
 
 class ShiftedReLUNetwork:
@@ -113,7 +104,7 @@ class ShiftedReLUNetwork:
         self.width = as_integer(width, "width", minimum=1)
         self.shift = validate_shift(shift)
         self.init = as_choice(init, "init", ("paired", "gaussian"))
-        self.sampling = as_choice(sampling, "sampling", ("auto", "dense", "rejection"))
+        self.sampling = as_choice(sampling, "sampling", ("auto", *SAMPLINGS))
         if self.sampling == "rejection" and self.init != "paired":
             raise ValueError(
                 f"sampling='rejection' needs init='paired', got {self.init!r}: "
@@ -122,17 +113,17 @@ class ShiftedReLUNetwork:
         if self.init == "paired" and self.width % 2:
             raise ValueError(f"width must be even for init='paired', got {self.width}")
         self.dtype = _as_dtype(dtype)
-        self._entropy = _as_entropy(random_state)
+        self._streams = RandomStreams(random_state)
         self._copies = 2 if self.init == "paired" else 1  # neurons that share their initial weights
         self.shift_ = None
-        self.sampling_ = None
-        self._fingerprint = None
+        self._sampling = None  # who draws the neurons
+        self._shards = []
+        self._fingerprint = None  # of the samples last drawn for
         self._seen = None  # (n, d) all samples that neurons were drawn for, in the order in which they came
-        self._chunks = None  # under rejection: the chunks of proposals of each shard, as ranges
         self._scales = {}  # trace(G)/n when training on a set of samples began, by fingerprint
         self._in_training = False
-        self._lazy = None  # while training: who knows displacements that are not written down yet
-        self._pristine = False  # drawn for one set of samples, and never moved
+        self._method = None  # the method whose rows imply displacements, if any
+        self._compacted = False
 
     # ------------------------------------------------------------------ initialisation
 
@@ -186,202 +177,136 @@ class ShiftedReLUNetwork:
         """
         X = self._as_samples(X)
         max_memory = as_max_memory(max_memory)
+        self._refuse_compacted()
         if _fingerprint(X) == self._fingerprint:
             return self
         self._refuse_in_training()
-        shift = self._shift_for(X)
-        self.check_memory(self.bytes_needed(X, shift, n_threads), X, max_memory)
+        planes = Hyperplanes(X, self._shift_for(X))
+        self.check_memory(self.bytes_needed(planes, n_threads), X, max_memory)
         with ThreadExecutor(n_threads) as executor:
-            self._initialize(Hyperplanes(X, shift), None, executor, progress)
+            self._install(self._draw(planes, None, executor, progress))
         return self
 
     def _shift_for(self, X):
         """The shift of this network, or the one that it will have when it is drawn for X."""
         return resolve_shift(self.shift, self.width, len(X)) if self.shift_ is None else self.shift_
 
-    def _initialize(self, planes, skin, executor, progress=None):
-        """Draw the network, or draw it again, with near lists of the given skin (None: without).
+    def _draw(self, planes, skin, executor, progress=None):
+        """The neurons that fire on any of the samples, with those materialised before.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+        skin : float or None
+            Of the near lists that are wanted of those that are drawn; None: none are.
+        executor : ThreadExecutor
+        progress : callable, optional
 
         Returns
         -------
-        list of Drawn, or None
-            One for each shard of `shards`; None where the neurons do not stand at their initial weights, or not only
-            those that fire on these samples are materialised: then the lists would not be theirs.
+        Drawing
+            The network itself is as it was.
         """
         fingerprint = _fingerprint(planes.X)
-        known = fingerprint == self._fingerprint
-        if known and not self._pristine:
-            return None
-        drawn = self.shift_ is not None
-        sampling = self.sampling_ if drawn else self._choose_sampling(planes)
-        seen, n_seen = planes.X, 0  # all samples, and how many of them were drawn for before
-        if drawn and not known:
-            seen, n_seen = _with_unseen(self._seen, planes.X), len(self._seen)
-        if sampling == "rejection":
-            every = planes if n_seen == 0 else Hyperplanes(seen, planes.shift)
-            proposals = Proposals(every, self.width / self._copies, self._seed)
-            shards = _shards_of_proposals(proposals, seen.shape)
-
-            def find(chunks):
-                return self._find_proposed(chunks, proposals, every, n_seen, skin)
+        if fingerprint == self._fingerprint:
+            return Drawing({}, [None] * len(self._shards))
+        sampling, every, n_seen = self._sampling, planes, 0
+        if sampling is None:
+            name = self._choose_sampling(planes)
+            sampling = SAMPLINGS[name](self.width, self._copies, self._streams, self.dtype)
         else:
-            new = planes if n_seen == 0 else Hyperplanes(seen[n_seen:], planes.shift)
-            shards = self._shards_of_blocks(planes.X.shape)
+            n_seen = len(self._seen)
+            every = Hyperplanes(_with_unseen(self._seen, planes.X), planes.shift)
+        shards, near = [], []
+        if len(every.X) > n_seen:
+            lists_wanted = skin if np.array_equal(every.X, planes.X) else None
+            before = np.sort(np.concatenate([np.empty(0, np.int64), *(shard.draws for shard in self._shards)]))
 
-            def find(blocks):
-                return self._find_firing(blocks, new, skin)
+            def find(task):
+                drawn = sampling.find(task, every, n_seen, lists_wanted)
+                known = _contains(before, drawn.draws)  # they fire on an old sample, too
+                if known.any():
+                    drawn = drawn._replace(draws=drawn.draws[~known], weights=drawn.weights[~known], near=None)
+                return drawn
 
-        found = executor.map(find, shards, progress)
-        if known:
-            return found
-        chunks = shards if sampling == "rejection" else None
-        parts = [(part.neurons, part.weights) for part in found]
-        if drawn:
-            parts = self._join_materialised(parts, shards)
-        neurons = np.concatenate([neurons for neurons, _ in parts])
-        initial = _concatenate([weights for _, weights in parts], executor)
-        displacement = np.zeros((neurons.size, planes.X.shape[1]), dtype=self.dtype)
-        if drawn:
-            displacement[np.searchsorted(neurons, self.neurons_)] = self._displacement
-        # in one statement, so that Ctrl-C cannot fall between
-        self.__dict__.update(
-            shift_=planes.shift,
-            sampling_=sampling,
-            n_features_in_=planes.X.shape[1],
-            neurons_=neurons,
-            _displacement=displacement,
-            _initial=initial,
-            _fingerprint=fingerprint,
-            _seen=seen,
-            _chunks=chunks,
-            _pristine=not drawn,
-        )
-        return None if drawn else found
+            found = executor.map(find, sampling.tasks(every, n_seen), progress)
+            shards = [NeuronShard(drawn.draws, drawn.weights, self._copies) for drawn in found]
+            near = [drawn.near for drawn in found]
+        state = {
+            "shift_": planes.shift,
+            "n_features_in_": planes.X.shape[1],
+            "_sampling": sampling,
+            "_shards": [*self._shards, *shards],
+            "_fingerprint": fingerprint,
+            "_seen": every.X,
+        }
+        return Drawing(state, [None] * len(self._shards) + near)
+
+    def _install(self, drawing, **also):
+        """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
+        self.__dict__.update(drawing.state | also)
 
     def _choose_sampling(self, planes):
         """The sampling of this network, or the one that it will have when it is drawn."""
+        if self._sampling is not None:
+            return self._sampling.name
         if self.sampling != "auto":
             return self.sampling
         return cheaper_sampling(self.width, self._copies, planes) if self.init == "paired" else "dense"
 
-    def shards(self, shape):
-        """The network as shards: ranges of consecutive blocks of neurons, each the work of one task.
+    @property
+    def sampling_(self):
+        """How the neurons were found: "dense" or "rejection"."""
+        return self._of_drawn("sampling_", lambda: self._sampling.name)
 
-        Parameters
-        ----------
-        shape : tuple (n, d)
-            Of the samples.
-
-        Returns
-        -------
-        list of range
-            They depend on the width and on the shape alone, or under rejection on the samples, so that sums over shards
-            do not depend on who runs them.
-
-        Notes
-        -----
-        Cost: O(m / 8192); under rejection O(1).
-
-        Examples
-        --------
-        >>> ShiftedReLUNetwork(100_000).shards((1000, 64))
-        [range(0, 4), range(4, 8), range(8, 12), range(12, 13)]
-        """
-        return self._shards_of_blocks(shape) if self._chunks is None else self._chunks
-
-    def _shards_of_blocks(self, shape):
-        n_blocks = -(-self.width // NEURONS_PER_BLOCK)
-        size = min(_BLOCKS_PER_SHARD, max(1, _WORK_PER_SHARD // (NEURONS_PER_BLOCK * shape[0] * shape[1])))
-        return [range(start, min(start + size, n_blocks)) for start in range(0, n_blocks, size)]
-
-    def _find_proposed(self, chunks, proposals, planes, n_seen, skin):
-        """Proposals of consecutive chunks that are kept, as `Drawn`: a chunk has the numbers of a block of neurons."""
-        d = planes.X.shape[1]
-        numbers, weights, samples = [np.empty(0, np.int64)], [np.empty((0, d), np.float32)], [np.empty(0, np.int64)]
-        neighbours = None
-        for number in chunks:
-            i, chunk = proposals.chunks[number]
-            if i < n_seen:
-                continue  # they are here already
-            if neighbours is None or samples[-1][0] != i:
-                neighbours = proposals.neighbours(i)
-            kept, fresh = proposals.draw(i, chunk, neighbours)
-            if kept.size:
-                numbers.append(number * PROPOSALS_PER_CHUNK + kept)
-                weights.append(fresh)
-                samples.append(np.full(kept.size, i))
-            else:
-                neighbours = None
-        numbers, weights, samples = np.concatenate(numbers), np.concatenate(weights), np.concatenate(samples)
-        weights = weights.astype(self.dtype, copy=False)
-        near = planes.near_lists(skin or 0.0, 0, keep_all=False, expected=8 * len(weights) if skin else 0)
-        thresholds = planes.thresholds(0.0)
-
-        def veto(z, start):
-            veto_foreign(z, samples[start : start + len(z)], thresholds)
-
-        kept = collect_near(near, weights, planes.X, forget=skin is None, veto=veto)
-        near.trim()
-        neurons = (numbers[kept][:, None] * self._copies + np.arange(self._copies)).ravel()
-        return Drawn(neurons, weights[kept], near)
-
-    def _find_firing(self, blocks, planes, skin):
-        """Neurons of consecutive blocks that fire on a sample, their initial weights and near lists, as `Drawn`."""
-        copies, first = self._copies, blocks.start * NEURONS_PER_BLOCK
-        end = min(blocks.stop * NEURONS_PER_BLOCK, self.width)
-        near = planes.near_lists(skin or 0.0, (end - first) // copies if skin else 0, keep_all=False)
-        # not touched beyond what is kept, and that only once: memory never used before costs more than drawing anew
-        kept, numbers, n_kept = np.empty(((end - first) // copies, planes.X.shape[1]), dtype=self.dtype), [], 0
-        for block in blocks:
-            weights = self._draw_weights(block, planes.X.shape[1])
-            firing = collect_near(near, weights, planes.X, forget=skin is None)
-            numbers.append((block * NEURONS_PER_BLOCK) // copies + firing)
-            # with another mode, take would write to memory of its own first
-            np.take(weights, firing, axis=0, out=kept[n_kept : n_kept + firing.size], mode="clip")
-            n_kept += firing.size
-        near.trim()
-        kept.resize((n_kept, planes.X.shape[1]), refcheck=False)
-        firing = np.concatenate(numbers)
-        neurons = (firing[:, None] * copies + np.arange(copies)).ravel()
-        return Drawn(neurons, kept, near)
+    @property
+    def neurons_(self):
+        """The materialised neurons, shape (k,), dtype=int64."""
+        return self._of_drawn(
+            "neurons_", lambda: np.concatenate([np.empty(0, np.int64), *(shard.neurons for shard in self._shards)])
+        )
 
     @property
     def displacement_(self):
-        """W - W(0) of the materialised neurons, shape (k, d)."""
+        """W - W(0) of the materialised neurons, shape (k, d): a copy."""
+        none = np.empty((0, self.n_features_in_ if self.shift_ is not None else 0), dtype=self.dtype)
+        return self._of_drawn(
+            "displacement_", lambda: np.concatenate([none, *(shard.displacements() for shard in self._shards)])
+        )
+
+    def _of_drawn(self, name, value):
         if self.shift_ is None:
-            raise AttributeError("displacement_ is there once the network is initialised")
-        if self._lazy is not None:
-            self._lazy.write_displacement()
-        return self._displacement
+            raise AttributeError(f"{name} is there once the network is initialised")
+        return value()
+
+    @property
+    def _n_neurons(self):
+        """Number of materialised neurons. Cost: O(shards)."""
+        return sum(shard.n_neurons for shard in self._shards)
+
+    def _write_down(self):
+        """Make all displacements arrays, shard by shard, and forget the method that implied them.
+
+        An interruption leaves some implied, and the method in place.
+        """
+        for k, shard in enumerate(self._shards):
+            self._shards[k] = shard.written_down()
+        self._method = None
 
     def __getstate__(self):
         """Everything but a training run in progress: copies and pickles are networks of their own."""
-        if self._lazy is not None:
-            self._lazy.write_displacement()
-        return self.__dict__ | {"_lazy": None, "_in_training": False}
+        shards = [shard.written_down() for shard in self._shards]
+        return self.__dict__ | {"_shards": shards, "_method": None, "_in_training": False}
 
-    def _join_materialised(self, found, shards):
-        """Add the neurons materialised before to those just found, shard by shard."""
-        copies = self._copies
-        joined = []
-        for (neurons, weights), blocks in zip(found, shards, strict=True):
-            lo, hi = self._positions(blocks)
-            union, first = np.unique(np.concatenate([neurons, self.neurons_[lo:hi]])[::copies], return_index=True)
-            both = np.concatenate([weights, self._initial[lo // copies : hi // copies]])
-            joined.append(((union[:, None] + np.arange(copies)).ravel(), both[first]))
-        return joined
+    # ------------------------------------------------------------------ memory
 
-    def _positions(self, blocks):
-        """Where the neurons of consecutive blocks stand in `neurons_`: from the first position to below the second."""
-        return np.searchsorted(self.neurons_, np.array([blocks.start, blocks.stop]) * NEURONS_PER_BLOCK)
-
-    def bytes_needed(self, X, shift, n_threads=None, *, per_neuron=0.0, per_pair=0.0, extra=0.0):
+    def bytes_needed(self, planes, n_threads=None, *, per_neuron=0.0, per_pair=0.0, extra=0.0):
         """Bytes that drawing the network for samples needs, and what else is held for its neurons.
 
         Parameters
         ----------
-        X : ndarray of shape (n, d)
-        shift : float
+        planes : Hyperplanes
+            Of the samples, for the shift of the network.
         n_threads : int, optional
         per_neuron, per_pair, extra : float
             Bytes needed besides: for each materialised neuron, each fired (neuron, sample) pair, and at once.
@@ -400,26 +325,22 @@ class ShiftedReLUNetwork:
 
         Examples
         --------
-        >>> bool(ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(np.eye(3), 1.0) < 1e9)
+        >>> planes = Hyperplanes(np.eye(3), shift=1.0)
+        >>> bool(ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(planes) < 1e9)
         True
         """
-        n, d = X.shape
-        norms = np.linalg.norm(X.astype(np.float64, copy=False), axis=1)
-        firings = sum(firing_probability(shift / norm) for norm in norms if norm > 0)
-        share = min(1.0, firings)
-        draws = self.width / self._copies
-        kept = 0 if self.shift_ is None else self.neurons_.size
-        neurons = min(self.width, kept + self._copies * (share * draws + 6.0 * np.sqrt(share * draws) + 1.0))
+        d = planes.X.shape[1]
+        known = _fingerprint(planes.X) == self._fingerprint
+        draws = 0.0 if known else planes.materialised_share * self.width / self._copies
+        fresh = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
+        neurons = min(self.width, self._n_neurons + fresh)
         threads = ThreadExecutor(n_threads).n_threads
-        # joining the shards holds the initial weights twice for a moment
-        per_neuron += d * self.dtype.itemsize * (1 + 2 / self._copies) + 16
-        block = min(NEURONS_PER_BLOCK, self.width) // self._copies
-        # weights of a block, the samples transposed; products of some weights, and what these may list at most
-        scratch = block * (array_bytes(d, dtype=self.dtype) + 4 * d) + array_bytes(n, d, dtype=self.dtype)
-        scratch += min(max(PRODUCTS_AT_A_TIME, n), block * n) * (2 * self.dtype.itemsize + 8)
-        if (self.sampling_ or self._choose_sampling(Hyperplanes(X, shift))) == "rejection":
-            scratch += 3 * _PROPOSALS_PER_SHARD * d * 4 + block * 16 * 8
-        return neurons * per_neuron + self.width * firings * per_pair + threads * scratch + extra
+        per_neuron += (array_bytes(d, dtype=self.dtype) + 24) / self._copies
+        # weights kept of a task, before those of others are
+        sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
+        scratch = sampling.bytes_needed(planes.X.shape)
+        pairs = self.width * float(planes.firing.sum())
+        return neurons * per_neuron + pairs * per_pair + threads * scratch + extra
 
     def check_memory(self, needed, X, max_memory):
         """Refuse, before anything is allocated, what would need more memory than allowed.
@@ -444,7 +365,7 @@ class ShiftedReLUNetwork:
         Examples
         --------
         >>> network = ShiftedReLUNetwork(10**6, shift=1.0)
-        >>> network.check_memory(network.bytes_needed(np.eye(3), 1.0), np.eye(3), max_memory=1e6)
+        >>> network.check_memory(network.bytes_needed(Hyperplanes(np.eye(3), 1.0)), np.eye(3), max_memory=1e6)
         Traceback (most recent call last):
             ...
         MemoryError: a network of width 1000000 on 3 samples with 3 features needs ...
@@ -456,28 +377,16 @@ class ShiftedReLUNetwork:
             "lower the width, raise the shift, use fewer samples or dtype float32",
         )
 
-    def _draw_weights(self, block, n_features):
-        """Initial weights of one block of neurons, once a pair: shape (neurons in the block / copies, d)."""
-        count = min(NEURONS_PER_BLOCK, self.width - block * NEURONS_PER_BLOCK) // self._copies
-        weights = np.empty((count, n_features), dtype=np.float32)
-        fill_normals(self._seed(block, _WEIGHTS), weights)
-        return weights.astype(self.dtype, copy=False)
-
     def _signs(self, neurons):
-        """Signs of the given neurons, ascending: shape (k,), dtype of the network."""
+        """Signs of the given neurons, ascending by block: shape (k,), dtype of the network."""
         if self.init == "paired":
             return (1 - 2 * (neurons % 2)).astype(self.dtype)
         signs = np.empty(neurons.size, dtype=self.dtype)
         for block in np.unique(neurons // NEURONS_PER_BLOCK):
             lo, hi = np.searchsorted(neurons, np.array([block, block + 1]) * NEURONS_PER_BLOCK)
-            stream = np.random.Generator(np.random.SFC64(self._seed(int(block), _SIGNS)))
-            bits = stream.integers(0, 2, NEURONS_PER_BLOCK, dtype=np.int8)
+            bits = generator(self._streams.of_signs(int(block))).integers(0, 2, NEURONS_PER_BLOCK, dtype=np.int8)
             signs[lo:hi] = 1 - 2 * bits[neurons[lo:hi] - block * NEURONS_PER_BLOCK]
         return signs
-
-    def _seed(self, *key):
-        """The seed of a part of the network, such as (block, purpose): any thread can draw parts in any order."""
-        return np.random.SeedSequence(self._entropy, spawn_key=key)
 
     # ------------------------------------------------------------------ the materialised neurons
 
@@ -487,7 +396,7 @@ class ShiftedReLUNetwork:
         Parameters
         ----------
         start, stop : int, optional
-            By default all. For init "paired" both even.
+            By default all.
 
         Returns
         -------
@@ -510,11 +419,14 @@ class ShiftedReLUNetwork:
         True
         """
         self._require_initialised()
-        stop = self.neurons_.size if stop is None else stop
-        copies = self._copies
-        weights = np.repeat(self._initial[start // copies : stop // copies], copies, axis=0)
-        weights += self.displacement_[start:stop]
-        return weights
+        stop = self._n_neurons if stop is None else stop
+        parts, first = [np.empty((0, self.n_features_in_), dtype=self.dtype)], 0
+        for shard in self._shards:
+            begin, end = max(start - first, 0), min(stop - first, shard.n_neurons)
+            if begin < end:
+                parts.append(shard.weights(begin, end))
+            first += shard.n_neurons
+        return np.concatenate(parts)
 
     def dense_weights(self):
         """Weights and signs of all m neurons: for small widths and tests.
@@ -530,7 +442,7 @@ class ShiftedReLUNetwork:
         Raises
         ------
         RuntimeError
-            If the network was not initialised.
+            If the network was not initialised, or was drawn by rejection and compacted.
         MemoryError
             If the machine has no room for m d numbers.
 
@@ -549,28 +461,32 @@ class ShiftedReLUNetwork:
         needed = array_bytes(self.width, self.n_features_in_ + 1, dtype=self.dtype)
         check_memory(needed, None, f"all weights of a network of width {self.width}", "use the materialised ones")
         if self.sampling_ == "rejection":
-            W = np.concatenate([self.materialised_weights(), np.repeat(self._silent_weights(), self._copies, axis=0)])
+            self._refuse_compacted()
+            silent = self._sampling.silent_weights(Hyperplanes(self._seen, self.shift_))
+            W = np.concatenate([self.materialised_weights(), np.repeat(silent, self._copies, axis=0)])
             return W, self._signs(np.arange(len(W)))
-        W = np.concatenate([self._block_weights(block) for block in range(-(-self.width // NEURONS_PER_BLOCK))])
+        n_blocks, positions = -(-self.width // NEURONS_PER_BLOCK), self._positions_by_block()
+        W = np.concatenate([self._block_weights(block, positions) for block in range(n_blocks)])
         return W, self._signs(np.arange(self.width))
 
-    def _silent_weights(self):
-        """Under rejection: weights of the pairs that fire on no sample seen, of which there is a random number."""
-        stream = np.random.Generator(np.random.SFC64(self._seed(0, _SILENT)))
-        weights = np.empty((stream.poisson(self.width / self._copies), self.n_features_in_), dtype=np.float32)
-        fill_normals(self._seed(1, _SILENT), weights)
-        weights = weights.astype(self.dtype, copy=False)
-        planes = Hyperplanes(self._seen, self.shift_)
-        near = planes.near_lists(0.0, 0, keep_all=False)
-        fires = np.zeros(len(weights), dtype=bool)
-        fires[collect_near(near, weights, planes.X, forget=True)] = True
-        return weights[~fires]
+    def _positions_by_block(self):
+        """Where the materialised neurons of each block are: a dict from block to list of (shard, start, stop).
 
-    def _block_weights(self, block):
-        """Current weights of all neurons of a block, silent ones included."""
-        weights = np.repeat(self._draw_weights(block, self.n_features_in_), self._copies, axis=0)
-        lo, hi = self._positions(range(block, block + 1))
-        weights[self.neurons_[lo:hi] - block * NEURONS_PER_BLOCK] += self.displacement_[lo:hi]
+        Cost: O(k).
+        """
+        positions = {}
+        for shard in self._shards:
+            if shard.n_neurons:
+                blocks, starts = np.unique(shard.neurons // NEURONS_PER_BLOCK, return_index=True)
+                for block, start, stop in zip(blocks.tolist(), starts, [*starts[1:], shard.n_neurons], strict=True):
+                    positions.setdefault(block, []).append((shard, start, stop))
+        return positions
+
+    def _block_weights(self, block, positions):
+        """Under dense sampling: current weights of all neurons of a block, silent ones included."""
+        weights = np.repeat(self._sampling.draw_weights(block, self.n_features_in_), self._copies, axis=0)
+        for shard, start, stop in positions.get(block, ()):
+            weights[shard.neurons[start:stop] - block * NEURONS_PER_BLOCK] += shard.displacements(start, stop)
         return weights
 
     # ------------------------------------------------------------------ prediction
@@ -613,39 +529,74 @@ class ShiftedReLUNetwork:
             return self._predict(X, executor)
 
     def _predict(self, X, executor):
-        """Sum the outputs of blocks of neurons in the order of the blocks, a block of samples at a time."""
         if self.init == "paired":
-            moved = self._moved_pairs()
-            # as many neurons a block as for drawing, so that scratch memory is bounded the same way
-            parts = [moved[i : i + NEURONS_PER_BLOCK] for i in range(0, moved.size, NEURONS_PER_BLOCK)]
+            parts, neurons_of = self._moved_parts(executor), self._moved_neurons
         else:
-            parts = range(-(-self.width // NEURONS_PER_BLOCK))
-        outputs = np.empty(len(X))
-        for start in range(0, len(X), _SAMPLES_PER_BLOCK):
-            samples = X[start : start + _SAMPLES_PER_BLOCK]
-            total = np.zeros(len(samples))
-            for part in executor.map(lambda part, samples=samples: self._part_outputs(part, samples), parts):
-                total += part
-            outputs[start : start + _SAMPLES_PER_BLOCK] = total / np.sqrt(self.width)
-        return outputs
+            parts, positions = range(-(-self.width // NEURONS_PER_BLOCK)), self._positions_by_block()
 
-    def _part_outputs(self, part, samples):
-        """sqrt(m) times the contribution of some neurons: positions of moved ones (paired) or a whole block."""
-        if self.init == "paired":
-            weights = self._initial[part // 2] + self.displacement_[part]
-            signs = self._signs(self.neurons_[part])
-        else:
-            first = part * NEURONS_PER_BLOCK
-            weights = self._block_weights(part)
-            signs = self._signs(np.arange(first, first + len(weights)))
-        outputs = np.zeros(len(samples))
-        add_dense_outputs(weights @ samples.T, signs, self.shift_, outputs)
-        return outputs
+            def neurons_of(block):
+                weights = self._block_weights(block, positions)
+                return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
 
-    def _moved_pairs(self):
-        """Positions in `neurons_` of the pairs of which a neuron has moved."""
-        moved = self.displacement_.any(axis=1).reshape(-1, 2).any(axis=1)
-        return np.flatnonzero(np.repeat(moved, 2))
+        return add_up(parts, neurons_of, self.shift_, X, executor) / np.sqrt(self.width)
+
+    def _moved_parts(self, executor):
+        """The pairs of which a neuron has moved, in parts: list of (shard, draws)."""
+        size, parts = NEURONS_PER_PART // 2, []
+        for shard, moved in zip(self._shards, executor.map(NeuronShard.moved, self._shards), strict=True):
+            draws = np.flatnonzero(moved)
+            parts += [(shard, draws[start : start + size]) for start in range(0, draws.size, size)]
+        return parts
+
+    def _moved_neurons(self, part):
+        """Weights and signs of a part of `_moved_parts`."""
+        shard, draws = part
+        first, last = 2 * draws[0], 2 * draws[-1] + 2
+        rows = (2 * draws[:, None] + np.arange(2)).ravel()
+        weights = shard.initial[rows // 2]
+        weights += shard.displacements(first, last)[rows - first]
+        return weights, np.tile(np.array([1, -1], dtype=self.dtype), draws.size)
+
+    def compact(self):
+        """Give back the memory that only training needs: after it the network can predict, and no more.
+
+        Near lists and certificates go; of init "paired" pairs that have not moved go, too, and weights that rows imply
+        stay implied where that is smaller.
+
+        Returns
+        -------
+        ShiftedReLUNetwork
+            The network itself. Its predictions are the same, bit for bit.
+
+        Raises
+        ------
+        RuntimeError
+            If the network was not initialised, or is being trained.
+
+        Notes
+        -----
+        `initialize` and training raise RuntimeError from now on. Copies made before can still be trained.
+        Cost: O(k) for k materialised neurons, and their active pairs.
+
+        Examples
+        --------
+        >>> from sltrees import NewtonTrainer
+        >>> X, y = np.eye(3), np.arange(3.0)
+        >>> network = ShiftedReLUNetwork(1000, random_state=0)
+        >>> status = NewtonTrainer(network).fit(X, y).status
+        >>> before = network.predict(X)
+        >>> bool(np.all(network.compact().predict(X) == before))
+        True
+        """
+        self._require_initialised()
+        self._refuse_in_training()
+        self._compacted = True  # first: from here on nobody may train, however far this gets
+        for k, shard in enumerate(self._shards):
+            kept = shard.moved() if self.init == "paired" else np.ones(shard.draws.size, dtype=bool)
+            self._shards[k] = shard.compacted(kept)
+        self._shards = [shard for shard in self._shards if shard.draws.size]
+        self._method = None
+        return self
 
     # ------------------------------------------------------------------ identity
 
@@ -678,12 +629,13 @@ class ShiftedReLUNetwork:
             "dtype": self.dtype.name,
             "shift": self.shift_.hex(),
             "sampling": self.sampling_,
-            "entropy": repr(self._entropy),
+            "entropy": repr(self._streams.entropy),
             "n_features": self.n_features_in_,
         }
         sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        for array in (self.neurons_, self._initial, self.displacement_):
-            sha.update(np.ascontiguousarray(array).data)
+        for of_shard in (lambda shard: shard.neurons, lambda shard: shard.initial, NeuronShard.displacements):
+            for shard in self._shards:
+                sha.update(np.ascontiguousarray(of_shard(shard)).data)
         return sha.hexdigest()
 
     def __copy__(self):
@@ -691,7 +643,7 @@ class ShiftedReLUNetwork:
         return copy.deepcopy(self)
 
     def __repr__(self):
-        drawn = "" if self.shift_ is None else f", {self.neurons_.size} materialised, shift_={self.shift_:.4g}"
+        drawn = "" if self.shift_ is None else f", {self._n_neurons} materialised, shift_={self.shift_:.4g}"
         return f"ShiftedReLUNetwork({self.width}, shift={self.shift!r}, init={self.init!r}, dtype={self.dtype}{drawn})"
 
     # ------------------------------------------------------------------ checks
@@ -712,21 +664,23 @@ class ShiftedReLUNetwork:
         if self._in_training:
             raise RuntimeError("the network is being trained: it can be predicted with, but not initialised or trained")
 
+    def _require_trainable(self):
+        self._refuse_in_training()
+        self._refuse_compacted()
+
+    def _refuse_compacted(self):
+        if self._compacted:
+            raise RuntimeError("the network was compacted: it can predict, but not be drawn or trained any more")
+
     def _require_initialised(self):
         if self.shift_ is None:
             raise RuntimeError("the network has no neurons yet: call initialize(X), or train it with NewtonTrainer.fit")
 
 
-def _concatenate(parts, executor):
-    """As np.concatenate, each part copied by a task: memory touched for the first time costs more than copying."""
-    ends = np.cumsum([len(part) for part in parts])
-    whole = np.empty((ends[-1], *parts[0].shape[1:]), dtype=parts[0].dtype)
-
-    def copy_part(k):
-        whole[ends[k] - len(parts[k]) : ends[k]] = parts[k]
-
-    executor.map(copy_part, range(len(parts)))
-    return whole
+def _contains(numbers, values):
+    """Which of the values are among sorted numbers. Cost: O(values log numbers)."""
+    places = np.searchsorted(numbers, values)
+    return numbers[np.minimum(places, numbers.size - 1)] == values if numbers.size else np.zeros(len(values), bool)
 
 
 def _with_unseen(seen, X):
@@ -735,74 +689,11 @@ def _with_unseen(seen, X):
     return np.concatenate([seen, *(row[None] for row in X if row.tobytes() not in known)])
 
 
-def _shards_of_proposals(proposals, shape):
-    """Ranges of consecutive chunks, as much work each as a shard of blocks."""
-    most = min(_PROPOSALS_PER_SHARD, max(1, _WORK_PER_SHARD // (shape[0] * shape[1])))
-    shards, begin, size = [], 0, 0
-    for number, (i, chunk) in enumerate(proposals.chunks):
-        more = proposals.size(i, chunk)
-        if size and size + more > most:
-            shards.append(range(begin, number))
-            begin, size = number, 0
-        size += more
-    return [*shards, range(begin, len(proposals.chunks))]
-
-
-def collect_near(near, weights, X, *, forget=False, veto=None):
-    """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
-
-    Parameters
-    ----------
-    near : NearLists
-    weights : ndarray of shape (k, d)
-    X : ndarray of shape (n, d)
-    forget : bool, default False
-        The lists are not wanted, only which weights have one.
-    veto : callable, optional
-        Called as veto(products, start) with the products of rows start, start + 1, ...; it may overwrite with -inf
-        those of rows that are not to be kept.
-
-    Returns
-    -------
-    ndarray of int64
-
-    Notes
-    -----
-    Cost: O(k n d), through BLAS.
-    """
-    size = max(1, PRODUCTS_AT_A_TIME // len(X))
-    products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
-    columns = np.ascontiguousarray(X.T)  # as BLAS multiplies fastest by
-    kept = [np.empty(0, dtype=np.int64)]
-    for start in range(0, len(weights), size):
-        part = weights[start : start + size]
-        z = np.matmul(part, columns, out=products[: len(part)])
-        if veto is not None:
-            veto(z, start)
-        kept.append(start + near.collect(z).astype(np.int64))
-        if forget:
-            near.clear()
-    return np.concatenate(kept)
-
-
 def _as_dtype(dtype):
     with contextlib.suppress(TypeError):
         if dtype is not None and np.dtype(dtype) in (np.float32, np.float64):
             return np.dtype(dtype)
     raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-
-
-def _as_entropy(random_state):
-    """What the random streams of all blocks are keyed from."""
-    if random_state is None:
-        return np.random.SeedSequence().entropy
-    if isinstance(random_state, np.random.SeedSequence):
-        if not random_state.spawn_key:
-            return random_state.entropy
-        return [*np.atleast_1d(random_state.entropy).tolist(), *random_state.spawn_key]
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(1 << 63))
-    return as_integer(random_state, "random_state", minimum=0, maximum=MAX_SEED)
 
 
 def _fingerprint(X):

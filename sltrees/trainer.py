@@ -188,7 +188,7 @@ class NewtonTrainer:
         'converged'
         """
         network = self.network
-        network._refuse_in_training()
+        network._require_trainable()
         X = network._as_samples(X)
         y = as_real_vector(y, "y", np.float64, length=len(X))
         with np.errstate(over="ignore"):
@@ -242,7 +242,7 @@ class NewtonTrainer:
         if self._samples is None:
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
-        network._refuse_in_training()
+        network._require_trainable()
         X, y = self._samples
         X_new = network._as_samples(X_new)
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
@@ -253,9 +253,10 @@ class NewtonTrainer:
         network, method, n = self.network, METHODS[self.method], len(X)
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
-        per_neuron, per_pair = method.bytes_needed(network, Hyperplanes(X, shift), y)
+        planes = Hyperplanes(X, shift)
+        per_neuron, per_pair = method.bytes_needed(network, planes, y)
         copies = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
-        without = network.bytes_needed(X, shift, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=copies)
+        without = network.bytes_needed(planes, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=copies)
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
@@ -288,7 +289,7 @@ class _Run:
                 try:
                     self.set_up()
                     status = self.iterate()
-                    self.synchronise(write=True)
+                    self.synchronise()
                     self.method.release()
                 except KeyboardInterrupt:
                     self.settle()
@@ -297,8 +298,7 @@ class _Run:
                     self.settle()
                     raise
         finally:
-            # by now the displacements are written down, unless there was no memory to do so
-            self.trainer.network.__dict__.update(_in_training=False, _lazy=None)
+            self.trainer.network._in_training = False
         return self.finish(status)
 
     def settle(self):
@@ -309,7 +309,7 @@ class _Run:
                 if self.kept is not None and self.method.n_kept > self.n_kept:
                     self.state = self.kept  # the interruption fell between keeping the step and saying so
                 if self.state.residual is not None:
-                    self.synchronise(write=True)
+                    self.synchronise()
                 self.method.release()
                 return
             except KeyboardInterrupt:
@@ -359,15 +359,21 @@ class _Run:
     def begin_anew(self):
         """Go on from the weights as they are, as a new call of `fit` would. Sets: method, gram, state."""
         self.method.release()
-        self.method = None  # its lists go before new ones come
+        self.method = None
+        self.trainer.network._write_down()  # its lists go before new ones come
         self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
         self.state = self.evaluate(self.displacement_squared())
 
     def displacement_squared(self):
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
-        displacement = self.trainer.network.displacement_ if self.alpha else np.zeros(0)
-        return float(np.sum(np.square(displacement, dtype=np.float64)))
+        if not self.alpha:
+            return 0.0
+
+        def squared(shard):
+            return 0.0 if shard.displacement is None else float(np.sum(np.square(shard.displacements(), dtype=float)))
+
+        return sum(self.executor.map(squared, self.trainer.network._shards))
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""
@@ -376,10 +382,10 @@ class _Run:
         loss = self.loss_of(residual, displacement_squared)
         return _State(residual, jacobian_displacement, displacement_squared, loss, _rms(residual))
 
-    def synchronise(self, **options):
+    def synchronise(self):
         """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
         if self.method.outputs_error > 0:
-            self.method.synchronise(**options)
+            self.method.synchronise()
             self.state = self.evaluate(self.state.displacement_squared)
 
     def loss_of(self, residual, displacement_squared):
@@ -412,7 +418,7 @@ class _Run:
     def has_converged(self):
         """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
         if self.state.rmse <= self.trainer.tol:
-            self.synchronise(write=True)  # as a rule the last thing to do
+            self.synchronise()  # as a rule the last thing to do
         return self.state.rmse <= self.trainer.tol
 
     def solve(self, seconds):

@@ -953,6 +953,77 @@ cdef class LazyRows:
             self.kernels.add_outputs(&self.rows, &step.step, NULL, d, 1, NULL, start, stop, p_scratch, NULL, NULL,
                                      p_displacement)
 
+    def moved(self, LazyStep step not None):
+        """Which rows have a displacement, as far as coefficients tell: ndarray of bool. Cost: O(active pairs)."""
+        cdef int64_t r, e, k = self.rows.n_rows
+        arrays = self._arrays
+        result = np.zeros(k, dtype=bool)
+        if arrays["origin"] is not None and step.step.origin_decay != 0:
+            result |= arrays["origin"].any(axis=1)
+        cdef bint single = self.dtype == np.float32
+        cdef const void *own = self.rows.active_coefficient
+        cdef uint8_t *p_result = <uint8_t *> address(result)
+        cdef const sl_row *row
+        cdef double c
+        with nogil:
+            for r in range(k):
+                row = &self.rows.row[r]
+                for e in range(row.n_active):
+                    c = (<const float *> own)[row.active_start + e] if single else \
+                        (<const double *> own)[row.active_start + e]
+                    c *= step.step.decay[row.stamp]
+                    if e < row.n_fired:
+                        c += step.step.coefficient[self.rows.active_direction[row.active_start + e]]
+                    if c != 0:
+                        p_result[r] = 1
+                        break
+        return result
+
+    def compacted(self, kept):
+        """The rows numbered `kept`, with nothing but what tells their displacements. These rows stay as they are.
+
+        Parameters
+        ----------
+        kept : ndarray of int
+            Ascending.
+
+        Returns
+        -------
+        LazyRows
+            Of use for `write_displacement`, `moved` and `nbytes` alone: it has no near lists and no certificates.
+
+        Notes
+        -----
+        Cost: O(active pairs of the rows kept).
+        """
+        cdef LazyRows other = LazyRows.__new__(LazyRows)
+        arrays = self._arrays
+        row = aligned_empty(8 * len(kept), np.float64).view(ROW)
+        row[...] = arrays["row"][kept]
+        lengths = row["n_active"].astype(np.int64)
+        ends = np.cumsum(lengths)
+        used = int(ends[len(ends) - 1]) if len(ends) else 0
+        places = np.arange(used) + np.repeat(row["active_start"] - (ends - lengths), lengths)
+        row["active_start"], row["room"] = ends - lengths, lengths
+        row["near_start"], row["near_stop"], row["centre"] = 0, 0, -1
+        other.dtype, other.kernels, other.copies = self.dtype, self.kernels, self.copies
+        other._arrays = {
+            "directions": arrays["directions"],
+            "origin": None if arrays["origin"] is None else arrays["origin"][kept],
+            "row": row,
+            "near_direction": np.empty(0, dtype=np.int32),
+            "near_distance": np.empty(0, dtype=self.dtype),
+            "centres": np.empty((0, self.rows.stride), dtype=self.dtype),
+            "active_direction": arrays["active_direction"][places],
+            "active_coefficient": arrays["active_coefficient"][places],
+        }
+        other.active_used = <int32_t> used
+        other.n_fired = row["n_fired"].sum(dtype=np.int64)
+        other.rows.n_rows = len(kept)
+        other.rows.n_directions, other.rows.stride = self.rows.n_directions, self.rows.stride
+        other._point()
+        return other
+
     def gram_product(self, data, const double[::1] v, double[::1] out):
         """out_i += sum over rows that fire on i of <sum over j that fire of v_j x_j, x_i>. Cost: O(fired pairs d).
 
@@ -992,7 +1063,7 @@ cdef class LazyRows:
         """Bytes held: memory that was reserved and never touched, and arrays shared with others, do not count."""
         arrays = self._arrays
         itemsize = self.dtype.itemsize
-        total = arrays["row"].nbytes + self.failure_times.nbytes
+        total = arrays["row"].nbytes + (0 if self.failure_times is None else self.failure_times.nbytes)
         total += (self.near_used + self.active_used) * (4 + itemsize)
         total += self.n_centres * self.rows.stride * itemsize
         return total + (0 if arrays["origin"] is None else arrays["origin"].nbytes)

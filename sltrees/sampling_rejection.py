@@ -23,10 +23,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from sltrees._core._normals import fill_normals
-
-_NUMBER, _PROPOSALS = 2, 3  # random streams of a sample
+from sltrees.hyperplanes import collect_near
+from sltrees.random_streams import generator
+from sltrees.sampling_dense import WORK_PER_TASK, DenseSampling
+from sltrees.shards import Drawn
 
 PROPOSALS_PER_CHUNK = 4096  # of one sample, from one random stream
+
+_PROPOSALS_PER_TASK = 1 << 15  # at most
 
 # Neighbours that a proposal is held against before it is drawn as a whole: at most so many, and only those on which it
 # fires with at least this probability, while there are at least so many proposals left.
@@ -49,8 +53,7 @@ class Proposals:
         Of the samples, in the order in which they came.
     intensity : float
         Draws expected in all, silent ones included: m / copies.
-    seed : callable
-        seed(*key) is a SeedSequence of the network for each key.
+    streams : RandomStreams
 
     Attributes
     ----------
@@ -64,16 +67,15 @@ class Proposals:
     Cost: O(n d).
     """
 
-    def __init__(self, planes, intensity, seed):
-        self._planes, self._seed = planes, seed
+    def __init__(self, planes, intensity, streams):
+        self._planes, self._streams = planes, streams
         self.numbers = np.zeros(len(planes.X), dtype=np.int64)
         self._probabilities = planes.firing
         came_before = set()
         for i, row in enumerate(planes.X):
             key = row.tobytes()
             if planes.live[i] and key not in came_before:
-                stream = np.random.Generator(np.random.SFC64(seed(i, _NUMBER)))
-                self.numbers[i] = stream.poisson(intensity * self._probabilities[i])
+                self.numbers[i] = generator(streams.of_number(i)).poisson(intensity * self._probabilities[i])
             came_before.add(key)
         counts = -(-self.numbers // PROPOSALS_PER_CHUNK)
         self.chunks = [(i, chunk) for i in np.flatnonzero(counts).tolist() for chunk in range(counts[i])]
@@ -102,8 +104,8 @@ class Proposals:
         Cost: O(q d neighbours), and O(neighbours^2) for each proposal that is dropped.
         """
         planes, size = self._planes, self.size(i, chunk)
-        seed = self._seed(i, _PROPOSALS, chunk)
-        stream = np.random.Generator(np.random.SFC64(seed))
+        seed = self._streams.of_proposals(i, chunk)
+        stream = generator(seed)
         # 1 - random() is in (0, 1]: the tail is never infinite
         along = -ndtri((1.0 - stream.random(size)) * self._probabilities[i])
         basis, mixing, offsets = neighbours
@@ -168,6 +170,122 @@ class Proposals:
                 found += 1
                 basis[found] = rest / length
         return basis[: found + 1].astype(np.float32), mixing[:found, : found + 1], offsets[:found]
+
+
+class RejectionSampling:
+    """Draw only the neurons of a network that fire, and none of the silent ones.
+
+    Parameters
+    ----------
+    width : int
+        m: neurons expected in all.
+    copies : int
+        Neurons that share a draw.
+    streams : RandomStreams
+    dtype : float32 or float64
+    """
+
+    name = "rejection"
+
+    def __init__(self, width, copies, streams, dtype):
+        self._width, self._copies, self._streams, self._dtype = width, copies, streams, np.dtype(dtype)
+        self._proposals = None  # of the samples last asked for
+
+    def tasks(self, planes, n_seen):
+        """What `find` is to be called with: ranges of consecutive chunks of proposals for new samples.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+            Of all samples, in the order in which they came.
+        n_seen : int
+            So many of them, the first ones, were drawn for before.
+
+        Returns
+        -------
+        list of range
+            They depend on the samples alone. Ranges that begin with new samples, so that chunks have the numbers that
+            they would have had, had all samples been there from the start.
+
+        Notes
+        -----
+        Cost: O(n d + chunks).
+        """
+        n, d = planes.X.shape
+        self._proposals = proposals = Proposals(planes, self._width / self._copies, self._streams)
+        most = min(_PROPOSALS_PER_TASK, max(1, WORK_PER_TASK // (n * d)))
+        begin = sum(i < n_seen for i, _ in proposals.chunks)
+        tasks, size = [], 0
+        for number in range(begin, len(proposals.chunks)):
+            more = proposals.size(*proposals.chunks[number])
+            if size and size + more > most:
+                tasks.append(range(begin, number))
+                begin, size = number, 0
+            size += more
+        return [*tasks, range(begin, len(proposals.chunks))]
+
+    def find(self, chunks, planes, n_seen, skin):
+        """The proposals of consecutive chunks that are kept: a chunk has the numbers of a block of neurons.
+
+        Parameters
+        ----------
+        chunks : range
+            Of `tasks`.
+        planes, n_seen
+            As for `tasks`.
+        skin : float or None
+            Of the near lists; None: none are wanted.
+
+        Returns
+        -------
+        Drawn
+            None of them fires on an old sample.
+
+        Notes
+        -----
+        Cost: O(q n d) over all tasks, with q the number of proposals that fire on none of their neighbours.
+        """
+        d, proposals = planes.X.shape[1], self._proposals
+        numbers, weights, samples = [np.empty(0, np.int64)], [np.empty((0, d), np.float32)], [np.empty(0, np.int64)]
+        neighbours, of_sample = None, -1
+        for number in chunks:
+            i, chunk = proposals.chunks[number]
+            if i != of_sample:
+                neighbours, of_sample = proposals.neighbours(i), i
+            kept, fresh = proposals.draw(i, chunk, neighbours)
+            numbers.append(number * PROPOSALS_PER_CHUNK + kept)
+            weights.append(fresh)
+            samples.append(np.full(kept.size, i))
+        numbers, weights, samples = np.concatenate(numbers), np.concatenate(weights), np.concatenate(samples)
+        weights = weights.astype(self._dtype, copy=False)
+        near = planes.near_lists(skin or 0.0, 0, keep_all=False, expected=8 * len(weights) if skin else 0)
+        thresholds = planes.thresholds(0.0)
+
+        def veto(z, start):
+            veto_foreign(z, samples[start : start + len(z)], thresholds)
+
+        kept = collect_near(near, weights, planes.X, forget=skin is None, veto=veto)
+        near.trim()
+        return Drawn(numbers[kept], weights[kept], None if skin is None else near)
+
+    def silent_weights(self, planes):
+        """Weights of the draws that fire on no sample, of which there is a random number; shape (q, d).
+
+        Cost: O(m n d), and as much memory as m neurons.
+        """
+        number = generator(self._streams.of_silent(0)).poisson(self._width / self._copies)
+        weights = np.empty((number, planes.X.shape[1]), dtype=np.float32)
+        fill_normals(self._streams.of_silent(1), weights)
+        weights = weights.astype(self._dtype, copy=False)
+        near = planes.near_lists(0.0, 0, keep_all=False)
+        fires = np.zeros(len(weights), dtype=bool)
+        fires[collect_near(near, weights, planes.X, forget=True)] = True
+        return weights[~fires]
+
+    def bytes_needed(self, shape):
+        """Bytes of scratch memory that a thread needs to draw for samples of this shape. Cost: O(1)."""
+        dense = DenseSampling(self._width, self._copies, self._streams, self._dtype).bytes_needed(shape)
+        return dense + 3 * _PROPOSALS_PER_TASK * shape[1] * 4 + PROPOSALS_PER_CHUNK * MAX_NEIGHBOURS * 8
 
 
 def veto_foreign(z, samples, thresholds):

@@ -12,8 +12,8 @@ from scipy import stats
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.network import NEURONS_PER_BLOCK
-from sltrees.rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling
+from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams
+from sltrees.sampling_rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling
 
 FALSE_ALARM = 1e-6
 
@@ -128,7 +128,7 @@ def test_asking_neighbours_early_does_not_change_what_is_drawn():
     kept = {True: [], False: []}
     asked = dropped = 0
     for seed in range(60):
-        proposals = Proposals(planes, 2048, lambda *key, seed=seed: np.random.SeedSequence(seed, spawn_key=key))
+        proposals = Proposals(planes, 2048, RandomStreams(seed))
         for i, chunk in proposals.chunks:
             nearest = proposals.neighbours(i)
             for early in (True, False):

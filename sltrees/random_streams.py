@@ -1,0 +1,82 @@
+"""The random streams of a network: keyed, so that its parts can be drawn in any order, by any thread, and again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees._validation import as_integer
+
+NEURONS_PER_BLOCK = 8192  # the unit of the streams of neurons: changing it changes every network
+
+MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
+
+_WEIGHTS, _SIGNS, _NUMBER, _PROPOSALS, _SILENT = 0, 1, 2, 3, 4  # what a stream is for
+
+
+class RandomStreams:
+    """Independent random streams of one network.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.SeedSequence or numpy.random.Generator
+        None: fresh ones. A generator is asked for one number.
+
+    Attributes
+    ----------
+    entropy : int or list of int
+        What all streams are keyed from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `random_state` is none of these.
+
+    Examples
+    --------
+    >>> a, b = RandomStreams(7), RandomStreams(7)
+    >>> generator(a.of_signs(3)).random() == generator(b.of_signs(3)).random()
+    True
+    """
+
+    def __init__(self, random_state):
+        self.entropy = _as_entropy(random_state)
+
+    def of_weights(self, block):
+        """Seed of the weights of a block of neurons."""
+        return self._seed(block, _WEIGHTS)
+
+    def of_signs(self, block):
+        """Seed of the signs of a block of neurons."""
+        return self._seed(block, _SIGNS)
+
+    def of_number(self, sample):
+        """Seed of the number of proposals for a sample."""
+        return self._seed(sample, _NUMBER)
+
+    def of_proposals(self, sample, chunk):
+        """Seed of a chunk of proposals for a sample."""
+        return self._seed(sample, _PROPOSALS, chunk)
+
+    def of_silent(self, part):
+        """Seeds for the neurons that rejection does not draw: of their number (part 0) and weights (part 1)."""
+        return self._seed(part, _SILENT)
+
+    def _seed(self, *key):
+        return np.random.SeedSequence(self.entropy, spawn_key=key)
+
+
+def generator(seed):
+    """The generator of a seed. Cost: O(1)."""
+    return np.random.Generator(np.random.SFC64(seed))
+
+
+def _as_entropy(random_state):
+    if random_state is None:
+        return np.random.SeedSequence().entropy
+    if isinstance(random_state, np.random.SeedSequence):
+        if not random_state.spawn_key:
+            return random_state.entropy
+        return [*np.atleast_1d(random_state.entropy).tolist(), *random_state.spawn_key]
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(1 << 63))
+    return as_integer(random_state, "random_state", minimum=0, maximum=MAX_SEED)

@@ -1,0 +1,122 @@
+"""The blocks of materialised neurons that a network is made of."""
+
+from __future__ import annotations
+
+import types
+import typing
+
+import numpy as np
+
+from sltrees._core._lazy_rows import NearLists
+
+
+class Drawn(typing.NamedTuple):
+    """What drawing some of the neurons of a network found."""
+
+    draws: np.ndarray  # (q,) int64, ascending: those that fire on a sample that is new
+    weights: np.ndarray  # (q, d): their initial weights
+    near: NearLists | None  # over all samples, one list for each draw; None where they were not asked for
+
+
+class ImpliedDisplacement:
+    """Displacements that nobody has written down: those of lazy rows where they stand at a step.
+
+    Parameters
+    ----------
+    rows : LazyRows
+    owner : object with step
+        Its `step`, a LazyStep, is the last one that was kept.
+    """
+
+    def __init__(self, rows, owner):
+        self.rows, self._owner = rows, owner
+
+    def write(self, target, start):
+        """Write those of rows start, start + 1, ... to a C-ordered array. Cost: O(active pairs d)."""
+        self.rows.write_displacement(self._owner.step, target, start)
+
+    def moved(self):
+        """Which rows are not where they were drawn: ndarray of bool. Cost: O(active pairs)."""
+        return self.rows.moved(self._owner.step)
+
+    def compacted(self, kept):
+        """The displacements of some rows, with nothing that only training needs. Cost: O(active pairs)."""
+        return ImpliedDisplacement(self.rows.compacted(kept), types.SimpleNamespace(step=self._owner.step))
+
+
+class NeuronShard(typing.NamedTuple):
+    """Some materialised neurons: which they are, their initial weights, and how far they have moved.
+
+    A *draw* is one initial weight vector; `copies` neurons share it: draw k belongs to the neurons k copies, ...,
+    (k + 1) copies - 1. A shard is replaced rather than changed, so that a network is always that of one moment; only
+    method "trees" moves the displacements of its shards in place.
+    """
+
+    draws: np.ndarray  # (q,) int64, ascending
+    initial: np.ndarray  # (q, d)
+    copies: int
+    displacement: np.ndarray | ImpliedDisplacement | None = None  # None: all zero; an array is (q copies, d)
+
+    @property
+    def n_neurons(self):
+        """Number of neurons. Cost: O(1)."""
+        return self.draws.size * self.copies
+
+    @property
+    def neurons(self):
+        """Their numbers, shape (n_neurons,), dtype=int64. Cost: O(n_neurons)."""
+        return (self.draws[:, None] * self.copies + np.arange(self.copies)).ravel()
+
+    @property
+    def nbytes(self):
+        """Bytes of initial weights and of displacements written down. Cost: O(1)."""
+        written = self.displacement.nbytes if isinstance(self.displacement, np.ndarray) else 0
+        return self.draws.nbytes + self.initial.nbytes + written
+
+    def displacements(self, start=0, stop=None):
+        """Displacements of the neurons start, ..., stop - 1 of the shard; not to be written to.
+
+        Cost: O((stop - start) d) where they are stored, O(active pairs d) where they are implied.
+        """
+        stop = self.n_neurons if stop is None else stop
+        if isinstance(self.displacement, np.ndarray):
+            return self.displacement[start:stop]
+        rows = np.zeros((stop - start, self.initial.shape[1]), dtype=self.initial.dtype)
+        if self.displacement is not None:
+            self.displacement.write(rows, start)
+        return rows
+
+    def weights(self, start=0, stop=None):
+        """Current weights of the neurons start, ..., stop - 1 of the shard, a copy. Cost: as `displacements`."""
+        stop = self.n_neurons if stop is None else stop
+        weights = self.initial[np.arange(start, stop) // self.copies]
+        if self.displacement is not None:
+            weights += self.displacements(start, stop)
+        return weights
+
+    def moved(self):
+        """Which draws have a neuron that moved: ndarray of shape (q,), bool. Cost: O(n_neurons d), or O(active)."""
+        if self.displacement is None:
+            return np.zeros(self.draws.size, dtype=bool)
+        written = isinstance(self.displacement, np.ndarray)
+        moved = self.displacement.any(axis=1) if written else self.displacement.moved()
+        return moved.reshape(-1, self.copies).any(axis=1)
+
+    def written_down(self):
+        """The same shard with its displacements as an array, if it has any. Cost: as `displacements`."""
+        if self.displacement is None or isinstance(self.displacement, np.ndarray):
+            return self
+        return self._replace(displacement=self.displacements())
+
+    def compacted(self, kept):
+        """The draws marked in `kept`, and what their displacements need and no more. Cost: O(active pairs + kept d)."""
+        draws = np.flatnonzero(kept)
+        rows = (draws[:, None] * self.copies + np.arange(self.copies)).ravel()
+        displacement = self.displacement
+        if isinstance(displacement, ImpliedDisplacement):
+            implied = displacement.compacted(rows)
+            smaller = implied.rows.nbytes <= rows.size * self.initial.shape[1] * self.initial.itemsize
+            displacement = implied if smaller else self.displacements()[rows]
+        elif displacement is not None:
+            displacement = displacement[rows]
+        return NeuronShard(self.draws[draws], self.initial[draws], self.copies, displacement)

@@ -1,0 +1,170 @@
+"""What a network keeps of its neurons: written down, implied by rows, compacted; and predictions from all of these."""
+
+import copy
+import pickle
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from problems import random_problem, unit_rows
+
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
+from sltrees.shards import ImpliedDisplacement
+
+CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
+
+
+def trained(init="paired", sampling="dense", dtype="float32", n=60, width=40_000, seed=0, **options):
+    X, y = random_problem(seed, n, 6)
+    network = ShiftedReLUNetwork(width, shift=2.0, init=init, sampling=sampling, dtype=dtype, random_state=seed)
+    result = NewtonTrainer(network, **{"max_iter": 4} | options).fit(X, y)
+    return X, y, network, result
+
+
+def is_implied(network):
+    return all(isinstance(shard.displacement, ImpliedDisplacement) for shard in network._shards)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("init", "sampling"), CASES)
+def test_written_down_implied_and_compacted_networks_are_the_same(init, sampling, dtype):
+    X, _, network, _ = trained(init, sampling, dtype)
+    # so that some pairs have not moved
+    network.initialize(unit_rows(np.random.default_rng(1), 20, 6))
+    assert any(shard.displacement is None for shard in network._shards)
+    unseen = unit_rows(np.random.default_rng(2), 700, 6)
+    outputs, digest, weights = network.predict(unseen), network.digest(), network.materialised_weights()
+    for other in (copy.copy(network), copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert not any(isinstance(shard.displacement, ImpliedDisplacement) for shard in other._shards)
+        assert other.digest() == digest
+        assert np.array_equal(other.predict(unseen), outputs)
+        assert np.array_equal(other.materialised_weights(), weights)
+        assert np.array_equal(other.compact().predict(unseen), outputs)
+    before = network.neurons_
+    moved = network.displacement_.any(axis=1)
+    assert network.compact() is network
+    assert np.array_equal(network.predict(unseen), outputs)
+    assert np.isin(before[moved], network.neurons_).all()
+    if init == "paired":
+        pairs = moved.reshape(-1, 2).any(axis=1)
+        assert np.array_equal(network.neurons_, before[np.repeat(pairs, 2)])
+        assert network.neurons_.size < before.size
+    assert np.array_equal(network.compact().predict(unseen), outputs)
+    assert np.array_equal(pickle.loads(pickle.dumps(network)).predict(unseen), outputs)
+
+
+@pytest.mark.parametrize("method", ["certified", "trees"])
+def test_a_compacted_network_refuses_to_be_trained(method):
+    X, y, network, _ = trained(method=method)
+    digest = copy.copy(network).compact().digest()
+    network.compact()
+    trainer = NewtonTrainer(network, method=method)
+    for call in (lambda: trainer.fit(X, y), lambda: network.initialize(X), lambda: network.initialize(X[:3])):
+        with pytest.raises(
+            RuntimeError, match="the network was compacted: it can predict, but not be drawn or trained"
+        ):
+            call()
+    assert network.digest() == digest
+    assert "materialised" in repr(network)
+
+
+def test_what_a_compacted_network_knows_of_all_neurons():
+    X, _, network, _ = trained(width=4000)
+    W = network.dense_weights()[0]
+    assert np.array_equal(network.compact().dense_weights()[0], W)
+    _, _, network, _ = trained(sampling="rejection", width=4000)
+    with pytest.raises(RuntimeError, match="compacted"):
+        network.compact().dense_weights()
+
+
+@pytest.mark.parametrize("use", ["undrawn", "in training"])
+def test_compact_is_refused_where_there_is_nothing_or_training_goes_on(use):
+    if use == "undrawn":
+        with pytest.raises(RuntimeError, match=re.escape("call initialize(X)")):
+            ShiftedReLUNetwork(100).compact()
+        return
+    _, _, network, _ = trained()
+    network._in_training = True
+    with pytest.raises(RuntimeError, match="being trained"):
+        network.compact()
+
+
+def test_compacting_gives_memory_back():
+    X, y = random_problem(0, 100, 30)
+    tracemalloc.start()
+    network = ShiftedReLUNetwork(200_000, shift=3.0, random_state=0)
+    NewtonTrainer(network, max_iter=3).fit(X, y)
+    before = tracemalloc.get_traced_memory()[0]
+    initial = sum(shard.initial.nbytes for shard in network._shards)
+    network.compact()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert after < 0.6 * before
+    # initial weights, a number for each draw, a line for each row, and active lists
+    assert after < initial + 3.0 * 64 * network.neurons_.size
+
+
+@pytest.mark.parametrize(("init", "sampling"), CASES)
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+def test_a_run_on_the_same_samples_goes_on_with_the_rows_of_the_last(init, sampling, alpha):
+    X, y, network, first = trained(init, sampling, "float64", alpha=alpha, max_iter=2, tol=1e-9)
+    rows = [shard.displacement.rows for shard in network._shards]
+    written = copy.copy(network)
+    second = NewtonTrainer(network, alpha=alpha, max_iter=3, tol=1e-9).fit(X, y)
+    assert all(shard.displacement.rows is of for shard, of in zip(network._shards, rows, strict=True))
+    anew = NewtonTrainer(written, alpha=alpha, max_iter=3, tol=1e-9).fit(X, y)
+    assert second.history[0].loss == pytest.approx(first.loss, rel=1e-12)
+    for record, other in zip(second.history, anew.history, strict=True):
+        assert record.loss == pytest.approx(other.loss, rel=1e-6, abs=1e-14)
+    assert np.allclose(network.displacement_, written.displacement_, rtol=0, atol=1e-8)
+    network._method._executor = None
+    # an uncut run
+    _, _, uncut, _ = trained(init, sampling, "float64", alpha=alpha, max_iter=5, tol=1e-9)
+    assert np.allclose(network.displacement_, uncut.displacement_, rtol=0, atol=1e-6)
+
+
+def test_other_samples_targets_ridges_and_methods_find_the_network_as_it_is():
+    X, y, network, _ = trained(dtype="float64")
+    rng = np.random.default_rng(5)
+    for options, samples, targets in (
+        ({}, X, -y),
+        ({"alpha": 1e-2}, X, y),
+        ({}, X[:30], y[:30]),
+        ({"method": "trees"}, X, y),
+        ({}, X, y),
+        ({"alpha": 1e-3}, unit_rows(rng, 40, 6), rng.standard_normal(40)),
+        ({"alpha": 1e-3}, X, y),
+    ):
+        network.initialize(samples)
+        start = network.predict(samples)
+        result = NewtonTrainer(network, max_iter=2, tol=1e-12, **options).fit(samples, targets)
+        assert result.history[0].rmse == pytest.approx(np.sqrt(np.mean((start - targets) ** 2)), rel=1e-9)
+        end = reference.network_outputs(*network.dense_weights(), network.shift_, samples)
+        assert result.rmse == pytest.approx(np.sqrt(np.mean((end - targets) ** 2)), rel=1e-8)
+
+
+def test_initialising_for_other_samples_leaves_the_rows_their_displacements():
+    X, _, network, _ = trained()
+    outputs = network.predict(X)
+    network.initialize(unit_rows(np.random.default_rng(1), 20, 6))
+    assert isinstance(network._shards[0].displacement, ImpliedDisplacement)
+    assert np.array_equal(network.predict(X), outputs)
+
+
+@pytest.mark.parametrize("init", ["paired", "gaussian"])
+def test_predictions_are_made_in_bounded_memory(init, monkeypatch):
+    X, _, network, _ = trained(init)
+    n_parts = network.neurons_.size / prediction.NEURONS_PER_PART if init == "paired" else 40_000 / 8192
+    assert n_parts > 2
+    unseen = unit_rows(np.random.default_rng(2), 50_000, 6).astype(np.float32)
+    expected = network.predict(unseen, n_threads=2)
+    monkeypatch.setattr(prediction, "NUMBERS_OF_PARTS", 1)
+    tracemalloc.start()
+    outputs = network.predict(unseen, n_threads=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(outputs, expected)
+    # outputs of a part for each thread and their sum, the samples; weights and products of a part for each thread
+    scratch = 2 * 8192 * (3 * 6 * 4 + 8 + 5 * prediction.SAMPLES_PER_BLOCK * 4)
+    assert peak < 6 * 8 * len(unseen) + 2 * unseen.nbytes + scratch
