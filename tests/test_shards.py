@@ -29,7 +29,7 @@ def is_implied(network):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("init", "sampling"), CASES)
 def test_written_down_implied_and_compacted_networks_are_the_same(init, sampling, dtype):
-    X, _, network, _ = trained(init, sampling, dtype)
+    _, _, network, _ = trained(init, sampling, dtype)
     # so that some pairs have not moved
     network.initialize(unit_rows(np.random.default_rng(1), 20, 6))
     assert any(shard.displacement is None for shard in network._shards)
@@ -70,7 +70,7 @@ def test_a_compacted_network_refuses_to_be_trained(method):
 
 
 def test_what_a_compacted_network_knows_of_all_neurons():
-    X, _, network, _ = trained(width=4000)
+    _, _, network, _ = trained(width=4000)
     W = network.dense_weights()[0]
     assert np.array_equal(network.compact().dense_weights()[0], W)
     _, _, network, _ = trained(sampling="rejection", width=4000)
@@ -154,7 +154,7 @@ def test_initialising_for_other_samples_leaves_the_rows_their_displacements():
 
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 def test_predictions_are_made_in_bounded_memory(init, monkeypatch):
-    X, _, network, _ = trained(init)
+    _, _, network, _ = trained(init)
     n_parts = network.neurons_.size / prediction.NEURONS_PER_PART if init == "paired" else 40_000 / 8192
     assert n_parts > 2
     unseen = unit_rows(np.random.default_rng(2), 50_000, 6).astype(np.float32)
