@@ -151,7 +151,7 @@ class GramMatrix:
         executor.map(fill, self._panels(_PANEL_ROWS))
         self.refresh(executor)
 
-    def add_counts(self, counters, executor, *, few=False, anew=False):
+    def add_counts(self, counters, executor, *, few=False, anew=False, refresh=True):
         """Change the counts, and form G.
 
         Parameters
@@ -163,6 +163,8 @@ class GramMatrix:
             Little is to be counted, so that sharing it out would cost more than it saves.
         anew : bool, default False
             Begin with counts of zero.
+        refresh : bool, default True
+            Form G: False where more is to be counted.
 
         Notes
         -----
@@ -184,7 +186,7 @@ class GramMatrix:
             pieces = [(counters[k::threads], 0, n, own[k]) for k in range(threads)]
         else:
             pieces = [(counters, n * k // threads, n * (k + 1) // threads, self.counts) for k in range(threads)]
-        for start in range(0, max(len(piece[0]) for piece in pieces), _COUNTERS_AT_A_TIME):
+        for start in range(0, max((len(piece[0]) for piece in pieces), default=0), _COUNTERS_AT_A_TIME):
             window = slice(start, start + _COUNTERS_AT_A_TIME)
 
             def count(piece, window=window):
@@ -196,7 +198,8 @@ class GramMatrix:
         for _, _, _, array in pieces:
             if array is not self.counts:
                 self.counts += array
-        self.refresh(executor)
+        if refresh:
+            self.refresh(executor)
 
     def refresh(self, executor):
         """Form G from `counts`.

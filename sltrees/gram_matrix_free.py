@@ -106,7 +106,7 @@ class MatrixFreeGram:
         """G v for v of shape (n,), float64. Cost: one product."""
         return self._product(v)
 
-    def add_counts(self, counters, executor, *, few=False, anew=False):
+    def add_counts(self, counters, executor, *, few=False, anew=False, refresh=True):
         """Take note that G has changed: there are no counts. Cost: O(1)."""
         self.refresh(executor)
 

@@ -8,6 +8,7 @@ docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h.
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -31,6 +32,11 @@ MAX_STAMPS = 64
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
 WORN = 1e-5
+
+# Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
+# step is kept: in the first step of a very wide network they would need a third of the memory of its neurons.
+FINDINGS_KEPT = 1 << 29
+_SHARDS_FOUND_AGAIN = 64  # at a time
 
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
@@ -120,7 +126,8 @@ class CertifiedShard:
         self.rows = rows
         self.shard, self._planes, self._skin = shard, planes, skin
         self._initial, self._copies = shard.initial, shard.copies
-        self.found = None  # what the step under review found
+        self.found = None  # what the step under review found; None also where it is to be found again
+        self.pending = False  # whether a step was reviewed that is neither applied nor dropped
 
     @classmethod
     def build(cls, network, shard, planes, skin, near=None):
@@ -152,14 +159,28 @@ class CertifiedShard:
         """The shard of the network, its displacement implied by the rows where `method` says that they stand."""
         return self.shard._replace(displacement=ImpliedDisplacement(self.rows, method))
 
-    def review(self, step, visit_all=False):
-        """Look at the neurons whose certificate may end with this step. Sets: found.
+    def review(self, step, visit_all):
+        """Look at the neurons whose certificate may end with this step. Sets: found, pending.
 
         Returns
         -------
-        tuple of ndarray
-            What the flips found add to sqrt(m) f / |x| and to sqrt(m) J D / |x|, each of shape (n,).
+        _Review
         """
+        self.find(step, visit_all)
+        self.pending = True
+        found = self.found
+        counts = StepCounts(
+            reported=found.n_reported,
+            cleared=found.n_cleared,
+            visited=found.n_visited,
+            candidates=found.n_candidates,
+            flips=found.n_flips,
+            rebuilt=found.n_strayed,
+        )
+        return _Review(counts, *found.corrections, found.squared_terms)
+
+    def find(self, step, visit_all):
+        """Find what a step changes; the same each time until it is applied. Sets: found."""
         found = self.rows.review(step, visit_all)
         planes = self._planes
         if found.n_strayed:
@@ -174,19 +195,34 @@ class CertifiedShard:
                     step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
                 )
         self.found = found
-        return found.corrections
 
-    def apply(self, step, stamp):
-        """Keep the step under review, if it has not been kept yet. Sets: found."""
-        if self.found is not None:
+    def apply(self, step, visit_all, stamp):
+        """Keep the step under review, if it has not been kept yet. Sets: found, pending."""
+        if self.pending:
+            if self.found is None:
+                self.find(step, visit_all)
             self.rows.apply(step, self.found, stamp)
-            self.found = None
+            self.pending = False
+        self.found = None
+
+    def drop(self):
+        """The step under review is not kept. Sets: found, pending."""
+        self.found, self.pending = None, False
 
     def outputs(self, step):
         """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
         outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
         self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
         return outputs, moved
+
+
+class _Review(typing.NamedTuple):
+    """What looking at a shard found."""
+
+    counts: StepCounts
+    outputs: np.ndarray  # (n,) what flips add to sqrt(m) f / |x|
+    moved: np.ndarray  # (n,) and to sqrt(m) J D / |x|
+    squared_terms: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -424,31 +460,31 @@ class CertifiedMethod:
         lazy = self._lazy_step(position)
         visit_all = visit_all or len(position.decay) >= MAX_STAMPS
         self._trial = _Trial(position, lazy, visit_all)
-        reviewed = self._executor.map(lambda shard: shard.review(lazy, visit_all), self._shards)
+        held = [0]  # bytes of findings
+
+        def review(shard):
+            reviewed = shard.review(lazy, visit_all)
+            held[0] += shard.found.nbytes
+            if held[0] > FINDINGS_KEPT:
+                shard.found = None
+            return reviewed
+
+        reviewed = self._executor.map(review, self._shards)
         flips = [np.zeros(len(self._scale)), np.zeros(len(self._scale))]
-        for outputs, moved in reviewed:
-            flips[0] += outputs
-            flips[1] += moved
+        for part in reviewed:
+            flips[0] += part.outputs
+            flips[1] += part.moved
         trial = self._trial
-        trial.counts = StepCounts.total(
-            StepCounts(
-                reported=found.n_reported,
-                cleared=found.n_cleared,
-                visited=found.n_visited,
-                candidates=found.n_candidates,
-                flips=found.n_flips,
-                rebuilt=found.n_strayed,
-            )
-            for found in (shard.found for shard in self._shards)
-        )
+        trial.counts = StepCounts.total(part.counts for part in reviewed)
         trial.outputs_of_flips, trial.moved_by_flips = (total * self._scale for total in flips)
         trial.outputs = self._outputs + step.change + trial.outputs_of_flips
         trial.jacobian_displacement = step.shrink * self._jacobian_displacement - step.pushed + trial.moved_by_flips
-        trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips)
+        squared_terms = sum(part.squared_terms for part in reviewed)
+        trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips, squared_terms)
         trial.variance = self._variance + trial.variance_of_flips + self._rounding_of_step(step)
         return trial.counts
 
-    def _rounding_of_flips(self, n_flips):
+    def _rounding_of_flips(self, n_flips, squared_terms):
         """Variance that rounding adds to the outputs at flips: that of signed distances, and of c_ri when it changes.
 
         Both go with the sizes of the terms that a weight is made of. An estimate with room, not a bound: rounding
@@ -456,8 +492,7 @@ class CertifiedMethod:
         """
         eps = np.finfo(self._network.dtype).eps
         weight = 1.0 + self._planes.shift
-        terms = sum(shard.found.squared_terms for shard in self._shards)
-        return 32.0 * (eps * self._scale.max()) ** 2 * (n_flips * weight**2 + terms)
+        return 32.0 * (eps * self._scale.max()) ** 2 * (n_flips * weight**2 + squared_terms)
 
     def _rounding_of_step(self, step):
         """Variance that rounding adds to the outputs without a flip: of directions, and of weights written down."""
@@ -487,24 +522,35 @@ class CertifiedMethod:
     def undo(self):
         """Take the last step back: nothing of it was applied. Cost: O(shards)."""
         for shard in self._shards:
-            shard.found = None
+            shard.drop()
         self._trial = None
         self.step_open = False
 
     def count_flips(self, gram):
-        """Bring the pair counts of G to the patterns after the step under review. Cost: O(flips fired), and O(n^2)."""
-        flips = self._trial.counts.flips
-        if flips:
-            counters = [self._counter(shard, shard.found) for shard in self._shards if shard.found.n_flips]
-            gram.add_counts(counters, self._executor, few=flips < FEW_FLIPS)
+        """Bring the pair counts of G to the patterns after the step under review, which from here on is kept.
+
+        What has to be found again is applied at once, so that nothing is found a third time.
+
+        Cost: O(flips fired), and O(n^2).
+        """
+        self._committing = True
+        trial, flips = self._trial, self._trial.counts.flips
+        again = [shard for shard in self._shards if shard.pending and shard.found is None]
+        kept = [shard for shard in self._shards if shard.found is not None and shard.found.n_flips]
+        for start in range(0, len(again), _SHARDS_FOUND_AGAIN):
+            some = again[start : start + _SHARDS_FOUND_AGAIN]
+            self._executor.map(lambda shard: shard.find(trial.step, trial.visit_all), some)
+            gram.add_counts([self._counter(shard) for shard in some], self._executor, refresh=False)
+            self._executor.map(self._apply_to, some)
+        gram.add_counts([self._counter(shard) for shard in kept], self._executor, few=flips < FEW_FLIPS)
 
     def count_pairs(self, gram):
         """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
         gram.add_counts([shard.rows.count_fired for shard in self._shards], self._executor, anew=True)
 
     @staticmethod
-    def _counter(shard, found):
-        return lambda start, stop, counts: shard.rows.count_flips(found, start, stop, counts)
+    def _counter(shard):
+        return lambda start, stop, counts: shard.rows.count_flips(shard.found, start, stop, counts)
 
     def commit(self):
         """Keep the last step. Cost: O(visited + flips active)."""
@@ -514,8 +560,7 @@ class CertifiedMethod:
     def _apply(self):
         """Apply what was found to the shards that have not had it yet; then the step is done. May be called again."""
         trial = self._trial
-        stamp = 0 if trial.visit_all else len(trial.position.history)
-        self._executor.map(lambda shard: shard.apply(trial.step, stamp), self._shards)
+        self._executor.map(self._apply_to, self._shards)
         position = trial.position
         if trial.visit_all:
             position = position.stamped_alone()
@@ -536,6 +581,10 @@ class CertifiedMethod:
             step_open=False,
             n_kept=self.n_kept + 1,
         )
+
+    def _apply_to(self, shard):
+        trial = self._trial
+        shard.apply(trial.step, trial.visit_all, stamp=0 if trial.visit_all else len(trial.position.history))
 
     def abandon(self):
         """After an interruption: finish a step that was being kept, drop one that was not."""
@@ -577,6 +626,7 @@ class CertifiedMethod:
         assert not self.step_open
         for shard in self._shards:
             assert shard.found is None
+            assert not shard.pending
             shard.rows._check(self.step, shard._initial, shard._copies, self._planes.offsets)
         outputs, moved = self._sums(self.step)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0

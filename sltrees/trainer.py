@@ -460,10 +460,10 @@ class _Run:
         ratio = (before.loss - trial.loss) / step.predicted_decrease
         accepted = bool(trial.loss < before.loss)  # False also for NaN
         if accepted:
+            self.kept, self.n_kept = trial, self.method.n_kept
             if counts.flips:
                 with _timed(seconds, "gram"):
                     self.method.count_flips(self.gram)
-            self.kept, self.n_kept = trial, self.method.n_kept
             with _timed(seconds, "step"):
                 self.method.commit()
             self.state, self.kept = trial, None

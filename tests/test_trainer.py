@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -316,6 +317,23 @@ def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtyp
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("max_gram", [None, 0])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_findings_that_are_not_kept_are_found_again(seed, alpha, max_gram, monkeypatch):
+    monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.method_certified._SHARDS_FOUND_AGAIN", 2)
+    X, y = random_problem(seed, 100, 8)
+    seen = set()
+    for kept in (1 << 29, 1 << 16, 0):
+        monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", kept)
+        network = network_of(2**16, random_state=seed)
+        result = NewtonTrainer(network, alpha=alpha, max_iter=5, tol=1e-9, max_gram=max_gram).fit(X, 20 * y)
+        assert any(record.rebuilt_lists for record in result.history)
+        counts = [(record.visited_neurons, record.flips, record.cg_steps) for record in result.history]
+        seen.add((network.digest(), result.rmse, result.loss, str(counts)))
+    assert len(seen) == 1
+
+
 def test_shards_make_no_difference_but_rounding(seed, monkeypatch):
     X, y = random_problem(seed, 50, 6)
     trained = []
@@ -468,10 +486,15 @@ MOMENTS = {
     "trees: judging the step": (TreesMethod, "outputs", False),
     "certified: looking at neurons": (CertifiedShard, "review", False),
     "certified: judging the step": (CertifiedMethod, "outputs", False),
-    "certified: counting flips": (CertifiedMethod, "count_flips", False),
-    "certified: forming G": (GramMatrix, "refresh", False),
+    "certified: counting flips": (CertifiedMethod, "count_flips", True),
+    "certified: forming G": (GramMatrix, "refresh", True),
     "certified: keeping the step": (CertifiedMethod, "commit", True),
     "certified: keeping it in one shard": (CertifiedShard, "apply", True),
+    # "again": what was found is not kept, but found again
+    "certified: looking at neurons, to look again": (CertifiedShard, "review", False),
+    "certified: looking again": (CertifiedShard, "find", True),
+    "certified: counting flips found again": (GramMatrix, "add_counts", True),
+    "certified: keeping what was found again in one shard": (CertifiedShard, "apply", True),
 }
 
 
@@ -481,6 +504,9 @@ MOMENTS = {
 def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(moment, alpha, executor, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
+    if "again" in moment:
+        monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", 0)
+        monkeypatch.setattr("sltrees.method_certified._SHARDS_FOUND_AGAIN", 2)
     cls, name, kept = MOMENTS[moment]
     X, y = random_problem(0, 30, 5)
     options = {"method": moment.split(":")[0], "executor": executor, "alpha": alpha, "tol": 0.0}
@@ -497,7 +523,8 @@ def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(mo
     def interrupted(self, *arguments, **keywords):
         result = original(self, *arguments, **keywords)
         calls.append(0)
-        if armed and not pressed:
+        # looking at neurons finds, too: that of the review is another moment
+        if armed and not pressed and (name != "find" or sys._getframe(1).f_code.co_name != "review"):
             pressed.append(0)
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)  # the other shards go on meanwhile

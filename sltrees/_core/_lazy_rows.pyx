@@ -291,6 +291,15 @@ cdef class LazyFindings:
         return self.found.squared_terms
 
     @property
+    def nbytes(self):
+        """Bytes written, about: memory that was reserved and never touched does not count."""
+        cdef int64_t itemsize = self._buffers["strayed_displacement"].itemsize
+        cdef int64_t stride = self._buffers["strayed_displacement"].shape[1]
+        return (12 * self.found.n_cleared + 4 * self.found.n_doubtful + 36 * self.found.n_visited
+                + 4 * self.found.n_flips + (16 + stride * itemsize) * self.found.n_strayed
+                + (4 + itemsize) * self.strayed_used)
+
+    @property
     def visited_rows(self):
         """Numbers of the rows visited."""
         return self._buffers["visited_row"][:self.found.n_visited]
