@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from sltrees._core._lazy_rows import NearLists, padded
+from sltrees.population import Population
 from sltrees.shift import firing_probability
 
 PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
@@ -72,6 +75,11 @@ class Hyperplanes:
     def materialised_share(self):
         """Share of the neurons that fire on a sample, at most. Cost: O(n)."""
         return min(1.0, float(self.firing.sum()))
+
+    @functools.cached_property
+    def population(self):
+        """What is expected of fresh neurons, a `Population`. Cost: some 10^9 multiplications, once."""
+        return Population(self)
 
     def near_share(self, skin):
         """Mean number of samples nearer than `skin` to a fresh neuron, or beyond. Cost: O(n)."""

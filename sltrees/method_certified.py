@@ -13,7 +13,8 @@ import typing
 import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
-from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
+from sltrees._memory import return_freed_memory
+from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, collect_near
 from sltrees.records import StepCounts
 from sltrees.shards import ImpliedDisplacement
 
@@ -35,8 +36,8 @@ WORN = 1e-5
 
 # Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
 # step is kept: in the first step of a very wide network they would need a third of the memory of its neurons.
-FINDINGS_KEPT = 1 << 29
-_SHARDS_FOUND_AGAIN = 64  # at a time
+FINDINGS_KEPT = 1 << 28
+_SHARDS_FOUND_AGAIN = 16  # at a time
 
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
@@ -45,8 +46,9 @@ FEW_FLIPS = 1 << 14
 def strayed_share(network, planes, y, skin):
     """Share of the materialised neurons that are expected to move farther than a skin.
 
-    They are expected to move by r with r^2 = |y|^2 / (k mean_i p_i |x_i|^2) in the mean over the k materialised ones
-    (all of the loss goes, and G is about its diagonal), and beyond s with probability exp(-s^2 / r^2).
+    Where samples on which a neuron fires are alike and have the same target, it moves as if it fired on one of them. By
+    r with r^2 = |y|^2 / (m sum_i p_i mean_i p_i |x_i|^2) in the mean then, as all of the loss goes, and beyond s with
+    probability exp(-s^2 / r^2).
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ def strayed_share(network, planes, y, skin):
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
+    >>> from sltrees.hyperplanes import Hyperplanes
     >>> planes = Hyperplanes(np.eye(4), shift=1.0)
     >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.5) < 0.01
     True
@@ -74,7 +77,7 @@ def strayed_share(network, planes, y, skin):
     if squared == 0:  # there is nothing to learn
         return 0.0
     energy = float(planes.firing @ planes.norms**2) / len(y)
-    return float(np.exp(-(skin**2) * planes.materialised_share * network.width * energy / squared))
+    return float(np.exp(-(skin**2) * planes.firing.sum() * network.width * energy / squared))
 
 
 def choose_skin(network, planes, y):
@@ -92,18 +95,22 @@ def choose_skin(network, planes, y):
 
     Notes
     -----
-    Depends on numbers alone, not on the machine. Cost: O(n).
+    Depends on numbers alone, not on the machine. Cost: that of `Population`, once for the samples.
 
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
+    >>> from sltrees.hyperplanes import Hyperplanes
     >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
     0.5
     """
 
+    n, d = planes.X.shape
+
     def cost(skin):
-        listed = planes.near_share(skin) / max(planes.materialised_share, np.finfo(np.float64).tiny)
-        rebuilt = len(y) * (SAMPLE_COST + NUMBER_COST * planes.X.shape[1])
+        listed = planes.population.near_per_draw(skin)
+        # a list of its own, and its centre: as many entries as two numbers each
+        rebuilt = n * (SAMPLE_COST + NUMBER_COST * d) + (listed + d / 2) * ENTRY_COST
         return listed / network._copies * ENTRY_COST + strayed_share(network, planes, y, skin) * rebuilt
 
     return min(SKINS, key=cost)
@@ -314,13 +321,14 @@ class CertifiedMethod:
             self._outputs, self._jacobian_displacement = self._sums(self.step)
 
     @classmethod
-    def set_up(cls, network, X, y, executor, progress, *, ridge):
+    def set_up(cls, network, planes, y, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build near lists.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
-        X : ndarray of shape (n, d)
+        planes : Hyperplanes
+            Of the samples, for the shift of the network.
         y : ndarray of shape (n,)
         executor : ThreadExecutor
         progress : callable
@@ -334,12 +342,12 @@ class CertifiedMethod:
             That of the run before, where it can go on.
         """
         kept = network._method
-        if kept is not None and kept.serves(X, ridge):
+        if kept is not None and kept.serves(planes.X, ridge):
             kept._executor = executor
             network._in_training = True
             return kept
         network._write_down()
-        planes = Hyperplanes(X, network._shift_for(X))
+        network._shift_for(planes.X)  # warns where the shift has to be lowered
         skin = choose_skin(network, planes, y)
         drawing = network._draw(planes, skin, executor, progress(0))
         network._install(drawing)  # also if what follows is interrupted
@@ -351,6 +359,8 @@ class CertifiedMethod:
         )
         method = cls(network, shards, planes, skin, executor, ridge)
         method._install()
+        if method.bytes_resident > FINDINGS_KEPT:
+            return_freed_memory()
         return method
 
     def _install(self, **also):
@@ -365,22 +375,24 @@ class CertifiedMethod:
         return self._ridge == ridge and np.array_equal(X, self._planes.X)
 
     @staticmethod
-    def bytes_needed(network, planes, y):
-        """Bytes for each materialised neuron, and for each fired pair: near lists, and those expected to be rebuilt.
+    def bytes_needed(network, planes, y, neurons):
+        """Bytes for so many materialised neurons besides their weights: lists, certificates, findings of a step.
 
-        Cost: O(n).
+        Cost: that of `Population`, once for the samples.
         """
-        itemsize, copies = network.dtype.itemsize, network._copies
-        entry, share = 4 + itemsize, max(planes.materialised_share, np.finfo(np.float64).tiny)
+        itemsize = network.dtype.itemsize
+        entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
         skin = choose_skin(network, planes, y)
         strayed = strayed_share(network, planes, y, skin)
-        near = min(planes.near_share(skin) / share, float(planes.live.sum()))
-        shared = copies if all(shard.displacement is None for shard in network._shards) else 1
-        lists = near * entry * (1.1 / shared + 4.0 * strayed)
-        # row and failure time; room in the active list; what one review of all finds; what building takes
-        fixed = 74 + 7 * entry + 130 + 60
-        vectors = planes.directions.shape[1] * itemsize * (3.0 * strayed + (shared == 1))
-        return fixed + lists + vectors, 5.0 * entry + 8.0
+        near = planes.population.near_per_draw(skin)
+        shared = network._copies if all(shard.displacement is None for shard in network._shards) else 1
+        # pools have an eighth in reserve, and are copied when they grow; strayed neurons leave holes behind
+        per_neuron = 74.0 + 2 * 1.125 * entry + near * entry * (1.3 / shared + 2.0 * strayed)
+        vectors = planes.directions.shape[1] * itemsize
+        per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network._copies))
+        held = per_neuron * neurons + pairs * 3.0 * entry
+        findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
+        return held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
 
     # ------------------------------------------------------------------ where training stands
 
@@ -542,6 +554,8 @@ class CertifiedMethod:
             self._executor.map(lambda shard: shard.find(trial.step, trial.visit_all), some)
             gram.add_counts([self._counter(shard) for shard in some], self._executor, refresh=False)
             self._executor.map(self._apply_to, some)
+        if again:
+            return_freed_memory()
         gram.add_counts([self._counter(shard) for shard in kept], self._executor, few=flips < FEW_FLIPS)
 
     def count_pairs(self, gram):

@@ -159,13 +159,14 @@ class TreesMethod:
         self._shards = executor.map(lambda part: TreeShard(network, X, *part), parts, progress)
 
     @classmethod
-    def set_up(cls, network, X, y, executor, progress, *, ridge):
+    def set_up(cls, network, planes, y, executor, progress, *, ridge):
         """Draw the network, or take it as it stands, and build the trees.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
-        X : ndarray of shape (n, d)
+        planes : Hyperplanes
+            Of the samples.
         y : ndarray of shape (n,)
             Ignored.
         executor : ThreadExecutor
@@ -174,18 +175,19 @@ class TreesMethod:
         ridge : bool
             Ignored: steps may always shrink displacements.
         """
-        network.initialize(X, n_threads=executor.n_threads, max_memory=float("inf"), progress=progress(0))
+        network.initialize(planes.X, n_threads=executor.n_threads, max_memory=float("inf"), progress=progress(0))
         network._in_training = True
-        return cls(network, X, executor, progress(1))
+        return cls(network, planes.X, executor, progress(1))
 
     @staticmethod
-    def bytes_needed(network, planes, y):
-        """Bytes for each materialised neuron, and for each fired pair. Cost: O(1)."""
+    def bytes_needed(network, planes, y, neurons):
+        """Bytes for so many materialised neurons besides their initial weights. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
-        step = array_bytes(4, n_features, dtype=dtype) + 32  # weights being written, what undoes them, row numbers
+        # displacements; weights being written, what undoes them, row numbers
+        step = array_bytes(5, n_features, dtype=dtype) + 32
         pair = 2 * (4 + np.dtype(dtype).itemsize) + 8  # before and after a step, and the query's own result
-        return one - none + step, pair
+        return neurons * (one - none + step) + network.width * float(planes.firing.sum()) * pair
 
     @property
     def patterns(self):

@@ -300,16 +300,13 @@ class ShiftedReLUNetwork:
 
     # ------------------------------------------------------------------ memory
 
-    def bytes_needed(self, planes, n_threads=None, *, per_neuron=0.0, per_pair=0.0, extra=0.0):
-        """Bytes that drawing the network for samples needs, and what else is held for its neurons.
+    def neurons_expected(self, planes):
+        """How many neurons there will be at most, once the network is drawn for samples.
 
         Parameters
         ----------
         planes : Hyperplanes
             Of the samples, for the shift of the network.
-        n_threads : int, optional
-        per_neuron, per_pair, extra : float
-            Bytes needed besides: for each materialised neuron, each fired (neuron, sample) pair, and at once.
 
         Returns
         -------
@@ -317,11 +314,38 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        The number of materialised neurons is random and unknown before they are drawn. It is taken at its mean,
-        bounded by m sum_i P(neuron fires on x_i), plus six standard deviations and those materialised before. Fired
-        pairs are taken at their mean at W(0); training towards huge targets can make more fire.
+        Their number is random and unknown before they are drawn. It is taken at its mean, estimated by `Population`,
+        plus six standard deviations of both, and those materialised before. Cost: that of `Population`, once.
 
-        Cost: O(n d).
+        Examples
+        --------
+        >>> planes = Hyperplanes(np.eye(3), shift=1.0)
+        >>> 0.4e6 < ShiftedReLUNetwork(10**6, shift=1.0).neurons_expected(planes) < 0.5e6
+        True
+        """
+        population = planes.population
+        share = min(planes.materialised_share, population.share + 6.0 * population.share_error)
+        known = _fingerprint(planes.X) == self._fingerprint
+        draws = 0.0 if known else share * self.width / self._copies
+        fresh = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
+        return float(min(self.width, self._n_neurons + fresh))
+
+    def bytes_needed(self, planes, n_threads=None):
+        """Bytes that drawing the network for samples needs: its weights, and scratch memory.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+            Of the samples, for the shift of the network.
+        n_threads : int, optional
+
+        Returns
+        -------
+        float
+
+        Notes
+        -----
+        Cost: that of `neurons_expected`.
 
         Examples
         --------
@@ -329,18 +353,12 @@ class ShiftedReLUNetwork:
         >>> bool(ShiftedReLUNetwork(10**6, shift=1.0).bytes_needed(planes) < 1e9)
         True
         """
-        d = planes.X.shape[1]
-        known = _fingerprint(planes.X) == self._fingerprint
-        draws = 0.0 if known else planes.materialised_share * self.width / self._copies
-        fresh = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
-        neurons = min(self.width, self._n_neurons + fresh)
+        per_draw = array_bytes(planes.X.shape[1], dtype=self.dtype) + 24
+        written = sum(shard.n_neurons for shard in self._shards if shard.displacement is not None)
         threads = ThreadExecutor(n_threads).n_threads
-        per_neuron += (array_bytes(d, dtype=self.dtype) + 24) / self._copies
-        # weights kept of a task, before those of others are
         sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
-        scratch = sampling.bytes_needed(planes.X.shape)
-        pairs = self.width * float(planes.firing.sum())
-        return neurons * per_neuron + pairs * per_pair + threads * scratch + extra
+        weights = self.neurons_expected(planes) / self._copies * per_draw + written * per_draw
+        return weights + threads * sampling.bytes_needed(planes.X.shape)
 
     def check_memory(self, needed, X, max_memory):
         """Refuse, before anything is allocated, what would need more memory than allowed.

@@ -40,8 +40,8 @@ FEW_PROPOSALS = 64
 
 # Costs of a proposal, and of each sample for which proposals are made, in units of a draw under dense sampling with
 # n d = 64,000: from asv_benchmarks/compare_setup.py. Only ratios matter.
-PROPOSAL_COST = 1.6
-SAMPLE_COST = 500.0
+PROPOSAL_COST = 0.9
+SAMPLE_COST = 200.0
 
 
 class Proposals:

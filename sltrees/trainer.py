@@ -248,15 +248,16 @@ class NewtonTrainer:
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
         return self.fit(np.concatenate([X, X_new]), np.concatenate([y, y_new]))
 
-    def _choose_gram(self, X, y):
+    def _choose_gram(self, planes, y):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
-        network, method, n = self.network, METHODS[self.method], len(X)
-        # the shift may be lowered, with a warning, when the network is drawn: not twice
-        shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, n)
-        planes = Hyperplanes(X, shift)
-        per_neuron, per_pair = method.bytes_needed(network, planes, y)
+        network, method, X = self.network, METHODS[self.method], planes.X
+        n = len(X)
         copies = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
-        without = network.bytes_needed(planes, self.n_threads, per_neuron=per_neuron, per_pair=per_pair, extra=copies)
+        if network._method is not None and network._method.serves(X, self.alpha > 0):  # goes on with what is there
+            without = copies + 1.5 * network._method.bytes_resident
+        else:
+            without = copies + network.bytes_needed(planes, self.n_threads)
+            without += method.bytes_needed(network, planes, y, network.neurons_expected(planes))
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
@@ -316,9 +317,13 @@ class _Run:
                 continue
 
     def set_up(self):
-        """Draw the network, build the method, form G. Sets: method, gram, scale, alpha, rule, flat_steps, state."""
+        """Draw the network, build the method, form G. Sets: all that steps need."""
         trainer, network = self.trainer, self.trainer.network
-        gram_class = trainer._choose_gram(self.X, self.y)  # first: nothing has happened if there is too little memory
+        # the shift may be lowered, with a warning, when the network is drawn: not twice
+        shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
+        self.planes = Hyperplanes(self.X, shift)
+        # before anything else: nothing has happened if there is too little memory
+        gram_class = trainer._choose_gram(self.planes, self.y)
         trainer.n_samples_ = len(self.X)
         n_stages = 2
 
@@ -353,7 +358,7 @@ class _Run:
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
         trainer = self.trainer
         self.method = METHODS[trainer.method].set_up(
-            trainer.network, self.X, self.y, self.executor, progress, ridge=trainer.alpha > 0
+            trainer.network, self.planes, self.y, self.executor, progress, ridge=trainer.alpha > 0
         )
 
     def begin_anew(self):

@@ -9,6 +9,7 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.executors import ThreadExecutor
+from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import CertifiedMethod
 
 N, D = 50, 6
@@ -52,12 +53,13 @@ def active_bytes(rows, n_rebuilt, resumed):
 def test_bytes_at_first_are_those_of_the_table(dtype, init):
     X, _ = random_problem(0, N, D)
     network = ShiftedReLUNetwork(2**11, shift=1.5, dtype=dtype, init=init, random_state=0)
+    planes = Hyperplanes(X.astype(dtype), 1.5)
     with ThreadExecutor(1) as executor:
-        method = CertifiedMethod.set_up(network, X.astype(dtype), np.ones(N), executor, lambda stage: None, ridge=False)
+        method = CertifiedMethod.set_up(network, planes, np.ones(N), executor, lambda stage: None, ridge=False)
         z, held = np.dtype(dtype).itemsize, 0
         for shard in method._shards:
             n_fired = fired_of_each(shard.rows)
-            assert active_bytes(shard.rows, 0, False) == (4 + z) * (n_fired + n_fired // 2 + 3).sum()
+            assert active_bytes(shard.rows, 0, False) == (4 + z) * (n_fired + n_fired // 2 + 2).sum()
             # where the tree keeps its levels is its own affair: a line each at most
             assert abs(shard.rows.failure_times.nbytes - tree_bytes(n_fired.size)) <= 64 * 6
             held += shard.rows.nbytes

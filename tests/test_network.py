@@ -291,7 +291,7 @@ def test_too_little_memory_is_refused_before_anything_is_allocated():
     X = unit_rows(np.random.default_rng(0), 100, 10)
     network = ShiftedReLUNetwork(10**8, shift=0.0, random_state=0)
     peak = peak_bytes(lambda: bytes_named(lambda: network.initialize(X, max_memory=1e9)))
-    assert peak < 1e6
+    assert peak < 2e7  # of the estimate itself: weights would be 2 GB
     assert network.shift_ is None
 
 

@@ -128,7 +128,7 @@ class NearLists:
 
     def trim(self):
         """Give back the memory behind the lists, but for some room for lists to be rebuilt."""
-        room = self.used + self.used // 16 + BLOCK
+        room = _with_reserve(self.used)
         for array, size in ((self.direction, room), (self.distance, room), (self.fired, self.n_listed + BLOCK)):
             if size < len(array):
                 array.resize(size, refcheck=False)
@@ -149,6 +149,11 @@ class NearLists:
             self.distance = _grown(self.distance, self.used, size)
         if self.n_listed + more > len(self.fired):
             self.fired = _grown(self.fired, self.n_listed, max(self.n_listed + more, len(self.fired) * 3 // 2))
+
+
+def _with_reserve(size):
+    """Size of a pool that is to grow: an eighth more, as memory held in reserve is memory held."""
+    return size + size // 8 + BLOCK
 
 
 def _grown(array, used, size):
@@ -392,7 +397,7 @@ cdef Extent _lay_out(const sl_lazy_rows *old, sl_row *row, int64_t copies, bint 
             q += 1
         row[r].n_fired += <int32_t> entering
         row[r].n_active += <int32_t> entering
-        row[r].room = row[r].n_active + row[r].n_active // 2 + 3
+        row[r].room = row[r].n_active + row[r].n_active // 2 + 2
         row[r].active_start = <int32_t> extent.active
         extent.active += row[r].room
         extent.n_fired += row[r].n_fired
@@ -497,16 +502,16 @@ cdef class LazyRows:
         self.copies = copies
         self.rows.n_rows = k
         self.rows.n_directions, self.rows.stride = directions.shape
-        # half as much room again for directions that begin to fire, and as much for lists that outgrow theirs
-        room = n_fired + n_fired // 2 + 3
+        # half as much room again for directions that begin to fire, and some for lists that outgrow theirs
+        room = n_fired + n_fired // 2 + 2
         ends = np.cumsum(room, dtype=np.int64)
         used = int(ends[k - 1]) if k else 0
         _refuse_long(used)
         self.active_used = used
         row["room"] = room
         row["active_start"] = ends - room
-        self._arrays["active_direction"] = np.empty(used * 3 // 2, dtype=np.int32)
-        self._arrays["active_coefficient"] = np.empty(used * 3 // 2, dtype=self.dtype)
+        self._arrays["active_direction"] = np.empty(_with_reserve(used), dtype=np.int32)
+        self._arrays["active_coefficient"] = np.empty(_with_reserve(used), dtype=self.dtype)
         self._point()
         _list_fired(&self.rows, near.fired, copies, self.dtype.itemsize)
         # 0: every row is looked at in the first step. The array is the tree's own leaves
@@ -691,7 +696,8 @@ cdef class LazyRows:
         cdef int64_t r, k = self.rows.n_rows
         cdef int32_t at = 0
         arrays = self._arrays
-        size = max(needed - self.active_used + int(arrays["row"]["room"].sum(dtype=np.int64)), needed // 2) * 3 // 2
+        size = max(needed - self.active_used + int(arrays["row"]["room"].sum(dtype=np.int64)), needed // 2)
+        size = _with_reserve(size)
         direction = np.empty(size, dtype=np.int32)
         coefficient = np.empty(size, dtype=self.dtype)
         cdef int32_t *p_direction = <int32_t *> address(direction)
@@ -716,12 +722,12 @@ cdef class LazyRows:
         total = self.near_used + found.strayed_used
         _refuse_long(total)
         if total + BLOCK > len(arrays["near_direction"]):
-            larger = [_grown(arrays[name], self.near_used, total * 3 // 2 + BLOCK)
+            larger = [_grown(arrays[name], self.near_used, _with_reserve(total))
                       for name in ("near_direction", "near_distance")]
             arrays["near_direction"], arrays["near_distance"] = larger
         n_new = np.count_nonzero(arrays["row"]["centre"][found.strayed_rows] < 0)
         if self.n_centres + n_new > len(arrays["centres"]):
-            arrays["centres"] = _grown(arrays["centres"], self.n_centres, 2 * (self.n_centres + n_new))
+            arrays["centres"] = _grown(arrays["centres"], self.n_centres, _with_reserve(self.n_centres + n_new))
         self._point()
 
     def _install_strayed(self, LazyFindings found):
@@ -766,7 +772,7 @@ cdef class LazyRows:
         # rows that share a start share a list, unless the list of one of them is empty
         np.maximum.at(lengths, where, row["near_stop"] - row["near_start"])
         live = int(lengths.sum())
-        size = live * 3 // 2 + BLOCK
+        size = _with_reserve(live)
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
         moved = np.cumsum(lengths) - lengths
         shift = (moved[where] - row["near_start"]).astype(np.int32)
@@ -872,7 +878,7 @@ cdef class LazyRows:
             extent = _lay_out(&self.rows, p_row, self.copies, of_each, stop, n_fired)
         _refuse_long(extent.near)
         _refuse_long(extent.active)
-        size, room = extent.near + extent.near // 16 + BLOCK, extent.active * 3 // 2
+        size, room = _with_reserve(extent.near), _with_reserve(extent.active)
         other.dtype, other.kernels, other.copies = self.dtype, self.kernels, self.copies
         other._arrays = {
             "directions": directions,
