@@ -8,13 +8,14 @@ docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h.
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 
 import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees._memory import return_freed_memory
-from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, collect_near
+from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.records import StepCounts
 from sltrees.shards import ImpliedDisplacement
 
@@ -38,6 +39,8 @@ WORN = 1e-5
 # step is kept: in the first step of a very wide network they would need a third of the memory of its neurons.
 FINDINGS_KEPT = 1 << 28
 _SHARDS_FOUND_AGAIN = 16  # at a time
+
+_ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
 
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
@@ -137,7 +140,7 @@ class CertifiedShard:
         self.pending = False  # whether a step was reviewed that is neither applied nor dropped
 
     @classmethod
-    def build(cls, network, shard, planes, skin, near=None):
+    def build(cls, network, shard, planes, skin, near=None, n_silent=0):
         """From a shard of the network, wherever its neurons stand now.
 
         Parameters
@@ -148,12 +151,19 @@ class CertifiedShard:
         skin : float
         near : NearLists, optional
             Of its draws, if they are known and no neuron has moved.
+        n_silent : int, default 0
+            On so many samples, the first ones, no neuron fires, if none has moved: when they were drawn for, that
+            was seen, and products that are rounded otherwise shall not say anything else.
         """
         signs = network._signs(shard.neurons)
         if shard.displacement is None:  # twins share a near list
             if near is None:
                 near = planes.near_lists(skin, shard.draws.size, keep_all=True)
-                collect_near(near, shard.initial, planes.X)
+
+                def silence(z, _):
+                    np.minimum(z[:, :n_silent], planes.shift, out=z[:, :n_silent])
+
+                collect_near(near, shard.initial, planes.X, veto=silence if n_silent else None)
                 near.trim()
             rows = LazyRows(planes.directions, signs, near, shard.copies, skin, origin=None)
         else:
@@ -161,6 +171,35 @@ class CertifiedShard:
             collect_near(near, shard.weights(), planes.X)
             rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(shard.displacements()))
         return cls(rows, shard, planes, skin)
+
+    def with_samples(self, planes, further):
+        """The same neurons with further samples behind those they know, as a shard of its own.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+            Of all samples.
+        further : Hyperplanes
+            Of the further ones.
+
+        Returns
+        -------
+        CertifiedShard
+            On further samples its neurons fire as where their lists were built, until all have been visited.
+
+        Notes
+        -----
+        Cost: O(k q d) for q further samples, and a copy of all lists.
+        """
+        rows = self.rows
+        near = further.near_lists(self._skin, self.shard.draws.size, keep_all=True)
+        for start in range(0, self.shard.n_neurons, _ROWS_AT_A_TIME):
+            stop = min(start + _ROWS_AT_A_TIME, self.shard.n_neurons)
+            own = np.flatnonzero(rows.owns_list(start, stop))
+            weights = rows.centre_displacement(start, stop)[own, : further.X.shape[1]]
+            weights += self._initial[(start + own) // self._copies]
+            collect_near(near, weights, further.X)
+        return CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
 
     def implied(self, method):
         """The shard of the network, its displacement implied by the rows where `method` says that they stand."""
@@ -258,6 +297,11 @@ class _Position:
         """The same position, as the only stamp."""
         return dataclasses.replace(self, history=self.coefficient[None].copy(), decay=np.ones(1))
 
+    def with_samples(self, n_further):
+        """The same position, with further samples that have not moved anything yet."""
+        history = np.pad(self.history, ((0, 0), (0, n_further)))
+        return dataclasses.replace(self, coefficient=np.pad(self.coefficient, (0, n_further)), history=history)
+
 
 class _Trial:
     """A step under review."""
@@ -283,6 +327,8 @@ class CertifiedMethod:
     executor : ThreadExecutor
     ridge : bool
         Whether steps may shrink displacements.
+    before : CertifiedMethod, optional
+        Whose rows these are, with further samples.
 
     Notes
     -----
@@ -297,7 +343,7 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    def __init__(self, network, shards, planes, skin, executor, ridge):
+    def __init__(self, network, shards, planes, skin, executor, ridge, before=None):
         self._skin = skin
         self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
         n = len(planes.X)
@@ -306,18 +352,23 @@ class CertifiedMethod:
         self.step_open = False
         self._committing = False
         self.n_kept = 0  # steps kept
-        self._position = _Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
         self._trial = None
         self._ridge = ridge
-        self._exchange = 0.0  # what the clock counts shrinking for; set by the first step with a ridge
+        if before is None:
+            self._position = _Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
+            self._exchange = 0.0  # what the clock counts shrinking for; set by the first step with a ridge
+        else:
+            self._position = before._position.with_samples(n - len(before._scale))
+            self._exchange = before._exchange
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
         self._n_neurons = sum(shard.shard.n_neurons for shard in shards)
         # steps and their rounding go with the shift, which `planes` has also before the network is drawn
         self.step = self._lazy_step(self._position)  # the last one kept
         self._variance = 0.0  # of the rounding error of the outputs, summed over samples
-        if network.init == "paired" and all(shard.shard.displacement is None for shard in shards):
-            self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)  # twins cancel
-        else:
+        self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)
+        if before is not None:
+            self._visit_all()
+        if before is not None or network.init == "gaussian" or any(s.shard.displacement is not None for s in shards):
             self._outputs, self._jacobian_displacement = self._sums(self.step)
 
     @classmethod
@@ -344,8 +395,11 @@ class CertifiedMethod:
         kept = network._method
         if kept is not None and kept.serves(planes.X, ridge):
             kept._executor = executor
+            network._install(network._draw(planes, None, executor))  # draws nothing: says which samples it is for
             network._in_training = True
             return kept
+        if kept is not None and kept.serves_first(planes.X, ridge):
+            return kept._extended(planes, executor, progress)
         network._write_down()
         network._shift_for(planes.X)  # warns where the shift has to be lowered
         skin = choose_skin(network, planes, y)
@@ -363,6 +417,36 @@ class CertifiedMethod:
             return_freed_memory()
         return method
 
+    def _extended(self, planes, executor, progress):
+        """A method for these samples and further ones behind them, that goes on where this one stands.
+
+        This one stays as it is, so that whatever interrupts leaves the network with it.
+        """
+        network, n = self._network, len(self._scale)
+        drawing = network._draw(planes, self._skin, executor, progress(0))
+        further = Hyperplanes(planes.X[n:], planes.shift)
+        # behind our own shards: neurons drawn now, or for other samples since the last run; none fires on ours
+        new = list(zip(drawing.state.get("_shards", network._shards), drawing.near, strict=True))[len(self._shards) :]
+        tasks = [(lambda shard: shard.with_samples(planes, further), (shard,)) for shard in self._shards]
+        tasks += [
+            (lambda shard, near: CertifiedShard.build(network, shard, planes, self._skin, near, n_silent=n), pair)
+            for pair in new
+        ]
+        shards = executor.map(lambda task: task[0](*task[1]), tasks, progress(1))
+        method = CertifiedMethod(network, shards, planes, self._skin, executor, self._ridge, before=self)
+        method._install(**{name: value for name, value in drawing.state.items() if name != "_shards"})
+        return method
+
+    def _visit_all(self):
+        """Visit all neurons where they stand: after it every pattern and certificate is that of the weights.
+
+        Cost: O(active pairs d + candidates d).
+        """
+        nothing = np.zeros(len(self._scale))
+        self.take_step(types.SimpleNamespace(g=nothing, shrink=1.0, change=nothing, pushed=nothing, size=0.0), True)
+        self.commit()
+        self.n_kept = 0
+
     def _install(self, **also):
         """The rows are what tells the network's displacements from now on."""
         shards = [shard.implied(self) for shard in self._shards]
@@ -373,6 +457,10 @@ class CertifiedMethod:
     def serves(self, X, ridge):
         """Whether a run on these samples can go on with these rows. Cost: O(n d)."""
         return self._ridge == ridge and np.array_equal(X, self._planes.X)
+
+    def serves_first(self, X, ridge):
+        """Whether these rows serve the first of these samples, so that they can be extended. Cost: O(n d)."""
+        return len(X) > len(self._scale) and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
     def bytes_needed(network, planes, y, neurons):

@@ -178,7 +178,7 @@ class ShiftedReLUNetwork:
         X = self._as_samples(X)
         max_memory = as_max_memory(max_memory)
         self._refuse_compacted()
-        if _fingerprint(X) == self._fingerprint:
+        if sample_fingerprint(X) == self._fingerprint:
             return self
         self._refuse_in_training()
         planes = Hyperplanes(X, self._shift_for(X))
@@ -207,7 +207,7 @@ class ShiftedReLUNetwork:
         Drawing
             The network itself is as it was.
         """
-        fingerprint = _fingerprint(planes.X)
+        fingerprint = sample_fingerprint(planes.X)
         if fingerprint == self._fingerprint:
             return Drawing({}, [None] * len(self._shards))
         sampling, every, n_seen = self._sampling, planes, 0
@@ -245,6 +245,20 @@ class ShiftedReLUNetwork:
     def _install(self, drawing, **also):
         """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
         self.__dict__.update(drawing.state | also)
+
+    def _initial_trace(self, X, executor):
+        """Trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
+        planes = Hyperplanes(X, self.shift_)
+        thresholds = planes.thresholds(0.0)
+
+        def fired(shard):
+            return [
+                np.count_nonzero(shard.initial[start : start + NEURONS_PER_PART] @ X.T > thresholds, axis=0)
+                for start in range(0, shard.draws.size, NEURONS_PER_PART)
+            ]
+
+        counts = sum((part for parts in executor.map(fired, self._shards) for part in parts), np.zeros(len(X)))
+        return self._copies * float(counts @ planes.norms**2) / self.width
 
     def _choose_sampling(self, planes):
         """The sampling of this network, or the one that it will have when it is drawn."""
@@ -314,8 +328,9 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Their number is random and unknown before they are drawn. It is taken at its mean, estimated by `Population`,
-        plus six standard deviations of both, and those materialised before. Cost: that of `Population`, once.
+        Their number is random and unknown before they are drawn. It is taken at its mean for all samples that it was
+        and will be drawn for, estimated by `Population`, plus six standard deviations of both. Cost: that of
+        `Population`, once.
 
         Examples
         --------
@@ -323,12 +338,17 @@ class ShiftedReLUNetwork:
         >>> 0.4e6 < ShiftedReLUNetwork(10**6, shift=1.0).neurons_expected(planes) < 0.5e6
         True
         """
+        if self._seen is not None:
+            every = _with_unseen(self._seen, planes.X)
+            if len(every) == len(self._seen):
+                return float(self._n_neurons)
+            if not np.array_equal(every, planes.X):
+                planes = Hyperplanes(every, planes.shift)
         population = planes.population
         share = min(planes.materialised_share, population.share + 6.0 * population.share_error)
-        known = _fingerprint(planes.X) == self._fingerprint
-        draws = 0.0 if known else share * self.width / self._copies
-        fresh = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
-        return float(min(self.width, self._n_neurons + fresh))
+        draws = share * self.width / self._copies
+        neurons = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
+        return float(max(self._n_neurons, min(self.width, neurons)))
 
     def bytes_needed(self, planes, n_threads=None):
         """Bytes that drawing the network for samples needs: its weights, and scratch memory.
@@ -714,5 +734,6 @@ def _as_dtype(dtype):
     raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
-def _fingerprint(X):
+def sample_fingerprint(X):
+    """What tells sets of samples apart. Cost: O(n d)."""
     return (X.shape, hashlib.sha256(X.data).hexdigest())

@@ -29,7 +29,7 @@ from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
-from sltrees.network import ShiftedReLUNetwork
+from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.records import MESSAGES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
 
@@ -223,9 +223,10 @@ class NewtonTrainer:
 
         Notes
         -----
-        Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k n d) for the near
-        lists of the k materialised neurons, and iterations as of `fit`. With alpha > 0 the ridge is relative to
-        trace(G)/n when the samples are added.
+        Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k q d) to extend the
+        near lists of the k materialised neurons, one visit of each, O(n^2 + pairs) for G, and iterations as of `fit`.
+        With method="trees", or where the ridge comes or goes, lists or trees are built anew, O(k n d). With alpha > 0
+        the ridge is relative to trace(G)/n at W(0), as it would have been had all samples been there from the start.
 
         Examples
         --------
@@ -246,7 +247,7 @@ class NewtonTrainer:
         X, y = self._samples
         X_new = network._as_samples(X_new)
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
-        return self.fit(np.concatenate([X, X_new]), np.concatenate([y, y_new]))
+        return _Run(self, np.concatenate([X, X_new]), np.concatenate([y, y_new]), n_before=len(X)).fit()
 
     def _choose_gram(self, planes, y):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
@@ -256,6 +257,8 @@ class NewtonTrainer:
         if network._method is not None and network._method.serves(X, self.alpha > 0):  # goes on with what is there
             without = copies + 1.5 * network._method.bytes_resident
         else:
+            if network._method is not None:  # there until what comes is ready
+                copies += network._method.bytes_resident
             without = copies + network.bytes_needed(planes, self.n_threads)
             without += method.bytes_needed(network, planes, y, network.neurons_expected(planes))
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
@@ -271,9 +274,10 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y):
+    def __init__(self, trainer, X, y, n_before=0):
         self.trainer = trainer
         self.X, self.y = X, y
+        self.n_before = n_before  # samples that were trained on before others joined
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
@@ -343,9 +347,7 @@ class _Run:
                 lambda v: self.method.gram_product(v), lambda: self.method.gram_diagonal(), len(self.y)
             )
         self.method.count_pairs(self.gram)
-        # kept with the network, so that training on the same samples goes on with the same loss;
-        # G = 0: nothing fires, and any unit will do
-        self.scale = network._scales.setdefault(network._fingerprint, self.gram.trace / len(self.y) or 1.0)
+        self.scale = self.choose_scale()
         self.alpha = trainer.alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
@@ -353,6 +355,20 @@ class _Run:
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
+
+    def choose_scale(self):
+        """The unit of alpha and damping: trace(G)/n when the network was first trained on the samples.
+
+        It is kept with the network, so that training on the same samples goes on with the same loss. Where samples
+        joined, G is that of W(0) for them, as it would have been had all been there from the start.
+        """
+        network, n = self.trainer.network, self.n_before
+        scales, trace = network._scales, self.gram.trace
+        before = scales.get(sample_fingerprint(self.X[:n])) if n else None
+        if before is not None:
+            trace = before * n + network._initial_trace(self.X[n:], self.executor)
+        # G = 0: nothing fires, and any unit will do
+        return scales.setdefault(sample_fingerprint(self.X), trace / len(self.y) or 1.0)
 
     def set_up_method(self, progress):
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""

@@ -1,5 +1,6 @@
 """NewtonTrainer.extend: samples join without a restart."""
 
+import copy
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
+from sltrees.network import sample_fingerprint
 
 SAMPLINGS = ("dense", "rejection")
 
@@ -72,20 +74,121 @@ def test_arrays_that_the_caller_changes_afterwards_are_not_trained_on():
     assert np.abs(trainer.network.predict(X_before) - kept).max() < 1e-7
 
 
-class PressOnSetUp(Callback):
-    """Ctrl-C in the middle of drawing, when armed."""
+class Checker(Callback):
+    """Checks rows and sums of the method at the start, and after each step."""
 
-    armed = False
+    n_checks = 0
 
-    def on_setup(self, trainer, done, total):
-        if self.armed:
-            raise KeyboardInterrupt
+    def on_start(self, trainer):
+        trainer.network._method._check()
+        self.n_checks += 1
+
+    def on_iteration(self, trainer, record):
+        self.on_start(trainer)
+
+
+def awkward_samples(seed, n, d):
+    """Rows of several norms, some that are alike or there twice, some zero."""
+    X, y = random_problem(seed, n, d)
+    X *= np.random.default_rng(seed).choice([0.7, 1.0, 1.4], n)[:, None]
+    X[n // 2] = X[1]
+    X[n // 3] = 0
+    X[2 * n // 3] = X[0] + 1e-3
+    y[n // 2], y[n // 3] = y[1], 0.0
+    return X, y
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("init", "sampling"), [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")])
+def test_rows_that_are_extended_are_those_that_are_built_anew(seed, init, sampling, dtype, alpha):
+    X, y = awkward_samples(seed, 45, 6)
+    network = ShiftedReLUNetwork(2_000, shift=1.5, init=init, sampling=sampling, dtype=dtype, random_state=seed)
+    checker = Checker()
+    trainer = NewtonTrainer(network, alpha=alpha, tol=1e-7, max_iter=4, callbacks=[checker])
+    trainer.fit(X[:30], 5 * y[:30])
+    for start in (30, 35, 36):
+        samples, targets = X[: max(35, start + 1)], 5 * y[: max(35, start + 1)]
+        written = copy.copy(network)
+        before = network._method
+        result = trainer.extend(samples[start:], targets[start:])
+        assert before._network is network
+        assert network._method is not before
+        assert trainer.n_samples_ == len(samples)
+        anew = NewtonTrainer(written, alpha=alpha, tol=1e-7, max_iter=4, callbacks=[checker]).fit(samples, targets)
+        assert network.neurons_.size == written.neurons_.size
+        assert np.array_equal(np.sort(network.neurons_), np.sort(written.neurons_))
+        tolerance = 1e-8 if dtype == "float64" else 2e-3
+        assert result.history[0].rmse == pytest.approx(anew.history[0].rmse, rel=tolerance)
+        # products at the hyperplane itself may be rounded to either side
+        assert abs(result.history[0].fired_pairs - anew.history[0].fired_pairs) <= 3
+        assert np.sqrt(np.mean((network.predict(samples) - targets) ** 2)) == pytest.approx(result.rmse, abs=1e-5)
+    assert checker.n_checks > 6
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_interrupted_before_anything_is_drawn_no_sample_is_added(sampling):
+def test_with_a_ridge_the_loss_is_that_of_training_from_scratch(seed, sampling):
+    X, y = random_problem(seed, 60, 6)
+    options = {"alpha": 1e-3, "tol": 1e-8, "max_iter": 60}
+    trainer = trainer_for(sampling, **options)
+    trainer.fit(X[:20], y[:20])
+    for start in range(20, 60, 10):
+        extended = trainer.extend(X[start : start + 10], y[start : start + 10])
+    other = trainer_for(sampling, **options)
+    scratch = other.fit(X, y)
+    # the same ridge; which minimum is found depends on the way there
+    scales = [t.network._scales[sample_fingerprint(X)] for t in (trainer, other)]
+    assert scales[0] == pytest.approx(scales[1], rel=1e-9)
+    assert extended.loss == pytest.approx(scratch.loss, rel=0.05)
+
+
+def test_neurons_materialised_for_other_samples_join_the_rows():
+    X, y = random_problem(4, 40, 5)
+    network = ShiftedReLUNetwork(20_000, shift=2.0, dtype="float64", random_state=0)
+    checker = Checker()
+    trainer = NewtonTrainer(network, tol=1e-9, callbacks=[checker])
+    trainer.fit(X[:20], y[:20])
+    own = network.neurons_.size
+    network.initialize(X[20:])
+    assert network.neurons_.size > own
+    # for a part of them, then for all, then with the network drawn for all of them before
+    trainer.extend(X[20:25], y[20:25])
+    assert trainer.extend(X[25:30], y[25:30]).rmse <= 1e-9
+    network.initialize(X)
+    assert trainer.extend(X[30:], y[30:]).rmse <= 1e-9
+    assert np.abs(network.predict(X) - y).max() < 1e-7
+    # the run before went on with rows that know nothing of other samples
+    network.initialize(np.eye(5))
+    assert trainer.fit(X, y).n_iter == 0
+    assert np.abs(network.predict(X) - y).max() < 1e-7
+
+
+def test_samples_that_join_cost_less_than_all_samples_from_the_start():
+    X, y = random_problem(5, 80, 6)
+    trainer = trainer_for("rejection", width=100_000)
+    trainer.fit(X[:76], y[:76])
+    extended = trainer.extend(X[76:], y[76:])
+    scratch = trainer_for("rejection", width=100_000).fit(X, y)
+    visits = [sum(record.visited_neurons for record in result.history) for result in (extended, scratch)]
+    assert visits[0] < visits[1]
+
+
+class PressOnSetUp(Callback):
+    """Ctrl-C in the middle of drawing, or of what follows, when armed."""
+
+    armed, after = False, 0
+
+    def on_setup(self, trainer, done, total):
+        if self.armed and done > self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_interrupted_in_the_set_up_no_sample_is_added(sampling, after):
     X, y = random_problem(9, 30, 5)
     press = PressOnSetUp()
+    press.after = after
     trainer = trainer_for(sampling, callbacks=[press])
     trainer.fit(X[:20], y[:20])
     digest = trainer.network.digest()
