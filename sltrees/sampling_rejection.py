@@ -19,6 +19,8 @@ Sources: Karp, Luby, Madras 1989 (sampling a union of sets; the first set that h
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -37,6 +39,7 @@ _PROPOSALS_PER_TASK = 1 << 15  # at most
 MAX_NEIGHBOURS = 16
 LIKELY = 0.02
 FEW_PROPOSALS = 64
+STAGES = (0, 1, 2, 4, 8, 16)  # neighbours that are asked together: the first ones drop most
 
 # Costs of a proposal, and of each sample for which proposals are made, in units of a draw under dense sampling with
 # n d = 64,000: from asv_benchmarks/compare_setup.py. Only ratios matter.
@@ -110,13 +113,14 @@ class Proposals:
         along = -ndtri((1.0 - stream.random(size)) * self._probabilities[i])
         basis, mixing, offsets = neighbours
         numbers, coordinates = np.arange(size), along[:, None]
-        for k, offset in enumerate(offsets):
-            if numbers.size < FEW_PROPOSALS:
+        for begin, end in itertools.pairwise(STAGES):
+            if numbers.size < FEW_PROPOSALS or begin >= len(offsets):
                 break
-            coordinates = np.column_stack([coordinates, stream.standard_normal(numbers.size)])
-            silent = coordinates @ mixing[k, : k + 2] <= offset
-            if not silent.all():
-                numbers, coordinates = numbers[silent], coordinates[silent]
+            some = slice(begin, end)
+            fresh = stream.standard_normal((numbers.size, len(offsets[some])))
+            coordinates = np.concatenate([coordinates, fresh], axis=1)
+            silent = (coordinates @ mixing[some, : coordinates.shape[1]].T <= offsets[some]).all(axis=1)
+            numbers, coordinates = numbers[silent], coordinates[silent]
         used = basis[: coordinates.shape[1]]
         weights = np.empty((numbers.size, planes.X.shape[1]), dtype=np.float32)
         fill_normals(seed.spawn(1)[0], weights)
@@ -150,26 +154,12 @@ class Proposals:
         spread = np.sqrt(np.maximum(1.0 - cosine**2, 1e-12))
         margin = (planes.offsets[before] - cosine * height) / spread
         likely = before[np.argsort(margin, kind="stable")]
-        likely = likely[: np.count_nonzero(margin < -ndtri(LIKELY))]
-        most = min(MAX_NEIGHBOURS, d - 1)
-        basis, mixing, offsets = np.zeros((most + 1, d)), np.zeros((most, most + 1)), np.zeros(most)
-        basis[0] = own
-        found = 0
-        for j in likely:
-            if found == most:
-                break
-            axes = basis[: found + 1]
-            coordinates = axes @ directions[j]
-            rest = directions[j] - coordinates @ axes
-            again = axes @ rest  # once more, for what rounding left
-            rest -= again @ axes
-            length = np.linalg.norm(rest)
-            if length > 1e-6:  # else it adds no direction; whether proposals fire on it is seen when they are whole
-                mixing[found, : found + 1], mixing[found, found + 1] = coordinates + again, length
-                offsets[found] = planes.offsets[j]
-                found += 1
-                basis[found] = rest / length
-        return basis[: found + 1].astype(np.float32), mixing[:found, : found + 1], offsets[:found]
+        likely = likely[: min(np.count_nonzero(margin < -ndtri(LIKELY)), MAX_NEIGHBOURS, d - 1)]
+        # a neighbour that adds no direction gets one of no consequence: its coordinate there is 0, up to rounding
+        basis, mixing = np.linalg.qr(np.concatenate([own[None], directions[likely]]).T)
+        if mixing[0, 0] < 0:  # the first direction is that of sample i, not its opposite
+            basis[:, 0], mixing[0] = -basis[:, 0], -mixing[0]
+        return basis.T.astype(np.float32), mixing[:, 1:].T, planes.offsets[likely]
 
 
 class RejectionSampling:
