@@ -1,11 +1,12 @@
-"""Drawing a network: all neurons and all samples, against the bare product of their matrices."""
+"""Drawing a network: all neurons against the bare product of their matrices, or only those that fire; more samples."""
 
 import statistics
 import time
 
 import numpy as np
 
-from sltrees import ShiftedReLUNetwork
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees._demo import digits_parity
 from sltrees.executors import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import choose_skin
@@ -41,7 +42,7 @@ class Dense:
 
     def time_draw_with_near_lists(self, width, shift):
         with ThreadExecutor(THREADS) as executor:
-            self.network(width, shift)._initialize(self.planes, self.skin, executor)
+            self.network(width, shift)._draw(self.planes, self.skin, executor)
 
     def time_bare_product(self, width, shift):
         """What cannot be done without: weights and memory are there."""
@@ -75,3 +76,50 @@ class Dense:
 
         body(width, shift)
         return statistics.median(seconds(self.time_bare_product) / seconds(body) for _ in range(ROUNDS))
+
+
+class Rejection:
+    """1000 digits, as they are and with a bias that makes them alike."""
+
+    number = 1
+    timeout = 300
+    param_names = ("width", "bias")
+    params = ([2**22, 2**26], [0.0, 1.0])
+
+    def setup(self, width, bias):
+        X, _, _, _ = digits_parity()
+        self.X = np.column_stack([X, np.full(len(X), bias)]).astype(np.float32)
+        self.X /= np.linalg.norm(self.X, axis=1, keepdims=True)
+
+    def draw(self, width):
+        network = ShiftedReLUNetwork(width, sampling="rejection", random_state=0)
+        return network.initialize(self.X, n_threads=THREADS)
+
+    def time_initialize(self, width, bias):
+        self.draw(width)
+
+    def track_materialised(self, width, bias):
+        return int(self.draw(width).neurons_.size)
+
+    track_materialised.unit = "neurons"
+
+
+class Extend:
+    """25 digits that join 900 others, at width 2^20."""
+
+    number = 1
+    repeat = 5
+    warmup_time = 0.0
+    timeout = 300
+    param_names = ("sampling",)
+    params = (["dense", "rejection"],)
+
+    def setup(self, sampling):
+        X, y, _, _ = digits_parity()
+        self.new = X[900:925], y[900:925]
+        network = ShiftedReLUNetwork(2**20, sampling=sampling, random_state=0)
+        self.trainer = NewtonTrainer(network, tol=1e-3, n_threads=THREADS)
+        self.trainer.fit(X[:900], y[:900])
+
+    def time_extend(self, sampling):
+        self.trainer.extend(*self.new)
