@@ -51,7 +51,8 @@ class ShiftedReLUNetwork:
     sampling : {"auto", "dense", "rejection"}, default "auto"
         How firing neurons are found: "dense" draws all m and looks; "rejection" (for init "paired") draws only neurons
         that fire, the silent ones not at all, so that the width may be in the billions. Its network has a random
-        width, Poisson with mean m: see `sltrees.rejection`. "auto" is what is expected to cost less.
+        number of pairs, Poisson with mean m/2: see `sltrees.sampling_rejection`. "auto" is what is expected to cost
+        less.
     dtype : float32 or float64, default float32
         Of weights and correlations. The weights are drawn in single precision, so that a seed gives the same network
         in both dtypes (under rejection up to rounding). Sums over neurons are accumulated in float64.
@@ -67,9 +68,10 @@ class ShiftedReLUNetwork:
     n_features_in_ : int
         d.
     neurons_ : ndarray of shape (k,), dtype=int64
-        The materialised neurons, ascending. Under rejection numbers are those of proposals, with gaps.
+        The materialised neurons, ascending until samples join; those that come with them are behind. Under rejection
+        numbers are those of proposals, with gaps.
     displacement_ : ndarray of shape (k, d)
-        W - W(0) of the materialised neurons.
+        W - W(0) of the materialised neurons: a copy, made when it is asked for.
 
     Raises
     ------
@@ -78,7 +80,9 @@ class ShiftedReLUNetwork:
 
     Notes
     -----
-    Memory after `initialize`: k d numbers of displacement and as many initial weights (half as many for "paired").
+    Memory after `initialize`: k d initial weights (half as many for "paired"). Training adds what it needs to know of
+    each neuron; displacements are implied by that, and written down in copies and pickles. `compact` gives back what
+    only training needs.
 
     References
     ----------
@@ -448,7 +452,7 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Cost: O((stop - start) d).
+        Cost: O((stop - start) d), or O(active pairs d) where displacements are implied.
 
         Examples
         --------
@@ -472,8 +476,9 @@ class ShiftedReLUNetwork:
         Returns
         -------
         W : ndarray of shape (m, d)
-            W(0) before training. Under rejection there are Poisson(m) of them: those materialised, and after them the
-            silent ones, drawn for this call, the same each time.
+            W(0) before training. Under rejection there are twice Poisson(m/2) of them: those materialised, and after
+            them silent ones, drawn for this call, the same each time. (Neurons that join with further samples are
+            others.)
         signs : ndarray of shape (m,)
             -1 or +1, in the dtype of the network.
 
@@ -553,7 +558,9 @@ class ShiftedReLUNetwork:
         Notes
         -----
         With init "paired" only neurons that have moved are looked at: the others cancel exactly. Cost: O(moved d) per
-        sample. With init "gaussian" all m neurons count, and the silent ones are drawn again: O(m d) per sample.
+        sample, and weights once for the call: O(active pairs d) where displacements are implied. With init "gaussian"
+        all m neurons count, and the silent ones are drawn again: O(m d) per sample. Memory is bounded, however many
+        samples there are: see `sltrees.prediction`.
 
         Examples
         --------
@@ -652,7 +659,7 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Cost: O(k d) for k materialised neurons.
+        Cost: O(k d) for k materialised neurons, or O(active pairs d) where displacements are implied.
 
         Examples
         --------
@@ -722,7 +729,9 @@ def _contains(numbers, values):
 
 
 def _with_unseen(seen, X):
-    """All samples seen, and behind them the rows of X that are not among them."""
+    """All samples seen, and behind them those of X: all if X begins with what was seen, else its rows that were not."""
+    if np.array_equal(X[: len(seen)], seen):
+        return X
     known = {row.tobytes() for row in seen}
     return np.concatenate([seen, *(row[None] for row in X if row.tobytes() not in known)])
 

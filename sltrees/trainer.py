@@ -199,8 +199,9 @@ class NewtonTrainer:
     def extend(self, X_new, y_new):
         """Add samples to those trained on, and go on from the weights as they are.
 
-        The network is given the neurons that fire on the new samples and on none of the old ones: it then is
-        distributed as if all samples had been there from the start. (It even is the same network, up to rounding.)
+        The network is given the neurons that fire on the new samples and on none of the old ones: with the shift that
+        it has, it then is distributed as if all samples had been there from the start. (Trained on no others, it even
+        is the same network, up to rounding.)
 
         Parameters
         ----------
@@ -226,7 +227,8 @@ class NewtonTrainer:
         Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k q d) to extend the
         near lists of the k materialised neurons, one visit of each, O(n^2 + pairs) for G, and iterations as of `fit`.
         With method="trees", or where the ridge comes or goes, lists or trees are built anew, O(k n d). With alpha > 0
-        the ridge is relative to trace(G)/n at W(0), as it would have been had all samples been there from the start.
+        the ridge is relative to trace(G)/n at W(0), as it would have been had all samples been there from the start, if
+        it was that for the old ones.
 
         Examples
         --------
@@ -368,7 +370,7 @@ class _Run:
         if before is not None:
             trace = before * n + network._initial_trace(self.X[n:], self.executor)
         # G = 0: nothing fires, and any unit will do
-        return scales.setdefault(sample_fingerprint(self.X), trace / len(self.y) or 1.0)
+        return scales.setdefault(sample_fingerprint(self.X), trace / len(self.y)) or 1.0
 
     def set_up_method(self, progress):
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
@@ -378,7 +380,7 @@ class _Run:
         )
 
     def begin_anew(self):
-        """Go on from the weights as they are, as a new call of `fit` would. Sets: method, gram, state."""
+        """Go on from the weights written down, with coefficients of zero. Sets: method, gram, state."""
         self.method.release()
         self.method = None
         self.trainer.network._write_down()  # its lists go before new ones come

@@ -173,6 +173,28 @@ def test_samples_that_join_cost_less_than_all_samples_from_the_start():
     assert visits[0] < visits[1]
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_rows_that_come_again_do_not_change_which_neurons_join(sampling):
+    X, y = random_problem(11, 30, 5)
+    X[20], X[25] = X[3], X[21]
+    y[20], y[25] = y[3], y[21]
+    trainer, scratch = trainer_for(sampling), trainer_for(sampling)
+    trainer.fit(X[:20], y[:20])
+    assert trainer.extend(X[20:], y[20:]).rmse <= 1e-9
+    scratch.fit(X, y)
+    assert np.array_equal(np.sort(trainer.network.neurons_), np.sort(scratch.network.neurons_))
+
+
+def test_samples_on_which_nothing_fired_leave_the_ridge_to_those_that_join():
+    trainer, scratch = trainer_for("dense", alpha=1e-2), trainer_for("dense", alpha=1e-2)
+    X, y = np.concatenate([np.zeros((3, 5)), np.eye(5)[:3]]), np.arange(6.0)
+    trainer.fit(X[:3], y[:3])
+    trainer.extend(X[3:], y[3:])
+    scratch.fit(X, y)
+    scales = [t.network._scales[sample_fingerprint(X)] for t in (trainer, scratch)]
+    assert scales[0] == pytest.approx(scales[1], rel=1e-9)
+
+
 class PressOnSetUp(Callback):
     """Ctrl-C in the middle of drawing, or of what follows, when armed."""
 

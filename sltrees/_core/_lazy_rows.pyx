@@ -857,8 +857,7 @@ cdef class LazyRows:
         further directions) and visits all of them: it has to be the next, and `review` has to be told `visit_all`,
         because before it rows have no certificate that could be tested.
 
-        Further directions that fire come behind the others that do. So before that step `count_fired` of directions
-        n, ..., n + n_new - 1 adds every pair with a further one, once; `count_flips` has what the step changes of it.
+        Further directions that fire come behind the others that do.
 
         Whatever may fail for want of memory changes nothing. Cost: O(k copies + entries of all lists).
         """
