@@ -4,6 +4,7 @@
 
 Each row is a width at shift "auto", on the digits (n = 1000, d = 64) without and with a bias (rows that are alike):
 seconds of `initialize` by sampling, medians of interleaved runs, what "auto" chooses, and nanoseconds a neuron kept.
+"plain" is rejection that draws every proposal whole, and asks no neighbours first.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import time
 
 import numpy as np
 
-from sltrees import ShiftedReLUNetwork, load_digits
+from sltrees import ShiftedReLUNetwork, load_digits, sampling_rejection
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
 from sltrees.sampling_rejection import cheaper_sampling
 from sltrees.shift import resolve_shift
 
-DENSE_UP_TO = 22  # log2 of the largest width that is drawn densely
+# log2 of the largest widths that are drawn at all
+UP_TO = {"dense": 22, "plain": 26, "rejection": 40}
 
 
 def digits(bias):
@@ -31,10 +33,16 @@ def digits(bias):
 
 def seconds_of(X, width, sampling, threads):
     """Seconds of one draw, and the network."""
-    network = ShiftedReLUNetwork(width, sampling=sampling, random_state=0)
-    began = time.perf_counter()
-    network.initialize(X, n_threads=threads)
-    return time.perf_counter() - began, network
+    network = ShiftedReLUNetwork(width, sampling="dense" if sampling == "dense" else "rejection", random_state=0)
+    neighbours = sampling_rejection.MAX_NEIGHBOURS
+    try:
+        if sampling == "plain":
+            sampling_rejection.MAX_NEIGHBOURS = 0
+        began = time.perf_counter()
+        network.initialize(X, n_threads=threads)
+        return time.perf_counter() - began, network
+    finally:
+        sampling_rejection.MAX_NEIGHBOURS = neighbours
 
 
 def main():
@@ -47,20 +55,24 @@ def main():
     for bias in (0.0, 1.0):
         X = digits(bias)
         print(f"\nbias {bias:g}")
-        print(f"{'width':>6} {'dense s':>9} {'rejection s':>12} {'auto':>10} {'neurons':>12} {'ns each':>8}")
+        heads = f"{'dense s':>9} {'plain s':>9} {'rejection s':>12} {'auto':>10} {'neurons':>12} {'ns each':>8}"
+        print(f"{'width':>6} {heads}")
         logs = []
         for exponent in options.widths:
             width = 2**exponent
-            times = {"dense": [], "rejection": []}
+            times = {sampling: [] for sampling in UP_TO}
             for _ in range(options.repeats):
                 for sampling, seconds in times.items():
-                    if sampling == "rejection" or exponent <= DENSE_UP_TO:
+                    if exponent <= UP_TO[sampling]:
                         taken, network = seconds_of(X, width, sampling, options.threads)
                         seconds.append(taken)
             kept, ours = network.neurons_.size, statistics.median(times["rejection"])
-            dense = f"{statistics.median(times['dense']):9.3f}" if times["dense"] else f"{'-':>9}"
+            others = " ".join(
+                f"{statistics.median(times[other]):9.3f}" if times[other] else f"{'-':>9}"
+                for other in ("dense", "plain")
+            )
             chosen = automatic(X, width)
-            print(f"2^{exponent:<4} {dense} {ours:12.3f} {chosen:>10} {kept:12,} {1e9 * ours / kept:8.0f}", flush=True)
+            print(f"2^{exponent:<4} {others} {ours:12.3f} {chosen:>10} {kept:12,} {1e9 * ours / kept:8.0f}", flush=True)
             logs.append((np.log(width), np.log(ours)))
         if len(logs) > 1:
             print(f"exponent of rejection in the width: {np.polyfit(*zip(*logs, strict=True), 1)[0]:.2f}")
