@@ -9,6 +9,8 @@ import numpy as np
 
 from sltrees._core._lazy_rows import NearLists
 
+DRAWS_AT_A_TIME = 2048  # whose displacements are written to be looked at
+
 
 class Drawn(typing.NamedTuple):
     """What drawing some of the neurons of a network found."""
@@ -34,10 +36,6 @@ class ImpliedDisplacement:
     def write(self, target, start):
         """Write those of rows start, start + 1, ... to a C-ordered array. Cost: O(active pairs d)."""
         self.rows.write_displacement(self._owner.step, target, start)
-
-    def moved(self):
-        """Which rows are not where they were drawn: ndarray of bool. Cost: O(active pairs)."""
-        return self.rows.moved(self._owner.step)
 
     def compacted(self, kept):
         """The displacements of some rows, with nothing that only training needs. Cost: O(active pairs)."""
@@ -95,12 +93,17 @@ class NeuronShard(typing.NamedTuple):
         return weights
 
     def moved(self):
-        """Which draws have a neuron that moved: ndarray of shape (q,), bool. Cost: O(n_neurons d), or O(active)."""
-        if self.displacement is None:
-            return np.zeros(self.draws.size, dtype=bool)
-        written = isinstance(self.displacement, np.ndarray)
-        moved = self.displacement.any(axis=1) if written else self.displacement.moved()
-        return moved.reshape(-1, self.copies).any(axis=1)
+        """Which draws have a neuron that moved: ndarray of shape (q,), bool. Cost: as `displacements`.
+
+        By the displacements as they are or would be written: the answer is the same before and after.
+        """
+        moved = np.zeros(self.draws.size, dtype=bool)
+        if self.displacement is not None:
+            for start in range(0, self.draws.size, DRAWS_AT_A_TIME):
+                stop = min(start + DRAWS_AT_A_TIME, self.draws.size)
+                rows = self.displacements(start * self.copies, stop * self.copies)
+                moved[start:stop] = rows.reshape(stop - start, -1).any(axis=1)
+        return moved
 
     def written_down(self):
         """The same shard with its displacements as an array, if it has any. Cost: as `displacements`."""

@@ -355,9 +355,21 @@ class Driver:
         written = np.full((self.k - cut, self.X.shape[1]), np.nan, dtype=self.dtype)
         self.rows.write_displacement(self.step, written, start=cut)
         assert np.array_equal(written, lower)
+        self._check_compacted(place)
         self._check_stored(slack)
         self._check_gram()
         self._check_nearest(slack)
+
+    def _check_compacted(self, place):
+        """Rows from which all is left out but what tells displacements tell the same ones."""
+        before = self.state()
+        for kept in (np.arange(self.k), np.arange(1, self.k, 2), np.arange(0)):
+            rows = self.rows.compacted(kept)
+            written = np.full((kept.size, self.X.shape[1]), np.nan, dtype=self.dtype)
+            rows.write_displacement(self.step, written)
+            assert np.array_equal(written, place[kept])
+            assert rows.nbytes <= self.rows.nbytes
+        self.same_state(before)
 
     def _check_stored(self, slack):
         """The lists of each row say where it is."""

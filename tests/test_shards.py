@@ -10,6 +10,7 @@ import pytest
 from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
+from sltrees.hyperplanes import Hyperplanes
 from sltrees.shards import ImpliedDisplacement
 
 CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
@@ -168,3 +169,40 @@ def test_predictions_are_made_in_bounded_memory(init, monkeypatch):
     # outputs of a part for each thread and their sum, the samples; weights and products of a part for each thread
     scratch = 2 * 8192 * (3 * 6 * 4 + 8 + 5 * prediction.SAMPLES_PER_BLOCK * 4)
     assert peak < 6 * 8 * len(unseen) + 2 * unseen.nbytes + scratch
+
+
+@pytest.mark.parametrize("sampling", ["dense", "rejection"])
+@pytest.mark.parametrize("spread", [0.05, 1.0])
+def test_memory_and_neurons_are_estimated_beforehand_also_where_samples_are_alike(seed, sampling, spread):
+    rng = np.random.default_rng(seed)
+    X = np.eye(20)[0] + spread * rng.standard_normal((150, 20))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    y = rng.standard_normal(150)
+    network = ShiftedReLUNetwork(300_000, shift=2.5, sampling=sampling, random_state=seed)
+    planes = Hyperplanes(X.astype(np.float32), 2.5)
+    expected = network.neurons_expected(planes)
+    trainer = NewtonTrainer(network, max_iter=3, n_threads=2, max_memory=1.0)
+    with pytest.raises(MemoryError) as caught:
+        trainer.fit(X, y)
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    trainer.max_memory = needed + 1
+    tracemalloc.start()
+    trainer.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    assert network.neurons_.size <= expected <= 1.5 * network.neurons_.size
+    assert peak <= needed <= 5 * peak
+    # samples that join: the old rows stay until the new ones are there
+    trainer.max_memory = 1.0
+    further = X[:10] + 0.1 * rng.standard_normal((10, 20))
+    digest = network.digest()
+    with pytest.raises(MemoryError) as caught:
+        trainer.extend(further, y[:10])
+    assert network.digest() == digest
+    assert trainer.n_samples_ == 150
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    trainer.max_memory = needed + 1
+    tracemalloc.reset_peak()
+    trainer.extend(further, y[:10])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= needed <= 5 * peak

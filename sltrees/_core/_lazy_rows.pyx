@@ -967,32 +967,6 @@ cdef class LazyRows:
             self.kernels.add_outputs(&self.rows, &step.step, NULL, d, 1, NULL, start, stop, p_scratch, NULL, NULL,
                                      p_displacement)
 
-    def moved(self, LazyStep step not None):
-        """Which rows have a displacement, as far as coefficients tell: ndarray of bool. Cost: O(active pairs)."""
-        cdef int64_t r, e, k = self.rows.n_rows
-        arrays = self._arrays
-        result = np.zeros(k, dtype=bool)
-        if arrays["origin"] is not None and step.step.origin_decay != 0:
-            result |= arrays["origin"].any(axis=1)
-        cdef bint single = self.dtype == np.float32
-        cdef const void *own = self.rows.active_coefficient
-        cdef uint8_t *p_result = <uint8_t *> address(result)
-        cdef const sl_row *row
-        cdef double c
-        with nogil:
-            for r in range(k):
-                row = &self.rows.row[r]
-                for e in range(row.n_active):
-                    c = (<const float *> own)[row.active_start + e] if single else \
-                        (<const double *> own)[row.active_start + e]
-                    c *= step.step.decay[row.stamp]
-                    if e < row.n_fired:
-                        c += step.step.coefficient[self.rows.active_direction[row.active_start + e]]
-                    if c != 0:
-                        p_result[r] = 1
-                        break
-        return result
-
     def compacted(self, kept):
         """The rows numbered `kept`, with nothing but what tells their displacements. These rows stay as they are.
 
@@ -1004,7 +978,7 @@ cdef class LazyRows:
         Returns
         -------
         LazyRows
-            Of use for `write_displacement`, `moved` and `nbytes` alone: it has no near lists and no certificates.
+            Of use for `write_displacement` and `nbytes` alone: it has no near lists and no certificates.
 
         Notes
         -----
