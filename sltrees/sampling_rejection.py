@@ -179,10 +179,9 @@ class RejectionSampling:
 
     def __init__(self, width, copies, streams, dtype):
         self._width, self._copies, self._streams, self._dtype = width, copies, streams, np.dtype(dtype)
-        self._proposals = None  # of the samples last asked for
 
     def tasks(self, planes, n_seen):
-        """What `find` is to be called with: ranges of consecutive chunks of proposals for new samples.
+        """What `find` is to be called with: proposals, and ranges of consecutive chunks of those for new samples.
 
         Parameters
         ----------
@@ -193,33 +192,33 @@ class RejectionSampling:
 
         Returns
         -------
-        list of range
-            They depend on the samples alone. Ranges that begin with new samples, so that chunks have the numbers that
-            they would have had, had all samples been there from the start.
+        list of tuple (Proposals, range)
+            They depend on the samples alone. Chunks have the numbers that they would have had, had all samples been
+            there from the start.
 
         Notes
         -----
         Cost: O(n d + chunks).
         """
         n, d = planes.X.shape
-        self._proposals = proposals = Proposals(planes, self._width / self._copies, self._streams)
+        proposals = Proposals(planes, self._width / self._copies, self._streams)
         most = min(_PROPOSALS_PER_TASK, max(1, WORK_PER_TASK // (n * d)))
         begin = sum(i < n_seen for i, _ in proposals.chunks)
         tasks, size = [], 0
         for number in range(begin, len(proposals.chunks)):
             more = proposals.size(*proposals.chunks[number])
             if size and size + more > most:
-                tasks.append(range(begin, number))
+                tasks.append((proposals, range(begin, number)))
                 begin, size = number, 0
             size += more
-        return [*tasks, range(begin, len(proposals.chunks))]
+        return [*tasks, (proposals, range(begin, len(proposals.chunks)))]
 
-    def find(self, chunks, planes, n_seen, skin):
+    def find(self, task, planes, n_seen, skin):
         """The proposals of consecutive chunks that are kept: a chunk has the numbers of a block of neurons.
 
         Parameters
         ----------
-        chunks : range
+        task : tuple (Proposals, range)
             Of `tasks`.
         planes, n_seen
             As for `tasks`.
@@ -235,7 +234,7 @@ class RejectionSampling:
         -----
         Cost: O(q n d) over all tasks, with q the number of proposals that fire on none of their neighbours.
         """
-        d, proposals = planes.X.shape[1], self._proposals
+        (proposals, chunks), d = task, planes.X.shape[1]
         numbers, weights, samples = [np.empty(0, np.int64)], [np.empty((0, d), np.float32)], [np.empty(0, np.int64)]
         neighbours, of_sample = None, -1
         for number in chunks:

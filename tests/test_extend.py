@@ -217,6 +217,7 @@ def test_interrupted_in_the_set_up_no_sample_is_added(sampling, after):
     press.armed = True
     assert trainer.extend(X[20:], y[20:]).status == "interrupted"
     assert trainer.network.digest() == digest
+    assert trainer.n_samples_ == 20
     press.armed = False
     assert trainer.extend(X[20:], y[20:]).status == "converged"
     assert trainer.n_samples_ == 30
