@@ -186,7 +186,7 @@ class GramMatrix:
             pieces = [(counters[k::threads], 0, n, own[k]) for k in range(threads)]
         else:
             pieces = [(counters, n * k // threads, n * (k + 1) // threads, self.counts) for k in range(threads)]
-        for start in range(0, max((len(piece[0]) for piece in pieces), default=0), _COUNTERS_AT_A_TIME):
+        for start in range(0, max(len(piece[0]) for piece in pieces), _COUNTERS_AT_A_TIME):
             window = slice(start, start + _COUNTERS_AT_A_TIME)
 
             def count(piece, window=window):

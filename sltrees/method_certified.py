@@ -7,7 +7,10 @@ docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
+import time
 import types
 import typing
 
@@ -15,6 +18,7 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees._memory import return_freed_memory
+from sltrees.executors import InlineExecutor
 from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.records import StepCounts
 from sltrees.shards import ImpliedDisplacement
@@ -107,7 +111,6 @@ def choose_skin(network, planes, y):
     >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
     0.5
     """
-
     n, d = planes.X.shape
 
     def cost(skin):
@@ -345,7 +348,10 @@ class CertifiedMethod:
 
     def __init__(self, network, shards, planes, skin, executor, ridge, before=None):
         self._skin = skin
-        self._network, self._shards, self._planes, self._executor = network, shards, planes, executor
+        # not the network itself: it holds the method, and memory held in a circle lingers
+        self._dtype, self._width = network.dtype, network.width
+        self._shards, self._planes, self._executor = shards, planes, executor
+        self._reading = threading.Lock()  # held by who reads the weights, and while a step begins to be kept
         n = len(planes.X)
         self._scale = planes.norms / np.sqrt(network.width)  # from sums over pairs to f, and from g to beta
         # a step was taken that is neither kept nor undone
@@ -393,13 +399,15 @@ class CertifiedMethod:
             That of the run before, where it can go on.
         """
         kept = network._method
+        if kept is not None:
+            with kept.standing():  # whatever its run left to be done is done
+                pass
         if kept is not None and kept.serves(planes.X, ridge):
-            kept._executor = executor
             network._install(network._draw(planes, None, executor))  # draws nothing: says which samples it is for
-            network._in_training = True
+            kept._executor = executor
             return kept
         if kept is not None and kept.serves_first(planes.X, ridge):
-            return kept._extended(planes, executor, progress)
+            return kept._extended(network, planes, executor, progress)
         network._write_down()
         network._shift_for(planes.X)  # warns where the shift has to be lowered
         skin = choose_skin(network, planes, y)
@@ -412,17 +420,17 @@ class CertifiedMethod:
             progress(1),
         )
         method = cls(network, shards, planes, skin, executor, ridge)
-        method._install()
+        method._install(network)
         if method.bytes_resident > FINDINGS_KEPT:
             return_freed_memory()
         return method
 
-    def _extended(self, planes, executor, progress):
+    def _extended(self, network, planes, executor, progress):
         """A method for these samples and further ones behind them, that goes on where this one stands.
 
         This one stays as it is, so that whatever interrupts leaves the network with it.
         """
-        network, n = self._network, len(self._scale)
+        n = len(self._scale)
         drawing = network._draw(planes, self._skin, executor, progress(0))
         further = Hyperplanes(planes.X[n:], planes.shift)
         # behind our own shards: neurons drawn now, or for other samples since the last run; none fires on ours
@@ -434,7 +442,7 @@ class CertifiedMethod:
         ]
         shards = executor.map(lambda task: task[0](*task[1]), tasks, progress(1))
         method = CertifiedMethod(network, shards, planes, self._skin, executor, self._ridge, before=self)
-        method._install(**{name: value for name, value in drawing.state.items() if name != "_shards"})
+        method._install(network, **{name: value for name, value in drawing.state.items() if name != "_shards"})
         return method
 
     def _visit_all(self):
@@ -447,20 +455,24 @@ class CertifiedMethod:
         self.commit()
         self.n_kept = 0
 
-    def _install(self, **also):
+    def _install(self, network, **also):
         """The rows are what tells the network's displacements from now on."""
         shards = [shard.implied(self) for shard in self._shards]
         for shard in self._shards:
             shard.shard = shard.shard._replace(displacement=None)  # forget those that were written down
-        self._network.__dict__.update(also, _shards=shards, _method=self, _in_training=True)
+        network.__dict__.update(also, _shards=shards, _method=self)
 
     def serves(self, X, ridge):
         """Whether a run on these samples can go on with these rows. Cost: O(n d)."""
         return self._ridge == ridge and np.array_equal(X, self._planes.X)
 
     def serves_first(self, X, ridge):
-        """Whether these rows serve the first of these samples, so that they can be extended. Cost: O(n d)."""
-        return len(X) > len(self._scale) and self.serves(X[: len(self._scale)], ridge)
+        """Whether these rows serve the first of these samples, so that they can be extended. Cost: O(n d).
+
+        With a ridge, only once the clock knows what shrinking counts: extending sets failure times by it.
+        """
+        longer = len(X) > len(self._scale) and (self._exchange > 0 or not ridge)
+        return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
     def bytes_needed(network, planes, y, neurons):
@@ -473,7 +485,8 @@ class CertifiedMethod:
         skin = choose_skin(network, planes, y)
         strayed = strayed_share(network, planes, y, skin)
         near = planes.population.near_per_draw(skin)
-        shared = network._copies if all(shard.displacement is None for shard in network._shards) else 1
+        written = any(isinstance(shard.displacement, np.ndarray) for shard in network._shards)
+        shared = 1 if written else network._copies
         # pools have an eighth in reserve, and are copied when they grow; strayed neurons leave holes behind
         per_neuron = 74.0 + 2 * 1.125 * entry + near * entry * (1.3 / shared + 2.0 * strayed)
         vectors = planes.directions.shape[1] * itemsize
@@ -508,7 +521,7 @@ class CertifiedMethod:
     def is_worn(self):
         """Whether coefficients have grown so large that weights implied by them lose digits. Cost: O(n)."""
         largest = float(np.abs(self._position.coefficient).max(initial=0.0))
-        return largest * np.finfo(self._network.dtype).eps > WORN
+        return largest * np.finfo(self._dtype).eps > WORN
 
     def synchronise(self):
         """Compute f and J D from the weights, before the step under review, if there is one, and after it.
@@ -590,20 +603,20 @@ class CertifiedMethod:
         Both go with the sizes of the terms that a weight is made of. An estimate with room, not a bound: rounding
         errors of many pairs are taken to be independent.
         """
-        eps = np.finfo(self._network.dtype).eps
+        eps = np.finfo(self._dtype).eps
         weight = 1.0 + self._planes.shift
         return 32.0 * (eps * self._scale.max()) ** 2 * (n_flips * weight**2 + squared_terms)
 
     def _rounding_of_step(self, step):
         """Variance that rounding adds to the outputs without a flip: of directions, and of weights written down."""
-        eps = np.finfo(self._network.dtype).eps
+        eps = np.finfo(self._dtype).eps
         per_neuron = self.n_fired / max(1, self._n_neurons)
         terms = per_neuron * float(np.mean(np.square(self._trial.position.coefficient)))
         floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + self._planes.shift) ** 2 + per_neuron * terms)
         return floor + (eps * step.size) ** 2
 
     def _lazy_step(self, position):
-        rounding = np.finfo(self._network.dtype).eps / 2
+        rounding = np.finfo(self._dtype).eps / 2
         largest = sum(float(np.abs(part).max(initial=0.0)) for part in (position.coefficient, position.history))
         return LazyStep(
             position.coefficient,
@@ -633,7 +646,7 @@ class CertifiedMethod:
 
         Cost: O(flips fired), and O(n^2).
         """
-        self._committing = True
+        self._begin_keeping()
         trial, flips = self._trial, self._trial.counts.flips
         again = [shard for shard in self._shards if shard.pending and shard.found is None]
         kept = [shard for shard in self._shards if shard.found is not None and shard.found.n_flips]
@@ -656,8 +669,13 @@ class CertifiedMethod:
 
     def commit(self):
         """Keep the last step. Cost: O(visited + flips active)."""
-        self._committing = True  # from here on the step is kept, whatever interrupts
+        self._begin_keeping()
         self._apply()
+
+    def _begin_keeping(self):
+        """From here on the step is kept, whatever interrupts. Waits for who reads the weights."""
+        with self._reading:
+            self._committing = True
 
     def _apply(self):
         """Apply what was found to the shards that have not had it yet; then the step is done. May be called again."""
@@ -688,6 +706,29 @@ class CertifiedMethod:
         trial = self._trial
         shard.apply(trial.step, trial.visit_all, stamp=0 if trial.visit_all else len(trial.position.history))
 
+    @contextlib.contextmanager
+    def standing(self):
+        """Inside, no step is applied, so that other threads may read the weights; waits while one is.
+
+        A step that was being kept when its run came to an end for want of memory is finished first.
+        """
+        while True:
+            with self._reading:
+                if self._committing and self._executor is None:
+                    self._finish()
+                if not self._committing:
+                    yield
+                    return
+            time.sleep(1e-3)
+
+    def _finish(self):
+        """Finish a step that its run could not."""
+        with InlineExecutor() as self._executor:
+            try:
+                self._apply()
+            finally:
+                self._executor = None
+
     def abandon(self):
         """After an interruption: finish a step that was being kept, drop one that was not."""
         if self._committing:
@@ -713,12 +754,12 @@ class CertifiedMethod:
 
         for part in self._executor.map(product, self._shards):
             total += part
-        return total / self._network.width
+        return total / self._width
 
     def gram_diagonal(self):
         """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
         counts = sum(self._executor.map(lambda shard: shard.rows.diagonal, self._shards))
-        return counts * self._planes.norms**2 / self._network.width
+        return counts * self._planes.norms**2 / self._width
 
     def _check(self):
         """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
@@ -734,7 +775,7 @@ class CertifiedMethod:
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
         # a rounding error of this standard deviation, and of sums in float64
         slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
-        slack += np.sqrt(self.n_fired) * self._scale.max() * np.finfo(self._network.dtype).eps * (1.0 + size)
+        slack += np.sqrt(self.n_fired) * self._scale.max() * np.finfo(self._dtype).eps * (1.0 + size)
         assert np.linalg.norm(outputs - self._outputs) <= slack
         if self._ridge:
             assert np.linalg.norm(moved - self._jacobian_displacement) <= slack

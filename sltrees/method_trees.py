@@ -175,8 +175,8 @@ class TreesMethod:
         ridge : bool
             Ignored: steps may always shrink displacements.
         """
-        network.initialize(planes.X, n_threads=executor.n_threads, max_memory=float("inf"), progress=progress(0))
-        network._in_training = True
+        network._shift_for(planes.X)  # warns where the shift has to be lowered
+        network._install(network._draw(planes, None, executor, progress(0)))
         return cls(network, planes.X, executor, progress(1))
 
     @staticmethod

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import threading
 import typing
 
 import numpy as np
@@ -23,6 +24,9 @@ from sltrees.shards import NeuronShard
 from sltrees.shift import resolve_shift, validate_shift
 
 SAMPLINGS = {"dense": DenseSampling, "rejection": RejectionSampling}
+
+
+_CLAIMS = threading.Lock()
 
 
 class Drawing(typing.NamedTuple):
@@ -83,6 +87,9 @@ class ShiftedReLUNetwork:
     Memory after `initialize`: k d initial weights (half as many for "paired"). Training adds what it needs to know of
     each neuron; displacements are implied by that, and written down in copies and pickles. `compact` gives back what
     only training needs.
+
+    Other threads may read a network while method "certified" trains it: they see the weights after the last step kept,
+    and the next step waits for them. Method "trees" moves weights in place: read it in callbacks alone.
 
     References
     ----------
@@ -184,11 +191,14 @@ class ShiftedReLUNetwork:
         self._refuse_compacted()
         if sample_fingerprint(X) == self._fingerprint:
             return self
-        self._refuse_in_training()
-        planes = Hyperplanes(X, self._shift_for(X))
-        self.check_memory(self.bytes_needed(planes, n_threads), X, max_memory)
-        with ThreadExecutor(n_threads) as executor:
-            self._install(self._draw(planes, None, executor, progress))
+        self._claim()
+        try:
+            planes = Hyperplanes(X, self._shift_for(X))
+            self.check_memory(self.bytes_needed(planes, n_threads), X, max_memory)
+            with ThreadExecutor(n_threads) as executor:
+                self._install(self._draw(planes, None, executor, progress))
+        finally:
+            self._in_training = False
         return self
 
     def _shift_for(self, X):
@@ -246,9 +256,9 @@ class ShiftedReLUNetwork:
         }
         return Drawing(state, [None] * len(self._shards) + near)
 
-    def _install(self, drawing, **also):
+    def _install(self, drawing):
         """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
-        self.__dict__.update(drawing.state | also)
+        self.__dict__.update(drawing.state)
 
     def _initial_trace(self, X, executor):
         """Trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
@@ -287,10 +297,13 @@ class ShiftedReLUNetwork:
     @property
     def displacement_(self):
         """W - W(0) of the materialised neurons, shape (k, d): a copy."""
-        none = np.empty((0, self.n_features_in_ if self.shift_ is not None else 0), dtype=self.dtype)
-        return self._of_drawn(
-            "displacement_", lambda: np.concatenate([none, *(shard.displacements() for shard in self._shards)])
-        )
+
+        def displacements():
+            none = np.empty((0, self.n_features_in_), dtype=self.dtype)
+            with self._standing():
+                return np.concatenate([none, *(shard.displacements() for shard in self._shards)])
+
+        return self._of_drawn("displacement_", displacements)
 
     def _of_drawn(self, name, value):
         if self.shift_ is None:
@@ -305,15 +318,17 @@ class ShiftedReLUNetwork:
     def _write_down(self):
         """Make all displacements arrays, shard by shard, and forget the method that implied them.
 
-        An interruption leaves some implied, and the method in place.
+        An interruption leaves some implied: by rows that nobody moves any more.
         """
+        with self._standing():  # nothing is half applied
+            self._method = None
         for k, shard in enumerate(self._shards):
             self._shards[k] = shard.written_down()
-        self._method = None
 
     def __getstate__(self):
         """Everything but a training run in progress: copies and pickles are networks of their own."""
-        shards = [shard.written_down() for shard in self._shards]
+        with self._standing():
+            shards = [shard.written_down() for shard in self._shards]
         return self.__dict__ | {"_shards": shards, "_method": None, "_in_training": False}
 
     # ------------------------------------------------------------------ memory
@@ -355,7 +370,7 @@ class ShiftedReLUNetwork:
         return float(max(self._n_neurons, min(self.width, neurons)))
 
     def bytes_needed(self, planes, n_threads=None):
-        """Bytes that drawing the network for samples needs: its weights, and scratch memory.
+        """Bytes that drawing the network for samples needs: its weights, scratch memory, and what it holds already.
 
         Parameters
         ----------
@@ -378,11 +393,13 @@ class ShiftedReLUNetwork:
         True
         """
         per_draw = array_bytes(planes.X.shape[1], dtype=self.dtype) + 24
+        # displacements are written down where training begins anew
         written = sum(shard.n_neurons for shard in self._shards if shard.displacement is not None)
         threads = ThreadExecutor(n_threads).n_threads
         sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
         weights = self.neurons_expected(planes) / self._copies * per_draw + written * per_draw
-        return weights + threads * sampling.bytes_needed(planes.X.shape)
+        held = 0 if self._method is None else self._method.bytes_resident
+        return weights + held + threads * sampling.bytes_needed(planes.X.shape)
 
     def check_memory(self, needed, X, max_memory):
         """Refuse, before anything is allocated, what would need more memory than allowed.
@@ -463,11 +480,12 @@ class ShiftedReLUNetwork:
         self._require_initialised()
         stop = self._n_neurons if stop is None else stop
         parts, first = [np.empty((0, self.n_features_in_), dtype=self.dtype)], 0
-        for shard in self._shards:
-            begin, end = max(start - first, 0), min(stop - first, shard.n_neurons)
-            if begin < end:
-                parts.append(shard.weights(begin, end))
-            first += shard.n_neurons
+        with self._standing():
+            for shard in self._shards:
+                begin, end = max(start - first, 0), min(stop - first, shard.n_neurons)
+                if begin < end:
+                    parts.append(shard.weights(begin, end))
+                first += shard.n_neurons
         return np.concatenate(parts)
 
     def dense_weights(self):
@@ -508,8 +526,9 @@ class ShiftedReLUNetwork:
             silent = self._sampling.silent_weights(Hyperplanes(self._seen, self.shift_))
             W = np.concatenate([self.materialised_weights(), np.repeat(silent, self._copies, axis=0)])
             return W, self._signs(np.arange(len(W)))
-        n_blocks, positions = -(-self.width // NEURONS_PER_BLOCK), self._positions_by_block()
-        W = np.concatenate([self._block_weights(block, positions) for block in range(n_blocks)])
+        with self._standing():
+            n_blocks, positions = -(-self.width // NEURONS_PER_BLOCK), self._positions_by_block()
+            W = np.concatenate([self._block_weights(block, positions) for block in range(n_blocks)])
         return W, self._signs(np.arange(self.width))
 
     def _positions_by_block(self):
@@ -560,7 +579,7 @@ class ShiftedReLUNetwork:
         With init "paired" only neurons that have moved are looked at: the others cancel exactly. Cost: O(moved d) per
         sample, and weights once for the call: O(active pairs d) where displacements are implied. With init "gaussian"
         all m neurons count, and the silent ones are drawn again: O(m d) per sample. Memory is bounded, however many
-        samples there are: see `sltrees.prediction`.
+        samples there are, but for a copy of them and some numbers for each: see `sltrees.prediction`.
 
         Examples
         --------
@@ -570,7 +589,7 @@ class ShiftedReLUNetwork:
         """
         self._require_initialised()
         X = self._as_samples(X)
-        with ThreadExecutor(n_threads) as executor:
+        with ThreadExecutor(n_threads) as executor, self._standing():
             return self._predict(X, executor)
 
     def _predict(self, X, executor):
@@ -635,12 +654,13 @@ class ShiftedReLUNetwork:
         """
         self._require_initialised()
         self._refuse_in_training()
-        self._compacted = True  # first: from here on nobody may train, however far this gets
+        with self._standing():
+            self._compacted = True  # first: from here on nobody may train, however far this gets
         for k, shard in enumerate(self._shards):
             kept = shard.moved() if self.init == "paired" else np.ones(shard.draws.size, dtype=bool)
             self._shards[k] = shard.compacted(kept)
-        self._shards = [shard for shard in self._shards if shard.draws.size]
-        self._method = None
+        shards = [shard for shard in self._shards if shard.draws.size]
+        self.__dict__.update(_shards=shards, _method=None, _seen=None, _scales={})
         return self
 
     # ------------------------------------------------------------------ identity
@@ -679,8 +699,9 @@ class ShiftedReLUNetwork:
         }
         sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         for of_shard in (lambda shard: shard.neurons, lambda shard: shard.initial, NeuronShard.displacements):
-            for shard in self._shards:
-                sha.update(np.ascontiguousarray(of_shard(shard)).data)
+            with self._standing():
+                for shard in self._shards:
+                    sha.update(np.ascontiguousarray(of_shard(shard)).data)
         return sha.hexdigest()
 
     def __copy__(self):
@@ -696,6 +717,7 @@ class ShiftedReLUNetwork:
     def _as_samples(self, X):
         n_columns = None if self.shift_ is None else self.n_features_in_
         X = as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+        X += 0.0  # a copy: -0.0 is 0.0, whoever compares
         with np.errstate(over="ignore"):
             squares = np.einsum("ij,ij->i", X, X)
         if not np.isfinite(squares).all():
@@ -704,6 +726,21 @@ class ShiftedReLUNetwork:
                 f"squared norms of the rows of X must be finite in {self.dtype}, got {squares[i]} in row {i}"
             )
         return X
+
+    @contextlib.contextmanager
+    def _standing(self):
+        """Inside, no step is applied to the neurons, whoever trains them: other threads may read."""
+        if self._method is None:
+            yield
+        else:
+            with self._method.standing():
+                yield
+
+    def _claim(self):
+        """Say that the network is being drawn or trained; RuntimeError if it already is."""
+        with _CLAIMS:
+            self._require_trainable()
+            self._in_training = True
 
     def _refuse_in_training(self):
         if self._in_training:

@@ -8,11 +8,11 @@ before i: what is kept is the part of the process in the union, exactly. Samples
 was drawn for those before them.
 
 Where samples are alike, most proposals fire on one before. Then the coordinates of a proposal are drawn in an order
-that settles this early: along x_i, then, one by one, along the directions that its neighbours among the samples before
-add. As soon as it fires on one of them it is dropped, before its other coordinates are drawn. N(0, I) has independent
-standard normal coordinates in every orthonormal basis, and a proposal that would be dropped whatever its other
-coordinates are need not have them: the law of what is kept is the same, whichever neighbours are asked, how many, and
-also if asking stops at a number of proposals that are left.
+that settles this early: along x_i, then, in stages, along the directions that its neighbours among the samples before
+add. After the stage in which it fires on one of them it is dropped, and its other coordinates are never drawn. N(0, I)
+has independent standard normal coordinates in every orthonormal basis, and a proposal that would be dropped whatever
+its other coordinates are need not have them: the law of what is kept is the same, whichever neighbours are asked, how
+many, and also if asking stops at a number of proposals that are left.
 
 Sources: Karp, Luby, Madras 1989 (sampling a union of sets; the first set that holds a point owns it).
 """
@@ -39,7 +39,7 @@ _PROPOSALS_PER_TASK = 1 << 15  # at most
 MAX_NEIGHBOURS = 16
 LIKELY = 0.02
 FEW_PROPOSALS = 64
-STAGES = (0, 1, 2, 4, 8, 16)  # neighbours that are asked together: the first ones drop most
+STAGES = (0, 1, 2, 4, 8, MAX_NEIGHBOURS)  # neighbours that are asked together: the first ones drop most
 
 # Costs of a proposal, and of each sample for which proposals are made, in units of a draw under dense sampling with
 # n d = 64,000: from asv_benchmarks/compare_setup.py. Only ratios matter.
@@ -179,10 +179,9 @@ class RejectionSampling:
 
     def __init__(self, width, copies, streams, dtype):
         self._width, self._copies, self._streams, self._dtype = width, copies, streams, np.dtype(dtype)
-        self._proposals = None  # of the samples last asked for
 
     def tasks(self, planes, n_seen):
-        """What `find` is to be called with: ranges of consecutive chunks of proposals for new samples.
+        """What `find` is to be called with: proposals, and ranges of consecutive chunks of those for new samples.
 
         Parameters
         ----------
@@ -193,33 +192,33 @@ class RejectionSampling:
 
         Returns
         -------
-        list of range
-            They depend on the samples alone. Ranges that begin with new samples, so that chunks have the numbers that
-            they would have had, had all samples been there from the start.
+        list of tuple (Proposals, range)
+            They depend on the samples alone. Chunks have the numbers that they would have had, had all samples been
+            there from the start.
 
         Notes
         -----
         Cost: O(n d + chunks).
         """
         n, d = planes.X.shape
-        self._proposals = proposals = Proposals(planes, self._width / self._copies, self._streams)
+        proposals = Proposals(planes, self._width / self._copies, self._streams)
         most = min(_PROPOSALS_PER_TASK, max(1, WORK_PER_TASK // (n * d)))
         begin = sum(i < n_seen for i, _ in proposals.chunks)
         tasks, size = [], 0
         for number in range(begin, len(proposals.chunks)):
             more = proposals.size(*proposals.chunks[number])
             if size and size + more > most:
-                tasks.append(range(begin, number))
+                tasks.append((proposals, range(begin, number)))
                 begin, size = number, 0
             size += more
-        return [*tasks, range(begin, len(proposals.chunks))]
+        return [*tasks, (proposals, range(begin, len(proposals.chunks)))]
 
-    def find(self, chunks, planes, n_seen, skin):
+    def find(self, task, planes, n_seen, skin):
         """The proposals of consecutive chunks that are kept: a chunk has the numbers of a block of neurons.
 
         Parameters
         ----------
-        chunks : range
+        task : tuple (Proposals, range)
             Of `tasks`.
         planes, n_seen
             As for `tasks`.
@@ -235,7 +234,7 @@ class RejectionSampling:
         -----
         Cost: O(q n d) over all tasks, with q the number of proposals that fire on none of their neighbours.
         """
-        d, proposals = planes.X.shape[1], self._proposals
+        (proposals, chunks), d = task, planes.X.shape[1]
         numbers, weights, samples = [np.empty(0, np.int64)], [np.empty((0, d), np.float32)], [np.empty(0, np.int64)]
         neighbours, of_sample = None, -1
         for number in chunks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 
 from scipy.special import ndtri
@@ -74,10 +75,18 @@ def resolve_shift(shift, width: int, n_samples: int) -> float:
             f"shift lowered from {b:.4g} to {lowered:.4g}: of {width} neurons only {width * firing_probability(b):.3g} "
             f"would fire on a sample of unit norm, and ln n + {SPARE_FIRINGS:g} = {needed:.3g} are needed",
             UserWarning,
-            stacklevel=4,
+            stacklevel=_stacklevel_outside(),
         )
         return lowered
     return b
+
+
+def _stacklevel_outside():
+    """The stack level of the first caller outside of this package, as the caller of this function counts."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sltrees":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _shift_for(probability):

@@ -179,6 +179,9 @@ class NewtonTrainer:
         with c_r the number of samples on which it fires; with method="trees" O(sum_r c_r^2 + k n d) for k materialised
         neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
 
+        With method="certified" the network keeps what training knows of its neurons, so that another call on the same
+        samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back.
+
         Examples
         --------
         >>> import numpy as np
@@ -188,7 +191,7 @@ class NewtonTrainer:
         'converged'
         """
         network = self.network
-        network._require_trainable()
+        network._require_trainable()  # here, too: before anything is said of X
         X = network._as_samples(X)
         y = as_real_vector(y, "y", np.float64, length=len(X))
         with np.errstate(over="ignore"):
@@ -255,14 +258,13 @@ class NewtonTrainer:
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n = len(X)
-        copies = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
-        if network._method is not None and network._method.serves(X, self.alpha > 0):  # goes on with what is there
-            without = copies + 1.5 * network._method.bytes_resident
-        else:
-            if network._method is not None:  # there until what comes is ready
-                copies += network._method.bytes_resident
-            without = copies + network.bytes_needed(planes, self.n_threads)
-            without += method.bytes_needed(network, planes, y, network.neurons_expected(planes))
+        without = X.nbytes + array_bytes(*X.shape, dtype=np.float64) + network.bytes_needed(planes, self.n_threads)
+        needed = method.bytes_needed(network, planes, y, network.neurons_expected(planes))
+        kept = network._method
+        if method is CertifiedMethod and kept is not None and kept.serves(X, self.alpha > 0):
+            # training goes on with what is there: of that, half may be holes before a pool is closed
+            needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
+        without += needed
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
@@ -291,6 +293,8 @@ class _Run:
 
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
+        network = self.trainer.network
+        network._claim()
         try:
             with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
                 try:
@@ -305,7 +309,10 @@ class _Run:
                     self.settle()
                     raise
         finally:
-            self.trainer.network._in_training = False
+            if self.method is not None:
+                self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
+            network._in_training = False
+            self.gram = self.method = None  # they hold each other, and the network its rows
         return self.finish(status)
 
     def settle(self):
@@ -330,7 +337,6 @@ class _Run:
         self.planes = Hyperplanes(self.X, shift)
         # before anything else: nothing has happened if there is too little memory
         gram_class = trainer._choose_gram(self.planes, self.y)
-        trainer.n_samples_ = len(self.X)
         n_stages = 2
 
         def progress(stage):
@@ -341,7 +347,7 @@ class _Run:
             return report
 
         self.set_up_method(progress)
-        trainer._samples = self.X.copy(), self.y.copy()  # the caller may change theirs
+        trainer._samples, trainer.n_samples_ = (self.X, self.y), len(self.X)
         if gram_class is GramMatrix:
             self.gram = GramMatrix(self.X, network.width)
         else:  # of whatever method there is when it is asked

@@ -112,7 +112,7 @@ def test_rows_that_are_extended_are_those_that_are_built_anew(seed, init, sampli
         written = copy.copy(network)
         before = network._method
         result = trainer.extend(samples[start:], targets[start:])
-        assert before._network is network
+        assert len(before._planes.X) < len(network._method._planes.X)
         assert network._method is not before
         assert trainer.n_samples_ == len(samples)
         anew = NewtonTrainer(written, alpha=alpha, tol=1e-7, max_iter=4, callbacks=[checker]).fit(samples, targets)
@@ -217,6 +217,7 @@ def test_interrupted_in_the_set_up_no_sample_is_added(sampling, after):
     press.armed = True
     assert trainer.extend(X[20:], y[20:]).status == "interrupted"
     assert trainer.network.digest() == digest
+    assert trainer.n_samples_ == 20
     press.armed = False
     assert trainer.extend(X[20:], y[20:]).status == "converged"
     assert trainer.n_samples_ == 30

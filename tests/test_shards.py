@@ -1,17 +1,22 @@
 """What a network keeps of its neurons: written down, implied by rows, compacted; and predictions from all of these."""
 
 import copy
+import gc
 import pickle
 import re
+import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
+from sltrees.callbacks import Callback
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.shards import ImpliedDisplacement
+from sltrees.method_certified import CertifiedShard
+from sltrees.shards import ImpliedDisplacement, NeuronShard
 
 CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
 
@@ -206,3 +211,167 @@ def test_memory_and_neurons_are_estimated_beforehand_also_where_samples_are_alik
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= needed <= 5 * peak
+
+
+# ---------------------------------------------------------------------- what goes wrong, and who else is about
+
+
+@pytest.mark.parametrize("options", [{"alpha": 1e-2}, {"method": "trees"}])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_writing_down_cut_short_leaves_a_network_to_go_on_with(options, error, monkeypatch):
+    monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
+    X, y, network, _ = trained(dtype="float64", max_iter=8, tol=1e-9)
+    assert len(network._shards) > 3
+    outputs, original, calls = network.predict(X), NeuronShard.written_down, []
+
+    def cut_short(shard):
+        calls.append(shard)
+        if len(calls) == 3:
+            raise error
+        return original(shard)
+
+    monkeypatch.setattr(NeuronShard, "written_down", cut_short)
+    trainer = NewtonTrainer(network, **options)
+    if error is MemoryError:
+        with pytest.raises(MemoryError):
+            trainer.fit(X, y)
+    else:
+        assert trainer.fit(X, y).status == "interrupted"
+    monkeypatch.undo()
+    assert np.array_equal(network.predict(X), outputs)
+    result = NewtonTrainer(network, max_iter=8, tol=1e-9).fit(X, -2 * y)
+    assert np.sqrt(np.mean((network.predict(X) + 2 * y) ** 2)) == pytest.approx(result.rmse, abs=1e-10)
+
+
+def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch):
+    monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
+    X, y, expected, _ = trained(dtype="float64", max_iter=1)
+    original, failed = CertifiedShard.apply, []
+
+    def fail_twice(shard, *arguments, **keywords):
+        if len(failed) < 2 and shard is not trainer.network._method._shards[0]:
+            failed.append(shard)
+            raise MemoryError("not a byte left")
+        return original(shard, *arguments, **keywords)
+
+    network = ShiftedReLUNetwork(40_000, shift=2.0, dtype="float64", random_state=0)
+    trainer = NewtonTrainer(network, max_iter=1, executor="inline")
+    monkeypatch.setattr(CertifiedShard, "apply", fail_twice)
+    with pytest.raises(MemoryError, match="not a byte left"):
+        trainer.fit(X, y)
+    monkeypatch.undo()
+    assert network._method.step_open
+    assert network.digest() == expected.digest()
+    assert not network._method.step_open
+    assert NewtonTrainer(network).fit(X, y).status == "converged"
+
+
+def test_a_network_may_be_read_by_other_threads_while_it_is_trained(seed):
+    X, y = random_problem(seed, 200, 10)
+    network = ShiftedReLUNetwork(2**16, random_state=seed)
+    kept, seen, stop = [], [], threading.Event()
+
+    class Recorder(Callback):
+        def on_start(self, trainer):
+            kept.append(trainer.network.predict(X).tobytes())
+
+        def on_iteration(self, trainer, record):
+            kept.append(trainer.network.predict(X).tobytes())
+
+    def read():
+        while not stop.is_set():
+            try:
+                seen.append(network.predict(X).tobytes())
+                network.digest()
+                copy.copy(network)
+            except RuntimeError:  # not drawn yet
+                continue
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for sign in (1, -1, 1, -1):
+            NewtonTrainer(network, max_iter=4, tol=0.0, callbacks=[Recorder()]).fit(X, sign * y)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert len(set(seen)) > 1
+    assert set(seen) <= set(kept) | {np.zeros(200).tobytes()}
+
+
+@pytest.mark.parametrize("inner", ["initialize", "fit", "extend"])
+@pytest.mark.parametrize("outer", ["initialize", "fit"])
+def test_a_network_that_is_being_drawn_refuses_to_be_drawn_again(outer, inner):
+    X, y = random_problem(0, 30, 5)
+    network = ShiftedReLUNetwork(20_000, shift=2.0, random_state=0)
+    other = NewtonTrainer(network)
+    if inner == "extend":
+        other.fit(X[:10], y[:10])
+    calls = {
+        "initialize": lambda: network.initialize(X[:5]),
+        "fit": lambda: NewtonTrainer(network).fit(X[:5], y[:5]),
+        "extend": lambda: other.extend(X[10:15], y[10:15]),
+    }
+    refused = []
+
+    class Meddle(Callback):
+        def on_setup(self, trainer, done, total):
+            self.meddle(done, total)
+
+        def meddle(self, done, total):
+            with pytest.raises(RuntimeError, match="is being"):
+                calls[inner]()
+            refused.append(done)
+
+    if outer == "fit":
+        NewtonTrainer(network, callbacks=[Meddle()]).fit(X, y)
+    else:
+        network.initialize(X, progress=Meddle().meddle)
+    assert refused
+    assert np.unique(network.neurons_).size == network.neurons_.size
+    assert NewtonTrainer(network).fit(X, y).status == "converged"
+
+
+@pytest.mark.parametrize("max_gram", [None, 0])
+def test_memory_goes_with_the_last_reference(max_gram):
+    _, _, network, _ = trained(max_gram=max_gram)
+    watch = weakref.ref(network._method), weakref.ref(network)
+    gc.disable()
+    try:
+        network.compact()
+        assert watch[0]() is None
+        del network
+        assert watch[1]() is None
+    finally:
+        gc.enable()
+
+
+def test_max_memory_holds_for_runs_that_go_on():
+    X, y, network, _ = trained(n=200, width=100_000)
+    tracemalloc.start()
+    with pytest.raises(MemoryError) as caught:
+        NewtonTrainer(network, max_memory=1.0, n_threads=2).fit(X, 50 * y)
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    held = network._method.bytes_resident
+    NewtonTrainer(network, max_memory=needed + 1, n_threads=2, max_iter=3).fit(X, 50 * y)
+    peak = tracemalloc.get_traced_memory()[1]  # without what was there before
+    tracemalloc.stop()
+    assert held + peak <= needed
+    with pytest.raises(MemoryError):
+        network.initialize(X[:3] + 0.1, max_memory=network._method.bytes_resident)
+    with pytest.raises(MemoryError):
+        NewtonTrainer(network, method="trees", max_memory=2 * network._method.bytes_resident).fit(X, y)
+
+
+def test_negative_zeros_are_zeros():
+    X, _, network, _ = trained()
+    X[:, 0] = 0.0
+    network.initialize(X)
+    shards = len(network._shards)
+    X[:, 0] = -0.0
+    network.initialize(unit_rows(np.random.default_rng(1), 3, 6))
+    network.initialize(X)
+    assert len(network._shards) <= 2 * shards
+    assert len(network._seen) == 60 + 60 + 3

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.shift import SPARE_FIRINGS, firing_probability, resolve_shift, validate_shift
 
 
@@ -71,3 +72,14 @@ def test_shift_zero_is_never_lowered():
 def test_bad_shifts_are_refused_with_rule_and_value(bad, error, message):
     with pytest.raises(error, match=message):
         validate_shift(bad)
+
+
+@pytest.mark.parametrize("method", ["certified", "trees", None])
+def test_the_warning_names_the_line_of_the_caller(method):
+    network = ShiftedReLUNetwork(16, shift=4.0, random_state=0)
+    with pytest.warns(UserWarning, match="shift lowered") as caught:
+        if method is None:
+            network.initialize(np.eye(3))
+        else:
+            NewtonTrainer(network, method=method, max_iter=1).fit(np.eye(3), np.ones(3))
+    assert [warning.filename for warning in caught] == [__file__]
