@@ -77,9 +77,13 @@ def test_bad_shifts_are_refused_with_rule_and_value(bad, error, message):
 @pytest.mark.parametrize("method", ["certified", "trees", None])
 def test_the_warning_names_the_line_of_the_caller(method):
     network = ShiftedReLUNetwork(16, shift=4.0, random_state=0)
-    with pytest.warns(UserWarning, match="shift lowered") as caught:
+
+    def draw():
         if method is None:
             network.initialize(np.eye(3))
         else:
             NewtonTrainer(network, method=method, max_iter=1).fit(np.eye(3), np.ones(3))
+
+    with pytest.warns(UserWarning, match="shift lowered") as caught:
+        draw()
     assert [warning.filename for warning in caught] == [__file__]
