@@ -12,7 +12,7 @@ import typing
 import numpy as np
 
 from sltrees._core._lazy_rows import NearLists
-from sltrees._memory import array_bytes, check_memory
+from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
@@ -194,7 +194,9 @@ class ShiftedReLUNetwork:
         self._claim()
         try:
             planes = Hyperplanes(X, self._shift_for(X))
-            self.check_memory(self.bytes_needed(planes, n_threads), X, max_memory)
+            limit = physical_memory() if max_memory is None else max_memory
+            if self.bytes_needed(planes, n_threads, neurons=self.width) > limit:  # else there is nothing to estimate
+                self.check_memory(self.bytes_needed(planes, n_threads), X, max_memory)
             with ThreadExecutor(n_threads) as executor:
                 self._install(self._draw(planes, None, executor, progress))
         finally:
@@ -369,7 +371,7 @@ class ShiftedReLUNetwork:
         neurons = self._copies * (draws + 6.0 * np.sqrt(draws) + 1.0)
         return float(max(self._n_neurons, min(self.width, neurons)))
 
-    def bytes_needed(self, planes, n_threads=None):
+    def bytes_needed(self, planes, n_threads=None, *, neurons=None):
         """Bytes that drawing the network for samples needs: its weights, scratch memory, and what it holds already.
 
         Parameters
@@ -377,6 +379,8 @@ class ShiftedReLUNetwork:
         planes : Hyperplanes
             Of the samples, for the shift of the network.
         n_threads : int, optional
+        neurons : float, optional
+            Neurons that are materialised then; by default as many as are expected.
 
         Returns
         -------
@@ -384,7 +388,7 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Cost: that of `neurons_expected`.
+        Cost: O(n d), and by default that of `neurons_expected`.
 
         Examples
         --------
@@ -397,7 +401,8 @@ class ShiftedReLUNetwork:
         written = sum(shard.n_neurons for shard in self._shards if shard.displacement is not None)
         threads = ThreadExecutor(n_threads).n_threads
         sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
-        weights = self.neurons_expected(planes) / self._copies * per_draw + written * per_draw
+        neurons = self.neurons_expected(planes) if neurons is None else neurons
+        weights = neurons / self._copies * per_draw + written * per_draw
         held = 0 if self._method is None else self._method.bytes_resident
         return weights + held + threads * sampling.bytes_needed(planes.X.shape)
 

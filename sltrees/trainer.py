@@ -258,8 +258,10 @@ class NewtonTrainer:
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n = len(X)
-        without = X.nbytes + array_bytes(*X.shape, dtype=np.float64) + network.bytes_needed(planes, self.n_threads)
-        needed = method.bytes_needed(network, planes, y, network.neurons_expected(planes))
+        neurons = network.neurons_expected(planes)
+        without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
+        without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
+        needed = method.bytes_needed(network, planes, y, neurons)
         kept = network._method
         if method is CertifiedMethod and kept is not None and kept.serves(X, self.alpha > 0):
             # training goes on with what is there: of that, half may be holes before a pool is closed
