@@ -9,6 +9,7 @@ import numpy as np
 
 MAX_INTEGER = 2**62
 MAX_FLOAT = float(np.finfo(np.float64).max)
+MAX_WEIGHT_RATIO = 1e12  # beyond it the lighter samples would drown in rounding
 
 
 def as_real_matrix(array, name, dtype, *, n_columns=None):
@@ -39,6 +40,22 @@ def as_real_vector(array, name, dtype, *, length):
         raise ValueError(f"{name} must have shape ({length},), got {vector.shape}")
     _refuse_not_finite(vector, name)
     return vector
+
+
+def as_sample_weight(array, n_samples):
+    """Convert to (n_samples,) finite float64 numbers above 0; None stays None. Errors as in `as_real_matrix`."""
+    if array is None:
+        return None
+    weights = as_real_vector(array, "sample_weight", np.float64, length=n_samples)
+    if not weights.min() > 0:
+        i = int(np.argmin(weights))
+        raise ValueError(f"sample_weight must be above 0, got {weights[i]} at index {i}")
+    if not weights.max() <= MAX_WEIGHT_RATIO * weights.min():
+        raise ValueError(
+            f"sample_weight must not differ by more than a factor {MAX_WEIGHT_RATIO:g}, "
+            f"got {weights.min()} and {weights.max()}"
+        )
+    return weights
 
 
 def as_integer(value, name, *, minimum, maximum=MAX_INTEGER):

@@ -262,8 +262,8 @@ class ShiftedReLUNetwork:
         """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
         self.__dict__.update(drawing.state)
 
-    def _initial_trace(self, X, executor):
-        """Trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
+    def _initial_trace(self, X, executor, weights):
+        """Weighted trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
         planes = Hyperplanes(X, self.shift_)
         thresholds = planes.thresholds(0.0)
 
@@ -274,7 +274,7 @@ class ShiftedReLUNetwork:
             ]
 
         counts = sum((part for parts in executor.map(fired, self._shards) for part in parts), np.zeros(len(X)))
-        return self._copies * float(counts @ planes.norms**2) / self.width
+        return self._copies * float(counts @ (weights * planes.norms**2)) / self.width
 
     def _choose_sampling(self, planes):
         """The sampling of this network, or the one that it will have when it is drawn."""
@@ -785,6 +785,7 @@ def _as_dtype(dtype):
     raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
-def sample_fingerprint(X):
-    """What tells sets of samples apart. Cost: O(n d)."""
-    return (X.shape, hashlib.sha256(X.data).hexdigest())
+def sample_fingerprint(X, weights=None):
+    """What tells sets of samples apart, and weights of them. Cost: O(n d)."""
+    fingerprint = (X.shape, hashlib.sha256(X.data).hexdigest())
+    return fingerprint if weights is None else (*fingerprint, hashlib.sha256(weights.data).hexdigest())

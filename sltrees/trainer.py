@@ -8,6 +8,9 @@ the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
 
 so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
 refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
+
+Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D stand
+for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is meant so.
 """
 
 from __future__ import annotations
@@ -20,13 +23,21 @@ import warnings
 import numpy as np
 
 from sltrees._memory import array_bytes, physical_memory
-from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
+from sltrees._validation import (
+    as_choice,
+    as_integer,
+    as_max_memory,
+    as_non_negative,
+    as_real_vector,
+    as_sample_weight,
+)
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import EXECUTORS, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
+from sltrees.leave_one_out import leave_one_out
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
@@ -59,8 +70,10 @@ class NewtonTrainer:
         "certified": visit only the neurons that may have changed their firing pattern; certificates say which cannot.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
         solves, and updates the moved weights in the trees.
-    alpha : float, default 0.0
+    alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
+        "loo": that of `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
+        where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
         training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in
@@ -85,6 +98,8 @@ class NewtonTrainer:
     ----------
     n_samples_ : int
         n, once `fit` was called.
+    alpha_ : float
+        The ridge, once `fit` was called.
 
     Raises
     ------
@@ -129,7 +144,7 @@ class NewtonTrainer:
             raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
         self.network = network
         self.method = as_choice(method, "method", tuple(METHODS))
-        self.alpha = as_non_negative(alpha, "alpha")
+        self.alpha = alpha if isinstance(alpha, str) and alpha == "loo" else as_non_negative(alpha, "alpha")
         self.tol = as_non_negative(tol, "tol")
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
@@ -141,9 +156,9 @@ class NewtonTrainer:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
         self.verbose = as_integer(verbose, "verbose", minimum=0)
-        self._samples = None  # (X, y) of the last call of fit that drew its network
+        self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, sample_weight=None):
         """Train until the training RMSE is at most `tol`.
 
         Parameters
@@ -152,6 +167,8 @@ class NewtonTrainer:
             Finite. Rows of unit norm are what the shift policies are made for.
         y : array_like of shape (n,)
             Finite.
+        sample_weight : array_like of shape (n,), optional
+            Of the squared errors: finite, above 0. A sample of weight 2 counts as two.
 
         Returns
         -------
@@ -162,7 +179,8 @@ class NewtonTrainer:
         Raises
         ------
         TypeError, ValueError
-            If X or y has the wrong shape or holds anything but finite real numbers.
+            If X, y or sample_weight has the wrong shape or holds anything but finite real numbers, or if there are too
+            many samples for alpha="loo".
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
@@ -194,12 +212,11 @@ class NewtonTrainer:
         network._require_trainable()  # here, too: before anything is said of X
         X = network._as_samples(X)
         y = as_real_vector(y, "y", np.float64, length=len(X))
-        with np.errstate(over="ignore"):
-            if not np.isfinite(y @ y):
-                raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
-        return _Run(self, X, y).fit()
+        weights = as_sample_weight(sample_weight, len(X))
+        _require_finite_squares(y)
+        return _Run(self, X, y, weights).fit()
 
-    def extend(self, X_new, y_new):
+    def extend(self, X_new, y_new, *, sample_weight=None):
         """Add samples to those trained on, and go on from the weights as they are.
 
         The network is given the neurons that fire on the new samples and on none of the old ones: with the shift that
@@ -212,6 +229,8 @@ class NewtonTrainer:
             Finite.
         y_new : array_like of shape (q,)
             Finite.
+        sample_weight : array_like of shape (q,), optional
+            Of the new samples; by default 1 each.
 
         Returns
         -------
@@ -249,10 +268,21 @@ class NewtonTrainer:
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
         network._require_trainable()
-        X, y = self._samples
+        X, y, weights = self._samples
         X_new = network._as_samples(X_new)
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
-        return _Run(self, np.concatenate([X, X_new]), np.concatenate([y, y_new]), n_before=len(X)).fit()
+        new_weights = as_sample_weight(sample_weight, len(X_new))
+        if weights is not None or new_weights is not None:
+            old = np.ones(len(X)) if weights is None else weights
+            weights = np.concatenate([old, np.ones(len(X_new)) if new_weights is None else new_weights])
+        y = np.concatenate([y, y_new])
+        _require_finite_squares(y)
+        return _Run(self, np.concatenate([X, X_new]), y, weights, n_before=len(X)).fit()
+
+    @property
+    def has_ridge(self):
+        """Whether there may be a ridge: alpha is "loo" or above 0."""
+        return self.alpha == "loo" or self.alpha > 0
 
     def _choose_gram(self, planes, y):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
@@ -263,13 +293,20 @@ class NewtonTrainer:
         without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
         needed = method.bytes_needed(network, planes, y, neurons)
         kept = network._method
-        if method is CertifiedMethod and kept is not None and kept.serves(X, self.alpha > 0):
+        if method is CertifiedMethod and kept is not None and kept.serves(X, self.has_ridge):
             # training goes on with what is there: of that, half may be holes before a pool is closed
             needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
         without += needed
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
+        if self.alpha == "loo":
+            with_array += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
+        if self.alpha == "loo" and not as_array and method.gram_product is not None:
+            raise ValueError(
+                f"alpha='loo' needs the Gram matrix as an array, which has no room for {n} samples "
+                f"(max_gram {self.max_gram}, max_memory {self.max_memory}); give alpha as a number"
+            )
         if as_array or method.gram_product is None:
             network.check_memory(with_array, X, self.max_memory)
             return GramMatrix
@@ -280,9 +317,13 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y, n_before=0):
+    def __init__(self, trainer, X, y, weights, n_before=0):
         self.trainer = trainer
-        self.X, self.y = X, y
+        self.X, self.y, self.sample_weight = X, y, weights
+        self.is_weighted = _is_weighted(weights)
+        self.weights = weights if self.is_weighted else 1.0  # plain 1 changes no bit of what it multiplies
+        self.roots = np.sqrt(self.weights)
+        self.total_weight = float(weights.sum()) if self.is_weighted else len(y)
         self.n_before = n_before  # samples that were trained on before others joined
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
@@ -349,16 +390,19 @@ class _Run:
             return report
 
         self.set_up_method(progress)
-        trainer._samples, trainer.n_samples_ = (self.X, self.y), len(self.X)
+        trainer._samples, trainer.n_samples_ = (self.X, self.y, self.sample_weight), len(self.X)
         if gram_class is GramMatrix:
-            self.gram = GramMatrix(self.X, network.width)
+            self.gram = GramMatrix(self.roots[:, None] * self.X if self.is_weighted else self.X, network.width)
         else:  # of whatever method there is when it is asked
             self.gram = MatrixFreeGram(
-                lambda v: self.method.gram_product(v), lambda: self.method.gram_diagonal(), len(self.y)
+                lambda v: self.roots * self.method.gram_product(self.roots * v),
+                lambda: self.weights * self.method.gram_diagonal(),
+                len(self.y),
             )
         self.method.count_pairs(self.gram)
         self.scale = self.choose_scale()
-        self.alpha = trainer.alpha * self.scale
+        self.relative_alpha = trainer.alpha_ = self.choose_alpha()
+        self.alpha = self.relative_alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
         self.state = self.evaluate(self.displacement_squared())
@@ -374,17 +418,38 @@ class _Run:
         """
         network, n = self.trainer.network, self.n_before
         scales, trace = network._scales, self.gram.trace
-        before = scales.get(sample_fingerprint(self.X[:n])) if n else None
+        before = scales.get(self.fingerprint_of(n)) if n else None
         if before is not None:
-            trace = before * n + network._initial_trace(self.X[n:], self.executor)
+            weights = np.broadcast_to(self.weights, len(self.y))
+            trace = before * weights[:n].sum() + network._initial_trace(self.X[n:], self.executor, weights[n:])
         # G = 0: nothing fires, and any unit will do
-        return scales.setdefault(sample_fingerprint(self.X), trace / len(self.y)) or 1.0
+        return scales.setdefault(self.fingerprint_of(len(self.y)), trace / self.total_weight) or 1.0
+
+    def fingerprint_of(self, n):
+        """What tells the first n samples and their weights from others."""
+        weights = None if self.sample_weight is None else self.sample_weight[:n]
+        return sample_fingerprint(self.X[:n], weights if _is_weighted(weights) else None)
+
+    def choose_alpha(self):
+        """The ridge relative to the scale; "loo": by the leave-one-out errors of the network linearised here."""
+        trainer = self.trainer
+        if trainer.alpha != "loo":
+            return trainer.alpha
+        if self.n_before and trainer.alpha_ is not None:
+            return trainer.alpha_  # samples joined: the loss stays the same but for them
+        # linear in D: what the network would learn from D = 0
+        target = self.y - self.method.outputs() + self.method.jacobian_displacement()
+        kernel = self.gram.matrix / self.roots
+        kernel /= np.reshape(self.roots, (-1, 1))
+        weights = self.weights if self.is_weighted else None
+        loo = self.executor.run(lambda: leave_one_out(kernel, target[:, None], weights=weights))
+        return float(loo.alphas[loo.best])
 
     def set_up_method(self, progress):
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
         trainer = self.trainer
         self.method = METHODS[trainer.method].set_up(
-            trainer.network, self.planes, self.y, self.executor, progress, ridge=trainer.alpha > 0
+            trainer.network, self.planes, self.y, self.executor, progress, ridge=trainer.has_ridge
         )
 
     def begin_anew(self):
@@ -411,7 +476,7 @@ class _Run:
         residual = self.method.outputs(**which) - self.y
         jacobian_displacement = self.method.jacobian_displacement(**which) if self.alpha else None
         loss = self.loss_of(residual, displacement_squared)
-        return _State(residual, jacobian_displacement, displacement_squared, loss, _rms(residual))
+        return _State(residual, jacobian_displacement, displacement_squared, loss, self.rms(residual))
 
     def synchronise(self):
         """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
@@ -420,8 +485,13 @@ class _Run:
             self.state = self.evaluate(self.state.displacement_squared)
 
     def loss_of(self, residual, displacement_squared):
-        """|e|^2/2 + alpha |D|^2/2."""
-        return 0.5 * float(residual @ residual) + 0.5 * self.alpha * displacement_squared
+        """|e|^2/2 + alpha |D|^2/2, e scaled."""
+        scaled = self.roots * residual
+        return 0.5 * float(scaled @ scaled) + 0.5 * self.alpha * displacement_squared
+
+    def rms(self, vector):
+        """Root of the weighted mean square."""
+        return float(np.sqrt(np.sum(self.weights * vector**2) / self.total_weight))
 
     def iterate(self):
         """Newton steps until one of the statuses applies; returns it."""
@@ -433,7 +503,7 @@ class _Run:
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            if self.alpha and step.damping <= self.trainer.alpha and step.change_rms <= self.trainer.tol:
+            if self.alpha and step.damping <= self.relative_alpha and step.change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
@@ -471,7 +541,7 @@ class _Run:
         right = self.state.residual
         if self.alpha:
             right = right - ratio * self.state.jacobian_displacement
-        g = self.gram.solve(c, right, self.executor)
+        g = self.gram.solve(c, self.roots * right, self.executor)
         with np.errstate(over="ignore", invalid="ignore"):  # such a step is refused for its length
             return None if g is None else _Step(self, g, damping, 1.0 - ratio)
 
@@ -484,6 +554,7 @@ class _Run:
             trial = self.evaluate(step.displacement_squared)
             # rounding of the outputs that were carried along must not decide
             doubt = self.method.outputs_error * len(self.y) * (before.rmse + trial.rmse + self.method.outputs_error)
+            doubt *= np.max(self.weights)
             if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
                 self.method.synchronise()
                 before = self.state = self.evaluate(before.displacement_squared, kept=True)
@@ -571,28 +642,36 @@ class _State(typing.NamedTuple):
 class _Step:
     """A step p = (shrink - 1) D - J^T g that was solved for, and what the linear model says of it."""
 
-    def __init__(self, run, g, damping, shrink):
+    def __init__(self, run, scaled_g, damping, shrink):
         state, pull = run.state, 1.0 - shrink
-        self.g, self.damping, self.shrink = g, damping, shrink
-        self.pushed = pushed = run.gram.product(g)  # J J^T g
-        energy = float(g @ pushed)  # |J^T g|^2
+        self.g, self.damping, self.shrink = run.roots * scaled_g, damping, shrink
+        scaled_push = run.gram.product(scaled_g)
+        energy = float(scaled_g @ scaled_push)  # |J^T g|^2
+        self.pushed = pushed = scaled_push / run.roots  # J J^T g
         # root of sum_ij (G_ij g_j)^2, from above: what rounding of the entries of G would do to G g
-        self.size = float(np.sqrt(run.gram.norm * np.sum(np.square(g) * run.gram.diagonal)))
+        self.size = float(np.sqrt(run.gram.norm * np.sum(np.square(scaled_g) * run.gram.diagonal)))
+        self.size /= float(np.min(run.roots))
         squared, drift, change = state.displacement_squared, 0.0, -pushed
         if run.alpha:
-            drift = float(state.jacobian_displacement @ g)  # <D, J^T g>
+            drift = float(state.jacobian_displacement @ self.g)  # <D, J^T g>
             change = change - pull * state.jacobian_displacement  # J p
         self.displacement_squared = max(0.0, shrink**2 * squared - 2.0 * shrink * drift + energy)
         length_squared = pull**2 * squared + 2.0 * pull * drift + energy
         # rounding may leave a little below 0; NaN means that something overflowed
         self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
         self.change = change
-        self.change_rms = _rms(change)
+        self.change_rms = run.rms(change)
         self.predicted_decrease = state.loss - run.loss_of(state.residual + change, self.displacement_squared)
 
 
-def _rms(vector):
-    return float(np.sqrt(np.mean(vector**2)))
+def _is_weighted(weights):
+    return weights is not None and bool(np.any(weights != 1.0))
+
+
+def _require_finite_squares(y):
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
 
 
 @contextlib.contextmanager
