@@ -1,45 +1,19 @@
-"""Exact leave-one-out errors of kernel ridge regression for every ridge at once, from one eigendecomposition."""
+"""Kernel ridge regression for every ridge at once, with exact leave-one-out errors, from one eigendecomposition."""
 
 from __future__ import annotations
 
-import typing
-
 import numpy as np
-import scipy.linalg
 
 # Ridges tried, relative to the mean of the diagonal: half decades from where float64 still resolves the solution to
 # where next to nothing is learned.
 ALPHAS = tuple(10.0 ** (k / 2) for k in range(-16, 5))
 
-
-class LeaveOneOut(typing.NamedTuple):
-    """What leaving out each sample in turn gives, for each ridge.
-
-    Attributes
-    ----------
-    alphas : ndarray of shape (L,)
-        Relative to `unit`.
-    residuals : ndarray of shape (L, n, C)
-        The output at each sample, learned from all others, minus its target.
-    errors : ndarray of shape (L,)
-        Weighted mean of the squares of the residuals, summed over the outputs.
-    unit : float
-        Weighted mean of the diagonal of the kernel.
-    """
-
-    alphas: np.ndarray
-    residuals: np.ndarray
-    errors: np.ndarray
-    unit: float
-
-    @property
-    def best(self):
-        """Position of the ridge with the smallest error; of the largest such ridge where several tie."""
-        return len(self.errors) - 1 - int(np.argmin(self.errors[::-1]))
+FEWEST_SAMPLES = 3  # of which one can be left out
+ALPHA_OF_FEW = 1.0  # where there are fewer
 
 
-def leave_one_out(kernel, Y, *, weights=None, intercept=False, alphas=ALPHAS):
-    """Leave-one-out residuals of kernel ridge regression, exactly, without learning anything n times.
+class RidgeProblem:
+    """Kernel ridge regression of several outputs.
 
     Parameters
     ----------
@@ -50,12 +24,11 @@ def leave_one_out(kernel, Y, *, weights=None, intercept=False, alphas=ALPHAS):
         Of the squared residuals, above 0: as if each sample were there so many times.
     intercept : bool, default False
         Learn a constant as well, without a ridge on it.
-    alphas : sequence of float
-        Ridges, relative to the weighted mean of the diagonal of the kernel.
 
-    Returns
-    -------
-    LeaveOneOut
+    Attributes
+    ----------
+    unit : float
+        Of the ridges: weighted mean of the diagonal of the kernel, 1 if that is 0.
 
     Notes
     -----
@@ -71,38 +44,19 @@ def leave_one_out(kernel, Y, *, weights=None, intercept=False, alphas=ALPHAS):
 
     Examples
     --------
-    >>> loo = leave_one_out(np.eye(3), np.array([[0.0], [1.0], [2.0]]), intercept=True, alphas=[1.0])
-    >>> loo.residuals[0, :, 0]  # each from the mean of the two others
+    >>> problem = RidgeProblem(np.eye(3), np.array([[0.0], [1.0], [2.0]]), intercept=True)
+    >>> problem.left_out(1.0).ravel()  # each from the mean of the two others
     array([ 1.5,  0. , -1.5])
-    """
-    problem = RidgeProblem(kernel, Y, weights=weights, intercept=intercept)
-    residuals = np.stack([problem.left_out(alpha) for alpha in alphas])
-    errors = np.sum(problem.weights[:, None] * residuals**2, axis=(1, 2)) / problem.weights.sum()
-    return LeaveOneOut(np.asarray(alphas, dtype=float), residuals, errors, problem.unit)
-
-
-class RidgeProblem:
-    """Kernel ridge regression for any ridge, from one eigendecomposition.
-
-    Parameters
-    ----------
-    kernel, Y, weights, intercept
-        As for `leave_one_out`.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (n,)
-    unit : float
-        Of the ridges: weighted mean of the diagonal of the kernel, 1 if that is 0.
     """
 
     def __init__(self, kernel, Y, *, weights=None, intercept=False):
         n = len(kernel)
-        self.weights = np.ones(n) if weights is None else weights
-        self._roots = np.sqrt(self.weights)
-        scaled = kernel * self._roots[:, None] * self._roots
-        self.unit = float(np.trace(scaled) / self.weights.sum()) or 1.0
-        values, self._vectors = scipy.linalg.eigh(scaled, overwrite_a=True, check_finite=False, driver="evd")
+        self._weights = np.ones(n) if weights is None else weights
+        self._roots = np.sqrt(self._weights)
+        scaled = kernel * self._roots[:, None]
+        scaled *= self._roots
+        self.unit = float(np.trace(scaled) / self._weights.sum()) or 1.0
+        values, self._vectors = np.linalg.eigh(scaled)
         self._values = np.maximum(values, 0.0)  # rounding leaves some below
         self._intercept = intercept
         self._ones = self._vectors.T @ self._roots
@@ -110,7 +64,7 @@ class RidgeProblem:
         self._squares = None  # of the eigenvectors
 
     def _solve(self, alpha):
-        """(constants (C,), A (e - q b) in the eigenbasis (n, C), 1 / (values + lam))."""
+        """Constants (C,), A (e - q constant) in the eigenbasis (n, C), and 1 / (values + lam)."""
         inverse = 1.0 / (self._values + alpha * self.unit)
         if not self._intercept:
             return np.zeros(self._targets.shape[1]), inverse[:, None] * self._targets, inverse
@@ -124,7 +78,10 @@ class RidgeProblem:
         return self._roots[:, None] * (self._vectors @ coefficients), constants
 
     def left_out(self, alpha):
-        """Residual at each sample, left out, shape (n, C): its output minus its target. Cost: O(n^2 C)."""
+        """For each sample, learned from all others: its output minus its target, shape (n, C). Cost: O(n^2 C).
+
+        Of two samples or more; three with an intercept.
+        """
         if self._squares is None:
             self._squares = self._vectors**2
         _, coefficients, inverse = self._solve(alpha)
@@ -133,3 +90,13 @@ class RidgeProblem:
             seen = self._vectors @ (inverse * self._ones)
             diagonal = diagonal - seen**2 / (self._ones @ (inverse * self._ones))
         return -(self._vectors @ coefficients) / (diagonal * self._roots)[:, None]
+
+    def error_left_out(self, alpha):
+        """Weighted mean of the squares of what `left_out` gives, summed over outputs. Cost: O(n^2 C)."""
+        return float(np.sum(self._weights[:, None] * self.left_out(alpha) ** 2) / self._weights.sum())
+
+    def choose(self, alphas=ALPHAS):
+        """The ridge with the smallest error, the largest of those that tie. Cost: O(n^2 C) for each."""
+        if len(self._values) < FEWEST_SAMPLES:
+            return ALPHA_OF_FEW
+        return min(sorted(alphas, reverse=True), key=self.error_left_out)

@@ -9,8 +9,9 @@ the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
 so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
 refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
 
-Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D stand
-for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is meant so.
+Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
+stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is
+meant so.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from sltrees.executors import EXECUTORS, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.leave_one_out import leave_one_out
+from sltrees.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
@@ -442,8 +443,7 @@ class _Run:
         kernel = self.gram.matrix / self.roots
         kernel /= np.reshape(self.roots, (-1, 1))
         weights = self.weights if self.is_weighted else None
-        loo = self.executor.run(lambda: leave_one_out(kernel, target[:, None], weights=weights))
-        return float(loo.alphas[loo.best])
+        return self.executor.run(lambda: RidgeProblem(kernel, target[:, None], weights=weights).choose(ALPHAS))
 
     def set_up_method(self, progress):
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""

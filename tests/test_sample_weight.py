@@ -5,7 +5,7 @@ import pytest
 from problems import unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.leave_one_out import ALPHAS, RidgeProblem, leave_one_out
+from sltrees.leave_one_out import ALPHA_OF_FEW, ALPHAS, RidgeProblem
 
 
 def network(width=2048, **options):
@@ -146,10 +146,11 @@ def test_residuals_are_those_of_learning_without_each_sample(intercept, weighted
     X, y, weights = problem(15)
     kernel, Y = X @ X.T + 1e-2 * np.eye(15), np.column_stack([y, np.cos(y)])
     weights = weights if weighted else None
-    loo = leave_one_out(kernel, Y, weights=weights, intercept=intercept, alphas=[alpha])
+    ridge = RidgeProblem(kernel, Y, weights=weights, intercept=intercept)
     residuals, error = brute_force(kernel, Y, weights, intercept, alpha)
-    assert np.allclose(loo.residuals[0], residuals, rtol=1e-8)
-    assert loo.errors[0] == pytest.approx(error, rel=1e-8)
+    assert np.allclose(ridge.left_out(alpha), residuals, rtol=1e-8)
+    assert ridge.error_left_out(alpha) == pytest.approx(error, rel=1e-8)
+    assert ridge.choose() == min(ALPHAS, key=lambda a: brute_force(kernel, Y, weights, intercept, a)[1])
 
 
 def test_solution_satisfies_its_equations():
@@ -158,13 +159,17 @@ def test_solution_satisfies_its_equations():
     ridge = RidgeProblem(kernel, y[:, None], weights=weights, intercept=True)
     dual, constant = ridge.solution(0.1)
     residual = y[:, None] - kernel @ dual - constant
-    assert np.allclose(ridge.weights[:, None] * residual, 0.1 * ridge.unit * dual)
+    assert np.allclose(weights[:, None] * residual, 0.1 * ridge.unit * dual)
     assert np.allclose(dual.sum(axis=0), 0.0)
 
 
 def test_of_ties_the_largest_ridge_is_best():
-    loo = leave_one_out(np.eye(4), np.zeros((4, 1)))
-    assert loo.best == len(ALPHAS) - 1
+    assert RidgeProblem(np.eye(4), np.zeros((4, 1))).choose() == max(ALPHAS)
+
+
+def test_of_two_samples_none_can_be_left_out():
+    assert RidgeProblem(np.eye(2), np.ones((2, 1)), intercept=True).choose() == ALPHA_OF_FEW
+    assert RidgeProblem(np.eye(1), np.ones((1, 1)), intercept=True).choose() == ALPHA_OF_FEW
 
 
 def test_trainer_takes_the_ridge_with_the_smallest_error_left_out():
@@ -174,8 +179,7 @@ def test_trainer_takes_the_ridge_with_the_smallest_error_left_out():
     result = trainer.fit(X, y)
     assert result.status == "converged"
     jacobian = dense_jacobian(network(2**14).initialize(X), X).reshape(len(X), -1)
-    loo = leave_one_out(jacobian @ jacobian.T, y[:, None])
-    assert trainer.alpha_ == loo.alphas[loo.best]
+    assert trainer.alpha_ == RidgeProblem(jacobian @ jacobian.T, y[:, None]).choose()
     assert 1e-3 < trainer.alpha_ < 10
 
 
