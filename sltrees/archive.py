@@ -269,7 +269,9 @@ def _read_mark(file, size):
     end = file.read(_MARK_BYTES)
     words = _LAST_WORDS.fullmatch(end[-_LAST_WORDS_BYTES:])
     if words and int(words[1]) > VERSION:
-        raise ArchiveError(f"was written by a newer version (format {int(words[1])}, this version reads up to {VERSION})")
+        raise ArchiveError(
+            f"was written by a newer version (format {int(words[1])}, this version reads up to {VERSION})"
+        )
     mark = _MARK.fullmatch(end)
     if begins != b"PK\3\4" and not mark:
         raise ArchiveError("is not an sltrees file" + ("" if size else ": it is empty"))
@@ -344,9 +346,15 @@ def _exactly(file, count):
 def _opened(path):
     """A regular file, opened to be read; nothing else is waited for."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # a directory is refused here
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with contextlib.ExitStack() as until_opened:
+        until_opened.callback(os.close, descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
             raise ArchiveError(f"{path} is not an sltrees file: it is not a regular file")
+        until_opened.pop_all()
+    with open(descriptor, "rb") as file:
         yield file
 
 

@@ -13,7 +13,7 @@ import typing
 
 import numpy as np
 
-from sltrees._validation import MAX_INTEGER
+from sltrees._validation import MAX_FLOAT, MAX_INTEGER
 from sltrees.archive import ArchiveError, read_archive, write_archive
 from sltrees.network import SAMPLINGS, ShiftedReLUNetwork
 from sltrees.random_streams import RandomStreams
@@ -244,7 +244,7 @@ class Contents:
         """An int within bounds."""
         return as_integer_entry(self.take(key), key, minimum=minimum, maximum=maximum)
 
-    def number(self, key, *, minimum=0.0, maximum=np.finfo(np.float64).max):
+    def number(self, key, *, minimum=0.0, maximum=MAX_FLOAT):
         """A float within bounds, which are finite unless said otherwise."""
         return as_number_entry(self.take(key), key, minimum=minimum, maximum=maximum)
 
@@ -294,7 +294,7 @@ def as_integer_entry(value, name, *, minimum=0, maximum=MAX_INTEGER):
     return value
 
 
-def as_number_entry(value, name, *, minimum=0.0, maximum=np.finfo(np.float64).max):
+def as_number_entry(value, name, *, minimum=0.0, maximum=MAX_FLOAT):
     """A float within bounds, never NaN; ArchiveError otherwise."""
     if not isinstance(value, float) or not minimum <= value <= maximum:
         raise ArchiveError(f"{name!r} must be a float from {minimum} to {maximum}, got {_short(value)}")
@@ -428,7 +428,9 @@ def _drawn_state(network, drawn, contents):
     shift, n_features = drawn.number("shift"), drawn.integer("n_features", minimum=1)
     name = drawn.choice("sampling", tuple(SAMPLINGS))
     if network.sampling not in ("auto", name) or (name == "rejection" and network.init != "paired"):
-        raise ArchiveError(f"a network of init {network.init!r} and sampling {network.sampling!r} is not drawn by {name!r}")
+        raise ArchiveError(
+            f"a network of init {network.init!r} and sampling {network.sampling!r} is not drawn by {name!r}"
+        )
     fingerprint = _unpacked_fingerprint(drawn.take("fingerprint"), n_features)
     scales = drawn.take("scales")
     if not isinstance(scales, list) or not all(isinstance(entry, list) and len(entry) == 4 for entry in scales):

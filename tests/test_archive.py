@@ -97,7 +97,7 @@ def test_arrays_of_many_chunks_come_back(path, monkeypatch):
 HEADER = {
     "none": None,
     "flags": [True, False],
-    "text": "äöü\u0000\ud800\U0001f600 \"quoted\" \n",
+    "text": 'äöü\u0000\ud800\U0001f600 "quoted" \n',
     "ints": [0, -1, 2**63 - 1, -(2**63), 2**63, 2**64, -(2**200), 10**5000],
     "floats": [0.0, -0.0, 1.0, 0.1, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan],
     "nan": struct.unpack("<d", bytes.fromhex("0102030405f6ffff"[:16]))[0],
@@ -112,7 +112,7 @@ def test_headers_come_back_bit_for_bit(path):
     assert found.arrays == {}
 
 
-texts = st.text(st.sampled_from("a$\u00e4\0\ud800\U0001f600\"\\"), max_size=4)
+texts = st.text(st.sampled_from('a$\u00e4\0\ud800\U0001f600"\\'), max_size=4)
 keys = texts.filter(lambda key: key[:1] != "$")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
@@ -266,7 +266,8 @@ def test_bytes_that_are_no_values_are_refused(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/x", "x/", "a//b", "../x", "a/../b", ".x", "-x", "a b", "ü", "a\\b", "x.npy", "x\n", "x" * 1001, 3, None]
+    "name",
+    ["", "/x", "x/", "a//b", "../x", "a/../b", ".x", "-x", "a b", "ü", "a\\b", "x.npy", "x\n", "x" * 1001, 3, None],
 )
 def test_names_that_are_refused(path, name):
     with pytest.raises(ValueError, match="names of arrays must be"):
@@ -285,7 +286,15 @@ def refused(path, message, kind=None):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"P", b"PK\3\4", b"hello, world\n" * 100, b"\x89PNG\r\n\x1a\n" + bytes(500), bytes(163), b"PK\3\4" + bytes(999)],
+    [
+        b"",
+        b"P",
+        b"PK\3\4",
+        b"hello, world\n" * 100,
+        b"\x89PNG\r\n\x1a\n" + bytes(500),
+        bytes(163),
+        b"PK\3\4" + bytes(999),
+    ],
     ids=["empty", "a byte", "four", "text", "png", "zeros", "zip-like"],
 )
 def test_foreign_files_are_refused(path, content):
@@ -323,10 +332,11 @@ def test_newer_versions_are_refused_as_such(path):
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_archive(tmp_path / "missing")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError) as caught:
         read_archive(tmp_path)
+    assert caught.value.filename == str(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
-        (tmp_path / "file").write_bytes(b"")
         read_archive(tmp_path / "file" / "x")
     os.mkfifo(tmp_path / "fifo")
     for special in (tmp_path / "fifo", "/dev/null", "/dev/zero"):
@@ -465,7 +475,14 @@ def test_arrays_that_make_no_sense_are_refused_before_anything_is_allocated(cont
 def test_arrays_listed_twice_missing_or_unlisted_are_refused(content):
     document, members = taken_apart(content)
     entries = document["arrays"]
-    for wrong in ([*entries, entries[0]], entries[:1], entries[1:], [], [*entries, ["y", "<f8", [0], ""]], entries[::-1]):
+    for wrong in (
+        [*entries, entries[0]],
+        entries[:1],
+        entries[1:],
+        [],
+        [*entries, ["y", "<f8", [0], ""]],
+        entries[::-1],
+    ):
         with pytest.raises(ArchiveError, match="is damaged"):
             read(put_together(document | {"arrays": wrong}, members))
     for extra in ("y.npy", "sltrees.json2", "x"):
@@ -520,9 +537,10 @@ def test_pickles_are_never_read(tmp_path, content):
         with pytest.raises(ArchiveError):
             read(payload + forgery)
     assert not (tmp_path / "was run").exists()
+    _Payload.target = str(tmp_path)
+    payload = io.BytesIO(pickled_npy(_Payload()))
     with pytest.raises(FileExistsError):  # it would have been: the payload is one
-        _Payload.target = str(tmp_path)
-        np.load(io.BytesIO(pickled_npy(_Payload())), allow_pickle=True)
+        np.load(payload, allow_pickle=True)
 
 
 # ---------------------------------------------------------------------- replacing files

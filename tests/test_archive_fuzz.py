@@ -19,7 +19,18 @@ N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "20000"))
 PER_TEST = 2000  # so that one that fails is soon found again
 ON_DISK = 20  # one in so many is read from a file, by its path
 
-_BOUNDARIES = (b"PK\3\4", b"PK\1\2", b"PK\6\6", b"PK\6\7", b"PK\5\6", b"\x93NUMPY", b"sltrees", b'"arrays"', b"<f", b"|b1")
+_BOUNDARIES = (
+    b"PK\3\4",
+    b"PK\1\2",
+    b"PK\6\6",
+    b"PK\6\7",
+    b"PK\5\6",
+    b"\x93NUMPY",
+    b"sltrees",
+    b'"arrays"',
+    b"<f",
+    b"|b1",
+)
 
 
 def samples():
@@ -204,7 +215,7 @@ MARKED = 163  # bytes of the mark
 
 def rezipped(content, change=lambda name, data: [(name, data)], compression=zipfile.ZIP_STORED):
     """The file written anew by `zipfile`, with other members, and its mark, which says where the document is."""
-    document, members = taken_apart(content)
+    _, members = taken_apart(content)
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         raw = file.read("sltrees.json")
         mark = file.comment
@@ -254,7 +265,9 @@ def test_archives_zipped_by_others_are_refused(content, change, compression):
 )
 def test_entries_that_say_other_things_are_refused(content, signature, field, value):
     # encrypted, with a descriptor behind, with another encoding, compressed; sizes in the 64-bit field
-    offset = {"flags": 6, "method": 8, "size": 46 + 20}[field] + (2 if signature == b"PK\1\2" and field != "size" else 0)
+    offset = {"flags": 6, "method": 8, "size": 46 + 20}[field] + (
+        2 if signature == b"PK\1\2" and field != "size" else 0
+    )
     at = content.find(signature)
     changed = content[: at + offset] + value.to_bytes(4 if field == "size" else 2, "little")
     changed += content[len(changed) :]
@@ -314,7 +327,11 @@ def changed_array(rng, array):
     if how == 4:
         return array.reshape([(-1,), (1, -1), (-1, 1)][rng.integers(3)])
     if array.size and how < 7:
-        extremes = [0, 1, -1, 2**31, 2**62, 2**63 - 1] if array.dtype.kind == "i" else [0.0, np.nan, np.inf, 1e38, -1e30, 1e-45]
+        extremes = (
+            [0, 1, -1, 2**31, 2**62, 2**63 - 1]
+            if array.dtype.kind == "i"
+            else [0.0, np.nan, np.inf, 1e38, -1e30, 1e-45]
+        )
         array.reshape(-1)[rng.integers(array.size)] = extremes[rng.integers(6)]
         return array
     raw = bytearray(array.tobytes())
@@ -373,7 +390,9 @@ def test_documents_changed_with_checksums_that_hold_are_refused_or_say_what_was_
             continue
         try:
             changed = {"kind": document["kind"], "header": {}} | changed
-            forgery = put_together({key: changed[key] for key in ("kind", "header", "arrays") if key in changed}, members)
+            forgery = put_together(
+                {key: changed[key] for key in ("kind", "header", "arrays") if key in changed}, members
+            )
             if k % 2:
                 forgery = put_together(signed(changed, members), members)
         except (KeyError, TypeError, IndexError):

@@ -183,7 +183,9 @@ def test_any_random_state_comes_back(path, random_state):
     same(network, saved_and_loaded(network, path))
 
 
-@pytest.mark.parametrize("entropy", [0, 5, [1, 2], (1, 2**70), np.array([3, 4]), [[1, 2], 3], np.uint32(9), []], ids=repr)
+@pytest.mark.parametrize(
+    "entropy", [0, 5, [1, 2], (1, 2**70), np.array([3, 4]), [[1, 2], 3], np.uint32(9), []], ids=repr
+)
 def test_entropy_is_kept_as_plain_integers_that_seed_the_same(entropy):
     sequence = np.random.SeedSequence(entropy)
     for seed in (sequence, sequence.spawn(1)[0]):
@@ -234,7 +236,7 @@ def test_what_cannot_be_saved_is_refused(path):
         pass
 
     for wrong in (None, 3, {}, ShiftedReLUNetwork, Special(100)):
-        with pytest.raises(TypeError, match="objects that can be saved are of .*ShiftedReLUNetwork.*, got"):
+        with pytest.raises(TypeError, match=r"objects that can be saved are of .*ShiftedReLUNetwork.*, got"):
             save(wrong, path)
     with pytest.raises(TypeError, match="network must be a ShiftedReLUNetwork, got dict"):
         pack_network({})
