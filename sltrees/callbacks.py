@@ -38,12 +38,15 @@ class Callback:
 class PrintProgress(Callback):
     """Print one row per iteration: RMSE before the step, firing share, neurons visited, seconds.
 
+    With an `eval_set` the RMSE on it stands beside that of training.
+
     Parameters
     ----------
     stream : file, default sys.stdout
     """
 
     HEADER = f"{'iter':>4}  {'rmse':>10}  {'fired':>8}  {'visited':>10}  {'flips':>10}  {'damping':>8}  {'seconds':>8}"
+    HEADER_WITH_VALIDATION = HEADER.replace("rmse", f"rmse  {'validation':>10}", 1)
     _SECONDS_BETWEEN = 0.5  # set-up progress, on terminals only
 
     def __init__(self, stream=None):
@@ -60,13 +63,15 @@ class PrintProgress(Callback):
 
     def on_start(self, trainer):
         """Print the header."""
-        print(self.HEADER, file=self._stream, flush=True)
+        header = self.HEADER_WITH_VALIDATION if trainer.n_validation_samples_ else self.HEADER
+        print(header, file=self._stream, flush=True)
 
     def on_iteration(self, trainer, record):
         """Print one row."""
         n_pairs = trainer.network.width * trainer.n_samples_
+        validation = f"{record.validation_rmse:10.3e}  " if trainer.n_validation_samples_ else ""
         print(
-            f"{record.iteration:4d}  {record.rmse:10.3e}  {record.fired_pairs / n_pairs:8.2%}  "
+            f"{record.iteration:4d}  {record.rmse:10.3e}  {validation}{record.fired_pairs / n_pairs:8.2%}  "
             f"{record.visited_neurons:10d}  {record.flips:10d}  {record.damping:8.1e}  "
             f"{sum(record.seconds.values()):8.3f}" + ("" if record.accepted else "  refused"),
             file=self._stream,
