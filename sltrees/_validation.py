@@ -90,6 +90,13 @@ def float_or_huge(value):
     return repr(value) if abs(value) <= MAX_INTEGER or isinstance(value, float) else "a larger integer"
 
 
+def as_flag(value, name):
+    """Convert to bool; TypeError for anything but True and False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def as_choice(value, name, choices):
     """Return the value if it is one of the choices; ValueError otherwise."""
     if not isinstance(value, str) or value not in choices:

@@ -383,6 +383,22 @@ class ShiftedReLUNetwork:
         for k, shard in enumerate(self._shards):
             self._shards[k] = shard.written_down()
 
+    def _frozen(self, executor):
+        """The shards as they stand, for good: what `_with_shards` and `_restore` take. Cost: O(active pairs d)."""
+        with self._standing():
+            return executor.map(NeuronShard.frozen, self._shards)
+
+    def _with_shards(self, shards):
+        """A network that differs from this one in its shards alone; the rest is shared. Cost: O(1)."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _shards=shards, _method=None)
+        return other
+
+    def _restore(self, shards):
+        """Go back to shards of `_frozen`, in one statement, and forget the method that implied others."""
+        with self._standing():  # nothing is half applied
+            self.__dict__.update(_shards=shards, _method=None)
+
     def __getstate__(self):
         """Everything but a training run in progress: copies and pickles are networks of their own."""
         with self._standing():
@@ -847,16 +863,16 @@ class ShiftedReLUNetwork:
 
     # ------------------------------------------------------------------ checks
 
-    def _as_samples(self, X):
-        n_columns = None if self.shift_ is None else self.n_features_in_
-        X = as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+    def _as_samples(self, X, name="X", n_columns=None):
+        n_columns = n_columns if self.shift_ is None else self.n_features_in_
+        X = as_real_matrix(X, name, self.dtype, n_columns=n_columns)
         X += 0.0  # a copy: -0.0 is 0.0, whoever compares
         with np.errstate(over="ignore"):
             squares = np.einsum("ij,ij->i", X, X)
         if not np.isfinite(squares).all():
             i = int(np.argmax(~np.isfinite(squares)))
             raise ValueError(
-                f"squared norms of the rows of X must be finite in {self.dtype}, got {squares[i]} in row {i}"
+                f"squared norms of the rows of {name} must be finite in {self.dtype}, got {squares[i]} in row {i}"
             )
         return X
 
@@ -915,5 +931,7 @@ def _as_dtype(dtype):
 
 def sample_fingerprint(X, weights=None):
     """What tells sets of samples apart, and weights of them. Cost: O(n d)."""
-    fingerprint = (X.shape, hashlib.sha256(X.data).hexdigest())
-    return fingerprint if weights is None else (*fingerprint, hashlib.sha256(weights.data).hexdigest())
+    sha = hashlib.sha256(X.data)
+    if weights is not None:
+        sha.update(weights.data)
+    return (X.shape, sha.hexdigest())

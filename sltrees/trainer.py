@@ -26,6 +26,7 @@ import numpy as np
 from sltrees._memory import array_bytes, physical_memory
 from sltrees._validation import (
     as_choice,
+    as_flag,
     as_integer,
     as_max_memory,
     as_non_negative,
@@ -42,8 +43,9 @@ from sltrees.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
-from sltrees.records import MESSAGES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
+from sltrees.validation_set import ValidationSet
 
 METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
 
@@ -91,6 +93,12 @@ class NewtonTrainer:
     max_gram : int, optional
         The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products
         with it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
+    patience : int, optional
+        With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
+        default it never does for that.
+    restore_best : bool, default True
+        With an `eval_set`, leave the network with the weights of the lowest RMSE on it, whatever ended training but
+        Ctrl-C. They are copied when they are reached: k d numbers of memory for k materialised neurons.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
     verbose : int, default 0
         1 prints a row per iteration.
@@ -99,8 +107,10 @@ class NewtonTrainer:
     ----------
     n_samples_ : int
         n, once `fit` was called.
+    n_validation_samples_ : int
+        Those of `eval_set`, likewise; 0 without one.
     alpha_ : float
-        The ridge, once `fit` was called.
+        The ridge, likewise.
 
     Raises
     ------
@@ -138,6 +148,8 @@ class NewtonTrainer:
         executor="threads",
         max_memory=None,
         max_gram=None,
+        patience=None,
+        restore_best=True,
         callbacks=(),
         verbose=0,
     ):
@@ -152,6 +164,8 @@ class NewtonTrainer:
         self.executor = as_choice(executor, "executor", EXECUTORS)
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
+        self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
+        self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = tuple(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
@@ -159,7 +173,7 @@ class NewtonTrainer:
         self.verbose = as_integer(verbose, "verbose", minimum=0)
         self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
 
-    def fit(self, X, y, *, sample_weight=None):
+    def fit(self, X, y, *, sample_weight=None, eval_set=None):
         """Train until the training RMSE is at most `tol`.
 
         Parameters
@@ -170,18 +184,22 @@ class NewtonTrainer:
             Finite.
         sample_weight : array_like of shape (n,), optional
             Of the squared errors: finite, above 0. A sample of weight 2 counts as two.
+        eval_set : tuple (X_val, y_val), optional
+            Samples and targets that are not trained on, of shapes (q, d) and (q,), finite: the history has the RMSE on
+            them, and the network ends as that with the lowest (see `patience` and `restore_best`). They change nothing
+            else, bit for bit.
 
         Returns
         -------
         TrainingResult
             Ctrl-C does not raise: it ends training with the status "interrupted", and the network is that
-            of the last step taken. Calling `fit` again goes on from there.
+            of the last step taken, with an `eval_set`, too. Calling `fit` again goes on from there.
 
         Raises
         ------
         TypeError, ValueError
-            If X, y or sample_weight has the wrong shape or holds anything but finite real numbers, or if there are too
-            many samples for alpha="loo".
+            If X, y, sample_weight or eval_set has the wrong shape or holds anything but finite real numbers, if there is
+            a `patience` and no eval_set, or if there are too many samples for alpha="loo".
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
@@ -199,7 +217,9 @@ class NewtonTrainer:
         neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
 
         With method="certified" the network keeps what training knows of its neurons, so that another call on the same
-        samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back.
+        samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back. (Not
+        where weights were restored.) With an `eval_set` each accepted step costs a prediction of it besides, and
+        O(active pairs d) to copy the weights if they are the best.
 
         Examples
         --------
@@ -212,12 +232,11 @@ class NewtonTrainer:
         network = self.network
         network._require_trainable()  # here, too: before anything is said of X
         X = network._as_samples(X)
-        y = as_real_vector(y, "y", np.float64, length=len(X))
+        y = _as_targets(y, "y", len(X))
         weights = as_sample_weight(sample_weight, len(X))
-        _require_finite_squares(y)
-        return _Run(self, X, y, weights).fit()
+        return _Run(self, X, y, weights, validation=self._as_validation_set(eval_set, X.shape[1])).fit()
 
-    def extend(self, X_new, y_new, *, sample_weight=None):
+    def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
         """Add samples to those trained on, and go on from the weights as they are.
 
         The network is given the neurons that fire on the new samples and on none of the old ones: with the shift that
@@ -232,6 +251,8 @@ class NewtonTrainer:
             Finite.
         sample_weight : array_like of shape (q,), optional
             Of the new samples; by default 1 each.
+        eval_set : tuple (X_val, y_val), optional
+            As of `fit`.
 
         Returns
         -------
@@ -276,22 +297,39 @@ class NewtonTrainer:
         if weights is not None or new_weights is not None:
             old = np.ones(len(X)) if weights is None else weights
             weights = np.concatenate([old, np.ones(len(X_new)) if new_weights is None else new_weights])
-        y = np.concatenate([y, y_new])
-        _require_finite_squares(y)
-        return _Run(self, np.concatenate([X, X_new]), y, weights, n_before=len(X)).fit()
+        validation = self._as_validation_set(eval_set, X.shape[1])
+        n_before, X = len(X), np.concatenate([X, X_new])
+        y = _as_targets(np.concatenate([y, y_new]), "y", len(X))
+        return _Run(self, X, y, weights, n_before=n_before, validation=validation).fit()
 
     @property
     def has_ridge(self):
         """Whether there may be a ridge: alpha is "loo" or above 0."""
         return self.alpha == "loo" or self.alpha > 0
 
-    def _choose_gram(self, planes, y):
+    def _as_validation_set(self, eval_set, n_columns):
+        """A ValidationSet of it, or None."""
+        if eval_set is None:
+            if self.patience is not None:
+                raise ValueError(
+                    f"patience={self.patience} needs an eval_set: without one there is nothing to wait for"
+                )
+            return None
+        if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
+            raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
+        X = self.network._as_samples(eval_set[0], "X_val", n_columns)
+        y = _as_targets(eval_set[1], "y_val", len(X))
+        return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
+
+    def _choose_gram(self, planes, y, validation):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n = len(X)
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
         without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
+        if validation is not None:
+            without += validation.bytes_needed(neurons, network.dtype)
         needed = method.bytes_needed(network, planes, y, neurons)
         kept = network._method
         if method is CertifiedMethod and kept is not None and kept.serves(X, self.has_ridge):
@@ -318,19 +356,21 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y, weights, n_before=0):
+    def __init__(self, trainer, X, y, weights, n_before=0, validation=None):
         self.trainer = trainer
         self.X, self.y, self.sample_weight = X, y, weights
         self.is_weighted = _is_weighted(weights)
         self.weights = weights if self.is_weighted else 1.0  # plain 1 changes no bit of what it multiplies
         self.roots = np.sqrt(self.weights)
         self.total_weight = float(weights.sum()) if self.is_weighted else len(y)
+        self.validation = validation
         self.n_before = n_before  # samples that were trained on before others joined
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
         self.kept = None  # the state that a step being kept leads to
         self.n_kept = 0  # steps that the method had kept before it
+        self.restored = None  # shards that the network is about to be given, and their state
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -345,6 +385,7 @@ class _Run:
                     self.set_up()
                     status = self.iterate()
                     self.synchronise()
+                    self.restore_best()
                     self.method.release()
                 except KeyboardInterrupt:
                     self.settle()
@@ -363,6 +404,11 @@ class _Run:
         """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
         while self.method is not None:
             try:
+                if self.restored is not None and self.trainer.network._shards is self.restored[0]:
+                    self.state = self.restored[1]  # the interruption fell between restoring and saying so
+                    self.method.release()
+                    return
+                self.restored = None
                 self.method.abandon()
                 if self.kept is not None and self.method.n_kept > self.n_kept:
                     self.state = self.kept  # the interruption fell between keeping the step and saying so
@@ -380,7 +426,7 @@ class _Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.X, shift)
         # before anything else: nothing has happened if there is too little memory
-        gram_class = trainer._choose_gram(self.planes, self.y)
+        gram_class = trainer._choose_gram(self.planes, self.y, self.validation)
         n_stages = 2
 
         def progress(stage):
@@ -392,6 +438,7 @@ class _Run:
 
         self.set_up_method(progress)
         trainer._samples, trainer.n_samples_ = (self.X, self.y, self.sample_weight), len(self.X)
+        trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
         if gram_class is GramMatrix:
             self.gram = GramMatrix(self.roots[:, None] * self.X if self.is_weighted else self.X, network.width)
         else:  # of whatever method there is when it is asked
@@ -406,7 +453,8 @@ class _Run:
         self.alpha = self.relative_alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
-        self.state = self.evaluate(self.displacement_squared())
+        self.state = self.evaluate(self.displacement_squared(network._shards))
+        self.validate(0)
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
@@ -459,9 +507,9 @@ class _Run:
         self.trainer.network._write_down()  # its lists go before new ones come
         self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
-        self.state = self.evaluate(self.displacement_squared())
+        self.state = self.evaluate(self.displacement_squared(self.trainer.network._shards))
 
-    def displacement_squared(self):
+    def displacement_squared(self, shards):
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
         if not self.alpha:
             return 0.0
@@ -469,7 +517,7 @@ class _Run:
         def squared(shard):
             return 0.0 if shard.displacement is None else float(np.sum(np.square(shard.displacements(), dtype=float)))
 
-        return sum(self.executor.map(squared, self.trainer.network._shards))
+        return sum(self.executor.map(squared, shards))
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""
@@ -483,6 +531,24 @@ class _Run:
         if self.method.outputs_error > 0:
             self.method.synchronise()
             self.state = self.evaluate(self.state.displacement_squared)
+
+    def validate(self, iteration):
+        """See what the network makes of the validation set, if there is one, after so many iterations."""
+        if self.validation is not None:
+            self.validation.look(self.trainer.network, self.executor, iteration)
+
+    def restore_best(self):
+        """Give the network the best weights on the validation set, if they are not the last. Sets: state."""
+        network, best = self.trainer.network, None if self.validation is None else self.validation.best
+        if best is None or self.validation.is_best:
+            return
+        # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
+        residual = network._with_shards(best)._predict(self.X, self.executor) - self.y
+        squared = self.displacement_squared(best)
+        state = _State(residual, None, squared, self.loss_of(residual, squared), _rms(residual))
+        self.restored = best, state
+        network._restore(best)
+        self.state = state
 
     def loss_of(self, residual, displacement_squared):
         """|e|^2/2 + alpha |D|^2/2, e scaled."""
@@ -498,7 +564,7 @@ class _Run:
         for _ in range(self.trainer.max_iter):
             if self.has_converged():
                 return TrainingStatus.CONVERGED
-            seconds = dict.fromkeys(("gram", "solve", "step", "outputs"), 0.0)
+            seconds = dict.fromkeys(PHASES if self.validation is not None else PHASES[:-1], 0.0)
             step = self.solve(seconds)
             if step is None:
                 return self.why_stuck()
@@ -512,6 +578,8 @@ class _Run:
                 self.begin_anew()
             if self.tell_callbacks():
                 return TrainingStatus.STOPPED
+            if self.validation is not None and self.validation.is_hopeless:
+                return TrainingStatus.EARLY_STOPPED
             if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
                 return TrainingStatus.CONVERGED if self.alpha else self.why_stuck()
         return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
@@ -548,6 +616,7 @@ class _Run:
     def take(self, step, seconds):
         """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
         before, fired = self.state, self.method.n_fired
+        validation_rmse = float("nan") if self.validation is None else self.validation.rmse
         with _timed(seconds, "step"):
             counts = self.method.take_step(step)
         with _timed(seconds, "outputs"):
@@ -566,9 +635,14 @@ class _Run:
             if counts.flips:
                 with _timed(seconds, "gram"):
                     self.method.count_flips(self.gram)
+            if self.validation is not None:
+                self.validation.rmse = float("nan")  # until it is known
             with _timed(seconds, "step"):
                 self.method.commit()
             self.state, self.kept = trial, None
+            if self.validation is not None:
+                with _timed(seconds, "validation"):
+                    self.validate(len(self.history) + 1)
             flat = before.loss - trial.loss <= (self.trainer.tol if self.alpha else FLAT_DECREASE) * before.loss
             self.flat_steps = self.flat_steps + 1 if flat else 0
             self.rule.accept(ratio)
@@ -584,6 +658,7 @@ class _Run:
                 iteration=len(self.history),
                 rmse=before.rmse,
                 loss=before.loss,
+                validation_rmse=validation_rmse,
                 damping=step.damping,
                 accepted=accepted,
                 gain_ratio=ratio,
@@ -599,6 +674,7 @@ class _Run:
                 bytes_resident=self.method.bytes_resident
                 + self.gram.bytes_needed(len(self.y), self.executor.n_threads),
                 seconds=seconds,
+                seconds_elapsed=time.perf_counter() - self.started,
             )
         )
 
@@ -620,6 +696,8 @@ class _Run:
             n_iter=len(self.history),
             rmse=self.state.rmse,
             loss=self.state.loss,
+            validation_rmse=self.final_validation_rmse(),
+            best_iteration=None if self.validation is None else self.validation.best_iteration,
             history=self.history,
             seconds_setup=self.seconds_setup,
             seconds=time.perf_counter() - self.started,
@@ -627,6 +705,12 @@ class _Run:
         for callback in self.callbacks:
             callback.on_end(self.trainer, result)
         return result
+
+    def final_validation_rmse(self):
+        """Of the network as it ends."""
+        if self.validation is None:
+            return float("nan")
+        return self.validation.best_rmse if self.restored is not None else self.validation.rmse
 
 
 class _State(typing.NamedTuple):
@@ -668,10 +752,13 @@ def _is_weighted(weights):
     return weights is not None and bool(np.any(weights != 1.0))
 
 
-def _require_finite_squares(y):
+def _as_targets(y, name, n_samples):
+    """Convert to a float64 array whose squares have a finite sum; errors as of `as_real_vector`."""
+    y = as_real_vector(y, name, np.float64, length=n_samples)
     with np.errstate(over="ignore"):
         if not np.isfinite(y @ y):
-            raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
+            raise ValueError(f"the sum of {name}**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
+    return y
 
 
 @contextlib.contextmanager
