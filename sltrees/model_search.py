@@ -18,8 +18,10 @@ from sltrees.distinct_samples import deal_into_folds
 from sltrees.executors import ThreadExecutor
 from sltrees.ridge_models import KernelRidge, Networks
 
-# Networks that are tried, in this order: from those that differ most from their lazy limit.
-WIDTHS, TARGET_SCALES, ALPHAS = (1024, 256), (16.0, 4.0), (1e-2, 1e-4, 1.0)
+# Networks that are tried, in this order: from those that differ most from their lazy limit. How much ridge the data
+# need the kernel tells already, so that ridges are factors of its.
+TARGET_SCALES, WIDTHS, FACTORS = (16.0, 4.0), (256, 1024), (1.0, 0.1, 10.0)
+LEAST_ALPHA, LARGEST_ALPHA = 1e-4, 10.0
 SHIFT = 1.0
 MAX_ITER = 20
 
@@ -62,7 +64,10 @@ class Candidate:
         return n_outputs * (MAX_ITER + 1) * step
 
 
-CANDIDATES = tuple(Candidate(m, s, a) for s in TARGET_SCALES for m in WIDTHS for a in ALPHAS)
+def candidates_near(alpha):
+    """Networks with about the ridge of the kernel, in the order in which they are tried."""
+    alphas = [min(max(factor * alpha, LEAST_ALPHA), LARGEST_ALPHA) for factor in FACTORS]
+    return [Candidate(m, s, a) for s in TARGET_SCALES for m in WIDTHS for a in dict.fromkeys(alphas)]
 
 
 @dataclasses.dataclass
@@ -85,7 +90,7 @@ class Search:
     left_out: np.ndarray | None
 
 
-def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, candidates=CANDIDATES):
+def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads):
     """Compare networks with the lazy limit.
 
     Parameters
@@ -105,7 +110,6 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         clock, so that the result does not depend on the machine and on what else it does.
     random_state : int
     n_threads : int or None
-    candidates : sequence of Candidate
 
     Returns
     -------
@@ -137,7 +141,7 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
             rows[0] |= _comparison(errors, errors, weights) | {"folds": n_folds}
             rows[0]["alpha"] = float(np.median([alpha for _, alpha in learned]))
             left, best = 1e9 * seconds, None
-            for candidate in candidates:
+            for candidate in candidates_near(rows[0]["alpha"]):
                 row = {"model": "network"} | dataclasses.asdict(candidate)
                 rows.append(row)
                 price = candidate.nanoseconds(len(X) * (n_folds - 1) // n_folds, X.shape[1], Y.shape[1])

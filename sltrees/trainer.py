@@ -198,8 +198,8 @@ class NewtonTrainer:
         Raises
         ------
         TypeError, ValueError
-            If X, y, sample_weight or eval_set has the wrong shape or holds anything but finite real numbers, if there is
-            a `patience` and no eval_set, or if there are too many samples for alpha="loo".
+            If X, y, sample_weight or eval_set has the wrong shape or holds anything but finite real numbers, if there
+            is a `patience` and no eval_set, or if there are too many samples for alpha="loo".
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
@@ -545,7 +545,7 @@ class _Run:
         # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
         residual = network._with_shards(best)._predict(self.X, self.executor) - self.y
         squared = self.displacement_squared(best)
-        state = _State(residual, None, squared, self.loss_of(residual, squared), _rms(residual))
+        state = _State(residual, None, squared, self.loss_of(residual, squared), self.rms(residual))
         self.restored = best, state
         network._restore(best)
         self.state = state
