@@ -57,7 +57,7 @@ def with_marks(name):
     return pytest.param(name, marks=markers)
 
 
-@pytest.mark.parametrize("name", map(with_marks, MODULES))
+@pytest.mark.parametrize("name", [with_marks(name) for name in MODULES])
 def test_examples_of_every_module_run(name):
     for package in OPTIONAL.get(name, ()):
         pytest.importorskip(package)
