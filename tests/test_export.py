@@ -1,6 +1,7 @@
 """Networks exported to PyTorch and to ONNX predict what they do here."""
 
 import copy
+import itertools
 import json
 import os
 import pickle
@@ -280,7 +281,7 @@ def test_scales_that_are_no_numbers_are_refused(exporting, name):
 def test_too_little_memory_is_refused(exporting, init, monkeypatch):
     network = trained(init=init)[0]
     monkeypatch.setattr("sltrees._memory.physical_memory", lambda: 1000.0)
-    with pytest.raises(MemoryError, match="exporting [0-9]+ neurons needs"):
+    with pytest.raises(MemoryError, match=r"exporting [0-9]+ neurons needs"):
         exporting(network)
 
 
@@ -365,7 +366,7 @@ def test_fine_tuning_lowers_the_loss(torch):
             module.weights -= 50.0 * gradient  # plain descent: importing torch.optim takes seconds
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
-    assert all(later < before for before, later in zip(losses, losses[1:], strict=False))
+    assert all(later < before for before, later in itertools.pairwise(losses))
     assert module.signs.abs().eq(1).all()
 
 
