@@ -742,16 +742,20 @@ class ShiftedReLUNetwork:
             return self._predict(X, executor)
 
     def _predict(self, X, executor):
-        if self.init == "paired":
-            parts, neurons_of = self._moved_parts(executor), self._moved_neurons
-        else:
-            parts, positions = range(-(-self.width // NEURONS_PER_BLOCK)), self._positions_by_block()
-
-            def neurons_of(block):
-                weights = self._block_weights(block, positions)
-                return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
-
+        parts, neurons_of = self._counting_parts(executor)
         return add_up(parts, neurons_of, self.shift_, X, executor) / np.sqrt(self.width)
+
+    def _counting_parts(self, executor):
+        """The neurons that count in predictions, in parts, and what gives weights and signs of those of a part."""
+        if self.init == "paired":
+            return self._moved_parts(executor), self._moved_neurons
+        positions = self._positions_by_block()
+
+        def neurons_of(block):
+            weights = self._block_weights(block, positions)
+            return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
+
+        return range(-(-self.width // NEURONS_PER_BLOCK)), neurons_of
 
     def _moved_parts(self, executor):
         """The pairs of which a neuron has moved, in parts: list of (shard, draws)."""
