@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 from sltrees._validation import as_integer
@@ -70,13 +72,22 @@ def generator(seed):
     return np.random.Generator(np.random.SFC64(seed))
 
 
+def _as_integers(entropy):
+    """Entropy of a seed sequence, of any nesting, as an int or a list of int that seeds the same."""
+    if isinstance(entropy, numbers.Integral):
+        return int(entropy)
+    nested = [_as_integers(part) for part in entropy]
+    return [number for part in nested for number in (part if isinstance(part, list) else [part])]
+
+
 def _as_entropy(random_state):
     if random_state is None:
         return np.random.SeedSequence().entropy
     if isinstance(random_state, np.random.SeedSequence):
+        entropy = _as_integers(random_state.entropy)
         if not random_state.spawn_key:
-            return random_state.entropy
-        return [*np.atleast_1d(random_state.entropy).tolist(), *random_state.spawn_key]
+            return entropy
+        return [*(entropy if isinstance(entropy, list) else [entropy]), *map(int, random_state.spawn_key)]
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(1 << 63))
     return as_integer(random_state, "random_state", minimum=0, maximum=MAX_SEED)
