@@ -321,8 +321,10 @@ def test_left_out_columns_need_not_be_there_at_prediction():
 
 def test_absent_columns_are_named():
     encoder = TableEncoder().fit(table(a=["1", "2"], b=["3", "4"], c=["5", "6"]))
-    with pytest.raises(ValueError, match="table lacks columns that were there in training: 'a', 'c'"):
+    with pytest.raises(ValueError, match=r"table lacks columns that were there in training: 'a', 'c'$"):
         encoder.transform(table(b=["1"]))
+    with pytest.raises(ValueError, match="'a', 'b', 'c'; is its first row no header"):
+        encoder.transform(read("1,2,3\n4,5,6\n", True))
 
 
 def test_unseen_and_missing_values_at_prediction_are_zeros_and_counted():
@@ -528,18 +530,22 @@ def test_any_table_is_encoded_in_finite_numbers_or_refused(training, new):
 @pytest.mark.parametrize(
     ("values", "task", "reason"),
     [
-        (["a", "b", "a"], "classification", "it holds words, such as 'a', in 2 different values"),
-        (["1", "2", "x"], "classification", "it holds words, such as 'x', in 3 different values"),
+        (["a", "b", "a"], "classification", "the target holds words, such as 'a', in 2 different values"),
+        (["1", "2", "x"], "classification", "the target holds words, such as 'x', in 3 different values"),
         (["True", "False"], "classification", "words"),
-        (["0", "1"], "classification", "it holds 2 different whole numbers, no more than 2"),
-        (["0", "1.0", "", "1"], "classification", "it holds 2 different whole numbers"),
-        (["0", "1", "2"], "regression", "it holds 3 different whole numbers, more than 2"),
-        ([str(i % 3) for i in range(9)], "classification", "it holds 3 different whole numbers, no more than 3"),
-        ([str(i % 4) for i in range(9)], "regression", "it holds 4 different whole numbers, more than 3"),
+        (["0", "1"], "classification", "the target holds 2 different whole numbers, no more than 2"),
+        (["0", "1.0", "", "1"], "classification", "the target holds 2 different whole numbers"),
+        (["0", "1", "2"], "regression", "the target holds 3 different whole numbers, more than 2"),
+        (
+            [str(i % 3) for i in range(9)],
+            "classification",
+            "the target holds 3 different whole numbers, no more than 3",
+        ),
+        ([str(i % 4) for i in range(9)], "regression", "the target holds 4 different whole numbers, more than 3"),
         ([str(i % 20) for i in range(1000)], "classification", "20 different"),
         ([str(i % 21) for i in range(1000)], "regression", "21 different whole numbers, more than 20"),
-        (["0.5", "1.5"] * 50, "regression", "it holds numbers, not all of them whole"),
-        (["7"], "classification", "it holds 1 different whole number"),
+        (["0.5", "1.5"] * 50, "regression", "the target holds numbers, not all of them whole"),
+        (["7"], "classification", "the target holds 1 different whole number"),
     ],
 )
 def test_the_task_is_detected_by_the_rule(values, task, reason):
@@ -564,7 +570,7 @@ def test_targets_are_numbers_or_labels():
     assert labels.values.tolist() == [10, 2, 2]
     assert labels.values.dtype.kind == "i"
     halves = encode_target(table(y=["0.5", "1.5"]), "y", "classification")
-    assert halves.reason == "asked for"
+    assert halves.reason == "it was asked for"
     assert halves.values.tolist() == [0.5, 1.5]
     assert encode_target(table(y=["1e300", "2"]), "y").values.dtype == np.float64
     words = encode_target(table(y=["b", "a", "1"]), "y")

@@ -280,7 +280,8 @@ class TableEncoder:
         found = dict(zip(table.columns, table.cells, strict=True))
         absent = [column.name for column in self.columns_ if column.feature_names and column.name not in found]
         if absent:
-            raise ValueError(f"{table.source} lacks columns that were there in training: {quoted(absent, 20)}")
+            hint = "" if any(column.name in found for column in self.columns_) else "; is its first row no header?"
+            raise ValueError(f"{table.source} lacks columns that were there in training: {quoted(absent, 20)}{hint}")
         known = {column.name for column in self.columns_}
         others = [name for name in table.columns if name not in known]
         report = [f"columns that were not there in training are passed over: {quoted(others)}"] if others else []

@@ -66,9 +66,9 @@ def detect_task(values):
     Examples
     --------
     >>> detect_task(["no", "yes", "no"])
-    ('classification', "it holds words, such as 'no', in 2 different values")
+    ('classification', "the target holds words, such as 'no', in 2 different values")
     >>> detect_task(["1.5", "2", "7"])
-    ('regression', 'it holds numbers, not all of them whole')
+    ('regression', 'the target holds numbers, not all of them whole')
     """
     present = [text for text in values if not is_missing(text)]
     if not present:
@@ -77,14 +77,14 @@ def detect_task(values):
     if None in numbers:
         n_values = len(set(present))
         word = present[numbers.index(None)]
-        return "classification", f"it holds words, such as {word!r}, in {plural(n_values, 'different value')}"
+        return "classification", f"the target holds words, such as {word!r}, in {plural(n_values, 'different value')}"
     different = set(numbers)
     few = max(2, min(MAX_CLASSES, math.isqrt(len(numbers))))
     if not all(number.is_integer() for number in different):
-        return "regression", "it holds numbers, not all of them whole"
+        return "regression", "the target holds numbers, not all of them whole"
     if len(different) > few:
-        return "regression", f"it holds {len(different):,} different whole numbers, more than {few}"
-    return "classification", f"it holds {plural(len(different), 'different whole number')}, no more than {few}"
+        return "regression", f"the target holds {len(different):,} different whole numbers, more than {few}"
+    return "classification", f"the target holds {plural(len(different), 'different whole number')}, no more than {few}"
 
 
 def encode_target(table, target, task="auto"):
@@ -119,7 +119,7 @@ def encode_target(table, target, task="auto"):
     >>> encode_target(table, "y").values
     array([1, 0])
     >>> encode_target(table, "y", "regression")
-    Target(task='regression', reason='asked for', values=array([1., 0.]), rows=[0, 2])
+    Target(task='regression', reason='it was asked for', values=array([1., 0.]), rows=[0, 2])
     """
     as_choice(task, "task", ("auto", *TASKS))
     cells = table.column(target)
@@ -128,7 +128,7 @@ def encode_target(table, target, task="auto"):
     present = [cells[row] for row in rows]
     if not present:
         raise ValueError(f"{table.source}: all values of the target {name!r} are missing")
-    reason = "asked for"
+    reason = "it was asked for"
     if task == "auto":
         task, reason = detect_task(present)
     numbers = [as_number(text) for text in present]

@@ -1,0 +1,128 @@
+"""``sltrees fit``: learn to predict a column of a CSV file from the others."""
+
+from __future__ import annotations
+
+import json
+import numbers
+
+import numpy as np
+
+from sltrees._command_line import shared
+from sltrees._command_line.table_models import TableModel
+from sltrees._validation import as_integer
+from sltrees.tables import TableEncoder, encode_target
+from sltrees.tables._cells import plural
+from sltrees.tables._targets import TASKS
+
+DESCRIPTION = """Learn to predict one column of a CSV file from the others, and write the model to a file. Numbers stay
+numbers, words become columns of zeros and ones, gaps are filled; what was done is said on standard error. After Ctrl-C
+what was learned so far is saved, if there is anything."""
+
+
+def add_parser(commands):
+    """Add the command to the subparsers of the command line."""
+    fit = commands.add_parser(
+        "fit", help="learn to predict a column of a CSV file from the others", description=DESCRIPTION
+    )
+    fit.add_argument("data", help="the CSV file, - for standard input")
+    fit.add_argument("--target", required=True, help="the column to predict: its name, or its position from 1")
+    fit.add_argument("--out", required=True, help="the file for the model, such as model.npz")
+    fit.add_argument("--task", choices=("auto", *TASKS), default="auto", help="auto (the default) looks at the target")
+    shared.add_table_options(fit)
+    fit.add_argument("--model", default="auto", help="of the estimator; auto (the default) compares several")
+    fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
+    fit.add_argument(
+        "--jobs", type=int, help="jobs at a time, -1 for one per processor; by default as the estimator sees fit"
+    )
+    shared.add_output_options(fit)
+    fit.set_defaults(run=run)
+
+
+def run(options):
+    """Fit, save, print a summary; return the exit code."""
+    # before any work is done: the extra may be missing
+    from sltrees.estimators import NewtonClassifier, NewtonRegressor
+
+    as_integer(options.seed, "--seed", minimum=0)
+    if options.jobs is not None and options.jobs != -1:
+        as_integer(options.jobs, "--jobs", minimum=1)
+    reporter = shared.Reporter(options.quiet)
+    shared.check_output(options.out, options.data)
+    table = shared.read_input(options.data, "auto" if options.header is None else options.header, options.delimiter)
+    reporter.say(_what_was_read(table))
+    target = encode_target(table, options.target, options.task)
+    if len(target.rows) < table.n_rows:
+        reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
+        table = table.select(target.rows)
+    encoder = TableEncoder().fit(table, options.target)
+    reporter.say(*encoder.report, f"{encoder.target}: {target.task}, because {target.reason}")
+
+    estimator = {"classification": NewtonClassifier, "regression": NewtonRegressor}[target.task](
+        model=options.model, random_state=options.seed, n_jobs=options.jobs, verbose=0 if options.quiet else 1
+    )
+    interrupted = False
+    try:
+        with reporter.progress():
+            estimator.fit(encoder.transform(table), target.values)
+    except KeyboardInterrupt:
+        if not _is_fitted(estimator):
+            raise KeyboardInterrupt("there is no model yet, nothing is saved") from None
+        interrupted = True
+    model = _model_of(estimator, encoder, target, interrupted)
+    model.save(options.out)
+    if options.json:
+        shared.write_text(None, json.dumps({**model.as_dict(), "file": options.out}) + "\n")
+    else:
+        file = ("file", f"{options.out}, {shared.file_size(options.out)}")
+        shared.write_text(None, shared.aligned([*model.rows(), file]))
+    if interrupted:
+        raise KeyboardInterrupt(f"what was learned so far is saved in {options.out}")
+    return shared.EXIT_DONE
+
+
+def _what_was_read(table):
+    names = "the first row holds their names" if table.has_header else "no header, they are called by position"
+    return f"{table.source}: {plural(table.n_rows, 'row')}, {plural(len(table.columns), 'column')}; {names}"
+
+
+def _is_fitted(estimator):
+    """Whether an estimator whose fitting was cut short can be used nevertheless."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return hasattr(estimator, "n_features_in_") and hasattr(estimator, "selection_")
+
+
+def _model_of(estimator, encoder, target, interrupted):
+    selection = estimator.selection_
+    names = list(selection)
+    rows = [
+        {name: _plain(value) for name, value in zip(names, values, strict=True)}
+        for values in zip(*selection.values(), strict=True)
+    ]
+    scores = [row["score"] for row in rows if row.get("score") is not None]
+    return TableModel(
+        encoder=encoder,
+        task=target.task,
+        reason=target.reason,
+        n_rows=len(target.rows),
+        classes=estimator.classes_.tolist() if target.task == "classification" else None,
+        model=str(estimator.model_),
+        score=max(scores, default=None),
+        selection=rows,
+        interrupted=interrupted,
+        estimator=estimator,
+    )
+
+
+def _plain(value):
+    """A value of the table of candidates as JSON can hold it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, numbers.Real) and not np.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
