@@ -31,9 +31,7 @@ def add_parser(commands):
     shared.add_table_options(fit)
     fit.add_argument("--model", default="auto", help="of the estimator; auto (the default) compares several")
     fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
-    fit.add_argument(
-        "--jobs", type=int, help="jobs at a time, -1 for one per processor; by default as the estimator sees fit"
-    )
+    fit.add_argument("--jobs", type=int, help="jobs at a time, -1 for one per processor")
     shared.add_output_options(fit)
     fit.set_defaults(run=run)
 
@@ -50,6 +48,7 @@ def run(options):
     shared.check_output(options.out, options.data)
     table = shared.read_input(options.data, "auto" if options.header is None else options.header, options.delimiter)
     reporter.say(_what_was_read(table))
+    _check_target(table, options.target)
     target = encode_target(table, options.target, options.task)
     if len(target.rows) < table.n_rows:
         reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
@@ -83,6 +82,16 @@ def run(options):
 def _what_was_read(table):
     names = "the first row holds their names" if table.has_header else "no header, they are called by position"
     return f"{table.source}: {plural(table.n_rows, 'row')}, {plural(len(table.columns), 'column')}; {names}"
+
+
+def _check_target(table, target):
+    """Say that there is no such column, and why that may be."""
+    try:
+        table.position(target)
+    except ValueError as error:
+        if table.has_header or all(column[0] != target for column in table.cells):
+            raise
+        raise ValueError(f"{error}; its first row was taken as data: if it holds the names, say --header") from None
 
 
 def _is_fitted(estimator):

@@ -87,7 +87,7 @@ def check_output(path, *inputs):
     Raises
     ------
     ValueError
-        If it is one of the inputs.
+        If it is one of the inputs, or "-".
     OSError
         If it is a directory, its directory does not exist, or may not be written to.
     """
@@ -97,6 +97,8 @@ def check_output(path, *inputs):
             or (os.path.exists(name) and os.path.exists(path) and os.path.samefile(name, path))
         ):
             raise ValueError(f"the output {path} would overwrite the input {name}")
+    if path == "-":
+        raise ValueError("the output must be a file, got '-'")
     directory = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         raise OSError(f"cannot write {path}: it is a directory")

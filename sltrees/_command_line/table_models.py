@@ -82,6 +82,7 @@ class TableModel:
     @classmethod
     def load(cls, path):
         """Read a model that can predict; ArchiveError if the file holds none."""
+        import sltrees.estimators  # noqa: F401  first, as its error names the extra that may be missing
         from sltrees.persistence import unpack_estimator
 
         _, header, arrays = read_archive(path, KIND)
