@@ -21,6 +21,7 @@ from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.persistence import save
 
 N_ROWS = 60
+KERNEL = ("--model", "kernel")  # quick: nothing is compared
 
 
 def flowers():
@@ -89,8 +90,9 @@ def fitted(tmp_path_factory):
     write(directory / "flowers.csv", flowers())
     write(directory / "houses.csv", houses())
     classifier, regressor = directory / "flowers.npz", directory / "houses.npz"
-    assert main(["fit", str(directory / "flowers.csv"), "--target", "kind", "--out", str(classifier), "--quiet"]) == 0
-    assert main(["fit", str(directory / "houses.csv"), "--target", "3", "--out", str(regressor), "--quiet"]) == 0
+    for table, target, out in (("flowers.csv", "kind", classifier), ("houses.csv", "3", regressor)):
+        command = ["fit", str(directory / table), "--target", target, "--out", str(out), "--quiet", *KERNEL]
+        assert main(command) == 0
     return directory
 
 
@@ -143,7 +145,7 @@ def test_fit_prints_one_json_object_and_is_quiet_if_asked(run, tmp_path):
 
 
 def test_the_same_seed_writes_the_same_file(fitted, tmp_path, run):
-    assert run("fit", fitted / "houses.csv", "--target", "3", "--out", tmp_path / "model.npz").code == 0
+    assert run("fit", fitted / "houses.csv", "--target", "3", "--out", tmp_path / "model.npz", *KERNEL).code == 0
     assert (tmp_path / "model.npz").read_bytes() == (fitted / "houses.npz").read_bytes()
 
 
@@ -151,7 +153,9 @@ def test_rows_without_a_target_are_left_out(run, tmp_path):
     rows = houses()
     rows[4][2] = "NA"
     rows[9][2] = ""
-    done = run("fit", write(tmp_path / "a.csv", rows), "--target", "3", "--out", tmp_path / "model.npz", "--json")
+    done = run(
+        "fit", write(tmp_path / "a.csv", rows), "--target", "3", "--out", tmp_path / "model.npz", "--json", *KERNEL
+    )
     assert json.loads(done.out)["n_rows"] == N_ROWS - 2
     assert "2 rows without a target left out" in done.err.splitlines()
 
@@ -161,13 +165,13 @@ def test_options_overrule_what_is_detected(run, tmp_path):
     data = write(tmp_path / "a.csv", rows, delimiter=";")
     out = tmp_path / "model.npz"
     options = ("--header", "--delimiter", "semicolon", "--task", "regression", "--seed", "5", "--jobs", "1")
-    done = run("fit", data, "--target", "y", "--out", out, "--json", *options)
+    done = run("fit", data, "--target", "y", "--out", out, "--json", *options, *KERNEL)
     summary = json.loads(done.out)
     assert (summary["task"], summary["reason"]) == ("regression", "it was asked for")
     assert summary["features"] == ["2019", "2020"]
     rows = [[str(k), str(k % 7), "xyz"[k % 3]] for k in range(N_ROWS)]
     data = write(tmp_path / "a.csv", [["a", "b", "x"], *rows])
-    done = run("fit", data, "--target", "3", "--out", out, "--json", "--no-header")
+    done = run("fit", data, "--target", "3", "--out", out, "--json", "--no-header", *KERNEL)
     assert json.loads(done.out)["n_rows"] == N_ROWS + 1
 
 
@@ -199,7 +203,16 @@ def test_what_the_estimator_prints_and_warns_of_goes_to_standard_error(run, tmp_
         return genuine(self, X, y)
 
     monkeypatch.setattr(NewtonRegressor, "fit", fit)
-    arguments = ("fit", write(tmp_path / "a.csv", houses()), "--target", "3", "--out", tmp_path / "model.npz", "--json")
+    arguments = (
+        "fit",
+        write(tmp_path / "a.csv", houses()),
+        "--target",
+        "3",
+        "--out",
+        tmp_path / "model.npz",
+        "--json",
+        *KERNEL,
+    )
     done = run(*arguments)
     assert json.loads(done.out)
     assert {"progress", "warning: beware"} <= set(done.err.splitlines())
@@ -324,7 +337,7 @@ def test_ctrl_c_saves_the_last_good_state(run, tmp_path, fitted, monkeypatch):
 
     monkeypatch.setattr(NewtonClassifier, "fit", fit)
     data, out = fitted / "flowers.csv", tmp_path / "m.npz"
-    done = run("fit", data, "--target", "kind", "--out", out)
+    done = run("fit", data, "--target", "kind", "--out", out, *KERNEL)
     assert done.code == 130
     assert done.err.splitlines()[-1] == f"sltrees fit: interrupted: what was learned so far is saved in {out}"
     assert "of a fit that was interrupted" in done.out
@@ -384,7 +397,7 @@ def test_predictions_are_printed_in_the_order_of_the_rows(run, fitted, tmp_path)
 def test_predictions_are_those_of_the_estimator(run, fitted):
     rows = houses()
     X, y = np.array(rows, dtype=float)[:, :2], np.array(rows, dtype=float)[:, 2]
-    expected = NewtonRegressor(random_state=0).fit(X, y).predict(X)
+    expected = NewtonRegressor(model="kernel", random_state=0).fit(X, y).predict(X)
     predictions = records(run("predict", fitted / "houses.npz", fitted / "houses.csv").out)
     assert predictions[0] == ["column 3"]
     np.testing.assert_allclose(np.array(predictions[1:], dtype=float)[:, 0], expected, rtol=1e-9)
@@ -481,7 +494,7 @@ def test_predict_refuses_what_it_cannot_use(run, fitted, tmp_path, rows, message
 def test_labels_that_are_numbers_stay_numbers(run, tmp_path):
     rows = [["x", "y"]] + [[str(k), str(10 if k > 30 else 9)] for k in range(N_ROWS)]
     data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
-    assert json.loads(run("fit", data, "--target", "y", "--out", out, "--json").out)["classes"] == [9, 10]
+    assert json.loads(run("fit", data, "--target", "y", "--out", out, "--json", *KERNEL).out)["classes"] == [9, 10]
     head, *predictions = records(run("predict", out, data, "--proba").out)
     assert head == ["y", "y=9", "y=10"]
     assert {row[0] for row in predictions} == {"9", "10"}
@@ -490,7 +503,7 @@ def test_labels_that_are_numbers_stay_numbers(run, tmp_path):
 def test_names_with_commas_and_letters_of_other_languages(run, tmp_path):
     rows = [["größe, cm", "art"]] + [[str(k), "ä,b" if k > 30 else 'c"d'] for k in range(N_ROWS)]
     data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
-    assert run("fit", data, "--target", "art", "--out", out).code == 0
+    assert run("fit", data, "--target", "art", "--out", out, *KERNEL).code == 0
     environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii:strict"}
     done = in_a_process("predict", out, data, env=environment, encoding="utf-8")
     assert done.returncode == 0, done.stderr

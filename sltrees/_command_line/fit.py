@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import numbers
+import time
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def add_parser(commands):
     fit.add_argument("--out", required=True, help="the file for the model, such as model.npz")
     fit.add_argument("--task", choices=("auto", *TASKS), default="auto", help="auto (the default) looks at the target")
     shared.add_table_options(fit)
-    fit.add_argument("--model", default="auto", help="of the estimator; auto (the default) compares several")
+    fit.add_argument("--model", default="auto", help="auto (the default) compares several; else kernel or network")
     fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
     fit.add_argument("--jobs", type=int, help="jobs at a time, -1 for one per processor")
     shared.add_output_options(fit)
@@ -59,14 +60,18 @@ def run(options):
     estimator = {"classification": NewtonClassifier, "regression": NewtonRegressor}[target.task](
         model=options.model, random_state=options.seed, n_jobs=options.jobs, verbose=0 if options.quiet else 1
     )
+    X = encoder.transform(table)
+    reporter.say("learning ..." if options.model != "auto" else "comparing models and learning ...")
+    began = time.perf_counter()
     interrupted = False
     try:
         with reporter.progress():
-            estimator.fit(encoder.transform(table), target.values)
+            estimator.fit(X, target.values)
     except KeyboardInterrupt:
-        if not _is_fitted(estimator):
+        if not _is_usable(estimator, X):
             raise KeyboardInterrupt("there is no model yet, nothing is saved") from None
         interrupted = True
+    reporter.say(f"{'interrupted' if interrupted else 'done'} after {time.perf_counter() - began:.1f} s")
     model = _model_of(estimator, encoder, target, interrupted)
     model.save(options.out)
     if options.json:
@@ -94,26 +99,24 @@ def _check_target(table, target):
         raise ValueError(f"{error}; its first row was taken as data: if it holds the names, say --header") from None
 
 
-def _is_fitted(estimator):
-    """Whether an estimator whose fitting was cut short can be used nevertheless."""
-    from sklearn.exceptions import NotFittedError
+def _is_usable(estimator, X):
+    """Whether an estimator whose fitting was cut short can predict nevertheless."""
     from sklearn.utils.validation import check_is_fitted
 
     try:
         check_is_fitted(estimator)
-    except NotFittedError:
+        estimator.predict(X[:1])
+    except (AttributeError, ValueError):  # NotFittedError is both
         return False
     return hasattr(estimator, "n_features_in_") and hasattr(estimator, "selection_")
 
 
 def _model_of(estimator, encoder, target, interrupted):
-    selection = estimator.selection_
-    names = list(selection)
-    rows = [
-        {name: _plain(value) for name, value in zip(names, values, strict=True)}
-        for values in zip(*selection.values(), strict=True)
+    columns = estimator.selection_
+    selection = [
+        {name: _plain(value) for name, value in zip(columns, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
     ]
-    scores = [row["score"] for row in rows if row.get("score") is not None]
     return TableModel(
         encoder=encoder,
         task=target.task,
@@ -121,8 +124,8 @@ def _model_of(estimator, encoder, target, interrupted):
         n_rows=len(target.rows),
         classes=estimator.classes_.tolist() if target.task == "classification" else None,
         model=str(estimator.model_),
-        score=max(scores, default=None),
-        selection=rows,
+        score=_plain(getattr(estimator, "validation_score_", None)),
+        selection=selection,
         interrupted=interrupted,
         estimator=estimator,
     )
