@@ -554,8 +554,8 @@ def test_info_of_a_model(run, fitted):
         "categorical: blue, red",
         "left out: no value occurs twice",
         "the target",
-        "candidate 1",
         "array ",
+        "\n\nmodel ",
     ):
         assert part in done.out
     content = json.loads(run("info", fitted / "flowers.npz", "--json").out)

@@ -124,11 +124,20 @@ def _model_of(estimator, encoder, target, interrupted):
         n_rows=len(target.rows),
         classes=estimator.classes_.tolist() if target.task == "classification" else None,
         model=str(estimator.model_),
-        score=_plain(getattr(estimator, "validation_score_", None)),
+        score=_score(estimator, selection, target.task),
         selection=selection,
         interrupted=interrupted,
         estimator=estimator,
     )
+
+
+def _score(estimator, selection, task):
+    """The cross-validated accuracy or R^2 of the chosen model, None where it is not known."""
+    if hasattr(estimator, "validation_score_"):
+        return _plain(estimator.validation_score_)
+    errors = [row.get("error") for row in selection if str(row.get("outcome")).startswith("chosen")]
+    # errors are squares, of targets that have variance 1
+    return 1.0 - errors[0] if task == "regression" and errors and errors[0] is not None else None
 
 
 def _plain(value):

@@ -39,7 +39,7 @@ def run(options):
     if kind == KIND:
         model = TableModel.describe(options.file, header)
         content |= model.as_dict()
-        rows += [*model.rows(), *_columns(model), *_candidates(model.selection)]
+        rows += [*model.rows(), *_columns(model)]
     else:
         content["header"] = _finite(header)
         rows += _flat(header)
@@ -48,7 +48,11 @@ def run(options):
         (f"array {name}", f"{size['dtype']} {' x '.join(map(str, size['shape'])) or 'scalar'}")
         for name, size in sizes.items()
     ]
-    shared.write_text(None, json.dumps(content) + "\n" if options.json else shared.aligned(rows))
+    if options.json:
+        shared.write_text(None, json.dumps(content) + "\n")
+    else:
+        candidates = _candidates(model.selection) if kind == KIND else ""
+        shared.write_text(None, shared.aligned(rows) + candidates)
     return shared.EXIT_DONE
 
 
@@ -65,10 +69,14 @@ def _columns(model):
 
 
 def _candidates(selection):
-    """A line for each candidate that was compared."""
-    for number, candidate in enumerate(selection, 1):
-        entries = (f"{name} {_in_words(value)}" for name, value in candidate.items() if value is not None)
-        yield f"candidate {number}", _short(", ".join(entries))
+    """The table of candidates that were compared, below a blank line."""
+    if not selection:
+        return ""
+    names = list(selection[0])
+    rows = [names] + [["-" if row.get(name) is None else _in_words(row[name]) for name in names] for row in selection]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n" + "".join(line.rstrip() + "\n" for line in lines)
 
 
 def _flat(header, prefix=""):
@@ -81,7 +89,7 @@ def _flat(header, prefix=""):
 
 
 def _in_words(value):
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _short(text):
