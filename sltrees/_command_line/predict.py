@@ -1,0 +1,85 @@
+"""``sltrees predict``: predictions of a model for the rows of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from sltrees._command_line import shared
+from sltrees._command_line.table_models import TableModel
+
+DESCRIPTION = """Predict the target for each row of a CSV file, in its order. Columns are found by name, or by position
+where there is no header; the target may be there or not. A header is expected if the training data had one."""
+
+
+def add_parser(commands):
+    """Add the command to the subparsers of the command line."""
+    predict = commands.add_parser(
+        "predict", help="predict the target for the rows of a CSV file", description=DESCRIPTION
+    )
+    predict.add_argument("model", help="the file that sltrees fit wrote")
+    predict.add_argument("data", help="the CSV file, - for standard input")
+    predict.add_argument("--out", help="the CSV file for the predictions; by default they are printed")
+    predict.add_argument("--proba", action="store_true", help="add a column of probabilities for each class")
+    shared.add_table_options(predict)
+    shared.add_output_options(predict)
+    predict.set_defaults(run=run)
+
+
+def run(options):
+    """Predict, write, return the exit code."""
+    reporter = shared.Reporter(options.quiet)
+    if options.out is not None:
+        shared.check_output(options.out, options.model, options.data)
+    with shared.reading(options.model):
+        model = TableModel.load(options.model)
+    if options.proba and model.task != "classification":
+        raise ValueError(f"--proba needs a classification model, but {options.model} is for {model.task}")
+    header = model.encoder.has_header_ if options.header is None else options.header
+    table = shared.read_input(options.data, header, options.delimiter)
+    X = model.encoder.transform(table)
+    reporter.say(*model.encoder.transform_report)
+    with reporter.progress():
+        predictions = model.estimator.predict(X).tolist()
+        probabilities = model.estimator.predict_proba(X).tolist() if options.proba else None
+    if options.json:
+        text = _json(options, model, predictions, probabilities)
+        if options.out is not None:
+            shared.write_text(options.out, _csv(model, predictions, probabilities))
+        shared.write_text(None, text)
+    else:
+        shared.write_text(options.out, _csv(model, predictions, probabilities))
+        if options.out is not None:
+            reporter.say(f"{len(predictions):,} predictions of {model.target!r} in {options.out}")
+    return shared.EXIT_DONE
+
+
+def _csv(model, predictions, probabilities):
+    """A header, and a line for each row: the prediction, and the probabilities if there are any."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    columns = [model.target]
+    if probabilities is not None:
+        columns += [f"{model.target}={label}" for label in model.classes]
+    writer.writerow(columns)
+    for row, prediction in enumerate(predictions):
+        writer.writerow([prediction] if probabilities is None else [prediction, *probabilities[row]])
+    return file.getvalue()
+
+
+def _json(options, model, predictions, probabilities):
+    """What is printed with --json: the predictions themselves only where they are not in a file."""
+    content = {
+        "task": model.task,
+        "target": model.target,
+        "n_rows": len(predictions),
+        "report": model.encoder.transform_report,
+    }
+    if options.out is not None:
+        content["file"] = options.out
+    else:
+        content["predictions"] = predictions
+        if probabilities is not None:
+            content |= {"classes": model.classes, "probabilities": probabilities}
+    return json.dumps(content) + "\n"

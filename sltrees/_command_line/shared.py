@@ -1,0 +1,144 @@
+"""What the commands share: exit codes, messages, reading what they are given, writing what they made."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import sys
+import warnings
+
+from sltrees.archive import _replacing
+from sltrees.tables import read_table
+from sltrees.tables._reading import DELIMITERS
+
+EXIT_DONE, EXIT_OUTPUT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+class Reporter:
+    """Tell people things on standard error, or keep quiet.
+
+    Parameters
+    ----------
+    quiet : bool
+    """
+
+    def __init__(self, quiet):
+        self.quiet = quiet
+
+    def say(self, *lines):
+        """Print lines, unless quiet."""
+        if not self.quiet:
+            for line in lines:
+                print(line, file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def progress(self):
+        """Bring to standard error, in a line each, the warnings of a block, and what it prints; nothing if quiet."""
+
+        def show(message, category, filename, lineno, file=None, line=None):
+            self.say(f"warning: {message}")
+
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO() if self.quiet else sys.stderr):
+            warnings.showwarning = show
+            yield
+
+
+def add_table_options(parser):
+    """Add the options that say how a CSV file is to be read."""
+    header = parser.add_mutually_exclusive_group()
+    header.add_argument(
+        "--header",
+        dest="header",
+        action="store_const",
+        const=True,
+        default=None,
+        help="the first row holds the names of the columns",
+    )
+    header.add_argument("--no-header", dest="header", action="store_const", const=False, help="the first row is data")
+    parser.add_argument("--delimiter", choices=tuple(DELIMITERS), help="between fields; by default it is found out")
+
+
+def add_output_options(parser):
+    """Add --json and --quiet."""
+    parser.add_argument("--json", action="store_true", help="print the results as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
+
+
+def read_input(path, header, delimiter):
+    """Read the CSV file that a command was given; ValueError also if it cannot be read."""
+    with reading(path):
+        return read_table(path, header, delimiter=None if delimiter is None else DELIMITERS[delimiter])
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Make a ValueError of what hinders the reading of an input, so that it is told apart from unwritable output."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def check_output(path, *inputs):
+    """Refuse a file to be written before any work is done for it.
+
+    Raises
+    ------
+    ValueError
+        If it is one of the inputs, or "-".
+    OSError
+        If it is a directory, its directory does not exist, or may not be written to.
+    """
+    for name in inputs:
+        if name != "-" and (
+            os.path.realpath(name) == os.path.realpath(path)
+            or (os.path.exists(name) and os.path.exists(path) and os.path.samefile(name, path))
+        ):
+            raise ValueError(f"the output {path} would overwrite the input {name}")
+    if path == "-":
+        raise ValueError("the output must be a file, got '-'")
+    directory = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise OSError(f"cannot write {path}: it is a directory")
+    if not os.path.isdir(directory):
+        raise OSError(f"cannot write {path}: there is no directory {directory}")
+    if not os.access(path if os.path.exists(path) and not is_regular(path) else directory, os.W_OK):
+        raise OSError(f"cannot write {path}: permission denied")
+
+
+def is_regular(path):
+    """Whether there is a regular file: what is none, such as a pipe, must not be replaced by renaming."""
+    return stat.S_ISREG(os.stat(path).st_mode)
+
+
+def write_text(path, text):
+    """Write UTF-8 text, in one instant if a regular file is made or replaced; to standard output if path is None."""
+    data = text.encode("utf-8")
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    elif os.path.exists(path) and not is_regular(path):
+        with open(path, "wb") as file:
+            file.write(data)
+    else:
+        with _replacing(os.path.realpath(path)) as file:
+            file.write(data)
+
+
+def aligned(rows):
+    """Lines of names and values, the values below each other."""
+    width = max(len(name) for name, _ in rows) + 3
+    return "".join(f"{name:{width}}{value}\n" for name, value in rows)
+
+
+def file_size(path):
+    """The size of a file in words."""
+    size = os.path.getsize(path)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"

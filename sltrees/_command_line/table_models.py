@@ -1,0 +1,187 @@
+"""Files of models that were fitted to tables: an encoder of columns, an estimator, and what is known of both."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import typing
+
+from sltrees import __version__
+from sltrees.archive import ArchiveError, read_archive, write_archive
+from sltrees.tables import TableEncoder
+from sltrees.tables._cells import plural
+from sltrees.tables._targets import TASKS
+
+KIND = "table-model"
+MAX_CLASSES_SHOWN = 10
+
+
+@dataclasses.dataclass
+class TableModel:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+        It also knows the target.
+    task : {"regression", "classification"}
+    reason : str
+        Why this task.
+    n_rows : int
+        Rows learned from.
+    classes : list or None
+        Labels, of text or numbers; None for regression.
+    model : str
+        The model that was chosen.
+    score : float or None
+        Its cross-validated score.
+    selection : list of dict
+        The table of candidates, one each.
+    interrupted : bool
+        Whether fitting was cut short.
+    written_by : str
+        Version of the package.
+    estimator : NewtonRegressor or NewtonClassifier, optional
+        Absent where only the header was read.
+    """
+
+    encoder: TableEncoder
+    task: str
+    reason: str
+    n_rows: int
+    classes: list | None
+    model: str
+    score: float | None
+    selection: list[dict]
+    interrupted: bool
+    written_by: str = __version__
+    estimator: typing.Any = None
+
+    @property
+    def target(self):
+        """Name of the column to be predicted."""
+        return self.encoder.target
+
+    @property
+    def score_name(self):
+        """What the score is."""
+        return "accuracy" if self.task == "classification" else "R^2"
+
+    # ------------------------------------------------------------------ files
+
+    def save(self, path):
+        """Write the model to a file, in one instant."""
+        from sltrees.persistence import pack_estimator
+
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("encoder", "estimator")]
+        estimator, arrays = pack_estimator(self.estimator)
+        header = {name: getattr(self, name) for name in names}
+        write_archive(path, KIND, {**header, "encoder": self.encoder.to_dict(), "estimator": estimator}, arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read a model that can predict; ArchiveError if the file holds none."""
+        import sltrees.estimators  # noqa: F401  first, as its error names the extra that may be missing
+        from sltrees.persistence import unpack_estimator
+
+        _, header, arrays = read_archive(path, KIND)
+        with _of_file(path):
+            model = cls.of_header(header)
+            model.estimator = unpack_estimator(header["estimator"], arrays)
+            model._check_estimator()
+        return model
+
+    @classmethod
+    def describe(cls, path, header):
+        """The model that a header describes, without its estimator; ArchiveError if it describes none."""
+        with _of_file(path):
+            return cls.of_header(header)
+
+    @classmethod
+    def of_header(cls, header):
+        """Make a model without its estimator from the header of a file; ValueError if it makes no sense."""
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if header.keys() != fields:
+            raise ValueError(f"its header must have {', '.join(sorted(fields))}, got {', '.join(sorted(header))}")
+        classes, score, selection = header["classes"], header["score"], header["selection"]
+        checks = {
+            "task": header["task"] in TASKS,
+            "n_rows": type(header["n_rows"]) is int and header["n_rows"] >= 1,
+            "classes": _is_labels(classes) if header["task"] == "classification" else classes is None,
+            "score": score is None or (isinstance(score, float) and math.isfinite(score)),
+            "selection": isinstance(selection, list) and all(isinstance(entry, dict) for entry in selection),
+            "interrupted": isinstance(header["interrupted"], bool),
+            "estimator": isinstance(header["estimator"], dict),
+        }
+        checks |= {name: isinstance(header[name], str) for name in ("reason", "model", "written_by")}
+        wrong = [name for name, right in checks.items() if not right]
+        if wrong:
+            raise ValueError(f"its header has values that are not possible: {', '.join(wrong)}")
+        encoder = TableEncoder.from_dict(header["encoder"])
+        if encoder.target is None:
+            raise ValueError("it has no target")
+        return cls(**{**header, "encoder": encoder, "estimator": None})
+
+    def _check_estimator(self):
+        n_features = len(self.encoder.feature_names_out)
+        if self.estimator.n_features_in_ != n_features:
+            raise ValueError(f"its estimator has {self.estimator.n_features_in_} features, its columns {n_features}")
+        classes = getattr(self.estimator, "classes_", None)
+        if (None if classes is None else classes.tolist()) != self.classes:
+            raise ValueError("its estimator has other classes")
+
+    # ------------------------------------------------------------------ descriptions
+
+    def as_dict(self):
+        """What is known of the model, as JSON can hold it."""
+        return {
+            "task": self.task,
+            "reason": self.reason,
+            "target": self.target,
+            "n_rows": self.n_rows,
+            "header": self.encoder.has_header_,
+            "columns": {column.name: column.kind for column in self.encoder.columns_},
+            "features": self.encoder.feature_names_out,
+            "classes": self.classes,
+            "model": self.model,
+            "score": self.score,
+            "score_name": self.score_name,
+            "selection": self.selection,
+            "interrupted": self.interrupted,
+            "written_by": self.written_by,
+        }
+
+    def rows(self):
+        """What is known of the model, as names and values to be printed."""
+        rows = [("target", self.target), ("task", f"{self.task}, because {self.reason}"), ("rows", f"{self.n_rows:,}")]
+        used = [column.name for column in self.encoder.columns_ if column.feature_names]
+        rows.append(("columns", f"{len(used)}, made into {plural(len(self.encoder.feature_names_out), 'feature')}"))
+        if self.classes is not None:
+            rest = len(self.classes) - MAX_CLASSES_SHOWN
+            shown = ", ".join(map(str, self.classes[:MAX_CLASSES_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
+            rows.append(("classes", f"{len(self.classes)}: {shown}"))
+        rows.append(("model", self.model + (", of a fit that was interrupted" if self.interrupted else "")))
+        if self.score is not None:
+            rows.append(("score", f"{self.score:.4f} (cross-validated {self.score_name})"))
+        return rows
+
+
+@contextlib.contextmanager
+def _of_file(path):
+    """Make an ArchiveError that names the file of whatever comes of a header or arrays that make no sense."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{path} holds no valid model of a table: {error}") from error
+
+
+def _is_labels(labels):
+    """Whether these are at least two different labels of one type, in order."""
+    return (
+        isinstance(labels, list)
+        and len(labels) >= 2
+        and type(labels[0]) in (str, int, float)
+        and all(type(label) is type(labels[0]) for label in labels)
+        and labels == sorted(set(labels))
+    )
