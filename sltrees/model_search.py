@@ -18,9 +18,10 @@ from sltrees.distinct_samples import deal_into_folds
 from sltrees.executors import ThreadExecutor
 from sltrees.ridge_models import KernelRidge, Networks
 
-# Networks that are tried, in this order: from those that differ most from their lazy limit. How much ridge the data
-# need the kernel tells already, so that ridges are factors of its.
-TARGET_SCALES, WIDTHS, FACTORS = (16.0, 4.0), (256, 1024), (1.0, 0.1, 10.0)
+# What is tried, one thing after the other, each time from the best candidate so far: how far weights move, how much
+# ridge there is (the kernel tells how much the data need, within factors), how many neurons there are.
+TARGET_SCALES, FACTORS, WIDTHS = (16.0, 4.0), (0.1, 10.0), (1024,)
+FIRST_WIDTH = 256
 LEAST_ALPHA, LARGEST_ALPHA = 1e-4, 10.0
 SHIFT = 1.0
 MAX_ITER = 20
@@ -30,10 +31,11 @@ MAX_ITER = 20
 CLEAR = 1.0
 
 FEWEST_IN_A_FOLD = 10  # with fewer samples in each fold, differences between models are noise
+FOLDS_AT_A_TIME = 2  # after which a candidate may be given up
 
 # Nanoseconds of one core of a server processor, for each: a number of the factorisation of G, a counted pair, an active
-# pair and feature, a near pair and feature, and a step at all. Only to bound the search, the same way on each machine.
-FACTOR_COST, COUNT_COST, ACTIVE_COST, NEAR_COST, STEP_COST = 0.1, 1.0, 1.0, 0.1, 1e6
+# pair and feature, a near pair, and a step at all. Only to bound the search, in the same way on each machine.
+FACTOR_COST, COUNT_COST, ACTIVE_COST, NEAR_COST, STEP_COST = 0.1, 2.0, 0.5, 10.0, 4e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +58,13 @@ class Candidate:
             **options,
         )
 
-    def nanoseconds(self, n_samples, n_features, n_outputs):
-        """What learning from so many samples takes at most, about. Cost: O(1)."""
-        n, active = n_samples, self.width * n_samples * 0.16  # P(N(0, 1) > 1)
-        step = FACTOR_COST * n**3 / 3 + COUNT_COST * active**2 / self.width
-        step += n_features * (ACTIVE_COST * active + NEAR_COST * self.width * n) + STEP_COST
-        return n_outputs * (MAX_ITER + 1) * step
-
-
-def candidates_near(alpha):
-    """Networks with about the ridge of the kernel, in the order in which they are tried."""
-    alphas = [min(max(factor * alpha, LEAST_ALPHA), LARGEST_ALPHA) for factor in FACTORS]
-    return [Candidate(m, s, a) for s in TARGET_SCALES for m in WIDTHS for a in dict.fromkeys(alphas)]
+    def seconds(self, n_samples, n_features, n_outputs):
+        """What learning from so many samples takes at most, by the cost model. Cost: O(1)."""
+        near = self.width * n_samples
+        active = 0.16 * near  # P(N(0, 1) > 1)
+        step = FACTOR_COST * n_samples**3 / 3 + COUNT_COST * active**2 / self.width
+        step += n_features * ACTIVE_COST * active + NEAR_COST * near + STEP_COST
+        return 1e-9 * n_outputs * (MAX_ITER + 1) * step
 
 
 @dataclasses.dataclass
@@ -82,7 +79,7 @@ class Search:
         A column each: "model", "width", "target_scale", "alpha"; "error", the mean squared error on the folds that were
         learned for; "difference" from the kernel's on these, and its "standard_error"; "folds"; "outcome".
     left_out : ndarray of shape (n, C) or None
-        Outputs of the chosen candidate at samples that it did not learn from.
+        Outputs of what was chosen at samples that it did not learn from, if there were enough samples.
     """
 
     chosen: Candidate | None
@@ -119,70 +116,129 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
     -----
     Cost: at most that of `seconds`, and one kernel ridge regression for each fold, O(n^3).
     """
-    folds = deal_into_folds(strata, n_folds, np.random.default_rng(random_state))
-    rows = [{"model": "kernel", "width": None, "target_scale": None, "alpha": None}]
-    if len(X) < n_folds * FEWEST_IN_A_FOLD:
-        rows[0] |= {"folds": 0, "outcome": "chosen: too few samples to compare with anything"}
-        return Search(None, _as_table(rows), None)
-    stop = _StopWhen()
+    if len(X) < n_folds * FEWEST_IN_A_FOLD or seconds == 0:
+        why = "too few samples to compare" if seconds else "no time to compare"
+        return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
+        folds = deal_into_folds(strata, n_folds, np.random.default_rng(random_state))
+        return _Comparison(X, Y, weights, folds, shift, seconds, random_state, executor).search()
+
+
+class _Comparison:
+    """One call of `search_models`."""
+
+    def __init__(self, X, Y, weights, folds, shift, seconds, random_state, executor):
+        self.X, self.Y, self.weights, self.folds = X, Y, weights, folds
+        self.n_folds = int(folds.max()) + 1
+        self.shift, self.random_state, self.executor = shift, random_state, executor
+        self.seconds_left = seconds
+        self.stop = _StopWhen()
+        self.rows = []
+        self.tried = {}  # candidates, their rows
+        self.outputs = {}  # of candidates that were learned for all folds
+
+    def search(self):
+        """The search as `search_models` returns it."""
         try:
-            yardstick = np.empty(Y.shape)
-
-            def learn_kernel(fold):
-                train = folds != fold
-                model = KernelRidge(shift=shift, n_threads=1).fit(X[train], Y[train], weights[train])
-                return model.predict(X[~train]), model.alpha_
-
-            learned = executor.run_all(learn_kernel, range(n_folds))
-            for fold, (outputs, _) in enumerate(learned):
-                yardstick[folds == fold] = outputs
-            errors = np.sum((yardstick - Y) ** 2, axis=1)
-            rows[0] |= _comparison(errors, errors, weights) | {"folds": n_folds}
-            rows[0]["alpha"] = float(np.median([alpha for _, alpha in learned]))
-            left, best = 1e9 * seconds, None
-            for candidate in candidates_near(rows[0]["alpha"]):
-                row = {"model": "network"} | dataclasses.asdict(candidate)
-                rows.append(row)
-                price = candidate.nanoseconds(len(X) * (n_folds - 1) // n_folds, X.shape[1], Y.shape[1])
-                if price * n_folds > left:
-                    row |= {"folds": 0, "outcome": "not tried: it may exceed the time for searching"}
-                    continue
-                outputs, n_done = np.empty(Y.shape), 0
-
-                def learn(output_and_fold, candidate=candidate):
-                    k, fold = output_and_fold
-                    train = folds != fold
-                    model = candidate.build(random_state, n_threads=1, executor="inline", callbacks=[stop])
-                    model.fit(X[train], Y[train, k : k + 1], weights[train])
-                    return model.predict(X[~train])[:, 0], model.results_[0].n_iter
-
-                for first in range(0, n_folds, FOLDS_AT_A_TIME):
-                    some = range(first, min(first + FOLDS_AT_A_TIME, n_folds))
-                    tasks = [(k, fold) for fold in some for k in range(Y.shape[1])]
-                    for (k, fold), (values, n_iter) in zip(tasks, executor.run_all(learn, tasks), strict=True):
-                        outputs[folds == fold, k] = values
-                        left -= price / Y.shape[1] * (n_iter + 1) / (MAX_ITER + 1)
-                    n_done = some.stop
-                    known = folds < n_done
-                    errors_known = np.sum((outputs[known] - Y[known]) ** 2, axis=1)
-                    row |= _comparison(errors_known, errors[known], weights[known]) | {"folds": n_done}
-                    if row["difference"] > CLEAR * row["standard_error"]:
-                        break
-                row["outcome"] = "given up" if n_done < n_folds else "worse or no better"
-                if n_done == n_folds and row["difference"] < -CLEAR * row["standard_error"]:
-                    row["outcome"] = "better"
-                    if best is None or row["error"] < best[0]["error"]:
-                        best = row, candidate, outputs
+            alpha = self.measure_kernel()
+            width, scale = FIRST_WIDTH, TARGET_SCALES[0]
+            for values in ("target_scale", TARGET_SCALES), ("alpha", [f * alpha for f in FACTORS]), ("width", WIDTHS):
+                best = self.best() or Candidate(width, scale, self.within_bounds(alpha))
+                if values[0] != "target_scale" and self.best() is None:
+                    break  # none could be measured on all folds: others like it are no better
+                for value in values[1]:
+                    value = self.within_bounds(value) if values[0] == "alpha" else value
+                    self.measure(dataclasses.replace(best, **{values[0]: value}))
         except BaseException:
-            stop.event.set()  # what is being learned ends with its next iteration
+            self.stop.event.set()  # what is being learned ends with its next iteration
             raise
-    (best[0] if best else rows[0])["outcome"] = "chosen"
-    rows[0].setdefault("outcome", "the yardstick")
-    return Search(best and best[1], _as_table(rows), yardstick if best is None else best[2])
+        chosen = self.best(clearly=True)
+        row = self.rows[0] if chosen is None else self.tried[chosen]
+        row["outcome"] = "chosen"
+        return Search(chosen, _as_table(self.rows), self.outputs[chosen])
 
+    def within_bounds(self, alpha):
+        """A ridge that networks can be trained with, float."""
+        return float(min(max(alpha, LEAST_ALPHA), LARGEST_ALPHA))
 
-FOLDS_AT_A_TIME = 2
+    def best(self, clearly=False):
+        """The candidate with the smallest error on all folds; `clearly`: of those clearly better than the kernel."""
+        rows = {
+            candidate: row
+            for candidate, row in self.tried.items()
+            if candidate in self.outputs and (not clearly or row["outcome"] == "better")
+        }
+        return min(rows, key=lambda candidate: rows[candidate]["error"], default=None)
+
+    def measure_kernel(self):
+        """Learn the kernel on each fold; returns the median of the ridges that it chose."""
+
+        def learn(fold):
+            train = self.folds != fold
+            model = KernelRidge(shift=self.shift, n_threads=1)
+            model.fit(self.X[train], self.Y[train], self.weights[train])
+            return model.predict(self.X[~train]), model.alpha_
+
+        self.outputs[None] = np.empty(self.Y.shape)
+        learned = self.executor.run_all(learn, range(self.n_folds))
+        for fold, (outputs, _) in enumerate(learned):
+            self.outputs[None][self.folds == fold] = outputs
+        alpha = float(np.median([alpha for _, alpha in learned]))
+        self.rows.append({"model": "kernel", "alpha": alpha, "folds": self.n_folds, "outcome": "the yardstick"})
+        self.rows[0] |= self.compared(self.outputs[None], self.n_folds)
+        return alpha
+
+    def measure(self, candidate):
+        """Learn a candidate on each fold, or until it is given up."""
+        if candidate in self.tried:
+            return
+        row = {"model": "network"} | dataclasses.asdict(candidate) | {"folds": 0}
+        self.tried[candidate] = row
+        self.rows.append(row)
+        n, n_outputs = self.Y.shape
+        price = candidate.seconds(n * (self.n_folds - 1) // self.n_folds, self.X.shape[1], n_outputs)
+        if price * self.n_folds > self.seconds_left:
+            row["outcome"] = "not tried: no time left"
+            return
+
+        def learn(task):
+            fold, output = task
+            train, column = self.folds != fold, slice(output, output + 1)
+            model = candidate.build(self.random_state, n_threads=1, executor="inline", callbacks=[self.stop])
+            model.fit(self.X[train], self.Y[train, column], self.weights[train])
+            return model.predict(self.X[~train])[:, 0], model.results_[0].n_iter
+
+        outputs = np.empty(self.Y.shape)
+        for first in range(0, self.n_folds, FOLDS_AT_A_TIME):
+            some = range(first, min(first + FOLDS_AT_A_TIME, self.n_folds))
+            tasks = [(fold, output) for fold in some for output in range(n_outputs)]
+            for (fold, output), (values, n_iter) in zip(tasks, self.executor.run_all(learn, tasks), strict=True):
+                outputs[self.folds == fold, output] = values
+                self.seconds_left -= price / n_outputs * (n_iter + 1) / (MAX_ITER + 1)
+            row |= self.compared(outputs, some.stop)
+            if row["difference"] > CLEAR * row["standard_error"]:
+                row["outcome"] = "worse"
+                break
+        else:
+            self.outputs[candidate] = outputs
+            better = row["difference"] < -CLEAR * row["standard_error"]
+            row["outcome"] = "better" if better else "no better"
+
+    def compared(self, outputs, n_folds):
+        """Weighted mean squared error on the first folds, and its difference from the kernel's, as a part of a row."""
+        known = self.folds < n_folds
+        target, weights = self.Y[known], self.weights[known]
+        errors = np.sum((outputs[known] - target) ** 2, axis=1)
+        differences = errors - np.sum((self.outputs[None][known] - target) ** 2, axis=1)
+        total = weights.sum()
+        mean = weights @ differences / total
+        spread = np.sqrt(np.sum((weights * (differences - mean)) ** 2)) / total
+        return {
+            "error": float(weights @ errors / total),
+            "difference": float(mean),
+            "standard_error": float(spread),
+            "folds": n_folds,
+        }
 
 
 def hold_out(model, X, Y, weights, strata, n_folds, random_state):
@@ -224,15 +280,6 @@ class _StopWhen(Callback):
     def on_iteration(self, trainer, record):
         """Whether to stop."""
         return self.event.is_set()
-
-
-def _comparison(errors, yardstick, weights):
-    """Weighted mean of squared errors, and of their differences, with its standard error."""
-    total = weights.sum()
-    differences = errors - yardstick
-    mean = weights @ differences / total
-    spread = np.sqrt(np.sum((weights * (differences - mean)) ** 2)) / total
-    return {"error": float(weights @ errors / total), "difference": float(mean), "standard_error": float(spread)}
 
 
 COLUMNS = ("model", "width", "target_scale", "alpha", "error", "difference", "standard_error", "folds", "outcome")

@@ -19,6 +19,9 @@ from sltrees.network import ShiftedReLUNetwork
 from sltrees.records import TrainingStatus
 from sltrees.trainer import NewtonTrainer
 
+# Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
+SMALL, SKIN_OF_SMALL = 1 << 21, 1.0
+
 NUMBERS_AT_A_TIME = 1 << 23  # of a kernel with new samples: 64 MiB
 
 
@@ -166,7 +169,9 @@ class Networks:
         blank = ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
         samples = blank._as_samples(X)
         planes = Hyperplanes(samples, blank._shift_for(samples))
-        skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
+        skin = SKIN_OF_SMALL
+        if self.width * len(X) > SMALL:
+            skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
         with ThreadExecutor(self.n_threads) as executor:
             self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
         self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else float(self.alpha)

@@ -324,7 +324,15 @@ class NewtonTrainer:
     def _choose_gram(self, planes, y, validation):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
-        n = len(X)
+        n, d = X.shape
+        limit = physical_memory() if self.max_memory is None else self.max_memory
+        gram = GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
+        if self.alpha == "loo":
+            gram += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
+        # where each neuron could fire on each sample and leave its lists there is nothing to estimate, which takes time
+        most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
+        if validation is None and network._n_neurons == 0 and most <= limit and n <= MAX_GRAM and self.max_gram is None:
+            return GramMatrix
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
         without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
@@ -336,10 +344,7 @@ class NewtonTrainer:
             # training goes on with what is there: of that, half may be holes before a pool is closed
             needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
         without += needed
-        with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
-        if self.alpha == "loo":
-            with_array += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
-        limit = physical_memory() if self.max_memory is None else self.max_memory
+        with_array = without + gram
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
         if self.alpha == "loo" and not as_array and method.gram_product is not None:
             raise ValueError(
