@@ -9,6 +9,7 @@ import numpy as np
 
 MAX_INTEGER = 2**62
 MAX_FLOAT = float(np.finfo(np.float64).max)
+MAX_WEIGHT_RATIO = 1e12  # beyond it the lighter samples would drown in rounding
 
 
 def as_real_matrix(array, name, dtype, *, n_columns=None):
@@ -41,6 +42,22 @@ def as_real_vector(array, name, dtype, *, length):
     return vector
 
 
+def as_sample_weight(array, n_samples):
+    """Convert to (n_samples,) finite float64 numbers above 0; None stays None. Errors as in `as_real_matrix`."""
+    if array is None:
+        return None
+    weights = as_real_vector(array, "sample_weight", np.float64, length=n_samples)
+    if not weights.min() > 0:
+        i = int(np.argmin(weights))
+        raise ValueError(f"sample_weight must be above 0, got {weights[i]} at index {i}")
+    if not weights.max() <= MAX_WEIGHT_RATIO * weights.min():
+        raise ValueError(
+            f"sample_weight must not differ by more than a factor {MAX_WEIGHT_RATIO:g}, "
+            f"got {weights.min()} and {weights.max()}"
+        )
+    return weights
+
+
 def as_integer(value, name, *, minimum, maximum=MAX_INTEGER):
     """Convert to int, floats with an integral value included (1e6); TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
@@ -71,6 +88,13 @@ def as_max_memory(value):
 def float_or_huge(value):
     """A number for an error message, short even where it has hundreds of digits."""
     return repr(value) if abs(value) <= MAX_INTEGER or isinstance(value, float) else "a larger integer"
+
+
+def as_flag(value, name):
+    """Convert to bool; TypeError for anything but True and False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def as_choice(value, name, choices):

@@ -107,6 +107,19 @@ class ThreadExecutor:
             raise
         return results
 
+    def run_all(self, function, blocks):
+        """Apply a function to each block, as `map` does; after Ctrl-C calls are left to end by themselves.
+
+        For long calls that write to nothing outside.
+        """
+        futures = [self._pool.submit(function, block) for block in blocks]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
     def run(self, function, *arguments):
         """Call one function off the main thread, and return its result.
 

@@ -30,7 +30,7 @@ _NEARLY_OPPOSITE = 2e-2
 _SMALLEST, _LARGEST = 1e-100, 1e100  # thresholds are brought between them: their squares and products stay finite
 
 
-def shifted_ntk(X, Y=None, shift=0.0):
+def shifted_ntk(X, Y=None, shift=0.0, *, n_threads=None):
     """The infinite-width limit of the Gram matrix G_0 of a two-layer shifted ReLU network before training.
 
     K_ij = <x_i, y_j> P(<w, x_i> > b and <w, y_j> > b) with w ~ N(0, I_d). Training a very wide network amounts to ridge
@@ -44,6 +44,8 @@ def shifted_ntk(X, Y=None, shift=0.0):
         Finite. By default X.
     shift : float, default 0.0
         b >= 0.
+    n_threads : int, optional
+        By default one per processor. The result does not depend on it.
 
     Returns
     -------
@@ -61,8 +63,7 @@ def shifted_ntk(X, Y=None, shift=0.0):
     Notes
     -----
     Cost: O(n m d), with some 300 operations per pair beside the inner product (half as many without Y, and half of that
-    where all rows have equal norms), on all processors. Memory: the result and O((n + m) d). The result does not depend
-    on the number of threads.
+    where all rows have equal norms), shared out among the threads. Memory: the result and O((n + m) d).
 
     The relative error of the probability is at most some 1e-12 however small it is, down to 1e-300: no terms of like
     size are subtracted (see `_wedge`), and the angles of rows nearly equal or nearly opposite are taken from their
@@ -113,7 +114,7 @@ def shifted_ntk(X, Y=None, shift=0.0):
             below = np.tri(len(values), k=-1, dtype=bool)
             kernel[rows, columns][below] = values.T[below]
 
-    with ThreadExecutor() as executor:
+    with ThreadExecutor(n_threads) as executor:
         executor.map(
             fill,
             [

@@ -410,10 +410,12 @@ class CertifiedMethod:
             return kept._extended(network, planes, executor, progress)
         network._write_down()
         network._shift_for(planes.X)  # warns where the shift has to be lowered
-        skin = choose_skin(network, planes, y)
+        known = network._take_near(planes.X)
+        skin = choose_skin(network, planes, y) if known is None else known[0]
         drawing = network._draw(planes, skin, executor, progress(0))
         network._install(drawing)  # also if what follows is interrupted
-        near = dict(enumerate(drawing.near))  # each list is forgotten here when the rows have it
+        # each list is forgotten here when the rows have it
+        near = dict(enumerate(drawing.near if known is None else known[1]))
         shards = executor.map(
             lambda k: CertifiedShard.build(network, network._shards[k], planes, skin, near.pop(k)),
             range(len(network._shards)),

@@ -134,6 +134,7 @@ class ShiftedReLUNetwork:
         self._scales = {}  # trace(G)/n when training on a set of samples began, by fingerprint
         self._in_training = False
         self._method = None  # the method whose rows imply displacements, if any
+        self._near = None  # (skin, fingerprint of the samples, lists of each shard) found when drawn, for the first run
         self._compacted = False
 
     # ------------------------------------------------------------------ initialisation
@@ -262,8 +263,63 @@ class ShiftedReLUNetwork:
         """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
         self.__dict__.update(drawing.state)
 
-    def _initial_trace(self, X, executor):
-        """Trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
+    def draw_alike(self, n_networks, X, *, skin, executor):
+        """Networks with the same neurons, drawn in one visit of the samples.
+
+        Parameters
+        ----------
+        n_networks : int
+        X : ndarray of shape (n, d)
+        skin : float
+            Of near lists, which the first run on these samples takes over.
+        executor : ThreadExecutor
+
+        Returns
+        -------
+        list of ShiftedReLUNetwork
+            Independent of each other: initial weights, which nobody changes, are shared, and lists are copied when a
+            run takes them over.
+
+        Raises
+        ------
+        RuntimeError
+            If the network was initialised.
+
+        Notes
+        -----
+        Cost: O(m n d) as for one network.
+
+        Examples
+        --------
+        >>> from sltrees.executors import ThreadExecutor
+        >>> network = ShiftedReLUNetwork(100, random_state=0)
+        >>> with ThreadExecutor() as executor:
+        ...     a, b = network.draw_alike(2, np.eye(2), skin=1.0, executor=executor)
+        >>> a.digest() == b.digest()
+        True
+        """
+        if self.shift_ is not None:
+            raise RuntimeError("the network has neurons already: draw networks alike from one that has none")
+        X = self._as_samples(X)
+        drawing = self._draw(Hyperplanes(X, self._shift_for(X)), skin, executor)
+        networks = []
+        for _ in range(n_networks):
+            network = object.__new__(type(self))
+            state = drawing.state | {"_shards": list(drawing.state["_shards"]), "_scales": {}}
+            network.__dict__.update(self.__dict__, **state)
+            network._near = (skin, network._fingerprint, drawing.near)
+            networks.append(network)
+        return networks
+
+    def _take_near(self, X):
+        """(skin, near lists of each shard) found when the network was drawn for these samples, or None; given once."""
+        near, self._near = self._near, None
+        if near is None or near[1] != sample_fingerprint(X):
+            return None
+        return near[0], [lists if lists is None else lists.copy() for lists in near[2]]
+
+    def _initial_trace(self, X, executor, weights):
+        """Weighted trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
         planes = Hyperplanes(X, self.shift_)
         thresholds = planes.thresholds(0.0)
 
@@ -274,7 +330,7 @@ class ShiftedReLUNetwork:
             ]
 
         counts = sum((part for parts in executor.map(fired, self._shards) for part in parts), np.zeros(len(X)))
-        return self._copies * float(counts @ planes.norms**2) / self.width
+        return self._copies * float(counts @ (weights * planes.norms**2)) / self.width
 
     def _choose_sampling(self, planes):
         """The sampling of this network, or the one that it will have when it is drawn."""
@@ -327,12 +383,29 @@ class ShiftedReLUNetwork:
         for k, shard in enumerate(self._shards):
             self._shards[k] = shard.written_down()
 
+    def _frozen(self, executor):
+        """The shards as they stand, for good: what `_with_shards` and `_restore` take. Cost: O(active pairs d)."""
+        with self._standing():
+            return executor.map(NeuronShard.frozen, self._shards)
+
+    def _with_shards(self, shards):
+        """A network that differs from this one in its shards alone; the rest is shared. Cost: O(1)."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _shards=shards, _method=None)
+        return other
+
+    def _restore(self, shards):
+        """Go back to shards of `_frozen`, in one statement, and forget the method that implied others."""
+        with self._standing():  # nothing is half applied
+            self.__dict__.update(_shards=shards, _method=None)
+
     def __getstate__(self):
         """Everything but a training run in progress: copies and pickles are networks of their own."""
         with self._standing():
             state = self.__dict__.copy()  # at once: what is drawn meanwhile is in it as a whole or not at all
             shards = [shard.written_down() for shard in state["_shards"]]
-        return state | {"_shards": shards, "_scales": state["_scales"].copy(), "_method": None, "_in_training": False}
+        absent = {"_method": None, "_near": None, "_in_training": False}
+        return state | absent | {"_shards": shards, "_scales": state["_scales"].copy()}
 
     # ------------------------------------------------------------------ files
 
@@ -669,16 +742,20 @@ class ShiftedReLUNetwork:
             return self._predict(X, executor)
 
     def _predict(self, X, executor):
-        if self.init == "paired":
-            parts, neurons_of = self._moved_parts(executor), self._moved_neurons
-        else:
-            parts, positions = range(-(-self.width // NEURONS_PER_BLOCK)), self._positions_by_block()
-
-            def neurons_of(block):
-                weights = self._block_weights(block, positions)
-                return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
-
+        parts, neurons_of = self._counting_parts(executor)
         return add_up(parts, neurons_of, self.shift_, X, executor) / np.sqrt(self.width)
+
+    def _counting_parts(self, executor):
+        """The neurons that count in predictions, in parts, and what gives weights and signs of those of a part."""
+        if self.init == "paired":
+            return self._moved_parts(executor), self._moved_neurons
+        positions = self._positions_by_block()
+
+        def neurons_of(block):
+            weights = self._block_weights(block, positions)
+            return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
+
+        return range(-(-self.width // NEURONS_PER_BLOCK)), neurons_of
 
     def _moved_parts(self, executor):
         """The pairs of which a neuron has moved, in parts: list of (shard, draws)."""
@@ -790,16 +867,16 @@ class ShiftedReLUNetwork:
 
     # ------------------------------------------------------------------ checks
 
-    def _as_samples(self, X):
-        n_columns = None if self.shift_ is None else self.n_features_in_
-        X = as_real_matrix(X, "X", self.dtype, n_columns=n_columns)
+    def _as_samples(self, X, name="X", n_columns=None):
+        n_columns = n_columns if self.shift_ is None else self.n_features_in_
+        X = as_real_matrix(X, name, self.dtype, n_columns=n_columns)
         X += 0.0  # a copy: -0.0 is 0.0, whoever compares
         with np.errstate(over="ignore"):
             squares = np.einsum("ij,ij->i", X, X)
         if not np.isfinite(squares).all():
             i = int(np.argmax(~np.isfinite(squares)))
             raise ValueError(
-                f"squared norms of the rows of X must be finite in {self.dtype}, got {squares[i]} in row {i}"
+                f"squared norms of the rows of {name} must be finite in {self.dtype}, got {squares[i]} in row {i}"
             )
         return X
 
@@ -856,6 +933,9 @@ def _as_dtype(dtype):
     raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
-def sample_fingerprint(X):
-    """What tells sets of samples apart. Cost: O(n d)."""
-    return (X.shape, hashlib.sha256(X.data).hexdigest())
+def sample_fingerprint(X, weights=None):
+    """What tells sets of samples apart, and weights of them. Cost: O(n d)."""
+    sha = hashlib.sha256(X.data)
+    if weights is not None:
+        sha.update(weights.data)
+    return (X.shape, sha.hexdigest())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._validation import as_non_negative, as_real_matrix
+from sltrees._validation import as_non_negative, as_real_matrix, as_sample_weight
 
 
 class InputScaling:
@@ -39,13 +39,15 @@ class InputScaling:
         self.bias = as_non_negative(bias, "bias")
         self.standardise = standardise
 
-    def fit(self, X):
+    def fit(self, X, *, sample_weight=None):
         """Learn mean and standard deviation of each column.
 
         Parameters
         ----------
         X : array_like of shape (n, d)
             Finite.
+        sample_weight : array_like of shape (n,), optional
+            Finite, above 0: as if each sample were there so many times.
 
         Returns
         -------
@@ -67,10 +69,14 @@ class InputScaling:
         array([1., 1.])
         """
         X = as_real_matrix(X, "X", np.float64)
-        self.mean_ = X.mean(axis=0) if self.standardise else np.zeros(X.shape[1])
-        deviation = X.std(axis=0) if self.standardise else np.ones(X.shape[1])
+        weights = as_sample_weight(sample_weight, len(X))
+        if not self.standardise:
+            self.mean_, self.deviation_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
+            return self
+        mean = np.average(X, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
         # a column constant up to rounding has no scale: leave its (near zero) values alone
-        self.deviation_ = np.where(deviation > 1e-12 * np.abs(self.mean_), deviation, 1.0)
+        self.mean_, self.deviation_ = mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
         return self
 
     def transform(self, X):

@@ -13,6 +13,7 @@ class TrainingStatus(enum.StrEnum):
     SINGULAR = "singular"
     STALLED = "stalled"
     MAX_ITER = "max_iter"
+    EARLY_STOPPED = "early_stopped"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
 
@@ -32,9 +33,13 @@ MESSAGES = {
         "try dtype float64, more width, or alpha > 0"
     ),
     TrainingStatus.MAX_ITER: "max_iter iterations were made before the training RMSE fell to tol",
+    TrainingStatus.EARLY_STOPPED: "the validation RMSE did not improve in `patience` steps running",
     TrainingStatus.STOPPED: "a callback asked to stop",
     TrainingStatus.INTERRUPTED: "interrupted; the network is that of the last step taken, and fit goes on from it",
 }
+# What `IterationRecord.seconds` tells apart.
+PHASES = ("gram", "solve", "step", "outputs", "validation")
+
 RIDGE_MESSAGE = "the loss with its ridge is at its minimum to within tol"  # converged, with an RMSE above tol
 
 
@@ -84,6 +89,8 @@ class IterationRecord:
         Root mean square of f - y before the step.
     loss : float
         |f - y|^2/2 + alpha |D|^2/2 before the step, D = W - W(0).
+    validation_rmse : float
+        Root mean square of f - y on `eval_set` before the step; NaN without one.
     damping : float
         lam of the step, relative to trace(G)/n.
     accepted : bool
@@ -101,12 +108,16 @@ class IterationRecord:
         Bytes held for neurons and Gram matrix after the step.
     seconds : dict of str to float
         Seconds by phase: "solve" (the Gram system), "step" (finding the patterns, moving weights), "outputs"
-        (computing f from the weights), "gram" (counting pairs and forming G).
+        (computing f from the weights), "gram" (counting pairs and forming G), and with an `eval_set` "validation"
+        (its outputs, and the copy of the best weights).
+    seconds_elapsed : float
+        Seconds from the beginning of `fit` until the step was taken or refused.
     """
 
     iteration: int
     rmse: float
     loss: float
+    validation_rmse: float
     damping: float
     accepted: bool
     gain_ratio: float
@@ -121,6 +132,7 @@ class IterationRecord:
     refactorings: int
     bytes_resident: int
     seconds: dict[str, float]
+    seconds_elapsed: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +142,7 @@ class TrainingResult:
     Attributes
     ----------
     status : TrainingStatus
-        "converged", "singular", "stalled", "max_iter", "stopped" or "interrupted".
+        "converged", "singular", "stalled", "max_iter", "early_stopped", "stopped" or "interrupted".
     message : str
         The status in words.
     n_iter : int
@@ -139,6 +151,12 @@ class TrainingResult:
         Root mean square of f - y at the end; NaN if training was interrupted before it began.
     loss : float
         |f - y|^2/2 + alpha |D|^2/2 at the end; NaN likewise.
+    validation_rmse : float
+        Root mean square of f - y on `eval_set` at the end; NaN without one, and where Ctrl-C came before it was known.
+    best_iteration : int or None
+        Iterations after which the RMSE on `eval_set` was lowest: then and for the first time, it was
+        ``history[best_iteration].validation_rmse``, or if `best_iteration` is `n_iter` that at the end. None without
+        an `eval_set`. If the best weights were restored, rmse, loss and validation_rmse are theirs.
     history : list of IterationRecord
         ``history[k].rmse`` is before step k.
     seconds_setup : float
@@ -152,6 +170,8 @@ class TrainingResult:
     n_iter: int
     rmse: float
     loss: float
+    validation_rmse: float
+    best_iteration: int | None
     history: list[IterationRecord]
     seconds_setup: float
     seconds: float

@@ -111,6 +111,12 @@ class NeuronShard(typing.NamedTuple):
             return self
         return self._replace(displacement=self.displacements())
 
+    def frozen(self):
+        """The same shard with displacements of its own, which stay whoever trains. Cost: as `displacements`."""
+        if isinstance(self.displacement, np.ndarray):
+            return self._replace(displacement=self.displacement.copy())
+        return self.written_down()
+
     def compacted(self, kept):
         """The draws marked in `kept`, and what their displacements need and no more. Cost: O(active pairs + kept d)."""
         draws = np.flatnonzero(kept)

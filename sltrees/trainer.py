@@ -8,6 +8,10 @@ the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
 
 so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
 refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
+
+Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
+stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is
+meant so.
 """
 
 from __future__ import annotations
@@ -20,18 +24,28 @@ import warnings
 import numpy as np
 
 from sltrees._memory import array_bytes, physical_memory
-from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
+from sltrees._validation import (
+    as_choice,
+    as_flag,
+    as_integer,
+    as_max_memory,
+    as_non_negative,
+    as_real_vector,
+    as_sample_weight,
+)
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import EXECUTORS, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
+from sltrees.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
-from sltrees.records import MESSAGES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
+from sltrees.validation_set import ValidationSet
 
 METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
 
@@ -59,8 +73,10 @@ class NewtonTrainer:
         "certified": visit only the neurons that may have changed their firing pattern; certificates say which cannot.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
         solves, and updates the moved weights in the trees.
-    alpha : float, default 0.0
+    alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
+        "loo": that of `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
+        where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
         training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in
@@ -77,6 +93,12 @@ class NewtonTrainer:
     max_gram : int, optional
         The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products
         with it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
+    patience : int, optional
+        With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
+        default it never does for that.
+    restore_best : bool, default True
+        With an `eval_set`, leave the network with the weights of the lowest RMSE on it, whatever ended training but
+        Ctrl-C. They are copied when they are reached: k d numbers of memory for k materialised neurons.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
     verbose : int, default 0
         1 prints a row per iteration.
@@ -85,6 +107,10 @@ class NewtonTrainer:
     ----------
     n_samples_ : int
         n, once `fit` was called.
+    n_validation_samples_ : int
+        Those of `eval_set`, likewise; 0 without one.
+    alpha_ : float
+        The ridge, likewise.
 
     Raises
     ------
@@ -122,6 +148,8 @@ class NewtonTrainer:
         executor="threads",
         max_memory=None,
         max_gram=None,
+        patience=None,
+        restore_best=True,
         callbacks=(),
         verbose=0,
     ):
@@ -129,21 +157,23 @@ class NewtonTrainer:
             raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
         self.network = network
         self.method = as_choice(method, "method", tuple(METHODS))
-        self.alpha = as_non_negative(alpha, "alpha")
+        self.alpha = alpha if isinstance(alpha, str) and alpha == "loo" else as_non_negative(alpha, "alpha")
         self.tol = as_non_negative(tol, "tol")
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
         self.executor = as_choice(executor, "executor", EXECUTORS)
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
+        self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
+        self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = tuple(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
         self.verbose = as_integer(verbose, "verbose", minimum=0)
-        self._samples = None  # (X, y) of the last call of fit that drew its network
+        self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, sample_weight=None, eval_set=None):
         """Train until the training RMSE is at most `tol`.
 
         Parameters
@@ -152,17 +182,24 @@ class NewtonTrainer:
             Finite. Rows of unit norm are what the shift policies are made for.
         y : array_like of shape (n,)
             Finite.
+        sample_weight : array_like of shape (n,), optional
+            Of the squared errors: finite, above 0. A sample of weight 2 counts as two.
+        eval_set : tuple (X_val, y_val), optional
+            Samples and targets that are not trained on, of shapes (q, d) and (q,), finite: the history has the RMSE on
+            them, and the network ends as that with the lowest (see `patience` and `restore_best`). They change nothing
+            else, bit for bit.
 
         Returns
         -------
         TrainingResult
             Ctrl-C does not raise: it ends training with the status "interrupted", and the network is that
-            of the last step taken. Calling `fit` again goes on from there.
+            of the last step taken, with an `eval_set`, too. Calling `fit` again goes on from there.
 
         Raises
         ------
         TypeError, ValueError
-            If X or y has the wrong shape or holds anything but finite real numbers.
+            If X, y, sample_weight or eval_set has the wrong shape or holds anything but finite real numbers, if there
+            is a `patience` and no eval_set, or if there are too many samples for alpha="loo".
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
@@ -180,7 +217,9 @@ class NewtonTrainer:
         neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
 
         With method="certified" the network keeps what training knows of its neurons, so that another call on the same
-        samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back.
+        samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back. (Not
+        where weights were restored.) With an `eval_set` each accepted step costs a prediction of it besides, and
+        O(active pairs d) to copy the weights if they are the best.
 
         Examples
         --------
@@ -193,13 +232,11 @@ class NewtonTrainer:
         network = self.network
         network._require_trainable()  # here, too: before anything is said of X
         X = network._as_samples(X)
-        y = as_real_vector(y, "y", np.float64, length=len(X))
-        with np.errstate(over="ignore"):
-            if not np.isfinite(y @ y):
-                raise ValueError(f"the sum of y**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
-        return _Run(self, X, y).fit()
+        y = _as_targets(y, "y", len(X))
+        weights = as_sample_weight(sample_weight, len(X))
+        return _Run(self, X, y, weights, validation=self._as_validation_set(eval_set, X.shape[1])).fit()
 
-    def extend(self, X_new, y_new):
+    def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
         """Add samples to those trained on, and go on from the weights as they are.
 
         The network is given the neurons that fire on the new samples and on none of the old ones: with the shift that
@@ -212,6 +249,10 @@ class NewtonTrainer:
             Finite.
         y_new : array_like of shape (q,)
             Finite.
+        sample_weight : array_like of shape (q,), optional
+            Of the new samples; by default 1 each.
+        eval_set : tuple (X_val, y_val), optional
+            As of `fit`.
 
         Returns
         -------
@@ -249,27 +290,62 @@ class NewtonTrainer:
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
         network._require_trainable()
-        X, y = self._samples
+        X, y, weights = self._samples
         X_new = network._as_samples(X_new)
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
-        return _Run(self, np.concatenate([X, X_new]), np.concatenate([y, y_new]), n_before=len(X)).fit()
+        new_weights = as_sample_weight(sample_weight, len(X_new))
+        if weights is not None or new_weights is not None:
+            old = np.ones(len(X)) if weights is None else weights
+            weights = np.concatenate([old, np.ones(len(X_new)) if new_weights is None else new_weights])
+        validation = self._as_validation_set(eval_set, X.shape[1])
+        n_before, X = len(X), np.concatenate([X, X_new])
+        y = _as_targets(np.concatenate([y, y_new]), "y", len(X))
+        return _Run(self, X, y, weights, n_before=n_before, validation=validation).fit()
 
-    def _choose_gram(self, planes, y):
+    @property
+    def has_ridge(self):
+        """Whether there may be a ridge: alpha is "loo" or above 0."""
+        return self.alpha == "loo" or self.alpha > 0
+
+    def _as_validation_set(self, eval_set, n_columns):
+        """A ValidationSet of it, or None."""
+        if eval_set is None:
+            if self.patience is not None:
+                raise ValueError(
+                    f"patience={self.patience} needs an eval_set: without one there is nothing to wait for"
+                )
+            return None
+        if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
+            raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
+        X = self.network._as_samples(eval_set[0], "X_val", n_columns)
+        y = _as_targets(eval_set[1], "y_val", len(X))
+        return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
+
+    def _choose_gram(self, planes, y, validation):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n = len(X)
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
         without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
+        if validation is not None:
+            without += validation.bytes_needed(neurons, network.dtype)
         needed = method.bytes_needed(network, planes, y, neurons)
         kept = network._method
-        if method is CertifiedMethod and kept is not None and kept.serves(X, self.alpha > 0):
+        if method is CertifiedMethod and kept is not None and kept.serves(X, self.has_ridge):
             # training goes on with what is there: of that, half may be holes before a pool is closed
             needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
         without += needed
         with_array = without + GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
+        if self.alpha == "loo":
+            with_array += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
         limit = physical_memory() if self.max_memory is None else self.max_memory
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
+        if self.alpha == "loo" and not as_array and method.gram_product is not None:
+            raise ValueError(
+                f"alpha='loo' needs the Gram matrix as an array, which has no room for {n} samples "
+                f"(max_gram {self.max_gram}, max_memory {self.max_memory}); give alpha as a number"
+            )
         if as_array or method.gram_product is None:
             network.check_memory(with_array, X, self.max_memory)
             return GramMatrix
@@ -280,15 +356,21 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y, n_before=0):
+    def __init__(self, trainer, X, y, weights, n_before=0, validation=None):
         self.trainer = trainer
-        self.X, self.y = X, y
+        self.X, self.y, self.sample_weight = X, y, weights
+        self.is_weighted = _is_weighted(weights)
+        self.weights = weights if self.is_weighted else 1.0  # plain 1 changes no bit of what it multiplies
+        self.roots = np.sqrt(self.weights)
+        self.total_weight = float(weights.sum()) if self.is_weighted else len(y)
+        self.validation = validation
         self.n_before = n_before  # samples that were trained on before others joined
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
         self.kept = None  # the state that a step being kept leads to
         self.n_kept = 0  # steps that the method had kept before it
+        self.restored = None  # shards that the network is about to be given, and their state
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -303,6 +385,7 @@ class _Run:
                     self.set_up()
                     status = self.iterate()
                     self.synchronise()
+                    self.restore_best()
                     self.method.release()
                 except KeyboardInterrupt:
                     self.settle()
@@ -321,6 +404,11 @@ class _Run:
         """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
         while self.method is not None:
             try:
+                if self.restored is not None and self.trainer.network._shards is self.restored[0]:
+                    self.state = self.restored[1]  # the interruption fell between restoring and saying so
+                    self.method.release()
+                    return
+                self.restored = None
                 self.method.abandon()
                 if self.kept is not None and self.method.n_kept > self.n_kept:
                     self.state = self.kept  # the interruption fell between keeping the step and saying so
@@ -338,7 +426,7 @@ class _Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.X, shift)
         # before anything else: nothing has happened if there is too little memory
-        gram_class = trainer._choose_gram(self.planes, self.y)
+        gram_class = trainer._choose_gram(self.planes, self.y, self.validation)
         n_stages = 2
 
         def progress(stage):
@@ -349,19 +437,24 @@ class _Run:
             return report
 
         self.set_up_method(progress)
-        trainer._samples, trainer.n_samples_ = (self.X, self.y), len(self.X)
+        trainer._samples, trainer.n_samples_ = (self.X, self.y, self.sample_weight), len(self.X)
+        trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
         if gram_class is GramMatrix:
-            self.gram = GramMatrix(self.X, network.width)
+            self.gram = GramMatrix(self.roots[:, None] * self.X if self.is_weighted else self.X, network.width)
         else:  # of whatever method there is when it is asked
             self.gram = MatrixFreeGram(
-                lambda v: self.method.gram_product(v), lambda: self.method.gram_diagonal(), len(self.y)
+                lambda v: self.roots * self.method.gram_product(self.roots * v),
+                lambda: self.weights * self.method.gram_diagonal(),
+                len(self.y),
             )
         self.method.count_pairs(self.gram)
         self.scale = self.choose_scale()
-        self.alpha = trainer.alpha * self.scale
+        self.relative_alpha = trainer.alpha_ = self.choose_alpha()
+        self.alpha = self.relative_alpha * self.scale
         self.rule = LevenbergMarquardt(len(self.y))
         self.flat_steps = 0  # accepted steps in a row that hardly lowered the loss
-        self.state = self.evaluate(self.displacement_squared())
+        self.state = self.evaluate(self.displacement_squared(network._shards))
+        self.validate(0)
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
@@ -374,17 +467,37 @@ class _Run:
         """
         network, n = self.trainer.network, self.n_before
         scales, trace = network._scales, self.gram.trace
-        before = scales.get(sample_fingerprint(self.X[:n])) if n else None
+        before = scales.get(self.fingerprint_of(n)) if n else None
         if before is not None:
-            trace = before * n + network._initial_trace(self.X[n:], self.executor)
+            weights = np.broadcast_to(self.weights, len(self.y))
+            trace = before * weights[:n].sum() + network._initial_trace(self.X[n:], self.executor, weights[n:])
         # G = 0: nothing fires, and any unit will do
-        return scales.setdefault(sample_fingerprint(self.X), trace / len(self.y)) or 1.0
+        return scales.setdefault(self.fingerprint_of(len(self.y)), trace / self.total_weight) or 1.0
+
+    def fingerprint_of(self, n):
+        """What tells the first n samples and their weights from others."""
+        weights = None if self.sample_weight is None else self.sample_weight[:n]
+        return sample_fingerprint(self.X[:n], weights if _is_weighted(weights) else None)
+
+    def choose_alpha(self):
+        """The ridge relative to the scale; "loo": by the leave-one-out errors of the network linearised here."""
+        trainer = self.trainer
+        if trainer.alpha != "loo":
+            return trainer.alpha
+        if self.n_before and trainer.alpha_ is not None:
+            return trainer.alpha_  # samples joined: the loss stays the same but for them
+        # linear in D: what the network would learn from D = 0
+        target = self.y - self.method.outputs() + self.method.jacobian_displacement()
+        kernel = self.gram.matrix / self.roots
+        kernel /= np.reshape(self.roots, (-1, 1))
+        weights = self.weights if self.is_weighted else None
+        return self.executor.run(lambda: RidgeProblem(kernel, target[:, None], weights=weights).choose(ALPHAS))
 
     def set_up_method(self, progress):
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
         trainer = self.trainer
         self.method = METHODS[trainer.method].set_up(
-            trainer.network, self.planes, self.y, self.executor, progress, ridge=trainer.alpha > 0
+            trainer.network, self.planes, self.y, self.executor, progress, ridge=trainer.has_ridge
         )
 
     def begin_anew(self):
@@ -394,9 +507,9 @@ class _Run:
         self.trainer.network._write_down()  # its lists go before new ones come
         self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
-        self.state = self.evaluate(self.displacement_squared())
+        self.state = self.evaluate(self.displacement_squared(self.trainer.network._shards))
 
-    def displacement_squared(self):
+    def displacement_squared(self, shards):
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
         if not self.alpha:
             return 0.0
@@ -404,14 +517,14 @@ class _Run:
         def squared(shard):
             return 0.0 if shard.displacement is None else float(np.sum(np.square(shard.displacements(), dtype=float)))
 
-        return sum(self.executor.map(squared, self.trainer.network._shards))
+        return sum(self.executor.map(squared, shards))
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""
         residual = self.method.outputs(**which) - self.y
         jacobian_displacement = self.method.jacobian_displacement(**which) if self.alpha else None
         loss = self.loss_of(residual, displacement_squared)
-        return _State(residual, jacobian_displacement, displacement_squared, loss, _rms(residual))
+        return _State(residual, jacobian_displacement, displacement_squared, loss, self.rms(residual))
 
     def synchronise(self):
         """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
@@ -419,21 +532,44 @@ class _Run:
             self.method.synchronise()
             self.state = self.evaluate(self.state.displacement_squared)
 
+    def validate(self, iteration):
+        """See what the network makes of the validation set, if there is one, after so many iterations."""
+        if self.validation is not None:
+            self.validation.look(self.trainer.network, self.executor, iteration)
+
+    def restore_best(self):
+        """Give the network the best weights on the validation set, if they are not the last. Sets: state."""
+        network, best = self.trainer.network, None if self.validation is None else self.validation.best
+        if best is None or self.validation.is_best:
+            return
+        # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
+        residual = network._with_shards(best)._predict(self.X, self.executor) - self.y
+        squared = self.displacement_squared(best)
+        state = _State(residual, None, squared, self.loss_of(residual, squared), self.rms(residual))
+        self.restored = best, state
+        network._restore(best)
+        self.state = state
+
     def loss_of(self, residual, displacement_squared):
-        """|e|^2/2 + alpha |D|^2/2."""
-        return 0.5 * float(residual @ residual) + 0.5 * self.alpha * displacement_squared
+        """|e|^2/2 + alpha |D|^2/2, e scaled."""
+        scaled = self.roots * residual
+        return 0.5 * float(scaled @ scaled) + 0.5 * self.alpha * displacement_squared
+
+    def rms(self, vector):
+        """Root of the weighted mean square."""
+        return float(np.sqrt(np.sum(self.weights * vector**2) / self.total_weight))
 
     def iterate(self):
         """Newton steps until one of the statuses applies; returns it."""
         for _ in range(self.trainer.max_iter):
             if self.has_converged():
                 return TrainingStatus.CONVERGED
-            seconds = dict.fromkeys(("gram", "solve", "step", "outputs"), 0.0)
+            seconds = dict.fromkeys(PHASES if self.validation is not None else PHASES[:-1], 0.0)
             step = self.solve(seconds)
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            if self.alpha and step.damping <= self.trainer.alpha and step.change_rms <= self.trainer.tol:
+            if self.alpha and step.damping <= self.relative_alpha and step.change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
@@ -442,6 +578,8 @@ class _Run:
                 self.begin_anew()
             if self.tell_callbacks():
                 return TrainingStatus.STOPPED
+            if self.validation is not None and self.validation.is_hopeless:
+                return TrainingStatus.EARLY_STOPPED
             if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
                 return TrainingStatus.CONVERGED if self.alpha else self.why_stuck()
         return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
@@ -471,19 +609,21 @@ class _Run:
         right = self.state.residual
         if self.alpha:
             right = right - ratio * self.state.jacobian_displacement
-        g = self.gram.solve(c, right, self.executor)
+        g = self.gram.solve(c, self.roots * right, self.executor)
         with np.errstate(over="ignore", invalid="ignore"):  # such a step is refused for its length
             return None if g is None else _Step(self, g, damping, 1.0 - ratio)
 
     def take(self, step, seconds):
         """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
         before, fired = self.state, self.method.n_fired
+        validation_rmse = float("nan") if self.validation is None else self.validation.rmse
         with _timed(seconds, "step"):
             counts = self.method.take_step(step)
         with _timed(seconds, "outputs"):
             trial = self.evaluate(step.displacement_squared)
             # rounding of the outputs that were carried along must not decide
             doubt = self.method.outputs_error * len(self.y) * (before.rmse + trial.rmse + self.method.outputs_error)
+            doubt *= np.max(self.weights)
             if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
                 self.method.synchronise()
                 before = self.state = self.evaluate(before.displacement_squared, kept=True)
@@ -495,9 +635,14 @@ class _Run:
             if counts.flips:
                 with _timed(seconds, "gram"):
                     self.method.count_flips(self.gram)
+            if self.validation is not None:
+                self.validation.rmse = float("nan")  # until it is known
             with _timed(seconds, "step"):
                 self.method.commit()
             self.state, self.kept = trial, None
+            if self.validation is not None:
+                with _timed(seconds, "validation"):
+                    self.validate(len(self.history) + 1)
             flat = before.loss - trial.loss <= (self.trainer.tol if self.alpha else FLAT_DECREASE) * before.loss
             self.flat_steps = self.flat_steps + 1 if flat else 0
             self.rule.accept(ratio)
@@ -513,6 +658,7 @@ class _Run:
                 iteration=len(self.history),
                 rmse=before.rmse,
                 loss=before.loss,
+                validation_rmse=validation_rmse,
                 damping=step.damping,
                 accepted=accepted,
                 gain_ratio=ratio,
@@ -528,6 +674,7 @@ class _Run:
                 bytes_resident=self.method.bytes_resident
                 + self.gram.bytes_needed(len(self.y), self.executor.n_threads),
                 seconds=seconds,
+                seconds_elapsed=time.perf_counter() - self.started,
             )
         )
 
@@ -549,6 +696,8 @@ class _Run:
             n_iter=len(self.history),
             rmse=self.state.rmse,
             loss=self.state.loss,
+            validation_rmse=self.final_validation_rmse(),
+            best_iteration=None if self.validation is None else self.validation.best_iteration,
             history=self.history,
             seconds_setup=self.seconds_setup,
             seconds=time.perf_counter() - self.started,
@@ -556,6 +705,12 @@ class _Run:
         for callback in self.callbacks:
             callback.on_end(self.trainer, result)
         return result
+
+    def final_validation_rmse(self):
+        """Of the network as it ends."""
+        if self.validation is None:
+            return float("nan")
+        return self.validation.best_rmse if self.restored is not None else self.validation.rmse
 
 
 class _State(typing.NamedTuple):
@@ -571,28 +726,39 @@ class _State(typing.NamedTuple):
 class _Step:
     """A step p = (shrink - 1) D - J^T g that was solved for, and what the linear model says of it."""
 
-    def __init__(self, run, g, damping, shrink):
+    def __init__(self, run, scaled_g, damping, shrink):
         state, pull = run.state, 1.0 - shrink
-        self.g, self.damping, self.shrink = g, damping, shrink
-        self.pushed = pushed = run.gram.product(g)  # J J^T g
-        energy = float(g @ pushed)  # |J^T g|^2
+        self.g, self.damping, self.shrink = run.roots * scaled_g, damping, shrink
+        scaled_push = run.gram.product(scaled_g)
+        energy = float(scaled_g @ scaled_push)  # |J^T g|^2
+        self.pushed = pushed = scaled_push / run.roots  # J J^T g
         # root of sum_ij (G_ij g_j)^2, from above: what rounding of the entries of G would do to G g
-        self.size = float(np.sqrt(run.gram.norm * np.sum(np.square(g) * run.gram.diagonal)))
+        self.size = float(np.sqrt(run.gram.norm * np.sum(np.square(scaled_g) * run.gram.diagonal)))
+        self.size /= float(np.min(run.roots))
         squared, drift, change = state.displacement_squared, 0.0, -pushed
         if run.alpha:
-            drift = float(state.jacobian_displacement @ g)  # <D, J^T g>
+            drift = float(state.jacobian_displacement @ self.g)  # <D, J^T g>
             change = change - pull * state.jacobian_displacement  # J p
         self.displacement_squared = max(0.0, shrink**2 * squared - 2.0 * shrink * drift + energy)
         length_squared = pull**2 * squared + 2.0 * pull * drift + energy
         # rounding may leave a little below 0; NaN means that something overflowed
         self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
         self.change = change
-        self.change_rms = _rms(change)
+        self.change_rms = run.rms(change)
         self.predicted_decrease = state.loss - run.loss_of(state.residual + change, self.displacement_squared)
 
 
-def _rms(vector):
-    return float(np.sqrt(np.mean(vector**2)))
+def _is_weighted(weights):
+    return weights is not None and bool(np.any(weights != 1.0))
+
+
+def _as_targets(y, name, n_samples):
+    """Convert to a float64 array whose squares have a finite sum; errors as of `as_real_vector`."""
+    y = as_real_vector(y, name, np.float64, length=n_samples)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(f"the sum of {name}**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
+    return y
 
 
 @contextlib.contextmanager

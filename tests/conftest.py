@@ -9,6 +9,8 @@ import os
 import pytest
 from hypothesis import settings
 
+os.environ["MPLBACKEND"] = "Agg"  # plots are drawn, and no window opens
+
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("stress", deadline=None, max_examples=1000)
 settings.load_profile("stress" if os.environ.get("SLTREES_STRESS") == "1" else "ci")

@@ -472,6 +472,19 @@ def test_arrays_that_make_no_sense_are_refused_before_anything_is_allocated(cont
         tracemalloc.stop()
 
 
+def test_more_dimensions_than_numpy_has_are_refused():
+    for ndim in (64, 65):
+        shape, data = (1,) * ndim, np.float64(3).tobytes()
+        members = {"x.npy": archive._npy_head(np.dtype("<f8"), shape) + data}
+        document = {"kind": "test", "header": {}, "arrays": [["x", "<f8", list(shape), ""]]}
+        forgery = put_together(signed(document, members), members)
+        if ndim == 64:
+            assert read(forgery).arrays["x"].item() == 3
+        else:
+            with pytest.raises(ArchiveError, match=r"array 'x' has the shape .*, which no array can have"):
+                read(forgery)
+
+
 def test_arrays_listed_twice_missing_or_unlisted_are_refused(content):
     document, members = taken_apart(content)
     entries = document["arrays"]

@@ -19,6 +19,8 @@ MODULES = ["sltrees"] + [
     for module in pkgutil.walk_packages(sltrees.__path__, "sltrees.")
     if not module.name.endswith("__main__")  # importing it would run the command line
 ]
+# what examples of some modules need beyond the extra "test": without it they are skipped
+OPTIONAL = {"sltrees.export": ("torch", "onnx", "onnxruntime"), "sltrees._torch_network": ("torch",)}
 
 
 def finder_of_compiled_too():
@@ -49,8 +51,16 @@ def examples_of(module):
     return [test for test in tests.values() if test.examples]
 
 
-@pytest.mark.parametrize("name", MODULES)
+def with_marks(name):
+    """A module as a parameter, with the markers of what its examples need."""
+    markers = [getattr(pytest.mark, package) for package in OPTIONAL.get(name, ()) if package != "onnxruntime"]
+    return pytest.param(name, marks=markers)
+
+
+@pytest.mark.parametrize("name", [with_marks(name) for name in MODULES])
 def test_examples_of_every_module_run(name):
+    for package in OPTIONAL.get(name, ()):
+        pytest.importorskip(package)
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     report = []

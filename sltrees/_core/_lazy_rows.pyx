@@ -126,6 +126,14 @@ class NearLists:
         self.stop, self.n_fired, self.nearest = [], [], []
         self.used = self.n_listed = 0
 
+    def copy(self):
+        """The same lists, in memory of their own where rows would write to it. Cost: O(entries)."""
+        other = NearLists(self._thresholds, self._inverse_norms, self._shift, self._keep_all, 0)
+        other.direction, other.distance, other.fired = self.direction.copy(), self.distance.copy(), self.fired
+        other.stop, other.n_fired, other.nearest = list(self.stop), list(self.n_fired), list(self.nearest)
+        other.used, other.n_listed = self.used, self.n_listed
+        return other
+
     def trim(self):
         """Give back the memory behind the lists, but for some room for lists to be rebuilt."""
         room = _with_reserve(self.used)

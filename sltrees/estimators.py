@@ -1,0 +1,439 @@
+"""Estimators with the conventions of scikit-learn (extra "sklearn")."""
+
+from __future__ import annotations
+
+import numbers
+import os
+
+import numpy as np
+
+from sltrees.calibration import learn_sharpness, probabilities
+from sltrees.callbacks import Callback
+from sltrees.distinct_samples import distinct_samples
+from sltrees.executors import default_threads
+from sltrees.model_search import hold_out, search_models
+from sltrees.preprocessing import InputScaling
+from sltrees.random_streams import MAX_SEED
+from sltrees.ridge_models import KernelRidge, Networks
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError('the estimators need scikit-learn 1.6 or newer: pip install "sltrees[sklearn]"') from error
+
+MODELS = ("auto", "kernel", "network")
+
+
+class _NewtonEstimator(BaseEstimator):
+    """What regressor and classifier have in common; they differ in how targets are coded as columns of numbers."""
+
+    def __init__(
+        self,
+        model="auto",
+        *,
+        width=4096,
+        shift=1.0,
+        alpha="loo",
+        target_scale=1.0,
+        bias=1.0,
+        standardise=True,
+        tol=1e-3,
+        max_iter=50,
+        patience=None,
+        n_folds=4,
+        search_seconds=20.0,
+        warm_start=False,
+        callbacks=(),
+        dtype="float64",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.model = model
+        self.width = width
+        self.shift = shift
+        self.alpha = alpha
+        self.target_scale = target_scale
+        self.bias = bias
+        self.standardise = standardise
+        self.tol = tol
+        self.max_iter = max_iter
+        self.patience = patience
+        self.n_folds = n_folds
+        self.search_seconds = search_seconds
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------------ learning
+
+    def _fit(self, X, y, sample_weight, eval_set, classes=None):
+        self._validate_parameters()
+        X, y = self._validate_samples(X, y, reset=True)
+        X, y, weights = self._weighted(X, y, sample_weight)
+        if not len(X):
+            raise ValueError("sample_weight must be above 0 for at least one sample, got none")
+        model = self._model_to_go_on_with()
+        if model is None:
+            self._learn_coding(y, weights, classes)
+            self.scaling_ = InputScaling(self.bias, self.standardise).fit(X, sample_weight=weights)
+        targets, weights = self._code(y), self._with_class_weights(y, weights)
+        distinct = distinct_samples(self.scaling_.transform(X), targets, weights)
+        if model is None:
+            self.centre_ = weights @ targets / weights.sum()
+            spread = np.sqrt(weights @ (targets - self.centre_) ** 2 / weights.sum())
+            self.spread_ = np.where(spread > 1e-12 * np.abs(self.centre_), spread, 1.0)
+        Y = (distinct.Y - self.centre_) / self.spread_
+        if eval_set is not None:
+            eval_set = self._scaled_eval_set(eval_set)
+        if model is None:
+            left_out = self._learn(distinct.X, Y, distinct.weights, eval_set)
+            self._calibrate(y, weights, self.centre_ + self.spread_ * left_out[distinct.groups])
+        else:
+            model.callbacks, model.verbose = self.callbacks, self.verbose
+            model.resume(distinct.X, Y, distinct.weights, eval_set)
+        return self
+
+    def _learn(self, X, Y, weights, eval_set):
+        """Choose a model and learn. Sets: fitted_model_, selection_, model_. Returns outputs of samples left out."""
+        seed, threads = self._seed(), self._n_threads()
+        name, search, left_out = self.model, None, None
+        if name == "auto":
+            search = search_models(
+                X,
+                Y,
+                weights,
+                self._strata(Y),
+                shift=float(self.shift),
+                n_folds=self.n_folds,
+                seconds=self.search_seconds,
+                random_state=seed,
+                n_threads=threads,
+            )
+            name, left_out = "kernel" if search.chosen is None else "network", search.left_out
+        self.selection_ = {"model": [name], "outcome": ["asked for"]} if search is None else search.table
+        self.model_ = name
+        if name == "kernel":
+            self.fitted_model_ = KernelRidge(shift=float(self.shift), alpha=self.alpha, n_threads=threads)
+            self.fitted_model_.fit(X, Y, weights)
+            return self.fitted_model_.left_out_
+        options = {"n_threads": threads, "dtype": self.dtype}
+        told = {"callbacks": self.callbacks, "verbose": self.verbose}
+        if search is None:
+            options |= {
+                "width": self.width,
+                "shift": self.shift,
+                "alpha": self.alpha,
+                "target_scale": self.target_scale,
+                "random_state": seed,
+                "tol": self.tol,
+                "max_iter": self.max_iter,
+            }
+            model = Networks(patience=self.patience, **options, **told)
+            if self._needs_left_out:
+                left_out = hold_out(Networks(**options), X, Y, weights, self._strata(Y), self.n_folds, seed)
+        else:
+            model = search.chosen.build(seed, **options, **told)
+        self.fitted_model_ = model
+        model.fit(X, Y, weights, eval_set)
+        return Y if left_out is None else left_out
+
+    def _model_to_go_on_with(self):
+        """The networks to go on with, if warm_start asks for it and there are some."""
+        model = getattr(self, "fitted_model_", None)
+        return model if self.warm_start and isinstance(model, Networks) else None
+
+    def _extend(self, X, y, sample_weight):
+        """Learn from further samples, too, with scaling, coding and model as they are."""
+        X, y = self._validate_samples(X, y, reset=False)
+        X, y, weights = self._weighted(X, y, sample_weight)
+        targets, weights = self._code(y), self._with_class_weights(y, weights)
+        if len(X):
+            Y = (targets - self.centre_) / self.spread_
+            self.fitted_model_.extend(self.scaling_.transform(X), Y, weights)
+        return self
+
+    def _outputs(self, X):
+        """Outputs in the units of the coded targets, shape (n, C)."""
+        check_is_fitted(self, "fitted_model_")
+        X = _as_dense(validate_data(self, X, reset=False, dtype=np.float64, accept_sparse="csr"))
+        return self.centre_ + self.spread_ * self.fitted_model_.predict(self.scaling_.transform(X))
+
+    @property
+    def n_iter_(self):
+        """Newton steps of the last training, the most of any output; 1 for the kernel, which is solved at once."""
+        if isinstance(self.fitted_model_, KernelRidge):
+            return 1
+        return max(1, *(result.n_iter for result in self.fitted_model_.results_))
+
+    @property
+    def history_(self):
+        """For each output the records of its last training, a list of `IterationRecord`; none for the kernel."""
+        return [result.history for result in getattr(self.fitted_model_, "results_", ())]
+
+    # ------------------------------------------------------------------ checks
+
+    def _validate_parameters(self):
+        def require(good, rule, value):
+            if not good:
+                raise ValueError(f"{rule}, got {value!r}")
+
+        def is_real(value):
+            return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+        require(self.model in MODELS, f"model must be one of {', '.join(map(repr, MODELS))}", self.model)
+        loo = isinstance(self.alpha, str) and self.alpha == "loo"
+        require(
+            loo or (is_real(self.alpha) and 0 < self.alpha < np.inf),
+            "alpha must be 'loo' or finite and above 0",
+            self.alpha,
+        )
+        require(
+            is_real(self.target_scale) and 0 < self.target_scale < np.inf,
+            "target_scale must be finite and above 0",
+            self.target_scale,
+        )
+        is_count = isinstance(self.n_folds, numbers.Integral) and self.n_folds >= 2
+        require(is_count, "n_folds must be an integer, at least 2", self.n_folds)
+        require(
+            is_real(self.search_seconds) and self.search_seconds >= 0,
+            "search_seconds must be at least 0",
+            self.search_seconds,
+        )
+        require(
+            self.model == "network" or (is_real(self.shift) and 0 <= self.shift < np.inf),
+            f"shift must be a number, at least 0, for model={self.model!r}",
+            self.shift,
+        )
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+
+    def _weighted(self, X, y, sample_weight):
+        """Samples of weight above 0, and their weights."""
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        present = weights > 0
+        return (X, y, weights) if present.all() else (X[present], y[present], weights[present])
+
+    def _scaled_eval_set(self, eval_set):
+        """(X, Y) as the model knows samples and targets."""
+        pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
+        if not (isinstance(pair, tuple) and len(pair) == 2):
+            raise ValueError("eval_set must be a pair (X, y), or a list of one such pair")
+        X, y = self._validate_samples(*pair, reset=False)
+        return self.scaling_.transform(X), (self._code(y) - self.centre_) / self.spread_
+
+    def _seed(self):
+        state = self.random_state
+        if isinstance(state, numbers.Integral) and not isinstance(state, bool):
+            if not 0 <= state <= MAX_SEED:
+                raise ValueError(f"random_state must be from 0 to 2^128 - 1, got {state!r}")
+            return int(state)
+        return int(check_random_state(state).randint(2**31))
+
+    def _n_threads(self):
+        if self.n_jobs is None:
+            limit = os.environ.get("OMP_NUM_THREADS", "")  # where joblib runs workers, it says so here
+            return min(default_threads(), int(limit)) if limit.isdigit() and int(limit) else default_threads()
+        if not isinstance(self.n_jobs, numbers.Integral) or self.n_jobs == 0:
+            raise ValueError(f"n_jobs must be None or an integer other than 0, got {self.n_jobs!r}")
+        return int(self.n_jobs) if self.n_jobs > 0 else max(1, default_threads() + 1 + int(self.n_jobs))
+
+
+class NewtonRegressor(RegressorMixin, _NewtonEstimator):
+    """TODO"""
+
+    _needs_left_out = False
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None, eval_set=None):
+        """TODO"""
+        return self._fit(X, y, sample_weight, eval_set)
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """TODO"""
+        if not hasattr(self, "fitted_model_"):
+            return self._fit(X, y, sample_weight, None)
+        return self._extend(X, y, sample_weight)
+
+    def predict(self, X):
+        """TODO"""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self._target_shape == () else outputs
+
+    def _validate_samples(self, X, y, *, reset):
+        X, y = validate_data(
+            self, X, y, reset=reset, dtype=np.float64, accept_sparse="csr", multi_output=True, y_numeric=True
+        )
+        return _as_dense(X), np.asarray(y, dtype=np.float64)
+
+    def _learn_coding(self, y, weights, classes):
+        self._target_shape = y.shape[1:]
+
+    def _code(self, y):
+        if y.shape[1:] != self._target_shape:
+            raise ValueError(f"y must have shape (n, {self._target_shape}) as in fit, got {y.shape}")
+        return y.reshape(len(y), -1)
+
+    def _with_class_weights(self, y, weights):
+        return weights
+
+    def _strata(self, Y):
+        return np.zeros(len(Y))
+
+    def _calibrate(self, y, weights, left_out):
+        """Nothing to do: outputs are predictions."""
+
+
+class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
+    """TODO"""
+
+    _needs_left_out = True
+
+    def __init__(
+        self,
+        model="auto",
+        *,
+        width=4096,
+        shift=1.0,
+        alpha="loo",
+        target_scale=1.0,
+        bias=1.0,
+        standardise=True,
+        tol=1e-3,
+        max_iter=50,
+        patience=None,
+        n_folds=4,
+        search_seconds=20.0,
+        class_weight=None,
+        warm_start=False,
+        callbacks=(),
+        dtype="float64",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            model,
+            width=width,
+            shift=shift,
+            alpha=alpha,
+            target_scale=target_scale,
+            bias=bias,
+            standardise=standardise,
+            tol=tol,
+            max_iter=max_iter,
+            patience=patience,
+            n_folds=n_folds,
+            search_seconds=search_seconds,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X, y, sample_weight=None, eval_set=None):
+        """TODO"""
+        return self._fit(X, y, sample_weight, eval_set)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """TODO"""
+        if not hasattr(self, "fitted_model_"):
+            return self._fit(X, y, sample_weight, None, classes)
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes must be those of the first call, {self.classes_}, got {np.unique(classes)}")
+        return self._extend(X, y, sample_weight)
+
+    def decision_function(self, X):
+        """TODO"""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if len(self.classes_) <= 2 else outputs
+
+    def predict(self, X):
+        """TODO"""
+        outputs = self._outputs(X)
+        if len(self.classes_) == 1:
+            return np.repeat(self.classes_, len(outputs))
+        positions = (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
+        return self.classes_[positions]
+
+    def predict_proba(self, X):
+        """TODO"""
+        outputs = self._outputs(X)
+        return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs, self.sharpness_)
+
+    def _validate_samples(self, X, y, *, reset):
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, accept_sparse="csr")
+        check_classification_targets(y)
+        return _as_dense(X), y
+
+    def _learn_coding(self, y, weights, classes):
+        self.classes_ = np.unique(y if classes is None else classes)
+        totals = np.bincount(self._labels(y), weights, minlength=len(self.classes_))
+        self._class_weights = _weights_of_classes(self.class_weight, self.classes_.tolist(), totals)
+
+    def _labels(self, y):
+        """Positions among the classes."""
+        positions = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        unknown = self.classes_[positions] != y
+        if unknown.any():
+            raise ValueError(f"y holds {y[unknown][0]!r}, which is not among the classes {self.classes_}")
+        return positions
+
+    def _code(self, y):
+        """+1 for the class of a column, -1 for others; two classes share a column, that of the second."""
+        labels = self._labels(y)
+        columns = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
+        return np.where(labels[:, None] == columns, 1.0, -1.0)
+
+    def _with_class_weights(self, y, weights):
+        return weights * self._class_weights[self._labels(y)]
+
+    def _strata(self, Y):
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else np.sign(Y[:, 0])
+
+    def _calibrate(self, y, weights, left_out):
+        """Sets: sharpness_, the inverse temperature of the softmax that probabilities are."""
+        if len(self.classes_) > 1:
+            known = ~np.isnan(left_out[:, 0])
+            self.sharpness_ = learn_sharpness(left_out[known], self._labels(y)[known], weights[known])
+
+
+def _as_dense(X):
+    return X.toarray() if hasattr(X, "toarray") else X
+
+
+def _weights_of_classes(class_weight, classes, totals):
+    """The weight of each class; `totals` are those of its samples."""
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        there = np.where(totals > 0, totals, np.inf)
+        return np.where(totals > 0, totals.sum() / (np.count_nonzero(totals) * there), 1.0)
+    if not isinstance(class_weight, dict):
+        raise ValueError(f"class_weight must be None, 'balanced' or a dict, got {class_weight!r}")
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(f"class_weight must name classes that are there, {classes}, got {unknown}")
+    weights = np.array([class_weight.get(label, 1.0) for label in classes], dtype=np.float64)
+    if not np.all((weights > 0) & np.isfinite(weights)):
+        raise ValueError(f"class_weight must be finite and above 0, got {class_weight}")
+    return weights

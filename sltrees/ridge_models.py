@@ -1,0 +1,234 @@
+"""What an estimator is made of: the lazy limit as kernel ridge regression, and networks, one for each output.
+
+Both learn Y from X as they are: rows of unit norm, targets of mean 0. Both minimise the sum over samples of weight
+times squared error, plus a ridge on how far the weights of the network move.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees._memory import array_bytes, check_memory
+from sltrees.executors import ThreadExecutor
+from sltrees.gram import GramMatrix
+from sltrees.hyperplanes import Hyperplanes
+from sltrees.kernels import shifted_ntk
+from sltrees.leave_one_out import FEWEST_SAMPLES, RidgeProblem
+from sltrees.method_certified import CertifiedMethod, choose_skin
+from sltrees.network import ShiftedReLUNetwork
+from sltrees.records import TrainingStatus
+from sltrees.trainer import NewtonTrainer
+
+NUMBERS_AT_A_TIME = 1 << 23  # of a kernel with new samples: 64 MiB
+
+
+class KernelRidge:
+    """The lazy limit: a network so wide that it learns without its weights moving far.
+
+    Parameters
+    ----------
+    shift : float, default 1.0
+        b.
+    alpha : float or "loo", default "loo"
+        Ridge, relative to the weighted mean of the diagonal of the kernel; "loo": the one of
+        `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error.
+    n_threads : int, optional
+
+    Attributes
+    ----------
+    X_ : ndarray of shape (n, d)
+    dual_ : ndarray of shape (n, C)
+    constant_ : ndarray of shape (C,)
+    alpha_ : float
+    left_out_ : ndarray of shape (n, C)
+        Output at each sample, learned from all others.
+
+    Notes
+    -----
+    Cost: O(n^3). Memory: some 5 n^2 numbers in float64.
+
+    Examples
+    --------
+    >>> X = np.eye(4)
+    >>> model = KernelRidge(alpha=1e-6).fit(X, np.array([[0.0], [1.0], [0.0], [1.0]]))
+    >>> np.round(model.predict(X).ravel(), 3)
+    array([0., 1., 0., 1.])
+    """
+
+    name = "kernel"
+
+    def __init__(self, *, shift=1.0, alpha="loo", n_threads=None):
+        self.shift, self.alpha, self.n_threads = shift, alpha, n_threads
+
+    def fit(self, X, Y, weights=None):
+        """Learn. Sets: the attributes."""
+        n = len(X)
+        needed = 5 * array_bytes(n, n, dtype=np.float64)
+        check_memory(needed, None, f"kernel ridge regression on {n} samples", "use fewer samples")
+        with ThreadExecutor(self.n_threads) as executor:
+            kernel = executor.run(lambda: shifted_ntk(X, shift=self.shift, n_threads=self.n_threads))
+            problem = executor.run(lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True))
+            self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
+            self.dual_, self.constant_ = problem.solution(self.alpha_)
+            self.left_out_ = Y + problem.left_out(self.alpha_) if n >= FEWEST_SAMPLES else Y
+        self.X_, self._Y, self._weights = X, Y, weights
+        return self
+
+    def extend(self, X, Y, weights=None):
+        """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes. Cost: O(n^3)."""
+        X, Y, weights = _joined(self.X_, X), _joined(self._Y, Y), _joined_weights(self._weights, weights, self.X_, X)
+        self.__dict__.update(
+            vars(KernelRidge(shift=self.shift, alpha=self.alpha_, n_threads=self.n_threads).fit(X, Y, weights))
+            | {"alpha": self.alpha}
+        )
+        return self
+
+    def predict(self, X):
+        """Outputs, shape (n, C). Cost: O(n n_train (d + 300))."""
+        size = max(1, NUMBERS_AT_A_TIME // len(self.X_))
+
+        def outputs(start):
+            rows = X[start : start + size]
+            return shifted_ntk(rows, self.X_, shift=self.shift, n_threads=self.n_threads) @ self.dual_
+
+        with ThreadExecutor(self.n_threads) as executor:  # BLAS on one thread, so that sums do not depend on others
+            parts = [executor.run(outputs, start) for start in range(0, len(X), size)]
+        return np.concatenate(parts) + self.constant_
+
+
+class Networks:
+    """One network for each output, all with the same initial neurons, trained by Newton steps.
+
+    Parameters
+    ----------
+    width : int
+        m, of each network.
+    shift : {"auto", "paper", "density"} or float
+    alpha : float or "loo"
+        Ridge, relative to trace(G)/n. "loo": that with the smallest leave-one-out error of the networks linearised
+        where training begins, the same for all outputs.
+    target_scale : float, default 1.0
+        Networks learn target_scale Y: the larger, the farther weights move, and the less the model is a kernel's.
+    init, sampling, dtype, random_state
+        Of `ShiftedReLUNetwork`.
+    n_threads, executor, callbacks, verbose, tol, max_iter, patience
+        Of `NewtonTrainer`; `tol` in units of Y.
+
+    Attributes
+    ----------
+    networks_ : list of ShiftedReLUNetwork
+    trainers_ : list of NewtonTrainer
+    results_ : list of TrainingResult
+        Of the last run of each.
+    alpha_ : float
+
+    Notes
+    -----
+    The samples are visited once to draw all networks: initial weights are shared, and so is what finds the samples near
+    to each neuron. Cost: O(m n d), and for each output that of `NewtonTrainer.fit`.
+
+    Examples
+    --------
+    >>> X = np.eye(4)
+    >>> model = Networks(width=512, alpha=1e-6, random_state=0).fit(X, np.array([[-1.0], [1.0], [-1.0], [1.0]]))
+    >>> np.round(model.predict(X).ravel(), 3)
+    array([-1.,  1., -1.,  1.])
+    """
+
+    name = "network"
+
+    def __init__(
+        self,
+        *,
+        width,
+        shift="auto",
+        alpha=1e-2,
+        target_scale=1.0,
+        init="paired",
+        sampling="auto",
+        dtype="float64",
+        random_state=None,
+        n_threads=None,
+        executor="threads",
+        callbacks=(),
+        verbose=0,
+        tol=1e-3,
+        max_iter=50,
+        patience=None,
+    ):
+        self.width, self.shift, self.alpha, self.target_scale = width, shift, alpha, target_scale
+        self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
+        self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
+        self.tol, self.max_iter, self.patience = tol, max_iter, patience
+
+    def fit(self, X, Y, weights=None, eval_set=None):
+        """Draw networks and train them. Sets: the attributes."""
+        blank = ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
+        samples = blank._as_samples(X)
+        planes = Hyperplanes(samples, blank._shift_for(samples))
+        skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
+        with ThreadExecutor(self.n_threads) as executor:
+            self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
+        self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else float(self.alpha)
+        self.trainers_ = [self._trainer(network) for network in self.networks_]
+        return self._train(NewtonTrainer.fit, X, Y, weights, eval_set)
+
+    def extend(self, X, Y, weights=None):
+        """Train on further samples, too, from the weights as they are. Sets: results_."""
+        return self._train(NewtonTrainer.extend, X, Y, weights, None)
+
+    def resume(self, X, Y, weights=None, eval_set=None):
+        """Train from the weights as they are on samples that may be others. Sets: results_."""
+        return self._train(NewtonTrainer.fit, X, Y, weights, eval_set)
+
+    def _trainer(self, network):
+        return NewtonTrainer(
+            network,
+            alpha=self.alpha_,
+            tol=self.tol * self.target_scale,
+            max_iter=self.max_iter,
+            patience=self.patience,
+            n_threads=self.n_threads,
+            executor=self.executor,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+        )
+
+    def _train(self, train, X, Y, weights, eval_set):
+        self.results_ = []
+        for k, trainer in enumerate(self.trainers_):
+            options = {}
+            if eval_set is not None:
+                options["eval_set"] = (eval_set[0], self.target_scale * eval_set[1][:, k])
+            self.results_.append(train(trainer, X, self.target_scale * Y[:, k], sample_weight=weights, **options))
+            if self.results_[-1].status is TrainingStatus.INTERRUPTED:
+                raise KeyboardInterrupt  # the other outputs have not been trained
+        return self
+
+    def _choose_alpha(self, planes, Y, weights):
+        """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""
+        with ThreadExecutor(self.n_threads) as executor:
+            network = self.networks_[0]
+            method = CertifiedMethod.set_up(network, planes, Y[:, 0], executor, lambda stage: None, ridge=True)
+            gram = GramMatrix(planes.X, self.width)
+            method.count_pairs(gram)
+            method.release()
+            targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
+            return executor.run(lambda: RidgeProblem(gram.matrix, targets, weights=weights).choose())
+
+    def predict(self, X):
+        """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""
+        outputs = [network.predict(X, n_threads=self.n_threads) for network in self.networks_]
+        return np.stack(outputs, axis=1) / self.target_scale
+
+
+def _joined(old, new):
+    return np.concatenate([old, new])
+
+
+def _joined_weights(old, new, X_old, X_new):
+    """Weights of old and new samples; those not given are 1."""
+    if old is None and new is None:
+        return None
+    pairs = ((old, X_old), (new, X_new))
+    return np.concatenate([np.ones(len(X)) if weights is None else weights for weights, X in pairs])

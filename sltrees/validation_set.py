@@ -1,0 +1,93 @@
+"""Samples held out of training: what the network makes of them step by step, and its best weights so far."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees._memory import array_bytes
+
+
+class ValidationSet:
+    """The RMSE on samples that are not trained on, and when to stop for it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (q, d)
+    y : ndarray of shape (q,)
+    patience : int, optional
+        Looks in a row without an improvement after which there is no hope; by default there always is.
+    keep_best : bool, default True
+        Copy the weights whenever the RMSE is the lowest so far.
+
+    Attributes
+    ----------
+    rmse : float
+        At the last look; NaN before the first.
+    best_rmse : float
+        The lowest so far; that of the first look where no other is lower.
+    best_iteration : int or None
+        Iterations made when it was reached.
+    best : list of NeuronShard or None
+        The network then, if it was to be kept.
+
+    Examples
+    --------
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> from sltrees.executors import InlineExecutor
+    >>> X, y = np.eye(3), np.ones(3)
+    >>> network = ShiftedReLUNetwork(100, shift=0.0, random_state=0).initialize(X)
+    >>> validation = ValidationSet(X, y, patience=1)
+    >>> with InlineExecutor() as executor:
+    ...     validation.look(network, executor, 0)
+    >>> validation.rmse, validation.best_iteration, validation.is_hopeless
+    (1.0, 0, False)
+    """
+
+    def __init__(self, X, y, *, patience=None, keep_best=True):
+        self.X, self.y = X, y
+        self._patience, self._keep_best = patience, keep_best
+        self.rmse = self.best_rmse = float("nan")
+        self.best_iteration = self.best = None
+        self._n_since_best = 0
+
+    def bytes_needed(self, n_neurons, dtype):
+        """Bytes for the samples, and for the best weights of so many neurons. Cost: O(1)."""
+        best = n_neurons * array_bytes(self.X.shape[1], dtype=dtype) if self._keep_best else 0.0
+        return self.X.nbytes + 3 * self.y.nbytes + best
+
+    def look(self, network, executor, iteration):
+        """Predict with the network as it stands after so many iterations.
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        executor : ThreadExecutor
+        iteration : int
+
+        Notes
+        -----
+        Sets: all attributes. An interruption may leave no best weights. Cost: that of a prediction of X, and
+        O(active pairs d) where these weights are the best and kept.
+        """
+        with network._standing():
+            outputs = network._predict(self.X, executor)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rmse = float(np.sqrt(np.mean((outputs - self.y) ** 2)))
+        if self.best_iteration is None or rmse < self.best_rmse or np.isnan(self.best_rmse) > np.isnan(rmse):
+            self.best = None  # its memory goes first
+            if self._keep_best:
+                self.best = network._frozen(executor)
+            self.best_rmse, self.best_iteration, self._n_since_best = rmse, iteration, 0
+        else:
+            self._n_since_best += 1
+        self.rmse = rmse
+
+    @property
+    def is_best(self):
+        """Whether the last look saw the best weights."""
+        return self._n_since_best == 0
+
+    @property
+    def is_hopeless(self):
+        """Whether `patience` looks in a row have not improved on the best."""
+        return self._patience is not None and self._n_since_best >= self._patience
