@@ -144,8 +144,9 @@ def test_fit_prints_one_json_object_and_is_quiet_if_asked(run, tmp_path):
     assert all(isinstance(candidate, dict) for candidate in summary["selection"])
 
 
-def test_the_same_seed_writes_the_same_file(fitted, tmp_path, run):
-    assert run("fit", fitted / "houses.csv", "--target", "3", "--out", tmp_path / "model.npz", *KERNEL).code == 0
+def test_the_same_seed_writes_the_same_file_for_any_number_of_jobs(fitted, tmp_path, run):
+    options = ("--out", tmp_path / "model.npz", "--jobs", "1", *KERNEL)
+    assert run("fit", fitted / "houses.csv", "--target", "3", *options).code == 0
     assert (tmp_path / "model.npz").read_bytes() == (fitted / "houses.npz").read_bytes()
 
 

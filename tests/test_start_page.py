@@ -54,6 +54,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_every_line_of_the_page_runs_and_prints_what_it_says(run, tmp_path):
     (install, _), *commands = commands_and_outputs(PAGE.read_text(encoding="utf-8"))
     assert install == 'python3 -m venv .venv && .venv/bin/pip install ".[sklearn]"'

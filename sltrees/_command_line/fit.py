@@ -72,6 +72,7 @@ def run(options):
             raise KeyboardInterrupt("there is no model yet, nothing is saved") from None
         interrupted = True
     reporter.say(f"{'interrupted' if interrupted else 'done'} after {time.perf_counter() - began:.1f} s")
+    estimator.set_params(verbose=0, n_jobs=None)  # of this run; the file does not depend on them
     model = _model_of(estimator, encoder, target, interrupted)
     model.save(options.out)
     if options.json:
