@@ -1,0 +1,342 @@
+"""Estimators in files: what of them is kept, and what a file must hold to be one."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sltrees.archive import ArchiveError
+from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor
+from sltrees.network import ShiftedReLUNetwork
+from sltrees.persistence import (
+    Contents,
+    as_integer_entry,
+    nested,
+    pack_network,
+    prefixed,
+    register,
+    unpack_network,
+)
+from sltrees.preprocessing import InputScaling
+from sltrees.records import IterationRecord, TrainingStatus
+from sltrees.ridge_models import KernelRidge, Networks
+
+CLASSES = {"classifier": NewtonClassifier, "regressor": NewtonRegressor}
+_NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
+_TRAINING = ("tol", "max_iter", "patience", "executor")
+
+
+def pack_estimator(estimator):
+    """What of an estimator goes into a file, alone or within something else.
+
+    Parameters
+    ----------
+    estimator : NewtonRegressor or NewtonClassifier
+        Fitted. Callbacks, and a `random_state` that is a generator, are left behind.
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of str to ndarray
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator was not fitted.
+
+    Notes
+    -----
+    Cost: O(numbers).
+
+    Examples
+    --------
+    >>> header, arrays = pack_estimator(NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]))
+    >>> header["class"], header["model"]["name"]
+    ('regressor', 'kernel')
+    """
+    check_is_fitted(estimator, "fitted_model_")
+    name = next(name for name, cls in CLASSES.items() if type(estimator) is cls)
+    header = {
+        "class": name,
+        "parameters": _packed_parameters(estimator),
+        "n_features": estimator.n_features_in_,
+        "feature_names": None,
+        "scaling": {"bias": estimator.scaling_.bias, "standardise": bool(estimator.scaling_.standardise)},
+        "selection": estimator.selection_,
+    }
+    if hasattr(estimator, "feature_names_in_"):
+        header["feature_names"] = [str(name) for name in estimator.feature_names_in_]
+    arrays = {
+        "scaling/mean": estimator.scaling_.mean_,
+        "scaling/deviation": estimator.scaling_.deviation_,
+        "centre": estimator.centre_,
+        "spread": estimator.spread_,
+    }
+    if name == "classifier":
+        classes = estimator.classes_
+        header["classes_are_objects"] = classes.dtype == object
+        header["sharpness"] = getattr(estimator, "sharpness_", None)
+        arrays["classes"] = classes.astype(str) if classes.dtype == object else classes
+        arrays["class_weights"] = estimator._class_weights
+    else:
+        header["one_column"] = estimator._target_shape == ()
+    header["model"], of_model = _packed_model(estimator.fitted_model_)
+    return header, arrays | prefixed(of_model, "model/")
+
+
+def unpack_estimator(header, arrays):
+    """The estimator of which `pack_estimator` gave header and arrays.
+
+    Parameters
+    ----------
+    header : dict
+    arrays : dict of str to ndarray
+
+    Returns
+    -------
+    NewtonRegressor or NewtonClassifier
+        It predicts the same, bit for bit, and learns from further samples.
+
+    Raises
+    ------
+    sltrees.archive.ArchiveError
+        If they are no estimator's.
+
+    Notes
+    -----
+    Cost: O(numbers).
+
+    Examples
+    --------
+    >>> estimator = NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+    >>> bool(np.all(unpack_estimator(*pack_estimator(estimator)).predict([[0.5]]) == estimator.predict([[0.5]])))
+    True
+    """
+    of_model = nested(arrays, "model/")
+    contents = Contents(header, {name: array for name, array in arrays.items() if not name.startswith("model/")})
+    name = contents.choice("class", tuple(CLASSES))
+    estimator = CLASSES[name](**_unpacked_parameters(contents.take("parameters"), CLASSES[name]))
+    d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
+    names = contents.take("feature_names")
+    if names is not None:
+        if not isinstance(names, list) or len(names) != d or not all(isinstance(name, str) for name in names):
+            raise ArchiveError(f"'feature_names' must be a list of {d} strings")
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+    scaling = Contents(contents.take("scaling"))
+    estimator.scaling_ = InputScaling(scaling.number("bias"), scaling.flag("standardise"))
+    scaling.refuse_rest()
+    estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
+    estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
+    estimator.selection_ = _unpacked_selection(contents.take("selection"))
+    if name == "classifier":
+        n_outputs = _unpack_classes(estimator, contents)
+    else:
+        estimator._target_shape = () if contents.flag("one_column") else None
+        n_outputs = 1 if estimator._target_shape == () else None
+    estimator.centre_ = contents.array("centre", np.float64, (n_outputs,))
+    n_outputs = len(estimator.centre_)
+    if not n_outputs:
+        raise ArchiveError("array 'centre' must have an entry for each output")
+    if name == "regressor" and estimator._target_shape is None:
+        estimator._target_shape = (n_outputs,)
+    estimator.spread_ = _positive(contents.array("spread", np.float64, (n_outputs,)), "spread")
+    n_columns = d + (estimator.scaling_.bias > 0)
+    estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_columns, n_outputs)
+    estimator.model_ = estimator.fitted_model_.name
+    contents.refuse_rest()
+    return estimator
+
+
+def _unpack_classes(estimator, contents):
+    """Sets: classes_ and what goes with them. Returns the number of outputs."""
+    array = contents._arrays.get("classes")
+    if array is None or array.dtype.kind not in "biufU" or array.ndim != 1 or not array.size:
+        raise ArchiveError("array 'classes' must hold the labels of the classes")
+    classes = contents.array("classes", array.dtype, (None,))
+    if (classes[1:] <= classes[:-1]).any():
+        raise ArchiveError("array 'classes' must be ascending")
+    estimator.classes_ = classes.astype(object) if contents.flag("classes_are_objects") else classes
+    estimator._class_weights = _positive(contents.array("class_weights", np.float64, classes.shape), "class_weights")
+    if len(classes) > 1:
+        estimator.sharpness_ = contents.number("sharpness", minimum=np.finfo(float).tiny)
+    elif contents.take("sharpness") is not None:
+        raise ArchiveError("'sharpness' must be null for a single class")
+    return len(classes) if len(classes) > 2 else 1
+
+
+# ---------------------------------------------------------------------- parameters
+
+
+def _packed_parameters(estimator):
+    parameters = estimator.get_params(deep=False)
+    state = parameters["random_state"]
+    parameters["random_state"] = int(state) if isinstance(state, (int, np.integer)) else None
+    parameters["dtype"] = np.dtype(parameters["dtype"]).name
+    del parameters["callbacks"]
+    weights = parameters.get("class_weight")
+    if isinstance(weights, dict):  # JSON has no keys but strings
+        parameters["class_weight"] = [[_plain(key), _plain(value)] for key, value in weights.items()]
+    return {name: _plain(value) for name, value in parameters.items()}
+
+
+def _plain(value):
+    """A Python value for a NumPy scalar."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unpacked_parameters(parameters, cls):
+    names = set(cls().get_params(deep=False)) - {"callbacks"}
+    if not isinstance(parameters, dict) or set(parameters) != names:
+        raise ArchiveError(f"'parameters' must be those of {cls.__name__}: {', '.join(sorted(names))}")
+    parameters = dict(parameters)
+    weights = parameters.get("class_weight")
+    if isinstance(weights, list):
+        parameters["class_weight"] = dict(map(tuple, weights))
+    for name, value in parameters.items():
+        plain = value is None or isinstance(value, (bool, int, float, str))
+        if not (plain or (name == "class_weight" and isinstance(value, dict))):
+            raise ArchiveError(f"parameter {name!r} must be a number, a string or null")
+    return parameters
+
+
+def _unpacked_selection(table):
+    columns = list(table.values()) if isinstance(table, dict) else []
+    if not columns or not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        raise ArchiveError("'selection' must be a table: columns of equal length")
+    return table
+
+
+# ---------------------------------------------------------------------- models
+
+
+def _packed_model(model):
+    if isinstance(model, KernelRidge):
+        header = {name: getattr(model, name) for name in ("name", "shift", "alpha", "alpha_")}
+        arrays = {"X": model.X_, "Y": model._Y, "dual": model.dual_, "constant": model.constant_}
+        if model._weights is not None:
+            arrays["weights"] = model._weights
+        return header, arrays
+    X, _, weights = model.trainers_[0]._samples
+    own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
+    header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
+    header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
+    header["dtype"] = np.dtype(header["dtype"]).name
+    arrays = {"X": X, "Y": np.stack([trainer._samples[1] for trainer in model.trainers_], axis=1)}
+    if weights is not None:
+        arrays["weights"] = weights
+    packed = [pack_network(network) for network in model.networks_]
+    header["networks"] = [of_network for of_network, _ in packed]
+    for k, (_, of_network) in enumerate(packed):
+        arrays |= prefixed(of_network, f"networks/{k}/")
+    header["results"] = [_packed_result(result) for result in model.results_]
+    return header, arrays
+
+
+def _unpacked_model(contents, n_columns, n_outputs):
+    name = contents.choice("name", [name for name in MODELS if name != "auto"])
+    if name == "kernel":
+        model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
+        model.alpha_ = contents.number("alpha_")
+        model.X_ = contents.array("X", np.float64, (None, n_columns))
+        n = len(model.X_)
+        model._Y = contents.array("Y", np.float64, (n, n_outputs))
+        model.dual_ = contents.array("dual", np.float64, (n, n_outputs))
+        model.constant_ = contents.array("constant", np.float64, (n_outputs,))
+        model._weights = _weights(contents, n)
+        if not n:
+            raise ArchiveError("array 'X' must hold a sample")
+        contents.refuse_rest()
+        return model
+    return _unpacked_networks(contents, n_columns, n_outputs)
+
+
+def _unpacked_networks(contents, n_columns, n_outputs):
+    width, shift, alpha = contents.integer("width", minimum=1), contents.take("shift"), _alpha(contents.take("alpha"))
+    options = {name: contents.take(name) for name in ("init", "sampling", "dtype")}
+    random_state = as_integer_entry(contents.take("random_state"), "random_state", maximum=2**128)
+    ShiftedReLUNetwork(width, shift=shift, random_state=random_state, **options)  # checks them
+    patience = contents.take("patience")
+    model = Networks(
+        width=width,
+        shift=shift,
+        alpha=alpha,
+        target_scale=contents.number("target_scale", minimum=np.finfo(float).tiny),
+        random_state=random_state,
+        tol=contents.number("tol"),
+        max_iter=contents.integer("max_iter"),
+        patience=None if patience is None else as_integer_entry(patience, "patience", minimum=1),
+        executor=contents.choice("executor", ("threads", "inline")),
+        **options,
+    )
+    model.alpha_ = contents.number("alpha_")
+    headers, results = contents.take("networks"), contents.take("results")
+    if not isinstance(headers, list) or len(headers) != n_outputs:
+        raise ArchiveError(f"'networks' must be a list of {n_outputs}")
+    if not isinstance(results, list) or len(results) > n_outputs:
+        raise ArchiveError(f"'results' must be a list of at most {n_outputs}")
+    model.results_ = [_unpacked_result(entry) for entry in results]
+    model.networks_ = []
+    for k, header in enumerate(headers):
+        prefix = f"networks/{k}/"
+        arrays = nested(contents._arrays, prefix)
+        for name in arrays:
+            del contents._arrays[prefix + name]
+        network = unpack_network(header, arrays)
+        if network.shift_ is None or network.n_features_in_ != n_columns:
+            raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
+        model.networks_.append(network)
+    X = contents.array("X", model.networks_[0].dtype, (None, n_columns))
+    Y = contents.array("Y", np.float64, (len(X), n_outputs))
+    weights = _weights(contents, len(X))
+    contents.refuse_rest()
+    model.trainers_ = [model._trainer(network) for network in model.networks_]
+    for k, trainer in enumerate(model.trainers_):
+        trainer._samples, trainer.alpha_ = (X, np.ascontiguousarray(Y[:, k]), weights), model.alpha_
+        trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
+    return model
+
+
+def _packed_result(result):
+    return {
+        "status": str(result.status),
+        "n_iter": result.n_iter,
+        "history": [dataclasses.asdict(record) for record in result.history],
+    }
+
+
+def _unpacked_result(entry):
+    """What estimators need to know of a result."""
+    contents = Contents(entry)
+    status, n_iter = TrainingStatus(contents.take("status")), contents.integer("n_iter")
+    names = {field.name for field in dataclasses.fields(IterationRecord)}
+    history = contents.take("history")
+    for record in history:
+        if not isinstance(record, dict) or set(record) != names:
+            raise ArchiveError("'history' must be a list of records of iterations")
+    contents.refuse_rest()
+    records = [IterationRecord(**record) for record in history]
+    return types.SimpleNamespace(status=status, n_iter=n_iter, history=records)
+
+
+def _weights(contents, n):
+    if not contents.has_array("weights"):
+        return None
+    return _positive(contents.array("weights", np.float64, (n,)), "weights")
+
+
+def _positive(array, name):
+    if array.size and not array.min() > 0:
+        raise ArchiveError(f"array {name!r} must be above 0")
+    return array
+
+
+def _alpha(value):
+    if value != "loo" and not (isinstance(value, float) and value > 0):
+        raise ArchiveError(f"'alpha' must be 'loo' or a float above 0, got {value!r}")
+    return value
+
+
+register("estimator", tuple(CLASSES.values()), pack_estimator, unpack_estimator)
