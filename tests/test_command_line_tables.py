@@ -356,27 +356,41 @@ def test_ctrl_c_while_predicting_is_code_130(run, fitted, monkeypatch):
     assert done.err.splitlines()[-1] == "sltrees predict: interrupted"
 
 
-def test_a_signal_ends_fit_with_code_130_and_no_traceback(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = [[f"{value:.5f}" for value in row] for row in rng.standard_normal((1500, 20))]
+def interrupted_fit(directory, line, *options):
+    """Exit code and standard error of a fit that gets SIGINT once it has said a line that begins like this."""
+    x = np.random.default_rng(0).standard_normal((1000, 5))
+    y = np.sin(2 * x[:, 0]) * x[:, 1] + x[:, 2] ** 2
+    rows = [[f"{value:.5f}" for value in row] for row in np.column_stack([x, y])]
+    command = [sys.executable, "-m", "sltrees", "fit", write(directory / "a.csv", rows), "--target", "6"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "sltrees", "fit", write(tmp_path / "a.csv", rows), "--target", "20"]
-        + ["--out", str(tmp_path / "m.npz")],
+        [*command, "--out", str(directory / "m.npz"), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not process.stderr.readline().startswith("column 20: regression, because"):
+    while not process.stderr.readline().strip().startswith(line):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
     assert "Traceback" not in err
-    last = err.splitlines()[-1]
-    saved = (tmp_path / "m.npz").exists()
-    assert last.startswith("sltrees fit: interrupted")
-    assert last.endswith(f"what was learned so far is saved in {tmp_path / 'm.npz'}") == saved
-    assert sorted(os.listdir(tmp_path)) == ["a.csv"] + ["m.npz"] * saved
+    return process.returncode, err.splitlines()
+
+
+def test_a_signal_before_there_is_a_model(tmp_path):
+    code, lines = interrupted_fit(tmp_path, "comparing models")
+    assert code == 130
+    assert lines[-1].startswith("sltrees fit: interrupted")
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_signal_while_a_network_learns(run, tmp_path):
+    code, lines = interrupted_fit(tmp_path, "0 ", "--model", "network")
+    out = tmp_path / "m.npz"
+    assert code == 130
+    assert lines[-1] == f"sltrees fit: interrupted: what was learned so far is saved in {out}"
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "m.npz"]
+    assert json.loads(run("info", out, "--json").out)["interrupted"] is True
+    assert len(records(run("predict", out, tmp_path / "a.csv").out)) == 1001
 
 
 # ---------------------------------------------------------------------- predict

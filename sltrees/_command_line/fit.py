@@ -107,6 +107,8 @@ def _is_usable(estimator, X):
     try:
         check_is_fitted(estimator)
         estimator.predict(X[:1])
+        if hasattr(estimator, "predict_proba"):
+            estimator.predict_proba(X[:1])
     except (AttributeError, ValueError):  # NotFittedError is both
         return False
     return hasattr(estimator, "n_features_in_") and hasattr(estimator, "selection_")
