@@ -14,6 +14,7 @@ from sltrees.network import ShiftedReLUNetwork
 from sltrees.persistence import (
     Contents,
     as_integer_entry,
+    as_number_entry,
     nested,
     pack_network,
     prefixed,
@@ -66,6 +67,7 @@ def pack_estimator(estimator):
         "feature_names": None,
         "scaling": {"bias": estimator.scaling_.bias, "standardise": bool(estimator.scaling_.standardise)},
         "selection": estimator.selection_,
+        "validation_score": estimator.validation_score_,
     }
     if hasattr(estimator, "feature_names_in_"):
         header["feature_names"] = [str(name) for name in estimator.feature_names_in_]
@@ -78,7 +80,7 @@ def pack_estimator(estimator):
     if name == "classifier":
         classes = estimator.classes_
         header["classes_are_objects"] = classes.dtype == object
-        header["sharpness"] = getattr(estimator, "sharpness_", None)
+        header["sharpness"] = estimator.sharpness_
         arrays["classes"] = classes.astype(str) if classes.dtype == object else classes
         arrays["class_weights"] = estimator._class_weights
     else:
@@ -131,6 +133,8 @@ def unpack_estimator(header, arrays):
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
     estimator.selection_ = _unpacked_selection(contents.take("selection"))
+    score = contents.take("validation_score")
+    estimator.validation_score_ = None if score is None else as_number_entry(score, "validation_score", minimum=-np.inf)
     if name == "classifier":
         n_outputs = _unpack_classes(estimator, contents)
     else:
@@ -160,10 +164,7 @@ def _unpack_classes(estimator, contents):
         raise ArchiveError("array 'classes' must be ascending")
     estimator.classes_ = classes.astype(object) if contents.flag("classes_are_objects") else classes
     estimator._class_weights = _positive(contents.array("class_weights", np.float64, classes.shape), "class_weights")
-    if len(classes) > 1:
-        estimator.sharpness_ = contents.number("sharpness", minimum=np.finfo(float).tiny)
-    elif contents.take("sharpness") is not None:
-        raise ArchiveError("'sharpness' must be null for a single class")
+    estimator.sharpness_ = contents.number("sharpness", minimum=np.finfo(float).tiny)
     return len(classes) if len(classes) > 2 else 1
 
 
@@ -219,12 +220,12 @@ def _packed_model(model):
         if model._weights is not None:
             arrays["weights"] = model._weights
         return header, arrays
-    X, _, weights = model.trainers_[0]._samples
+    X, Y, weights = model.samples_
     own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
     header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
-    arrays = {"X": X, "Y": np.stack([trainer._samples[1] for trainer in model.trainers_], axis=1)}
+    arrays = {"X": X, "Y": Y}
     if weights is not None:
         arrays["weights"] = weights
     packed = [pack_network(network) for network in model.networks_]
@@ -288,13 +289,15 @@ def _unpacked_networks(contents, n_columns, n_outputs):
         if network.shift_ is None or network.n_features_in_ != n_columns:
             raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
         model.networks_.append(network)
-    X = contents.array("X", model.networks_[0].dtype, (None, n_columns))
+    X = contents.array("X", np.float64, (None, n_columns))
     Y = contents.array("Y", np.float64, (len(X), n_outputs))
     weights = _weights(contents, len(X))
     contents.refuse_rest()
+    model.samples_ = X, Y, weights
     model.trainers_ = [model._trainer(network) for network in model.networks_]
-    for k, trainer in enumerate(model.trainers_):
-        trainer._samples, trainer.alpha_ = (X, np.ascontiguousarray(Y[:, k]), weights), model.alpha_
+    for trainer, targets in zip(model.trainers_, Y.T, strict=True):
+        samples = trainer.network._as_samples(X)
+        trainer._samples, trainer.alpha_ = (samples, model.target_scale * targets, weights), model.alpha_
         trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
     return model
 

@@ -22,6 +22,7 @@ from sltrees.shift import validate_shift
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.metrics import r2_score
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -102,15 +103,21 @@ class _NewtonEstimator(BaseEstimator):
         if eval_set is not None:
             eval_set = self._scaled_eval_set(eval_set)
         if model is None:
-            left_out = self._learn(distinct.X, Y, distinct.weights, eval_set)
-            self._calibrate(y, weights, self.centre_ + self.spread_ * left_out[distinct.groups])
+
+            def judge(left_out):
+                """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
+                outputs = np.full(targets.shape, np.nan) if left_out is None else left_out[distinct.groups]
+                known = ~np.isnan(outputs[:, 0])
+                self._judge(y[known], weights[known], (self.centre_ + self.spread_ * outputs)[known])
+
+            self._learn(distinct.X, Y, distinct.weights, eval_set, judge)
         else:
             model.callbacks, model.verbose = self.callbacks, self.verbose
             model.resume(distinct.X, Y, distinct.weights, eval_set)
         return self
 
-    def _learn(self, X, Y, weights, eval_set):
-        """Choose a model and learn. Sets: fitted_model_, selection_, model_. Returns outputs of samples left out."""
+    def _learn(self, X, Y, weights, eval_set, judge):
+        """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does."""
         seed, threads = self._seed(), self._n_threads()
         alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
         name, search, left_out = self.model, None, None
@@ -131,8 +138,9 @@ class _NewtonEstimator(BaseEstimator):
         self.model_ = name
         if name == "kernel":
             model = KernelRidge(shift=float(self.shift), alpha=alpha, n_threads=threads).fit(X, Y, weights)
+            judge(model.left_out_)
             self.fitted_model_ = model
-            return model.left_out_
+            return
         options = {"n_threads": threads, "dtype": self.dtype}
         told = {"callbacks": self.callbacks, "verbose": self.verbose}
         if search is None:
@@ -150,9 +158,9 @@ class _NewtonEstimator(BaseEstimator):
                 left_out = hold_out(Networks(**options), X, Y, weights, self._strata(Y), self.n_folds, seed)
         else:
             model = search.chosen.build(seed, **options, **told)
-        self.fitted_model_ = model
+        judge(left_out)
+        self.fitted_model_ = model  # before: where training is interrupted, there is a model already
         model.fit(X, Y, weights, eval_set)
-        return Y if left_out is None else left_out
 
     def _model_to_go_on_with(self):
         """The networks to go on with, if warm_start asks for it and there are some."""
@@ -372,8 +380,10 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     def _strata(self, Y):
         return np.zeros(len(Y))
 
-    def _calibrate(self, y, weights, left_out):
-        """Nothing to do: outputs are predictions."""
+    def _judge(self, y, weights, left_out):
+        """Sets: validation_score_, the R^2 at samples left out, if it is known."""
+        enough = len(y) > 1
+        self.validation_score_ = r2_score(y, left_out.reshape(y.shape), sample_weight=weights) if enough else None
 
 
 class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
@@ -445,11 +455,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
 
     def predict(self, X):
         """TODO"""
-        outputs = self._outputs(X)
-        if len(self.classes_) == 1:
-            return np.repeat(self.classes_, len(outputs))
-        positions = (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
-        return self.classes_[positions]
+        return self.classes_[self._likeliest(self._outputs(X))]
 
     def predict_proba(self, X):
         """TODO"""
@@ -486,11 +492,19 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     def _strata(self, Y):
         return Y.argmax(axis=1) if Y.shape[1] > 1 else np.sign(Y[:, 0])
 
-    def _calibrate(self, y, weights, left_out):
-        """Sets: sharpness_, the inverse temperature of the softmax that probabilities are."""
-        if len(self.classes_) > 1:
-            known = ~np.isnan(left_out[:, 0])
-            self.sharpness_ = learn_sharpness(left_out[known], self._labels(y)[known], weights[known])
+    def _likeliest(self, outputs):
+        """Positions of the classes with the largest outputs."""
+        if len(self.classes_) == 1:
+            return np.zeros(len(outputs), dtype=int)
+        return (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
+
+    def _judge(self, y, weights, left_out):
+        """Sets: validation_score_, the accuracy at samples left out, if it is known; sharpness_ of probabilities."""
+        self.validation_score_, self.sharpness_ = None, 1.0
+        if len(y):
+            labels = self._labels(y)
+            self.validation_score_ = float(np.average(self._likeliest(left_out) == labels, weights=weights))
+            self.sharpness_ = learn_sharpness(left_out, labels, weights)
 
 
 def _as_dense(X):

@@ -256,15 +256,15 @@ def hold_out(model, X, Y, weights, strata, n_folds, random_state):
 
     Returns
     -------
-    ndarray of shape (n, C)
-        Y where there are too few samples.
+    ndarray of shape (n, C) or None
+        None where there are too few samples.
 
     Notes
     -----
     Cost: that of fitting the model once.
     """
     if len(X) < n_folds:
-        return Y
+        return None
     out = deal_into_folds(strata, n_folds, np.random.default_rng(random_state)) == 0
     outputs = np.full(Y.shape, np.nan)
     outputs[out] = model.fit(X[~out], Y[~out], weights[~out]).predict(X[out])

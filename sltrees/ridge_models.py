@@ -43,8 +43,8 @@ class KernelRidge:
     dual_ : ndarray of shape (n, C)
     constant_ : ndarray of shape (C,)
     alpha_ : float
-    left_out_ : ndarray of shape (n, C)
-        Output at each sample, learned from all others.
+    left_out_ : ndarray of shape (n, C) or None
+        Output at each sample, learned from all others; None for fewer than three samples.
 
     Notes
     -----
@@ -73,7 +73,7 @@ class KernelRidge:
             problem = executor.run(lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True))
             self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
             self.dual_, self.constant_ = problem.solution(self.alpha_)
-            self.left_out_ = Y + problem.left_out(self.alpha_) if n >= FEWEST_SAMPLES else Y
+            self.left_out_ = Y + problem.left_out(self.alpha_) if n >= FEWEST_SAMPLES else None
         self.X_, self._Y, self._weights = X, Y, weights
         return self
 
@@ -123,6 +123,8 @@ class Networks:
     trainers_ : list of NewtonTrainer
     results_ : list of TrainingResult
         Of the last run of each.
+    samples_ : tuple (X, Y, weights)
+        Trained on.
     alpha_ : float
 
     Notes
@@ -176,15 +178,17 @@ class Networks:
             self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
         self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else float(self.alpha)
         self.trainers_ = [self._trainer(network) for network in self.networks_]
-        return self._train(NewtonTrainer.fit, X, Y, weights, eval_set)
+        return self._train(NewtonTrainer.fit, (X, Y, weights), (X, Y, weights), eval_set)
 
     def extend(self, X, Y, weights=None):
         """Train on further samples, too, from the weights as they are. Sets: results_."""
-        return self._train(NewtonTrainer.extend, X, Y, weights, None)
+        old_X, old_Y, old_weights = self.samples_
+        joined = _joined(old_X, X), _joined(old_Y, Y), _joined_weights(old_weights, weights, old_X, X)
+        return self._train(NewtonTrainer.extend, (X, Y, weights), joined, None)
 
     def resume(self, X, Y, weights=None, eval_set=None):
         """Train from the weights as they are on samples that may be others. Sets: results_."""
-        return self._train(NewtonTrainer.fit, X, Y, weights, eval_set)
+        return self._train(NewtonTrainer.fit, (X, Y, weights), (X, Y, weights), eval_set)
 
     def _trainer(self, network):
         return NewtonTrainer(
@@ -199,8 +203,10 @@ class Networks:
             verbose=self.verbose,
         )
 
-    def _train(self, train, X, Y, weights, eval_set):
-        self.results_ = []
+    def _train(self, train, given, samples, eval_set):
+        """`samples` are all that is trained on then, those given included. Sets: samples_, results_."""
+        X, Y, weights = given
+        self.samples_, self.results_ = samples, []
         for k, trainer in enumerate(self.trainers_):
             options = {}
             if eval_set is not None:

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sltrees import shifted_ntk
 from sltrees.callbacks import Callback
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.executors import ThreadExecutor
 from sltrees.preprocessing import InputScaling
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}
@@ -107,8 +108,11 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
     a, b = model.fitted_model_.networks_
     assert a.digest() == b.digest()
     assert a._shards[0].initial is b._shards[0].initial
-    for network in (a, b):
-        network._method._check()
+    with ThreadExecutor(1) as executor:
+        for network in (a, b):
+            network._method._executor = executor
+            network._method._check()
+            network._method.release()
 
 
 def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_samples():
