@@ -353,7 +353,91 @@ class _NewtonEstimator(BaseEstimator):
 
 
 class NewtonRegressor(RegressorMixin, _NewtonEstimator):
-    """TODO"""
+    """Regression with very wide networks of shifted ReLU neurons, or the kernel that they tend to.
+
+    No tuning is needed: inputs and targets are scaled inside, the ridge is chosen by exact leave-one-out errors, and
+    cross-validation decides whether weights should move far.
+
+    Parameters
+    ----------
+    model : {"auto", "kernel", "network"}, default "auto"
+        "kernel": the lazy limit, a network so wide that its weights hardly move; it is kernel ridge regression with
+        `sltrees.shifted_ntk`. "network": networks of `width` neurons, one for each output, trained by Newton steps.
+        "auto": the kernel, unless networks whose weights move far turn out clearly better in cross-validation.
+    width : int, default 4096
+        m, of "network".
+    shift : float, default 1.0
+        b. For "network" also "auto", "paper" or "density", see `sltrees.ShiftedReLUNetwork`.
+    alpha : float or "loo", default "loo"
+        Ridge, relative to the mean of the diagonal of the kernel. "loo": what has the smallest leave-one-out error,
+        which is exact for the kernel and for a network linearised at its initial weights.
+    target_scale : float, default 1.0
+        Of "network": targets are multiplied by it and outputs divided. The larger, the farther weights move.
+    bias : float, default 1.0
+        Of the constant column that samples are given, see `sltrees.preprocessing.InputScaling`.
+    standardise : bool, default True
+        Bring columns to mean 0 and standard deviation 1. Rows are always scaled to unit norm, after that.
+    tol, max_iter, patience
+        Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
+        targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
+    n_folds : int, default 4
+        Of cross-validation; for "network" one of so many parts is left out once, to see how good it is.
+    search_seconds : float, default 20.0
+        For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
+        cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.
+    warm_start : bool, default False
+        Whether `fit` goes on with the networks, scaling and targets' coding of the last fit. No effect on the kernel,
+        which has no use for it.
+    callbacks : sequence of sltrees.callbacks.Callback, default ()
+        Told of the training of each network that is kept, one output after the other.
+    dtype : {"float64", "float32"}, default "float64"
+        Of networks.
+    n_jobs : int, optional
+        Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
+        where joblib tells its workers. The result does not depend on it.
+    random_state : int, RandomState or None, default None
+        The source of the weights and folds. An int gives the same result each time.
+    verbose : int, default 0
+        1 prints a row per Newton step.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If samples came with names of their columns.
+    model_ : {"kernel", "network"}
+        What was chosen.
+    selection_ : dict of str to list
+        The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
+        "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
+        from the kernel's error and its "standard_error"; "folds" that were learned for; "outcome".
+    validation_score_ : float or None
+        R^2 at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
+        too good.
+    fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
+    scaling_ : sltrees.preprocessing.InputScaling
+    n_iter_ : int
+        Newton steps of the last training, the most of any output; 1 for the kernel.
+    history_ : list of list of IterationRecord
+        For each output the steps of its last training; empty for the kernel.
+
+    Notes
+    -----
+    Equal samples count as one of their joint weight, so that none is left out and known all the same; the order of
+    samples changes nothing but rounding. Cost: O(n^3) time and O(n^2) memory for n distinct samples.
+
+    References
+    ----------
+    Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv 2208.04508.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-1.0, 1.0, 30)[:, None]
+    >>> model = NewtonRegressor(random_state=0).fit(X, np.sin(3 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(3 * X[:, 0])) > 0.999)
+    True
+    """
 
     _needs_left_out = False
 
@@ -363,17 +447,113 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         return tags
 
     def fit(self, X, y, sample_weight=None, eval_set=None):
-        """TODO"""
+        """Learn.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+        y : array_like of shape (n,) or (n, C)
+            Finite.
+        sample_weight : array_like of shape (n,), optional
+            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+        eval_set : tuple (X, y), optional
+            Not learned from: networks are told of in their history how well they do there, and end as the best they
+            were. No effect on the kernel.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, samples or targets break their rules.
+        MemoryError
+            If there is no room for n x n matrices.
+        KeyboardInterrupt
+            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+
+        Notes
+        -----
+        Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.
+
+        Examples
+        --------
+        >>> NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).predict([[1.0]]).round(2)
+        array([1.])
+        """
         return self._fit(X, y, sample_weight, eval_set)
 
     def partial_fit(self, X, y, sample_weight=None):
-        """TODO"""
+        """Learn from further samples, too.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+        y : array_like of shape (n,) or (n, C)
+            Finite.
+        sample_weight : array_like of shape (n,), optional
+            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, samples or targets break their rules.
+        MemoryError
+            If there is no room for n x n matrices.
+        KeyboardInterrupt
+            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+
+        Notes
+        -----
+        The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
+        samples anew, O(n^3); networks are given the neurons that the new samples need and are trained on, see
+        `NewtonTrainer.extend`.
+
+        Examples
+        --------
+        >>> model = NewtonRegressor("kernel").partial_fit([[0.0], [1.0]], [0.0, 1.0]).partial_fit([[2.0]], [2.0])
+        >>> len(model.fitted_model_.X_)
+        3
+        """
         if not hasattr(self, "fitted_model_"):
             return self._fit(X, y, sample_weight, None)
         return self._extend(X, y, sample_weight)
 
     def predict(self, X):
-        """TODO"""
+        """Predictions.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, C), as y was
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X has another number of columns, or names of columns, or holds anything but finite numbers.
+
+        Notes
+        -----
+        Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+
+        Examples
+        --------
+        >>> NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).predict([[2.0]]).round(2)
+        array([2.])
+        """
         outputs = self._outputs(X)
         return outputs[:, 0] if self._target_shape == () else outputs
 
@@ -404,7 +584,99 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
 
 
 class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
-    """TODO"""
+    """Classification with very wide networks of shifted ReLU neurons, or the kernel that they tend to.
+
+    Each class has an output that learns +1 for it and -1 for the others (two classes share one); the largest output
+    wins, and a softmax of them gives probabilities.
+
+    Parameters
+    ----------
+    model : {"auto", "kernel", "network"}, default "auto"
+        "kernel": the lazy limit, a network so wide that its weights hardly move; it is kernel ridge regression with
+        `sltrees.shifted_ntk`. "network": networks of `width` neurons, one for each output, trained by Newton steps.
+        "auto": the kernel, unless networks whose weights move far turn out clearly better in cross-validation.
+    width : int, default 4096
+        m, of "network".
+    shift : float, default 1.0
+        b. For "network" also "auto", "paper" or "density", see `sltrees.ShiftedReLUNetwork`.
+    alpha : float or "loo", default "loo"
+        Ridge, relative to the mean of the diagonal of the kernel. "loo": what has the smallest leave-one-out error,
+        which is exact for the kernel and for a network linearised at its initial weights.
+    target_scale : float, default 1.0
+        Of "network": targets are multiplied by it and outputs divided. The larger, the farther weights move.
+    bias : float, default 1.0
+        Of the constant column that samples are given, see `sltrees.preprocessing.InputScaling`.
+    standardise : bool, default True
+        Bring columns to mean 0 and standard deviation 1. Rows are always scaled to unit norm, after that.
+    tol, max_iter, patience
+        Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
+        targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
+    n_folds : int, default 4
+        Of cross-validation; for "network" one of so many parts is left out once, to see how good it is.
+    search_seconds : float, default 20.0
+        For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
+        cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.
+    class_weight : None, "balanced" or dict, default None
+        Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
+        factors.
+    warm_start : bool, default False
+        Whether `fit` goes on with the networks, scaling and targets' coding of the last fit. No effect on the kernel,
+        which has no use for it.
+    callbacks : sequence of sltrees.callbacks.Callback, default ()
+        Told of the training of each network that is kept, one output after the other.
+    dtype : {"float64", "float32"}, default "float64"
+        Of networks.
+    n_jobs : int, optional
+        Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
+        where joblib tells its workers. The result does not depend on it.
+    random_state : int, RandomState or None, default None
+        The source of the weights and folds. An int gives the same result each time.
+    verbose : int, default 0
+        1 prints a row per Newton step.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Ascending.
+    sharpness_ : float
+        What outputs are multiplied by before the softmax: learned at samples left out, see `sltrees.calibration`.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If samples came with names of their columns.
+    model_ : {"kernel", "network"}
+        What was chosen.
+    selection_ : dict of str to list
+        The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
+        "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
+        from the kernel's error and its "standard_error"; "folds" that were learned for; "outcome".
+    validation_score_ : float or None
+        Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
+        too good.
+    fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
+    scaling_ : sltrees.preprocessing.InputScaling
+    n_iter_ : int
+        Newton steps of the last training, the most of any output; 1 for the kernel.
+    history_ : list of list of IterationRecord
+        For each output the steps of its last training; empty for the kernel.
+
+    Notes
+    -----
+    Equal samples count as one of their joint weight, so that none is left out and known all the same; the order of
+    samples changes nothing but rounding. Cost: O(n^3) time and O(n^2) memory for n distinct samples, with networks for
+    each output.
+
+    References
+    ----------
+    Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv 2208.04508.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0, 0.1], [0.2, 0.0], [1.0, 0.9], [0.8, 1.0]])
+    >>> model = NewtonClassifier(random_state=0).fit(X, ["low", "low", "high", "high"])
+    >>> model.predict([[0.1, 0.1], [0.9, 0.9]])
+    array(['low', 'high'], dtype='<U4')
+    """
 
     _needs_left_out = True
 
@@ -454,11 +726,83 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         self.class_weight = class_weight
 
     def fit(self, X, y, sample_weight=None, eval_set=None):
-        """TODO"""
+        """Learn.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+        y : array_like of shape (n,)
+            Labels: numbers or strings.
+        sample_weight : array_like of shape (n,), optional
+            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+        eval_set : tuple (X, y), optional
+            Not learned from: networks are told of in their history how well they do there, and end as the best they
+            were. No effect on the kernel.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, samples or targets break their rules.
+        MemoryError
+            If there is no room for n x n matrices.
+        KeyboardInterrupt
+            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+
+        Notes
+        -----
+        Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[2.0]])
+        array([7])
+        """
         return self._fit(X, y, sample_weight, eval_set)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """TODO"""
+        """Learn from further samples, too.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+        y : array_like of shape (n,)
+            Labels: numbers or strings.
+        classes : array_like, optional
+            All labels that will ever come; by default those of the first call.
+        sample_weight : array_like of shape (n,), optional
+            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, samples or targets break their rules.
+        MemoryError
+            If there is no room for n x n matrices.
+        KeyboardInterrupt
+            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+
+        Notes
+        -----
+        The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
+        samples anew, O(n^3); networks are given the neurons that the new samples need and are trained on, see
+        `NewtonTrainer.extend`.
+
+        Examples
+        --------
+        >>> model = NewtonClassifier("kernel").partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b", "c"])
+        >>> model.partial_fit([[5.0]], ["c"]).predict([[5.0]])
+        array(['c'], dtype='<U1')
+        """
         if not hasattr(self, "fitted_model_"):
             return self._fit(X, y, sample_weight, None, classes)
         if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
@@ -466,16 +810,94 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         return self._extend(X, y, sample_weight)
 
     def decision_function(self, X):
-        """TODO"""
+        """Outputs: the larger, the likelier the class.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+
+        Returns
+        -------
+        ndarray of shape (n,) for two classes, positive for the second; else of shape (n, n_classes)
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X has another number of columns, or names of columns, or holds anything but finite numbers.
+
+        Notes
+        -----
+        Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).decision_function([[2.0]]) > 0
+        array([ True])
+        """
         outputs = self._outputs(X)
         return outputs[:, 0] if len(self.classes_) <= 2 else outputs
 
     def predict(self, X):
-        """TODO"""
+        """The likeliest class.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X has another number of columns, or names of columns, or holds anything but finite numbers.
+
+        Notes
+        -----
+        Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[0.0], [2.0]])
+        array([5, 7])
+        """
         return self.classes_[self._likeliest(self._outputs(X))]
 
     def predict_proba(self, X):
-        """TODO"""
+        """Probabilities of the classes, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n, d)
+            Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X has another number of columns, or names of columns, or holds anything but finite numbers.
+
+        Notes
+        -----
+        Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict_proba([[2.0]]).shape
+        (1, 2)
+        """
         outputs = self._outputs(X)
         return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs, self.sharpness_)
 

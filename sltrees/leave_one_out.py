@@ -44,9 +44,9 @@ class RidgeProblem:
 
     Examples
     --------
-    >>> problem = RidgeProblem(np.eye(3), np.array([[0.0], [1.0], [2.0]]), intercept=True)
+    >>> problem = RidgeProblem(np.eye(3), np.array([[0.0], [1.0], [5.0]]), intercept=True)
     >>> problem.left_out(1.0).ravel()  # each from the mean of the two others
-    array([ 1.5,  0. , -1.5])
+    array([ 3. ,  1.5, -4.5])
     """
 
     def __init__(self, kernel, Y, *, weights=None, intercept=False):
