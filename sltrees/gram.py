@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 
 from sltrees._core._gram import multiply_counts
@@ -33,6 +35,15 @@ _PATIENCE = 10
 
 # A factor has rounding errors of its own; with it, refinement takes a step or two where it takes any.
 _REFINEMENTS = 5
+
+
+class FactorState(typing.NamedTuple):
+    """What `GramMatrix.solve` remembers of the systems before, but for the factor itself."""
+
+    n_made: int  # factorisations since the beginning
+    n_cg_steps: int
+    c: float | None  # that was added to G in the factor there is; None: there is none
+    steps_with_factor: int
 
 
 class GramMatrix:
@@ -323,6 +334,21 @@ class GramMatrix:
         self._factor_is_of_g, self._steps_with_factor = False, 0
         self._factor_is_of_g = self._factor.factorise(self.matrix, c, executor)
         return self._factor_is_of_g
+
+    def solver_state(self):
+        """What the next solution depends on besides the system and the factor: a `FactorState`. Cost: O(1)."""
+        return FactorState(self.n_factorisations, self.n_cg_steps, self._factor.c, self._steps_with_factor)
+
+    def make_preconditioner(self, state, executor):
+        """Make the factor that a later state tells of, of G as it is now; False if it does not exist.
+
+        Cost: O(n^3 / 3), or O(1) where the state tells of none.
+        """
+        return state.c is None or self._factorise(state.c, executor)
+
+    def resume(self, state):
+        """Go on as after the solution that left this state, the factor of that time having been made. Cost: O(1)."""
+        self.n_factorisations, self.n_cg_steps, _, self._steps_with_factor = state
 
     def is_singular(self, executor):
         """Whether G is singular to working precision: factorising it fails, or a pivot vanishes. Cost: O(n^3 / 3)."""

@@ -24,6 +24,15 @@ STALE = 2
 _POWER_STEPS = 8  # products that estimate |G|
 
 
+class SketchState(typing.NamedTuple):
+    """What `MatrixFreeGram.solve` remembers of the systems before, but for the sketch itself."""
+
+    n_made: int  # sketches since the beginning
+    n_cg_steps: int
+    wants_sketch: bool
+    steps_when_sketched: int
+
+
 class MatrixFreeGram:
     """G known by its products, for n beyond what an array holds; the interface of `GramMatrix` but for its arrays.
 
@@ -77,6 +86,7 @@ class MatrixFreeGram:
         self._diagonal = None  # of the current G; asked for when needed
         self._norm = None  # estimate of |G| for the current G
         self._sketch = None  # of this G or an older one
+        self._n_sketches = 0  # made since the beginning
         self._wants_sketch = False  # whether the solve before was slow for want of one
         self._steps_when_sketched = 0  # that the first solve with it took
 
@@ -195,13 +205,27 @@ class MatrixFreeGram:
         return self._norm
 
     def _make_sketch(self, executor):
-        """Sets: _sketch."""
+        """Sets: _sketch, _n_sketches."""
         self._sketch = None
+        self._n_sketches += 1
         basis = executor.run(_orthonormal, self.n_samples, min(RANK, self.n_samples))
         image = np.empty_like(basis)
         for k in range(basis.shape[1]):
             image[:, k] = self._product(np.ascontiguousarray(basis[:, k]))
         self._sketch = executor.run(_nystrom, basis, image)
+
+    def solver_state(self):
+        """What the next solution depends on besides the system and the sketch: a `SketchState`. Cost: O(1)."""
+        return SketchState(self._n_sketches, self.n_cg_steps, self._wants_sketch, self._steps_when_sketched)
+
+    def make_preconditioner(self, state, executor):
+        """Make the sketch that a later state tells of, of G as it is now; returns True. Cost: 64 products."""
+        self._make_sketch(executor)
+        return True
+
+    def resume(self, state):
+        """Go on as after the solution that left this state, the sketch of that time having been made. Cost: O(1)."""
+        self._n_sketches, self.n_cg_steps, self._wants_sketch, self._steps_when_sketched = state
 
     def is_singular(self, executor):
         """Whether G is singular to working precision, as far as products tell.

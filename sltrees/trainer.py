@@ -33,7 +33,8 @@ from sltrees._validation import (
     as_real_vector,
     as_sample_weight,
 )
-from sltrees.callbacks import Callback, PrintProgress
+from sltrees.callbacks import Callback, Checkpoint, PrintProgress
+from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import EXECUTORS, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
@@ -46,6 +47,9 @@ from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 from sltrees.shift import resolve_shift
 from sltrees.validation_set import ValidationSet
+
+# What decides how a run goes, besides network and data.
+RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")
 
 METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
 
@@ -172,6 +176,92 @@ class NewtonTrainer:
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
         self.verbose = as_integer(verbose, "verbose", minimum=0)
         self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
+        self._lineage = None  # of the run that is under way, if a callback wants it
+        self._resumed = None  # the lineage that the next run has to replay
+
+    @classmethod
+    def from_checkpoint(cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0):
+        """A trainer whose `fit` goes on where a run was cut off, and ends as that run would have, bit for bit.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Of a `sltrees.callbacks.Checkpoint`.
+        n_threads, executor, max_memory : optional
+            As of the class: the result does not depend on them.
+        callbacks : sequence of sltrees.callbacks.Callback, default ()
+            They are told of all iterations, those made before the run was cut off included. Unless there is a
+            `Checkpoint` among them, one for `path` is added.
+        verbose : int, default 0
+            As of the class.
+
+        Returns
+        -------
+        NewtonTrainer
+            With a network as the run found it, and the other parameters of the run. Call its `fit` with the same
+            samples and targets (of `extend`: with all, the old ones first) and the same `eval_set`: it raises
+            ValueError, and changes nothing, if they are others, and RuntimeError if this machine rounds otherwise than
+            the one that wrote the checkpoint.
+
+        Raises
+        ------
+        sltrees.archive.ArchiveError
+            If the file is damaged, foreign, of a newer version, or holds no checkpoint: a ValueError.
+        OSError
+            If there is no such file, or it cannot be read.
+        TypeError, ValueError
+            If a parameter breaks its rule.
+
+        Notes
+        -----
+        `fit` draws the network again and replays the iterations of the file: each costs what it cost, but for the
+        solution of its system (one factor is made again, or one sketch where G is not held as an array). What is
+        replayed is compared with what was recorded, bit for bit. Where that is cut off, too, the file is untouched and
+        another call of this method begins anew. A run that had ended ends again in the same way.
+        `seconds_elapsed` and `seconds` go on from that of the last iteration in the file.
+
+        Cost: O(bytes) to read the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+        >>> from sltrees.callbacks import Callback, Checkpoint
+        >>> class PowerCut(Callback):
+        ...     def on_iteration(self, trainer, record):
+        ...         if record.iteration == 1:
+        ...             raise SystemExit
+        >>> path = tempfile.mkdtemp() + "/training.npz"
+        >>> X, y = np.eye(5), np.arange(5.0)
+        >>> trainer = NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0), callbacks=[Checkpoint(path), PowerCut()])
+        >>> try:
+        ...     result = trainer.fit(X, y)
+        ... except SystemExit:
+        ...     pass
+        >>> resumed = NewtonTrainer.from_checkpoint(path)
+        >>> resumed.fit(X, y).status
+        'converged'
+        >>> uncut = NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0))
+        >>> uncut.fit(X, y).status
+        'converged'
+        >>> resumed.network.digest() == uncut.network.digest()
+        True
+        """
+        options = {"n_threads": n_threads, "executor": executor, "max_memory": max_memory, "verbose": verbose}
+        callbacks = tuple(callbacks)
+        if not any(isinstance(callback, Checkpoint) for callback in callbacks):
+            callbacks += (Checkpoint(path),)
+        cls(ShiftedReLUNetwork(2, random_state=0), callbacks=callbacks, **options)  # bad ones are not the file's fault
+
+        def make_trainer(network, parameters):
+            if set(parameters) != set(RUN_PARAMETERS):
+                raise ValueError(f"'parameters' must be {', '.join(RUN_PARAMETERS)}, got {', '.join(parameters)}")
+            return cls(network, callbacks=callbacks, **options, **parameters)
+
+        trainer, lineage = read_checkpoint(path, make_trainer)
+        trainer._resumed = lineage
+        return trainer
 
     def fit(self, X, y, *, sample_weight=None, eval_set=None):
         """Train until the training RMSE is at most `tol`.
@@ -234,7 +324,7 @@ class NewtonTrainer:
         X = network._as_samples(X)
         y = _as_targets(y, "y", len(X))
         weights = as_sample_weight(sample_weight, len(X))
-        return _Run(self, X, y, weights, validation=self._as_validation_set(eval_set, X.shape[1])).fit()
+        return self._train(X, y, weights, self._as_validation_set(eval_set, X.shape[1]))
 
     def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
         """Add samples to those trained on, and go on from the weights as they are.
@@ -300,7 +390,29 @@ class NewtonTrainer:
         validation = self._as_validation_set(eval_set, X.shape[1])
         n_before, X = len(X), np.concatenate([X, X_new])
         y = _as_targets(np.concatenate([y, y_new]), "y", len(X))
-        return _Run(self, X, y, weights, n_before=n_before, validation=validation).fit()
+        return self._train(X, y, weights, validation, n_before=n_before)
+
+    def _train(self, X, y, weights, validation, n_before=0):
+        """Run, with a lineage where one is to be replayed, or where a callback wants it."""
+        lineage = self._resumed
+        if lineage is not None or any(isinstance(callback, Checkpoint) for callback in self.callbacks):
+            data = {"X": X, "y": y} | ({} if weights is None else {"sample_weight": weights})
+            data |= {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
+            if lineage is None:
+                parameters = {name: getattr(self, name) for name in RUN_PARAMETERS}
+                if n_before and self.alpha == "loo":  # samples that join change no ridge
+                    parameters["alpha"] = self.alpha_
+                lineage = Lineage.of_new_run(parameters, data, n_before)
+            else:
+                lineage.check(self.network, data)
+        self._lineage = lineage
+        try:
+            n_before = n_before if lineage is None else lineage.n_before
+            return _Run(self, X, y, weights, n_before, validation, lineage).fit()
+        finally:
+            self._lineage = None
+            if lineage is not None and lineage.begun and not lineage.replaying:
+                self._resumed = None
 
     @property
     def has_ridge(self):
@@ -321,7 +433,7 @@ class NewtonTrainer:
         y = _as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
 
-    def _choose_gram(self, planes, y, validation):
+    def _choose_gram(self, planes, y, validation, lineage):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n, d = X.shape
@@ -331,7 +443,8 @@ class NewtonTrainer:
             gram += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
         # where each neuron could fire on each sample and leave its lists there is nothing to estimate, which takes time
         most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
-        if validation is None and network._n_neurons == 0 and most <= limit and n <= MAX_GRAM and self.max_gram is None:
+        plain = validation is None and lineage is None and network._n_neurons == 0
+        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None:
             return GramMatrix
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
@@ -340,12 +453,17 @@ class NewtonTrainer:
             without += validation.bytes_needed(neurons, network.dtype)
         needed = method.bytes_needed(network, planes, y, neurons)
         kept = network._method
+        if lineage is not None:
+            without += lineage.bytes_needed(network)
+            kept = None  # the run begins anew
         if method is CertifiedMethod and kept is not None and kept.serves(X, self.has_ridge):
             # training goes on with what is there: of that, half may be holes before a pool is closed
             needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
         without += needed
         with_array = without + gram
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
+        if lineage is not None and lineage.gram is not None:
+            as_array = GRAMS[lineage.gram] is GramMatrix
         if self.alpha == "loo" and not as_array and method.gram_product is not None:
             raise ValueError(
                 f"alpha='loo' needs the Gram matrix as an array, which has no room for {n} samples "
@@ -361,21 +479,22 @@ class NewtonTrainer:
 class _Run:
     """One call of `fit`: its state, and its steps in the order of `fit`."""
 
-    def __init__(self, trainer, X, y, weights, n_before=0, validation=None):
+    def __init__(self, trainer, X, y, weights, n_before=0, validation=None, lineage=None):
         self.trainer = trainer
         self.X, self.y, self.sample_weight = X, y, weights
         self.is_weighted = _is_weighted(weights)
         self.weights = weights if self.is_weighted else 1.0  # plain 1 changes no bit of what it multiplies
         self.roots = np.sqrt(self.weights)
         self.total_weight = float(weights.sum()) if self.is_weighted else len(y)
-        self.validation = validation
+        self.validation, self.lineage = validation, lineage
         self.n_before = n_before  # samples that were trained on before others joined
         self.history = []
         self.callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.method = None
         self.kept = None  # the state that a step being kept leads to
         self.n_kept = 0  # steps that the method had kept before it
-        self.restored = None  # shards that the network is about to be given, and their state
+        self.restored = None  # shards that the network is about to be given back, and their state
+        self.left = None  # the state that it leaves for them
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -389,6 +508,8 @@ class _Run:
                 try:
                     self.set_up()
                     status = self.iterate()
+                    if self.lineage is not None:
+                        self.lineage.check_end(status)
                     self.synchronise()
                     self.restore_best()
                     self.method.release()
@@ -413,7 +534,7 @@ class _Run:
                     self.state = self.restored[1]  # the interruption fell between restoring and saying so
                     self.method.release()
                     return
-                self.restored = None
+                self.restored = self.left = None
                 self.method.abandon()
                 if self.kept is not None and self.method.n_kept > self.n_kept:
                     self.state = self.kept  # the interruption fell between keeping the step and saying so
@@ -431,7 +552,9 @@ class _Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.X, shift)
         # before anything else: nothing has happened if there is too little memory
-        gram_class = trainer._choose_gram(self.planes, self.y, self.validation)
+        gram_class = trainer._choose_gram(self.planes, self.y, self.validation, self.lineage)
+        if self.lineage is not None:
+            self.lineage.begin(network, gram_class, self.executor)
         n_stages = 2
 
         def progress(stage):
@@ -489,7 +612,7 @@ class _Run:
         trainer = self.trainer
         if trainer.alpha != "loo":
             return trainer.alpha
-        if self.n_before and trainer.alpha_ is not None:
+        if self.n_before and getattr(trainer, "alpha_", None) is not None:
             return trainer.alpha_  # samples joined: the loss stays the same but for them
         # linear in D: what the network would learn from D = 0
         target = self.y - self.method.outputs() + self.method.jacobian_displacement()
@@ -551,7 +674,7 @@ class _Run:
         residual = network._with_shards(best)._predict(self.X, self.executor) - self.y
         squared = self.displacement_squared(best)
         state = _State(residual, None, squared, self.loss_of(residual, squared), self.rms(residual))
-        self.restored = best, state
+        self.restored, self.left = (best, state), self.state
         network._restore(best)
         self.state = state
 
@@ -614,9 +737,15 @@ class _Run:
         right = self.state.residual
         if self.alpha:
             right = right - ratio * self.state.jacobian_displacement
-        g = self.gram.solve(c, self.roots * right, self.executor)
+        g = self.solve_system(c, self.roots * right)
         with np.errstate(over="ignore", invalid="ignore"):  # such a step is refused for its length
             return None if g is None else _Step(self, g, damping, 1.0 - ratio)
+
+    def solve_system(self, c, right):
+        """Solve (G + c I) g = right, or recall the solution where a lineage is replayed."""
+        if self.lineage is None:
+            return self.gram.solve(c, right, self.executor)
+        return self.lineage.solve(self.gram, c, right, self.executor)
 
     def take(self, step, seconds):
         """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
@@ -658,7 +787,7 @@ class _Run:
                 self.synchronise()  # a refusal is rare: make sure of where it leaves us
             before = self.state
             self.rule.refuse()
-        self.history.append(
+        self.record(
             IterationRecord(
                 iteration=len(self.history),
                 rmse=before.rmse,
@@ -683,6 +812,15 @@ class _Run:
             )
         )
 
+    def record(self, record):
+        """An iteration is over. Sets: history, and where a replay ends, started."""
+        if self.lineage is not None:
+            replayed = self.lineage.replaying
+            record = self.lineage.append(record, self.gram)
+            if replayed and not self.lineage.replaying:  # the time between is not the run's
+                self.started = time.perf_counter() - record.seconds_elapsed
+        self.history.append(record)
+
     def tell_callbacks(self):
         """Call every callback; True if one of them asks to stop."""
         asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self.callbacks]
@@ -694,10 +832,16 @@ class _Run:
 
     def finish(self, status):
         """The result, after telling the callbacks."""
-        at_ridge_minimum = status is TrainingStatus.CONVERGED and self.state.rmse > self.trainer.tol
+        last, message = self.state if self.left is None else self.left, MESSAGES[status]
+        if status is TrainingStatus.CONVERGED and last.rmse > self.trainer.tol:
+            message = RIDGE_MESSAGE
+        if self.left is not None:
+            message += (
+                f"; given back are the weights after {self.validation.best_iteration} iterations, best on eval_set"
+            )
         result = TrainingResult(
             status=status,
-            message=RIDGE_MESSAGE if at_ridge_minimum else MESSAGES[status],
+            message=message,
             n_iter=len(self.history),
             rmse=self.state.rmse,
             loss=self.state.loss,
@@ -715,7 +859,7 @@ class _Run:
         """Of the network as it ends."""
         if self.validation is None:
             return float("nan")
-        return self.validation.best_rmse if self.restored is not None else self.validation.rmse
+        return self.validation.rmse if self.left is None else self.validation.best_rmse
 
 
 class _State(typing.NamedTuple):

@@ -80,6 +80,7 @@ def test_the_curve_is_that_of_the_network_and_its_best_weights_are_restored(meth
     assert result.validation_rmse == watcher.rmse[best] == rmse(network, *eval_set)
     assert np.array_equal(network.displacement_, watcher.displacements[best])
     assert result.rmse == pytest.approx(rmse(network, X, y), rel=1e-12)
+    assert ("given back" in result.message) == (best < result.n_iter)
     before = [*result.history, None][best]
     if before is not None:
         assert result.rmse == pytest.approx(before.rmse, rel=1e-4 if dtype == "float32" else 1e-9)
@@ -293,6 +294,17 @@ def test_bad_eval_sets_are_refused_before_anything_changes(eval_set, error, mess
         trained.extend(X_ok[:1], [0.5], eval_set=eval_set)
     assert trained.network.digest() == digest
     assert trained.n_samples_ == 3
+
+
+def test_the_message_says_why_training_ended_and_what_was_given_back():
+    X, y, eval_set = noisy_problem()
+    result = NewtonTrainer(network_of()).fit(X, y, eval_set=eval_set)
+    assert result.status == "converged"
+    assert result.rmse > 1e-6
+    assert result.message == (
+        "the training RMSE is at most tol; given back are the weights after "
+        f"{result.best_iteration} iterations, best on eval_set"
+    )
 
 
 def test_patience_needs_an_eval_set():
