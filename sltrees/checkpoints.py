@@ -141,10 +141,11 @@ class Lineage:
         data = _fingerprints(data)
         for name in [*self.data, *data]:
             if data.get(name) != self.data.get(name):
+                what = name if name == "sample_weight" else f"an eval_set ({name})"
                 if name not in data:
-                    raise ValueError(f"the checkpoint is of a run with an eval_set ({name}): fit needs the same")
+                    raise ValueError(f"the checkpoint is of a run with {what}: fit needs the same")
                 if name not in self.data:
-                    raise ValueError(f"the checkpoint is of a run without an eval_set ({name}): fit must have none")
+                    raise ValueError(f"the checkpoint is of a run without {what}: fit must have none")
                 raise ValueError(f"the checkpoint is of {_DATA[name]}: {name} must be what the run was begun with")
         if _header_of(network) != self.network:
             raise ValueError("the network is not as the checkpoint has it any more: call from_checkpoint again")
