@@ -65,7 +65,11 @@ def pack_estimator(estimator):
         "parameters": _packed_parameters(estimator),
         "n_features": estimator.n_features_in_,
         "feature_names": None,
-        "scaling": {"bias": estimator.scaling_.bias, "standardise": bool(estimator.scaling_.standardise)},
+        "scaling": {
+            "bias": estimator.scaling_.bias,
+            "standardise": bool(estimator.scaling_.standardise),
+            "evenness": estimator.scaling_.evenness,
+        },
         "selection": estimator.selection_,
         "validation_score": estimator.validation_score_,
     }
@@ -128,7 +132,8 @@ def unpack_estimator(header, arrays):
             raise ArchiveError(f"'feature_names' must be a list of {d} strings")
         estimator.feature_names_in_ = np.array(names, dtype=object)
     scaling = Contents(contents.take("scaling"))
-    estimator.scaling_ = InputScaling(scaling.number("bias"), scaling.flag("standardise"))
+    estimator.evenness_ = scaling.number("evenness", maximum=1.0)
+    estimator.scaling_ = InputScaling(scaling.number("bias"), scaling.flag("standardise"), estimator.evenness_)
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")

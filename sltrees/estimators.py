@@ -28,6 +28,8 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn 1.6 or newer: pip install "sltrees[sklearn]"') from error
 
 MODELS = ("auto", "kernel", "network")
+EVENNESSES = (1.0, 0.5, 0.0)  # that evenness="auto" compares
+KERNEL_SHIFT = 1.0
 
 
 class _NewtonEstimator(BaseEstimator):
@@ -43,6 +45,7 @@ class _NewtonEstimator(BaseEstimator):
         target_scale=1.0,
         bias=1.0,
         standardise=True,
+        evenness="auto",
         tol=1e-3,
         max_iter=50,
         patience=None,
@@ -62,6 +65,7 @@ class _NewtonEstimator(BaseEstimator):
         self.target_scale = target_scale
         self.bias = bias
         self.standardise = standardise
+        self.evenness = evenness
         self.tol = tol
         self.max_iter = max_iter
         self.patience = patience
@@ -91,36 +95,72 @@ class _NewtonEstimator(BaseEstimator):
         if model is None:
             self._learn_coding(y, weights, classes)
         targets, weights = self._code(y), self._with_class_weights(y, weights)
-        if model is None:
-            self.scaling_ = InputScaling(self.bias, self.standardise).fit(X, sample_weight=weights)
-        distinct = distinct_samples(self.scaling_.transform(X), targets, weights)
-        if model is None:
-            self.centre_ = weights @ targets / weights.sum()
-            spread = np.sqrt(weights @ (targets - self.centre_) ** 2 / weights.sum())
-            self.spread_ = np.where(spread > 1e-12 * np.abs(self.centre_), spread, 1.0)
-        Y = (distinct.Y - self.centre_) / self.spread_
-        if eval_set is not None:
-            eval_set = self._scaled_eval_set(eval_set)
-        if model is None:
-
-            def judge(left_out):
-                """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
-                outputs = np.full(targets.shape, np.nan) if left_out is None else left_out[distinct.groups]
-                known = ~np.isnan(outputs[:, 0])
-                self._judge(y[known], weights[known], (self.centre_ + self.spread_ * outputs)[known])
-
-            self._learn(distinct.X, Y, distinct.weights, eval_set, judge)
-        else:
+        if model is not None:
+            distinct, Y = self._scaled(self.scaling_, X, targets, weights)
             model.__dict__.update(self._training_options(eval_set), n_threads=self._n_threads())
             if self.alpha != "loo":
                 model.alpha_ = float(self.alpha)
-            model.resume(distinct.X, Y, distinct.weights, eval_set)
+            model.resume(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_set))
+            return self
+        self.centre_ = weights @ targets / weights.sum()
+        spread = np.sqrt(weights @ (targets - self.centre_) ** 2 / weights.sum())
+        self.spread_ = np.where(spread > 1e-12 * np.abs(self.centre_), spread, 1.0)
+        kernel, errors = self._choose_scaling(X, targets, weights)
+        distinct, Y = self._scaled(self.scaling_, X, targets, weights)
+
+        def judge(left_out):
+            """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
+            outputs = np.full(targets.shape, np.nan) if left_out is None else left_out[distinct.groups]
+            known = ~np.isnan(outputs[:, 0])
+            self._judge(y[known], weights[known], (self.centre_ + self.spread_ * outputs)[known])
+
+        self._learn(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_set), kernel, judge)
+        self._report_scalings(errors)
         return self
 
-    def _learn(self, X, Y, weights, eval_set, judge):
+    def _scaled(self, scaling, X, targets, weights):
+        """Distinct samples, and their targets, as models know them."""
+        distinct = distinct_samples(scaling.transform(X), targets, weights)
+        return distinct, (distinct.Y - self.centre_) / self.spread_
+
+    def _choose_scaling(self, X, targets, weights):
+        """Scale columns so that the kernel has the smallest leave-one-out error. Sets: scaling_, evenness_.
+
+        Returns the kernel, fitted, or None if nobody needs it, and the error for each evenness that was compared.
+        """
+        auto = isinstance(self.evenness, str)
+        evennesses = EVENNESSES if auto and self.standardise else (1.0 if auto else float(self.evenness),)
+        scalings = [
+            InputScaling(self.bias, self.standardise, evenness).fit(X, sample_weight=weights) for evenness in evennesses
+        ]
+        kernels = [None]
+        if self.model != "network" or len(scalings) > 1:
+            kernels = []
+            for scaling in scalings:
+                distinct, Y = self._scaled(scaling, X, targets, weights)
+                alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
+                kernel = KernelRidge(shift=self._kernel_shift(), alpha=alpha, n_threads=self._n_threads())
+                kernels.append(kernel.fit(distinct.X, Y, distinct.weights))
+        errors = [np.inf if kernel is None else kernel.error_ for kernel in kernels]
+        best = int(np.argmin(errors))
+        self.scaling_, self.evenness_ = scalings[best], evennesses[best]
+        return kernels[best], dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
+
+    def _report_scalings(self, errors):
+        """Put what was compared of scalings into the table of candidates, behind all others."""
+        table = self.selection_
+        n_rows = len(table["model"])
+        table["evenness"] = [self.evenness_] * n_rows
+        for evenness, error in errors.items():
+            if evenness != self.evenness_:
+                row = {"model": "kernel", "evenness": evenness, "error": error if np.isfinite(error) else None}
+                row["outcome"] = "scales columns worse, by leave-one-out errors"
+                for name, column in table.items():
+                    column.append(row.get(name))
+
+    def _learn(self, X, Y, weights, eval_set, kernel, judge):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does."""
         seed, threads = self._seed(), self._n_threads()
-        alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
         name, search, left_out = self.model, None, None
         if name == "auto":
             search = search_models(
@@ -128,19 +168,19 @@ class _NewtonEstimator(BaseEstimator):
                 Y,
                 weights,
                 self._strata(Y),
-                shift=float(self.shift),
+                shift=self._kernel_shift(),
                 n_folds=self.n_folds,
                 seconds=self.search_seconds,
                 random_state=seed,
                 n_threads=threads,
             )
             name, left_out = "kernel" if search.chosen is None else "network", search.left_out
-        self.selection_ = {"model": [name], "outcome": ["asked for"]} if search is None else search.table
+        asked_for = {"model": [name], "error": [None], "outcome": ["asked for"]}
+        self.selection_ = asked_for if search is None else search.table
         self.model_ = name
         if name == "kernel":
-            model = KernelRidge(shift=float(self.shift), alpha=alpha, n_threads=threads).fit(X, Y, weights)
-            judge(model.left_out_)
-            self.fitted_model_ = model
+            judge(kernel.left_out_)
+            self.fitted_model_ = kernel
             return
         training = self._training_options(eval_set)
         if search is None:
@@ -154,6 +194,10 @@ class _NewtonEstimator(BaseEstimator):
         judge(left_out)
         self.fitted_model_ = model  # before: where training is interrupted, there is a model already
         model.fit(X, Y, weights, eval_set)
+
+    def _kernel_shift(self):
+        """The shift of the kernel; where networks have a policy, a usual one: scalings are compared by it alone."""
+        return KERNEL_SHIFT if isinstance(self.shift, str) else float(self.shift)
 
     def _networks(self, random_state, n_threads, **training):
         """Networks as the parameters ask for them."""
@@ -318,7 +362,9 @@ class _NewtonEstimator(BaseEstimator):
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
-        InputScaling(self.bias, self.standardise)
+        auto = isinstance(self.evenness, str)
+        require(not auto or self.evenness == "auto", "evenness must be 'auto' or from 0 to 1", self.evenness)
+        InputScaling(self.bias, self.standardise, 1.0 if auto else self.evenness)
         self._networks(0, self._n_threads(), tol=self.tol, max_iter=self.max_iter, patience=self.patience)
 
     def _weighted(self, X, y, sample_weight):
@@ -328,7 +374,9 @@ class _NewtonEstimator(BaseEstimator):
         return (X, y, weights) if present.all() else (X[present], y[present], weights[present])
 
     def _scaled_eval_set(self, eval_set):
-        """(X, Y) as the model knows samples and targets."""
+        """(X, Y) as the model knows samples and targets; None for None."""
+        if eval_set is None:
+            return None
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
         if not (isinstance(pair, tuple) and len(pair) == 2):
             raise ValueError("eval_set must be a pair (X, y), or a list of one such pair")
@@ -376,7 +424,10 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     bias : float, default 1.0
         Of the constant column that samples are given, see `sltrees.preprocessing.InputScaling`.
     standardise : bool, default True
-        Bring columns to mean 0 and standard deviation 1. Rows are always scaled to unit norm, after that.
+        Bring columns to mean 0 and divide them by scales. Rows are always scaled to unit norm, after that.
+    evenness : float or "auto", default "auto"
+        Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
+        their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
     tol, max_iter, patience
         Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
         targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
@@ -410,12 +461,14 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     selection_ : dict of str to list
         The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
         "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
-        from the kernel's error and its "standard_error"; "folds" that were learned for; "outcome".
+        from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome".
     validation_score_ : float or None
         R^2 at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
     fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
     scaling_ : sltrees.preprocessing.InputScaling
+    evenness_ : float
+        Of `scaling_`.
     n_iter_ : int
         Newton steps of the last training, the most of any output; 1 for the kernel.
     history_ : list of list of IterationRecord
@@ -607,7 +660,10 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     bias : float, default 1.0
         Of the constant column that samples are given, see `sltrees.preprocessing.InputScaling`.
     standardise : bool, default True
-        Bring columns to mean 0 and standard deviation 1. Rows are always scaled to unit norm, after that.
+        Bring columns to mean 0 and divide them by scales. Rows are always scaled to unit norm, after that.
+    evenness : float or "auto", default "auto"
+        Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
+        their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
     tol, max_iter, patience
         Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
         targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
@@ -648,12 +704,14 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     selection_ : dict of str to list
         The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
         "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
-        from the kernel's error and its "standard_error"; "folds" that were learned for; "outcome".
+        from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome".
     validation_score_ : float or None
         Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
     fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
     scaling_ : sltrees.preprocessing.InputScaling
+    evenness_ : float
+        Of `scaling_`.
     n_iter_ : int
         Newton steps of the last training, the most of any output; 1 for the kernel.
     history_ : list of list of IterationRecord
@@ -690,6 +748,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         target_scale=1.0,
         bias=1.0,
         standardise=True,
+        evenness="auto",
         tol=1e-3,
         max_iter=50,
         patience=None,
@@ -711,6 +770,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
             target_scale=target_scale,
             bias=bias,
             standardise=standardise,
+            evenness=evenness,
             tol=tol,
             max_iter=max_iter,
             patience=patience,

@@ -16,7 +16,11 @@ class InputScaling:
         The constant column is bias * sqrt(d); 0 appends none. A bias makes samples more alike, so that the function
         learned need not be even in them, and the Gram matrix worse conditioned.
     standardise : bool, default True
-        Subtract the mean of each column and divide by its standard deviation. Constant columns become zero.
+        Subtract the mean of each column and divide by a scale. Constant columns become zero.
+    evenness : float, default 1.0
+        From 0 to 1: the scale of a column is s^evenness g^(1 - evenness), with s its standard deviation and g the root
+        mean square of those of all columns. 1 gives all columns the same weight. 0 keeps their proportions, as is right
+        where they are measured in the same unit, such as the pixels of an image.
 
     Attributes
     ----------
@@ -25,7 +29,7 @@ class InputScaling:
     Raises
     ------
     TypeError, ValueError
-        If `bias` is not a finite number >= 0.
+        If `bias` is not a finite number >= 0, or `evenness` is not from 0 to 1.
 
     Examples
     --------
@@ -35,12 +39,15 @@ class InputScaling:
     array([1.])
     """
 
-    def __init__(self, bias=1.0, standardise=True):
+    def __init__(self, bias=1.0, standardise=True, evenness=1.0):
         self.bias = as_non_negative(bias, "bias")
         self.standardise = standardise
+        self.evenness = as_non_negative(evenness, "evenness")
+        if self.evenness > 1:
+            raise ValueError(f"evenness must be from 0 to 1, got {evenness!r}")
 
     def fit(self, X, *, sample_weight=None):
-        """Learn mean and standard deviation of each column.
+        """Learn mean and scale of each column.
 
         Parameters
         ----------
@@ -76,7 +83,11 @@ class InputScaling:
         mean = np.average(X, axis=0, weights=weights)
         deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
         # a column constant up to rounding has no scale: leave its (near zero) values alone
-        self.mean_, self.deviation_ = mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+        varies = deviation > 1e-12 * np.abs(mean)
+        if self.evenness < 1 and varies.any():
+            common = np.sqrt(np.mean(deviation[varies] ** 2))
+            deviation = common * (deviation / common) ** self.evenness
+        self.mean_, self.deviation_ = mean, np.where(varies, deviation, 1.0)
         return self
 
     def transform(self, X):

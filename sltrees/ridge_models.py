@@ -45,6 +45,8 @@ class KernelRidge:
     alpha_ : float
     left_out_ : ndarray of shape (n, C) or None
         Output at each sample, learned from all others; None for fewer than three samples.
+    error_ : float
+        Weighted mean square of their errors, summed over outputs; infinite likewise.
 
     Notes
     -----
@@ -73,7 +75,9 @@ class KernelRidge:
             problem = executor.run(lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True))
             self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
             self.dual_, self.constant_ = problem.solution(self.alpha_)
-            self.left_out_ = Y + problem.left_out(self.alpha_) if n >= FEWEST_SAMPLES else None
+            enough = n >= FEWEST_SAMPLES
+            self.left_out_ = Y + problem.left_out(self.alpha_) if enough else None
+            self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
         self.X_, self._Y, self._weights = X, Y, weights
         return self
 
