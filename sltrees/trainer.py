@@ -433,7 +433,7 @@ class NewtonTrainer:
         y = _as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
 
-    def _choose_gram(self, planes, y, validation, lineage):
+    def _choose_gram(self, planes, y, validation=None, lineage=None):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n, d = X.shape
