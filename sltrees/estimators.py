@@ -928,7 +928,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[0.0], [2.0]])
         array([5, 7])
         """
-        return self.classes_[self._likeliest(self._outputs(X))]
+        outputs = self._outputs(X)
+        return self.classes_[self._likeliest(outputs)]
 
     def predict_proba(self, X):
         """Probabilities of the classes, in the order of `classes_`.

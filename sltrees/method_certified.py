@@ -778,6 +778,10 @@ class CertifiedMethod:
         # a rounding error of this standard deviation, and of sums in float64
         slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
         slack += np.sqrt(self.n_fired) * self._scale.max() * np.finfo(self._dtype).eps * (1.0 + size)
+        # and of the terms that cancel in weights where coefficients are large
+        per_neuron = self.n_fired / max(1, self._n_neurons)
+        terms = np.sqrt(self.n_fired * per_neuron * np.mean(np.square(self._position.coefficient)))
+        slack += terms * self._scale.max() * np.finfo(self._dtype).eps
         assert np.linalg.norm(outputs - self._outputs) <= slack
         if self._ridge:
             assert np.linalg.norm(moved - self._jacobian_displacement) <= slack

@@ -443,7 +443,7 @@ class NewtonTrainer:
             gram += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
         # where each neuron could fire on each sample and leave its lists there is nothing to estimate, which takes time
         most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
-        plain = validation is None and lineage is None and network._n_neurons == 0
+        plain = validation is None and lineage is None and network._method is None
         if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None:
             return GramMatrix
         neurons = network.neurons_expected(planes)
