@@ -133,7 +133,7 @@ def write_archive(path, kind, header, arrays):
     table = [[name, dtypes[name].str, list(array.shape), "0" * 64] for name, array in arrays.items()]
     _dumped(kind, header, table)  # too large a header is refused before anything is written
     path = os.path.realpath(os.fsdecode(os.fspath(path)))
-    with _replacing(path) as file:
+    with replacing(path) as file:
         members = []
         for entry, (name, array) in zip(table, arrays.items(), strict=True):
             head = _npy_head(dtypes[name], array.shape)
@@ -569,7 +569,7 @@ def _mark(offset, document):
 
 
 @contextlib.contextmanager
-def _replacing(path):
+def replacing(path):
     """A new file, open to be written, that takes the place of the one at `path` when the block ends without error."""
     before = None
     with contextlib.suppress(FileNotFoundError):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import secrets
 
 import numpy as np
 
 import sltrees
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
+from sltrees.archive import replacing
 from sltrees.executors import ThreadExecutor
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.prediction import NEURONS_PER_PART
@@ -150,7 +149,9 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
         raise ValueError(f"an ONNX file must have less than 2 GiB, weights and signs have {needed:,} bytes")
     proto = _onnx_model(onnx, model)
     onnx.checker.check_model(proto)
-    _replace_file(path, proto.SerializeToString())
+    content = proto.SerializeToString()
+    with replacing(path) as file:
+        file.write(content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -344,19 +345,3 @@ def _summed(graph, X, output, double):
         partial = graph.add("MatMul", fired, factors[part])
         total = partial if total is None else graph.add("Add", total, partial)
     return total
-
-
-def _replace_file(path, content):
-    """Write a file that takes the place of the one at `path` once it is complete."""
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

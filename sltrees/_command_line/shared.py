@@ -9,7 +9,7 @@ import stat
 import sys
 import warnings
 
-from sltrees.archive import _replacing
+from sltrees.archive import replacing
 from sltrees.tables import read_table
 from sltrees.tables._reading import DELIMITERS
 
@@ -124,7 +124,7 @@ def write_text(path, text):
         with open(path, "wb") as file:
             file.write(data)
     else:
-        with _replacing(os.path.realpath(path)) as file:
+        with replacing(os.path.realpath(path)) as file:
             file.write(data)
 
 
