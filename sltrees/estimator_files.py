@@ -222,17 +222,14 @@ def _packed_model(model):
     if isinstance(model, KernelRidge):
         header = {name: getattr(model, name) for name in ("name", "shift", "alpha", "alpha_")}
         arrays = {"X": model.X_, "Y": model._Y, "dual": model.dual_, "constant": model.constant_}
-        if model._weights is not None:
-            arrays["weights"] = model._weights
-        return header, arrays
+        return _with_weights(header, arrays, model._weights)
     X, Y, weights = model.samples_
     own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
     header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
     arrays = {"X": X, "Y": Y}
-    if weights is not None:
-        arrays["weights"] = weights
+    header, arrays = _with_weights(header, arrays, weights)
     packed = [pack_network(network) for network in model.networks_]
     header["networks"] = [of_network for of_network, _ in packed]
     for k, (_, of_network) in enumerate(packed):
@@ -329,8 +326,13 @@ def _unpacked_result(entry):
     return types.SimpleNamespace(status=status, n_iter=n_iter, history=records)
 
 
+def _with_weights(header, arrays, weights):
+    own = {} if weights is None else {"weights": weights}
+    return header | {"weighted": weights is not None}, arrays | own
+
+
 def _weights(contents, n):
-    if not contents.has_array("weights"):
+    if not contents.flag("weighted"):
         return None
     return _positive(contents.array("weights", np.float64, (n,)), "weights")
 

@@ -1,0 +1,197 @@
+"""What estimators are made of: distinct samples, folds, probabilities, networks that share neurons, the search."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import unit_rows
+
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees.calibration import learn_sharpness, probabilities
+from sltrees.callbacks import Checkpoint
+from sltrees.distinct_samples import deal_into_folds, distinct_samples
+from sltrees.executors import ThreadExecutor
+from sltrees.model_search import Candidate, _Comparison, search_models
+from sltrees.preprocessing import InputScaling
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30))
+def test_distinct_samples_are_the_sorted_rows_with_their_sums(rows):
+    X = np.array([[a, -0.0 if b == 0 else b] for a, b, _ in rows], dtype=float)
+    weights = np.array([w for _, _, w in rows], dtype=float)
+    Y = np.column_stack([np.arange(len(rows), dtype=float), np.ones(len(rows))])
+    distinct = distinct_samples(X, Y, weights)
+    expected = sorted({tuple(row + 0.0) for row in X})
+    assert [tuple(row) for row in distinct.X] == expected
+    assert np.array_equal(distinct.X[distinct.groups], X + 0.0)
+    for q, row in enumerate(distinct.X):
+        same = np.all(X == row, axis=1)
+        assert distinct.weights[q] == weights[same].sum()
+        assert np.allclose(distinct.Y[q], weights[same] @ Y[same] / weights[same].sum())
+
+
+@given(st.integers(1, 60), st.integers(2, 7), st.integers(1, 4), st.integers(0, 5))
+def test_folds_are_even_in_all_and_in_each_stratum(n, n_folds, n_strata, seed):
+    strata = np.random.default_rng(seed).integers(0, n_strata, n)
+    folds = deal_into_folds(strata, n_folds, np.random.default_rng(seed))
+    counts = np.bincount(folds, minlength=n_folds)
+    assert counts.max() - counts.min() <= 1
+    for stratum in range(n_strata):
+        counts = np.bincount(folds[strata == stratum], minlength=n_folds)
+        assert counts.max() - counts.min() <= 1
+    assert np.array_equal(folds, deal_into_folds(strata, n_folds, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_sharpness_is_the_one_that_made_the_labels(n_classes):
+    rng = np.random.default_rng(0)
+    outputs = rng.standard_normal((20_000, n_classes if n_classes > 2 else 1))
+    truth = probabilities(outputs, 1.7)
+    labels = (truth.cumsum(axis=1) < rng.random((len(truth), 1))).sum(axis=1)
+    assert learn_sharpness(outputs, labels, np.ones(len(labels))) == pytest.approx(1.7, rel=0.05)
+
+
+def test_few_samples_that_are_told_apart_make_nobody_certain():
+    outputs, labels = np.array([[-1.0], [1.0]]), np.array([0, 1])
+    proba = probabilities(outputs, learn_sharpness(outputs, labels, np.ones(2)))
+    assert 0.6 < proba[1, 1] < 0.9
+    assert np.all(np.isfinite(probabilities(np.array([[1e300], [-1e300]]), 1e3)))
+
+
+@pytest.mark.parametrize("evenness", [0.0, 0.5, 1.0])
+def test_evenness_is_the_power_of_the_deviations(evenness):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 3)) * [1.0, 10.0, 0.0] + 5.0
+    scaling = InputScaling(evenness=evenness).fit(X)
+    s = X.std(axis=0)[:2]
+    common = np.sqrt(np.mean(s**2))
+    assert np.allclose(scaling.deviation_, [*(s**evenness * common ** (1 - evenness)), 1.0])
+    with pytest.raises(ValueError, match=r"evenness must be from 0 to 1, got 1.5"):
+        InputScaling(evenness=1.5)
+
+
+def test_weighted_scaling_is_that_of_copies():
+    rng = np.random.default_rng(0)
+    X, counts = rng.standard_normal((20, 3)), rng.integers(1, 4, 20)
+    a, b = InputScaling().fit(X, sample_weight=counts), InputScaling().fit(np.repeat(X, counts, axis=0))
+    assert np.allclose(a.mean_, b.mean_)
+    assert np.allclose(a.deviation_, b.deviation_)
+
+
+@pytest.mark.parametrize("options", [{}, {"init": "gaussian"}, {"sampling": "rejection"}], ids=str)
+def test_networks_drawn_alike_are_trained_as_if_each_were_alone(options):
+    rng = np.random.default_rng(0)
+    X, Y = unit_rows(rng, 40, 5), rng.standard_normal((40, 3))
+    options = {"dtype": "float64", "shift": 0.8, "random_state": 3} | options
+    with ThreadExecutor(2) as executor:
+        alike = ShiftedReLUNetwork(2048, **options).draw_alike(3, X, skin=1.0, executor=executor)
+    for network, y in zip(alike, Y.T, strict=True):
+        NewtonTrainer(network, alpha=0.01, max_iter=6).fit(X, y)
+        with ThreadExecutor(1) as executor:
+            network._method._executor = executor
+            network._method._check()
+            network._method.release()
+        alone = ShiftedReLUNetwork(2048, **options)
+        NewtonTrainer(alone, alpha=0.01, max_iter=6).fit(X, y)
+        assert np.array_equal(network.neurons_, alone.neurons_)
+        assert np.allclose(network.displacement_, alone.displacement_, atol=1e-9)
+    with pytest.raises(RuntimeError, match="draw networks alike from one that has none"):
+        alone.draw_alike(2, X, skin=1.0, executor=None)
+
+
+def test_lists_found_when_drawn_are_not_for_other_samples():
+    rng = np.random.default_rng(0)
+    X, y = unit_rows(rng, 40, 5), rng.standard_normal(40)
+    blank = ShiftedReLUNetwork(512, dtype="float64", random_state=0)
+    with ThreadExecutor(2) as executor:
+        (network,) = blank.draw_alike(1, X, skin=1.0, executor=executor)
+    NewtonTrainer(network, alpha=0.1, max_iter=5).fit(X[:20], y[:20])
+    assert network._near is None
+    with ThreadExecutor(1) as executor:
+        network._method._executor = executor
+        network._method._check()
+        network._method.release()
+
+
+@pytest.mark.parametrize("alpha", [0.1, "loo"])
+def test_weighted_runs_are_resumed_too(alpha, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y, weights = unit_rows(rng, 40, 5), rng.standard_normal(40), rng.uniform(0.5, 2.0, 40)
+    path = tmp_path / "run.npz"
+
+    def train(max_iter, n_before=0):
+        network = ShiftedReLUNetwork(1024, dtype="float64", random_state=0)
+        trainer = NewtonTrainer(network, alpha=alpha, max_iter=max_iter, tol=0.0, callbacks=[Checkpoint(path)])
+        if n_before:
+            trainer.fit(X[:n_before], y[:n_before], sample_weight=weights[:n_before])
+            trainer.extend(X[n_before:], y[n_before:], sample_weight=weights[n_before:])
+        else:
+            trainer.fit(X, y, sample_weight=weights)
+        return trainer
+
+    for n_before in (0, 30):
+        uncut = train(5, n_before)
+        resumed = NewtonTrainer.from_checkpoint(path)
+        with pytest.raises(ValueError, match="the checkpoint is of a run with sample_weight: fit needs the same"):
+            resumed.fit(X, y)
+        with pytest.raises(ValueError, match="the checkpoint is of other weights of samples"):
+            resumed.fit(X, y, sample_weight=2 * weights)
+        resumed.fit(X, y, sample_weight=weights)
+        assert resumed.network.digest() == uncut.network.digest()
+        assert resumed.alpha_ == uncut.alpha_
+
+
+def search(X, y, **options):
+    weights = np.ones(len(y))
+    options = {"shift": 1.0, "n_folds": 4, "seconds": 5.0, "random_state": 0, "n_threads": 2} | options
+    Y = ((y - y.mean()) / y.std())[:, None]
+    return search_models(X, Y, weights, np.zeros(len(y)), **options), Y
+
+
+def test_errors_in_the_table_are_those_of_learning_on_each_fold():
+    rng = np.random.default_rng(0)
+    X = unit_rows(rng, 60, 4)
+    y = np.maximum(3 * X[:, 0], 0)
+    found, Y = search(X, y)
+    table = found.table
+    folds = deal_into_folds(np.zeros(60), 4, np.random.default_rng(0))
+    for row in range(1, len(table["model"])):
+        if table["folds"][row] != 4:
+            continue
+        candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
+        errors = np.empty(60)
+        for fold in range(4):
+            train = folds != fold
+            model = candidate.build(0, n_threads=1).fit(X[train], Y[train], np.ones(train.sum()))
+            errors[~train] = (model.predict(X[~train]) - Y[~train])[:, 0] ** 2
+        assert table["error"][row] == pytest.approx(errors.mean(), rel=1e-9)
+        assert table["difference"][row] == pytest.approx(errors.mean() - table["error"][0], abs=1e-9)
+    chosen = table["outcome"].index("chosen")
+    assert found.left_out.shape == Y.shape
+    assert np.mean((found.left_out - Y) ** 2) == pytest.approx(table["error"][chosen], rel=1e-9)
+
+
+def test_candidates_that_are_worse_are_given_up_after_two_folds():
+    rng = np.random.default_rng(0)
+    X, Y = unit_rows(rng, 200, 4), rng.standard_normal((200, 1))
+    folds = deal_into_folds(np.zeros(200), 4, rng)
+    with ThreadExecutor(2) as executor:
+        comparison = _Comparison(X, Y, np.ones(200), folds, 1.0, 10.0, 0, executor)
+        comparison.measure_kernel()
+        hopeless = Candidate(256, 16.0, 1e-4)  # it interpolates noise
+        comparison.measure(hopeless)
+        assert comparison.best() is None
+    row = comparison.tried[hopeless]
+    assert (row["outcome"], row["folds"]) == ("worse", 2)
+    assert row["difference"] > row["standard_error"]
+
+
+@pytest.mark.parametrize("n", [1, 39, 40])
+def test_few_samples_are_not_compared(n):
+    rng = np.random.default_rng(0)
+    X, y = unit_rows(rng, n, 4), rng.standard_normal(n) + np.arange(n)
+    weights, strata = np.ones(n), np.zeros(n)
+    options = {"shift": 1.0, "n_folds": 4, "seconds": 0.1, "random_state": 0, "n_threads": 1}
+    found = search_models(X, y[:, None], weights, strata, **options)
+    assert (found.left_out is None) == (n < 40)
+    assert found.table["outcome"][0].startswith("chosen: too few" if n < 40 else "chosen")
