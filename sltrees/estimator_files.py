@@ -6,10 +6,9 @@ import dataclasses
 import types
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sltrees.archive import ArchiveError
-from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor
+from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.persistence import (
     Contents,
