@@ -566,8 +566,8 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         Notes
         -----
         The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
-        samples anew, O(n^3); networks are given the neurons that the new samples need and are trained on, see
-        `NewtonTrainer.extend`.
+        samples anew; networks are given the neurons that the new samples need and are trained on. Cost: O(n^3) for the
+        kernel, that of `NewtonTrainer.extend` for networks.
 
         Examples
         --------
@@ -854,8 +854,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         Notes
         -----
         The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
-        samples anew, O(n^3); networks are given the neurons that the new samples need and are trained on, see
-        `NewtonTrainer.extend`.
+        samples anew; networks are given the neurons that the new samples need and are trained on. Cost: O(n^3) for the
+        kernel, that of `NewtonTrainer.extend` for networks.
 
         Examples
         --------

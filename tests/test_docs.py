@@ -94,19 +94,39 @@ def test_examples_of_the_readme_run():
 # ---------------------------------------------------------------------- numpydoc
 
 
+# What users import from modules of their own.
+ELSEWHERE = {
+    "sltrees.estimators": ("NewtonClassifier", "NewtonRegressor"),
+    "sltrees.export": ("to_onnx", "to_torch"),
+    "sltrees.persistence": ("load", "save"),
+    "sltrees.plotting": ("plot_convergence", "plot_firing_pattern", "plot_iteration_cost", "plot_scaling"),
+    "sltrees.preprocessing": ("InputScaling",),
+    "sltrees.tables": ("read_table",),
+}
+
+
+def public_things():
+    """(name, thing) of all that users import."""
+    modules = {"sltrees": sltrees.__all__} | ELSEWHERE
+    return [
+        (name, getattr(importlib.import_module(module), name)) for module, names in modules.items() for name in names
+    ]
+
+
 def public_classes():
-    return [(name, getattr(sltrees, name)) for name in sltrees.__all__ if inspect.isclass(getattr(sltrees, name))]
+    return [(name, thing) for name, thing in public_things() if inspect.isclass(thing)]
 
 
 def public_callables():
-    """Functions of `sltrees`, and public methods of its classes (not properties, not what Python provides)."""
-    found = [(name, getattr(sltrees, name)) for name in sltrees.__all__ if inspect.isroutine(getattr(sltrees, name))]
+    """Functions, and public methods of classes (not properties, not what Python provides)."""
+    found = [(name, thing) for name, thing in public_things() if inspect.isroutine(thing)]
     for name, cls in public_classes():
         if issubclass(cls, str):  # an enumeration: its methods are those of strings
             continue
         for key in vars(cls):
             member = getattr(cls, key)
-            if not key.startswith("_") and inspect.isroutine(member):
+            # scikit-learn adds the requests
+            if not key.startswith("_") and not key.endswith("_request") and inspect.isroutine(member):
                 found.append((f"{name}.{key}", member))
     return found
 
