@@ -54,5 +54,16 @@ def _one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def run():
+    """Run the command line, and exit: after Ctrl-C at once, whatever computation was left to end by itself."""
+    code = main()
+    if code == EXIT_INTERRUPTED:  # an orderly exit would wait for it
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
