@@ -50,6 +50,10 @@ def as_sample_weight(array, n_samples):
     if not weights.min() > 0:
         i = int(np.argmin(weights))
         raise ValueError(f"sample_weight must be above 0, got {weights[i]} at index {i}")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(f"the sum of sample_weight must be finite in float64, got weights up to {weights.max():g}")
     if not weights.max() <= MAX_WEIGHT_RATIO * weights.min():
         raise ValueError(
             f"sample_weight must not differ by more than a factor {MAX_WEIGHT_RATIO:g}, "
@@ -75,6 +79,7 @@ def as_non_negative(value, name):
     """Convert to a finite float >= 0; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
+    value = value.item() if isinstance(value, np.generic) else value
     if not (abs(value) <= MAX_FLOAT and value >= 0):
         raise ValueError(f"{name} must be finite and at least 0, got {float_or_huge(value)}")
     return float(value)

@@ -43,6 +43,16 @@ class Callback:
         """Training is over."""
 
 
+def as_callbacks(callbacks):
+    """Convert to a tuple of callbacks; TypeError where there is anything else."""
+    if not isinstance(callbacks, (tuple, list)):
+        raise TypeError(f"callbacks must be a tuple or list of them, got {callbacks!r}")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+    return tuple(callbacks)
+
+
 class PrintProgress(Callback):
     """Print one row per iteration: RMSE before the step, firing share, neurons visited, seconds.
 
@@ -58,8 +68,12 @@ class PrintProgress(Callback):
     _SECONDS_BETWEEN = 0.5  # set-up progress, on terminals only
 
     def __init__(self, stream=None):
-        self._stream = sys.stdout if stream is None else stream
+        self._given = stream  # standard output is looked up when it is used: copies and pickles leave it alone
         self._last = 0.0
+
+    @property
+    def _stream(self):
+        return sys.stdout if self._given is None else self._given
 
     def on_setup(self, trainer, done, total):
         """Show the share of the set-up that is done, on a terminal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
+import typing
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from sltrees.persistence import (
     unpack_network,
 )
 from sltrees.preprocessing import InputScaling
-from sltrees.records import IterationRecord, TrainingStatus
+from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 from sltrees.ridge_models import KernelRidge, Networks
 
 CLASSES = {"classifier": NewtonClassifier, "regressor": NewtonRegressor}
@@ -58,7 +59,10 @@ def pack_estimator(estimator):
     ('regressor', 'kernel')
     """
     check_is_fitted(estimator, "fitted_model_")
-    name = next(name for name, cls in CLASSES.items() if type(estimator) is cls)
+    names = [name for name, cls in CLASSES.items() if type(estimator) is cls]
+    if not names:
+        raise TypeError(f"what can be saved is a NewtonRegressor or NewtonClassifier, got {type(estimator).__name__}")
+    name = names[0]
     header = {
         "class": name,
         "parameters": _packed_parameters(estimator),
@@ -71,6 +75,7 @@ def pack_estimator(estimator):
         },
         "selection": estimator.selection_,
         "validation_score": estimator.validation_score_,
+        "weight_unit": estimator._weight_unit,
     }
     if hasattr(estimator, "feature_names_in_"):
         header["feature_names"] = [str(name) for name in estimator.feature_names_in_]
@@ -138,6 +143,7 @@ def unpack_estimator(header, arrays):
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
     estimator.selection_ = _unpacked_selection(contents.take("selection"))
     score = contents.take("validation_score")
+    estimator._weight_unit = contents.number("weight_unit", minimum=np.finfo(float).tiny)
     estimator.validation_score_ = None if score is None else as_number_entry(score, "validation_score", minimum=-np.inf)
     if name == "classifier":
         n_outputs = _unpack_classes(estimator, contents)
@@ -154,6 +160,7 @@ def unpack_estimator(header, arrays):
     n_columns = d + (estimator.scaling_.bias > 0)
     estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_columns, n_outputs)
     estimator.model_ = estimator.fitted_model_.name
+    estimator._shaped_by = estimator._shaping_parameters()
     contents.refuse_rest()
     return estimator
 
@@ -304,25 +311,30 @@ def _unpacked_networks(contents, n_columns, n_outputs):
 
 
 def _packed_result(result):
-    return {
-        "status": str(result.status),
-        "n_iter": result.n_iter,
-        "history": [dataclasses.asdict(record) for record in result.history],
-    }
+    header = dataclasses.asdict(result)
+    return header | {"status": str(result.status)}
 
 
 def _unpacked_result(entry):
-    """What estimators need to know of a result."""
-    contents = Contents(entry)
-    status, n_iter = TrainingStatus(contents.take("status")), contents.integer("n_iter")
-    names = {field.name for field in dataclasses.fields(IterationRecord)}
-    history = contents.take("history")
-    for record in history:
-        if not isinstance(record, dict) or set(record) != names:
-            raise ArchiveError("'history' must be a list of records of iterations")
-    contents.refuse_rest()
-    records = [IterationRecord(**record) for record in history]
-    return types.SimpleNamespace(status=status, n_iter=n_iter, history=records)
+    """A TrainingResult of plain values."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("history"), list):
+        raise ArchiveError("a result of training must hold its history")
+    history = [_checked(IterationRecord, record) for record in entry["history"]]
+    return _checked(TrainingResult, entry | {"status": TrainingStatus(entry.get("status")), "history": history})
+
+
+def _checked(cls, values):
+    """An instance of a data class; ArchiveError if not all fields are there and of their types."""
+    kinds = typing.get_type_hints(cls)
+    if not isinstance(values, dict) or set(values) != set(kinds):
+        raise ArchiveError(f"{cls.__name__} must have {', '.join(kinds)}")
+    for name, kind in kinds.items():
+        value = values[name]
+        if not isinstance(kind, types.UnionType):  # of dict[str, float] only the dict is looked at
+            kind = typing.get_origin(kind) or kind
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ArchiveError(f"{name!r} of {cls.__name__} must be a {kind}, got {value!r:.50}")
+    return cls(**values)
 
 
 def _with_weights(header, arrays, weights):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 import os
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from sltrees.archive import ArchiveError, write_archive
 from sltrees.calibration import learn_sharpness, probabilities
-from sltrees.callbacks import Callback
+from sltrees.callbacks import as_callbacks
 from sltrees.distinct_samples import distinct_samples
 from sltrees.executors import default_threads
 from sltrees.model_search import hold_out, search_models
@@ -86,25 +87,49 @@ class _NewtonEstimator(BaseEstimator):
     # ------------------------------------------------------------------ learning
 
     def _fit(self, X, y, sample_weight, eval_set, classes=None):
+        """Learn as another estimator, and be that one in the end: an error leaves this one as it is."""
         self._validate_parameters()
-        X, y = self._validate_samples(X, y, reset=True)
+        fresh = copy.copy(self)
+        model = self._model_to_go_on_with()
+        if model is None:
+            _forget(fresh)
+        try:
+            fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model)
+        except KeyboardInterrupt:
+            if hasattr(fresh, "fitted_model_"):  # it can predict
+                self._become(fresh)
+            raise
+        self._become(fresh)
+        return self
+
+    def _become(self, fresh):
+        _forget(self)
+        self.__dict__.update(vars(fresh))
+
+    def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model):
+        """Sets: all that is learned. `model` is one to go on with, or None."""
+        seed = self._seed()
+        X, y = self._validate_samples(X, y, reset=model is None)
         X, y, weights = self._weighted(X, y, sample_weight)
         if not len(X):
             raise ValueError("sample_weight must be above 0 for at least one sample, got none")
-        model = self._model_to_go_on_with()
         if model is None:
             self._learn_coding(y, weights, classes)
         targets, weights = self._code(y), self._with_class_weights(y, weights)
+        if model is None:
+            # with it the distinct samples have the mean weight 1: only ratios of weights count
+            self._weight_unit = float(weights.sum() / len(np.unique(X, axis=0)))
+        weights = weights / self._weight_unit
+        if model is None:
+            self.centre_, self.spread_ = _centre_and_spread(targets, weights)
+        eval_samples = self._eval_samples(eval_set)
         if model is not None:
             distinct, Y = self._scaled(self.scaling_, X, targets, weights)
-            model.__dict__.update(self._training_options(eval_set), n_threads=self._n_threads())
+            model.__dict__.update(self._training_options(eval_set))
             if self.alpha != "loo":
                 model.alpha_ = float(self.alpha)
-            model.resume(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_set))
-            return self
-        self.centre_ = weights @ targets / weights.sum()
-        spread = np.sqrt(weights @ (targets - self.centre_) ** 2 / weights.sum())
-        self.spread_ = np.where(spread > 1e-12 * np.abs(self.centre_), spread, 1.0)
+            model.resume(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_samples))
+            return
         kernel, errors = self._choose_scaling(X, targets, weights)
         distinct, Y = self._scaled(self.scaling_, X, targets, weights)
 
@@ -112,11 +137,13 @@ class _NewtonEstimator(BaseEstimator):
             """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
             outputs = np.full(targets.shape, np.nan) if left_out is None else left_out[distinct.groups]
             known = ~np.isnan(outputs[:, 0])
-            self._judge(y[known], weights[known], (self.centre_ + self.spread_ * outputs)[known])
+            wanted = (targets[known] - self.centre_) / self.spread_
+            self._judge(y[known], weights[known], wanted, outputs[known])
 
-        self._learn(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_set), kernel, judge)
+        eval_set = self._scaled_eval_set(eval_samples)
+        self._shaped_by = self._shaping_parameters()
+        self._learn(distinct.X, Y, distinct.weights, eval_set, kernel, judge, seed)
         self._report_scalings(errors)
-        return self
 
     def _scaled(self, scaling, X, targets, weights):
         """Distinct samples, and their targets, as models know them."""
@@ -158,11 +185,18 @@ class _NewtonEstimator(BaseEstimator):
                 for name, column in table.items():
                     column.append(row.get(name))
 
-    def _learn(self, X, Y, weights, eval_set, kernel, judge):
+    def _learn(self, X, Y, weights, eval_set, kernel, judge, seed):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does."""
-        seed, threads = self._seed(), self._n_threads()
-        name, search, left_out = self.model, None, None
-        if name == "auto":
+        search = None
+        if self.model == "network":
+            self.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
+        else:
+            # first of all: whatever is interrupted from here on leaves something that predicts
+            self._take(kernel, "kernel", judge, kernel.left_out_)
+            error = kernel.error_ if np.isfinite(kernel.error_) else None
+            self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
+        if self.model == "auto":
+            self.selection_["outcome"] = ["chosen: interrupted before there was anything to compare"]
             search = search_models(
                 X,
                 Y,
@@ -172,34 +206,34 @@ class _NewtonEstimator(BaseEstimator):
                 n_folds=self.n_folds,
                 seconds=self.search_seconds,
                 random_state=seed,
-                n_threads=threads,
+                n_threads=self._n_threads(),
             )
-            name, left_out = "kernel" if search.chosen is None else "network", search.left_out
-        asked_for = {"model": [name], "error": [None], "outcome": ["asked for"]}
-        self.selection_ = asked_for if search is None else search.table
-        self.model_ = name
-        if name == "kernel":
-            judge(kernel.left_out_)
-            self.fitted_model_ = kernel
+            self.selection_ = search.table
+        if self.model == "kernel" or (search is not None and search.chosen is None):
             return
-        training = self._training_options(eval_set)
+        training, left_out = self._training_options(eval_set), None
         if search is None:
-            model = self._networks(seed, threads, **training)
+            model = self._networks(seed, **training)
             if self._needs_left_out:
-                alike = self._networks(seed, threads, tol=self.tol, max_iter=self.max_iter)
+                alike = self._networks(seed, tol=self.tol, max_iter=self.max_iter, n_threads=self._n_threads())
                 left_out = hold_out(alike, X, Y, weights, self._strata(Y), self.n_folds, seed)
         else:
             del training["tol"], training["max_iter"]  # as it was measured
-            model = search.chosen.build(seed, n_threads=threads, dtype=self.dtype, **training)
+            model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
+        model.draw(X, Y, weights)
+        self._take(model, "network", judge, left_out)
+        model.resume(X, Y, weights, eval_set)
+
+    def _take(self, model, name, judge, left_out):
+        """Sets: fitted_model_, model_, and what `judge` does. It can predict, trained or not."""
         judge(left_out)
-        self.fitted_model_ = model  # before: where training is interrupted, there is a model already
-        model.fit(X, Y, weights, eval_set)
+        self.fitted_model_, self.model_ = model, name
 
     def _kernel_shift(self):
         """The shift of the kernel; where networks have a policy, a usual one: scalings are compared by it alone."""
         return KERNEL_SHIFT if isinstance(self.shift, str) else float(self.shift)
 
-    def _networks(self, random_state, n_threads, **training):
+    def _networks(self, random_state, **training):
         """Networks as the parameters ask for them."""
         return Networks(
             width=self.width,
@@ -208,7 +242,6 @@ class _NewtonEstimator(BaseEstimator):
             target_scale=float(self.target_scale),
             dtype=self.dtype,
             random_state=random_state,
-            n_threads=n_threads,
             **training,
         )
 
@@ -217,29 +250,43 @@ class _NewtonEstimator(BaseEstimator):
             "tol": self.tol,
             "max_iter": self.max_iter,
             "patience": None if eval_set is None else self.patience,
-            "callbacks": self.callbacks,
-            "verbose": self.verbose,
+            "callbacks": tuple(self.callbacks),
+            "verbose": int(self.verbose),
+            "n_threads": self._n_threads(),
         }
 
     def _model_to_go_on_with(self):
-        """The networks to go on with, if warm_start asks for it and there are some."""
+        """The networks to go on with: if warm_start asks for it, and what is there is still what is asked for."""
         model = getattr(self, "fitted_model_", None)
-        return model if self.warm_start and isinstance(model, Networks) else None
+        if not self.warm_start or not isinstance(model, Networks) or self._shaping_parameters() != self._shaped_by:
+            return None
+        return model
+
+    def _shaping_parameters(self):
+        """The parameters that networks which are trained on cannot change."""
+        names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
+        return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, X, y, sample_weight):
         """Learn from further samples, too, with scaling, coding and model as they are."""
+        self._validate_parameters()
         X, y = self._validate_samples(X, y, reset=False)
         X, y, weights = self._weighted(X, y, sample_weight)
-        targets, weights = self._code(y), self._with_class_weights(y, weights)
+        targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
         if len(X):
             Y = (targets - self.centre_) / self.spread_
-            self.fitted_model_.extend(self.scaling_.transform(X), Y, weights)
+            model = self.fitted_model_
+            model.n_threads = self._n_threads()
+            if isinstance(model, Networks):
+                model.__dict__.update(self._training_options(None))
+            model.extend(self.scaling_.transform(X), Y, weights)
         return self
 
     def _outputs(self, X):
         """Outputs in the units of the coded targets, shape (n, C)."""
         check_is_fitted(self, "fitted_model_")
         X = _as_dense(validate_data(self, X, reset=False, dtype=np.float64, accept_sparse="csr"))
+        self.fitted_model_.n_threads = self._n_threads()
         return self.centre_ + self.spread_ * self.fitted_model_.predict(self.scaling_.transform(X))
 
     @property
@@ -247,7 +294,7 @@ class _NewtonEstimator(BaseEstimator):
         """Newton steps of the last training, the most of any output; 1 for the kernel, which is solved at once."""
         if isinstance(self.fitted_model_, KernelRidge):
             return 1
-        return max(1, *(result.n_iter for result in self.fitted_model_.results_))
+        return max((1, *(result.n_iter for result in self.fitted_model_.results_)))
 
     @property
     def history_(self):
@@ -359,29 +406,40 @@ class _NewtonEstimator(BaseEstimator):
             f"shift must be a number, at least 0, for model={self.model!r}",
             self.shift,
         )
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+        for name in ("standardise", "warm_start"):
+            require(isinstance(getattr(self, name), (bool, np.bool_)), f"{name} must be a bool", getattr(self, name))
+        as_callbacks(self.callbacks)
         auto = isinstance(self.evenness, str)
         require(not auto or self.evenness == "auto", "evenness must be 'auto' or from 0 to 1", self.evenness)
         InputScaling(self.bias, self.standardise, 1.0 if auto else self.evenness)
-        self._networks(0, self._n_threads(), tol=self.tol, max_iter=self.max_iter, patience=self.patience)
+        self._networks(0, tol=self.tol, max_iter=self.max_iter, patience=self.patience, n_threads=self._n_threads())
 
     def _weighted(self, X, y, sample_weight):
         """Samples of weight above 0, and their weights."""
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(f"the sum of sample_weight must be finite in float64, got weights up to {weights.max():g}")
         present = weights > 0
         return (X, y, weights) if present.all() else (X[present], y[present], weights[present])
 
-    def _scaled_eval_set(self, eval_set):
-        """(X, Y) as the model knows samples and targets; None for None."""
+    def _eval_samples(self, eval_set):
+        """Samples and coded targets of an evaluation set; None for None."""
         if eval_set is None:
             return None
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
         if not (isinstance(pair, tuple) and len(pair) == 2):
             raise ValueError("eval_set must be a pair (X, y), or a list of one such pair")
         X, y = self._validate_samples(*pair, reset=False)
-        return self.scaling_.transform(X), (self._code(y) - self.centre_) / self.spread_
+        return X, self._code(y)
+
+    def _scaled_eval_set(self, eval_samples):
+        """The same as the model knows samples and targets."""
+        if eval_samples is None:
+            return None
+        X, targets = eval_samples
+        return self.scaling_.transform(X), (targets - self.centre_) / self.spread_
 
     def _seed(self):
         state = self.random_state
@@ -397,7 +455,8 @@ class _NewtonEstimator(BaseEstimator):
             return min(default_threads(), int(limit)) if limit.isdigit() and int(limit) else default_threads()
         if not isinstance(self.n_jobs, numbers.Integral) or self.n_jobs == 0:
             raise ValueError(f"n_jobs must be None or an integer other than 0, got {self.n_jobs!r}")
-        return int(self.n_jobs) if self.n_jobs > 0 else max(1, default_threads() + 1 + int(self.n_jobs))
+        n_jobs = int(self.n_jobs) if self.n_jobs > 0 else max(1, default_threads() + 1 + int(self.n_jobs))
+        return min(n_jobs, default_threads())  # more would only need memory
 
 
 class NewtonRegressor(RegressorMixin, _NewtonEstimator):
@@ -437,8 +496,9 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
         cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.
     warm_start : bool, default False
-        Whether `fit` goes on with the networks, scaling and targets' coding of the last fit. No effect on the kernel,
-        which has no use for it.
+        Whether `fit` goes on with the networks, scaling and coding of the last fit, and with what that found out about
+        models and probabilities. Of parameters `alpha` (if a number), `tol`, `max_iter` and `patience` may have
+        changed: if others that shape the model did, or if it is the kernel, `fit` begins anew.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
         Told of the training of each network that is kept, one output after the other.
     dtype : {"float64", "float32"}, default "float64"
@@ -509,7 +569,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         y : array_like of shape (n,) or (n, C)
             Finite.
         sample_weight : array_like of shape (n,), optional
-            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+            At least 0. Only their ratios count; a sample of weight 0 is left out.
         eval_set : tuple (X, y), optional
             Not learned from: networks are told of in their history how well they do there, and end as the best they
             were. No effect on the kernel.
@@ -525,7 +585,8 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         MemoryError
             If there is no room for n x n matrices.
         KeyboardInterrupt
-            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+            On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
+            trained. Else, as after any other error, it is as it was.
 
         Notes
         -----
@@ -548,7 +609,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         y : array_like of shape (n,) or (n, C)
             Finite.
         sample_weight : array_like of shape (n,), optional
-            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+            At least 0. Only their ratios count; a sample of weight 0 is left out.
 
         Returns
         -------
@@ -561,7 +622,8 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         MemoryError
             If there is no room for n x n matrices.
         KeyboardInterrupt
-            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+            On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
+            trained. Else, as after any other error, it is as it was.
 
         Notes
         -----
@@ -621,7 +683,8 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
 
     def _code(self, y):
         if y.shape[1:] != self._target_shape:
-            raise ValueError(f"y must have shape (n, {self._target_shape}) as in fit, got {y.shape}")
+            shape = ", ".join(["n", *map(str, self._target_shape)])
+            raise ValueError(f"y must have shape ({shape}) as in fit, got {y.shape}")
         return y.reshape(len(y), -1)
 
     def _with_class_weights(self, y, weights):
@@ -630,10 +693,9 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     def _strata(self, Y):
         return np.zeros(len(Y))
 
-    def _judge(self, y, weights, left_out):
+    def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, the R^2 at samples left out, if it is known."""
-        enough = len(y) > 1
-        self.validation_score_ = r2_score(y, left_out.reshape(y.shape), sample_weight=weights) if enough else None
+        self.validation_score_ = float(r2_score(wanted, left_out, sample_weight=weights)) if len(y) > 1 else None
 
 
 class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
@@ -676,8 +738,9 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
         factors.
     warm_start : bool, default False
-        Whether `fit` goes on with the networks, scaling and targets' coding of the last fit. No effect on the kernel,
-        which has no use for it.
+        Whether `fit` goes on with the networks, scaling and coding of the last fit, and with what that found out about
+        models and probabilities. Of parameters `alpha` (if a number), `tol`, `max_iter` and `patience` may have
+        changed: if others that shape the model did, or if it is the kernel, `fit` begins anew.
     callbacks : sequence of sltrees.callbacks.Callback, default ()
         Told of the training of each network that is kept, one output after the other.
     dtype : {"float64", "float32"}, default "float64"
@@ -795,7 +858,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         y : array_like of shape (n,)
             Labels: numbers or strings.
         sample_weight : array_like of shape (n,), optional
-            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+            At least 0. Only their ratios count; a sample of weight 0 is left out.
         eval_set : tuple (X, y), optional
             Not learned from: networks are told of in their history how well they do there, and end as the best they
             were. No effect on the kernel.
@@ -811,7 +874,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         MemoryError
             If there is no room for n x n matrices.
         KeyboardInterrupt
-            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+            On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
+            trained. Else, as after any other error, it is as it was.
 
         Notes
         -----
@@ -836,7 +900,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         classes : array_like, optional
             All labels that will ever come; by default those of the first call.
         sample_weight : array_like of shape (n,), optional
-            At least 0; a sample of weight 2 counts as two, and one of weight 0 is left out.
+            At least 0. Only their ratios count; a sample of weight 0 is left out.
 
         Returns
         -------
@@ -849,7 +913,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         MemoryError
             If there is no room for n x n matrices.
         KeyboardInterrupt
-            On Ctrl-C. If networks were being trained, the estimator predicts with them as they are.
+            On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
+            trained. Else, as after any other error, it is as it was.
 
         Notes
         -----
@@ -977,7 +1042,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         positions = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         unknown = self.classes_[positions] != y
         if unknown.any():
-            raise ValueError(f"y holds {y[unknown][0]!r}, which is not among the classes {self.classes_}")
+            label = y[unknown][:1].tolist()[0]
+            raise ValueError(f"y holds {label!r}, which is not among the classes {self.classes_}")
         return positions
 
     def _code(self, y):
@@ -998,13 +1064,31 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
             return np.zeros(len(outputs), dtype=int)
         return (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
 
-    def _judge(self, y, weights, left_out):
+    def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, the accuracy at samples left out, if it is known; sharpness_ of probabilities."""
         self.validation_score_, self.sharpness_ = None, 1.0
         if len(y):
+            left_out = self.centre_ + self.spread_ * left_out
             labels = self._labels(y)
             self.validation_score_ = float(np.average(self._likeliest(left_out) == labels, weights=weights))
             self.sharpness_ = learn_sharpness(left_out, labels, weights)
+
+
+def _forget(estimator):
+    """Drop what was learned."""
+    for name in list(vars(estimator)):
+        if name.endswith("_") and not name.startswith("_"):
+            delattr(estimator, name)
+
+
+def _centre_and_spread(targets, weights):
+    """Weighted mean and standard deviation of each column, 1 where it is constant; without overflow."""
+    scales = np.abs(targets).max(axis=0)
+    scales = np.where(scales > 0, scales, 1.0)
+    scaled = targets / scales
+    centre = weights @ scaled / weights.sum()
+    spread = np.sqrt(weights @ (scaled - centre) ** 2 / weights.sum())
+    return centre * scales, np.where(spread > 1e-12 * np.abs(centre), spread * scales, 1.0)
 
 
 def _as_dense(X):

@@ -96,7 +96,11 @@ class RidgeProblem:
         return float(np.sum(self._weights[:, None] * self.left_out(alpha) ** 2) / self._weights.sum())
 
     def choose(self, alphas=ALPHAS):
-        """The ridge with the smallest error, the largest of those that tie. Cost: O(n^2 C) for each."""
+        """The ridge with the smallest error, the largest of those that tie. Cost: O(n^2 C) for each.
+
+        Of `alphas` times the mean weight, so that weights that are all twice as large change nothing.
+        """
+        mean = float(self._weights.mean())
         if len(self._values) < FEWEST_SAMPLES:
-            return ALPHA_OF_FEW
-        return min(sorted(alphas, reverse=True), key=self.error_left_out)
+            return ALPHA_OF_FEW * mean
+        return min((alpha * mean for alpha in sorted(alphas, reverse=True)), key=self.error_left_out)

@@ -80,12 +80,17 @@ class InputScaling:
         if not self.standardise:
             self.mean_, self.deviation_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
             return self
-        mean = np.average(X, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+        # powers of two, so that dividing rounds nothing and squares neither overflow nor vanish
+        scales = _power_of_two(X, axis=0)
+        scaled = X / scales
+        mean = np.average(scaled, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((scaled - mean) ** 2, axis=0, weights=weights))
         # a column constant up to rounding has no scale: leave its (near zero) values alone
         varies = deviation > 1e-12 * np.abs(mean)
+        mean, deviation = mean * scales, deviation * scales
         if self.evenness < 1 and varies.any():
-            common = np.sqrt(np.mean(deviation[varies] ** 2))
+            largest = deviation[varies].max()
+            common = largest * np.sqrt(np.mean((deviation[varies] / largest) ** 2))
             deviation = common * (deviation / common) ** self.evenness
         self.mean_, self.deviation_ = mean, np.where(varies, deviation, 1.0)
         return self
@@ -125,5 +130,12 @@ class InputScaling:
         scaled = (X - self.mean_) / self.deviation_
         if self.bias:
             scaled = np.column_stack([scaled, np.full(len(X), self.bias * np.sqrt(X.shape[1]))])
+        scaled /= _power_of_two(scaled, axis=1)[:, None]
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         return scaled / np.where(norms > 0, norms, 1.0)
+
+
+def _power_of_two(X, axis):
+    """For each row or column a power of two that is about its largest number; 1 for zeros."""
+    largest = np.abs(X).max(axis=axis)
+    return np.where(largest > 0, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
+from sltrees._validation import as_integer, as_non_negative
 from sltrees.executors import ThreadExecutor
 from sltrees.gram import GramMatrix
 from sltrees.hyperplanes import Hyperplanes
@@ -17,6 +18,7 @@ from sltrees.leave_one_out import FEWEST_SAMPLES, RidgeProblem
 from sltrees.method_certified import CertifiedMethod, choose_skin
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.records import TrainingStatus
+from sltrees.shift import validate_shift
 from sltrees.trainer import NewtonTrainer
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
@@ -165,14 +167,21 @@ class Networks:
         max_iter=50,
         patience=None,
     ):
-        self.width, self.shift, self.alpha, self.target_scale = width, shift, alpha, target_scale
+        self.width, self.shift = as_integer(width, "width", minimum=1), validate_shift(shift)
+        self.alpha, self.target_scale = alpha if isinstance(alpha, str) else float(alpha), float(target_scale)
         self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
         self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
-        self.tol, self.max_iter, self.patience = tol, max_iter, patience
-        self._trainer(self._blank(), 0.0)  # both check their parameters
+        self.tol, self.max_iter = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", minimum=0)
+        self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
+        self.samples_, self.results_ = None, []
+        self._trainer(self._blank(), 0.0)  # both check the other parameters
 
     def fit(self, X, Y, weights=None, eval_set=None):
         """Draw networks and train them. Sets: the attributes."""
+        return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+
+    def draw(self, X, Y, weights=None):
+        """Draw the networks for samples and choose the ridge; they can predict. Sets: networks_, alpha_."""
         blank = self._blank()
         samples = blank._as_samples(X)
         planes = Hyperplanes(samples, blank._shift_for(samples))
@@ -181,19 +190,67 @@ class Networks:
             skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
         with ThreadExecutor(self.n_threads) as executor:
             self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
-        self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else float(self.alpha)
-        return self.resume(X, Y, weights, eval_set)
+        self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
+        self.samples_ = X, Y, weights
+        self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
+        return self
 
     def extend(self, X, Y, weights=None):
-        """Train on further samples, too, from the weights as they are. Sets: results_."""
-        old_X, old_Y, old_weights = self.samples_
-        joined = _joined(old_X, X), _joined(old_Y, Y), _joined_weights(old_weights, weights, old_X, X)
-        return self._train(NewtonTrainer.extend, (X, Y, weights), joined, None)
+        """Train on further samples, too, from the weights as they are. Sets: samples_, results_.
+
+        Outputs that an interruption kept from samples of an earlier call are given these as well.
+        """
+        before = self.samples_
+        old_X, old_Y, old_weights = before
+        self.samples_ = _joined(old_X, X), _joined(old_Y, Y), _joined_weights(old_weights, weights, old_X, X)
+        X, Y, weights = self.samples_
+        for trainer in self.trainers_:
+            self._tell(trainer, patience=None)  # there is nothing to wait for
+
+        def train(trainer, targets):
+            n = getattr(trainer, "n_samples_", 0)
+            new_weights = None if weights is None else weights[n:]
+            step = trainer.extend if n else trainer.fit
+            return step(X[n:], targets[n:], sample_weight=new_weights)
+
+        try:
+            return self._train_each(train)
+        except Exception:
+            self.samples_ = before
+            raise
 
     def resume(self, X, Y, weights=None, eval_set=None):
-        """Train from the weights as they are on samples that may be others. Sets: trainers_, results_."""
-        self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
-        return self._train(NewtonTrainer.fit, (X, Y, weights), (X, Y, weights), eval_set)
+        """Train from the weights as they are on samples that may be others. Sets: samples_, results_."""
+        self.samples_ = X, Y, weights
+        for trainer in self.trainers_:
+            self._tell(trainer, patience=self.patience)
+
+        def train(trainer, targets):
+            held_out = None
+            if eval_set is not None:
+                held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
+            return trainer.fit(X, targets, sample_weight=weights, eval_set=held_out)
+
+        return self._train_each(train)
+
+    def _tell(self, trainer, patience):
+        """Give a trainer the parameters as they are now."""
+        told = self._trainer(trainer.network, self.alpha_)
+        told.patience = patience
+        names = ("alpha", "tol", "max_iter", "patience", "n_threads", "executor", "callbacks", "verbose")
+        trainer.__dict__.update({name: getattr(told, name) for name in names})
+
+    def _train_each(self, train):
+        """Train one output after the other by train(trainer, targets). Sets: results_."""
+        results = []
+        try:
+            for trainer, targets in zip(self.trainers_, self.samples_[1].T, strict=True):
+                results.append(train(trainer, self.target_scale * targets))
+                if results[-1].status is TrainingStatus.INTERRUPTED:
+                    raise KeyboardInterrupt  # the other outputs have not been trained
+        finally:
+            self.results_ = results
+        return self
 
     def _blank(self):
         return ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
@@ -210,19 +267,6 @@ class Networks:
             callbacks=self.callbacks,
             verbose=self.verbose,
         )
-
-    def _train(self, train, given, samples, eval_set):
-        """`samples` are all that is trained on then, those given included. Sets: samples_, results_."""
-        X, Y, weights = given
-        self.samples_, self.results_ = samples, []
-        for k, trainer in enumerate(self.trainers_):
-            options = {}
-            if eval_set is not None:
-                options["eval_set"] = (eval_set[0], self.target_scale * eval_set[1][:, k])
-            self.results_.append(train(trainer, X, self.target_scale * Y[:, k], sample_weight=weights, **options))
-            if self.results_[-1].status is TrainingStatus.INTERRUPTED:
-                raise KeyboardInterrupt  # the other outputs have not been trained
-        return self
 
     def _choose_alpha(self, planes, Y, weights):
         """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""

@@ -33,7 +33,7 @@ from sltrees._validation import (
     as_real_vector,
     as_sample_weight,
 )
-from sltrees.callbacks import Callback, Checkpoint, PrintProgress
+from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
 from sltrees.damping import LevenbergMarquardt
 from sltrees.executors import EXECUTORS, make_executor
@@ -170,10 +170,7 @@ class NewtonTrainer:
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.restore_best = as_flag(restore_best, "restore_best")
-        self.callbacks = tuple(callbacks)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be instances of sltrees.callbacks.Callback, got {callback!r}")
+        self.callbacks = as_callbacks(callbacks)
         self.verbose = as_integer(verbose, "verbose", minimum=0)
         self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
         self._lineage = None  # of the run that is under way, if a callback wants it

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -17,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from sltrees import shifted_ntk
-from sltrees.callbacks import Callback
+from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.executors import ThreadExecutor
 from sltrees.preprocessing import InputScaling
@@ -319,7 +320,149 @@ def test_interrupted_search_ends_soon_and_leaves_nothing_running():
         if thread.name.startswith("sltrees"):
             thread.join(20)
     assert threading.active_count() <= before
+
+
+# ---------------------------------------------------------------------- errors, and what they leave
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [
+        ({"eval_set": (np.ones((3, 3)), np.ones(3), 1)}, {}),
+        ({"eval_set": (np.ones((3, 2)), np.ones(3))}, {}),
+        ({"sample_weight": -np.ones(60)}, {}),
+        ({"sample_weight": np.zeros(60)}, {}),
+        ({"sample_weight": np.full(60, 1e308)}, {}),
+        ({}, {"random_state": -1}),
+        ({}, {"width": 3}),
+        ({}, {"callbacks": None}),
+        ({}, {"standardise": "no"}),
+        ({}, {"warm_start": "maybe"}),
+    ],
+)
+def test_an_error_leaves_the_estimator_as_it_was(arguments, parameters):
+    X, y = wave()
+    model = NewtonRegressor(**NETWORK).fit(X, y)
+    before = model.predict(X), dict(vars(model))
+    with pytest.raises((TypeError, ValueError)):
+        model.set_params(**parameters).fit(100 * X + 5, np.column_stack([y, y]) * 100, **arguments)
+    model.set_params(**NETWORK, callbacks=(), standardise=True, warm_start=False)
+    assert np.array_equal(model.predict(X), before[0])
+    assert vars(model).keys() == before[1].keys()
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_interruption_before_there_is_a_model_changes_nothing(fitted, monkeypatch):
+    X, y = wave()
+    model = NewtonRegressor(**NETWORK)
+    if fitted:
+        model.fit(X, y)
+        before = model.predict(X)
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sltrees.ridge_models.ShiftedReLUNetwork.draw_alike", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X * 9, y * 9)
+    if fitted:
+        assert np.array_equal(model.predict(X), before)
+    else:
+        with pytest.raises(NotFittedError):
+            model.predict(X)
+
+
+def test_interrupted_search_leaves_the_kernel(monkeypatch):
+    X, y = iris(90)
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sltrees.estimators.search_models", interrupt)
+    model = NewtonClassifier(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    kernel = NewtonClassifier("kernel").fit(X, y)
+    assert np.array_equal(model.predict_proba(X), kernel.predict_proba(X))
+    assert "interrupted" in model.selection_["outcome"][0]
+
+
+def test_only_ratios_of_weights_count():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = X[:100], y[:100]
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 100)
+    for options in ({"model": "kernel"}, NETWORK, NETWORK | {"alpha": "loo"}):
+        one = NewtonRegressor(**options).fit(X, y, sample_weight=weights)
+        for factor in (1e-8, 1e6):
+            other = NewtonRegressor(**options).fit(X, y, sample_weight=factor * weights)
+            assert np.allclose(other.predict(X), one.predict(X), rtol=1e-6)
+
+
+def test_scale_of_samples_and_targets_does_not_matter():
+    X, y = wave()
+    for options in ({"model": "kernel"}, NETWORK):
+        one = NewtonRegressor(**options).fit(X, y).predict(X)
+        for factor in (1e-250, 1e-20, 1e150):
+            other = NewtonRegressor(**options).fit(X * factor, y * factor).predict(X * factor)
+            assert np.allclose(other / factor, one, rtol=1e-6)
+        column = X * [1.0, 1e200, 1.0]
+        assert np.allclose(
+            NewtonRegressor(**options, evenness=1.0).fit(column, y).predict(column), one, rtol=0.5, atol=0.5
+        )
+
+
+def test_partial_fit_after_early_stopping_and_with_other_parameters():
+    X, y = wave()
+    model = NewtonRegressor(**NETWORK, patience=2).fit(X[:30], y[:30], eval_set=(X[30:40], y[30:40]))
+    count = Count()
+    model.set_params(callbacks=[count], max_iter=1).partial_fit(X[40:], y[40:])
+    assert count.iterations == 1
+    assert len(model.fitted_model_.samples_[0]) == 50
+    assert model.fitted_model_.trainers_[0].n_samples_ == 50
+
+
+def test_interrupted_partial_fit_is_made_up_for_by_the_next():
+    X, y = iris(90)
+    model = NewtonClassifier(**NETWORK).fit(X[:40], y[:40])
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callbacks=[InterruptAt(0)]).partial_fit(X[40:60], y[40:60])
+    assert [trainer.n_samples_ for trainer in model.fitted_model_.trainers_] == [60, 40, 40]
+    model.predict(X)
+    model.set_params(callbacks=()).partial_fit(X[60:], y[60:])
+    assert [trainer.n_samples_ for trainer in model.fitted_model_.trainers_] == [90, 90, 90]
+    assert model.score(X, y) > 0.9
+
+
+def test_warm_start_begins_anew_where_the_model_is_another():
+    X, y = wave()
+    model = NewtonRegressor(**NETWORK, warm_start=True).fit(X, y)
+    for parameters in ({"width": 256}, {"target_scale": 2.0}, {"bias": 0.5}):
+        networks = model.fitted_model_.networks_
+        assert model.set_params(**parameters).fit(X, y).fitted_model_.networks_ is not networks
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X[:, :2], y)
+    model.predict(X)
+    assert model.set_params(model="kernel").fit(X, y).model_ == "kernel"
+
+
+def test_an_exception_in_a_callback_leaves_a_model_or_the_old_one():
+    class Raise(Callback):
+        def on_iteration(self, trainer, record):
+            raise RuntimeError("mine")
+
+    X, y = wave()
+    model = NewtonRegressor(**NETWORK, callbacks=[Raise()])
+    with pytest.raises(RuntimeError, match="mine"):
+        model.fit(X, y)
     assert not hasattr(model, "fitted_model_")
+
+
+def test_progress_can_be_cloned_and_searched_with(capsys):
+    X, y = iris(60)
+    model = clone(NewtonClassifier(**NETWORK | {"max_iter": 1}, callbacks=[PrintProgress()]))
+    GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2).fit(X, y)
+    assert "rmse" in capsys.readouterr().out
+    pickle.dumps(model)
 
 
 # ---------------------------------------------------------------------- with others

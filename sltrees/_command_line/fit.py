@@ -47,6 +47,7 @@ def run(options):
         as_integer(options.jobs, "--jobs", minimum=1)
     reporter = shared.Reporter(options.quiet)
     shared.check_output(options.out, options.data)
+    shared.check_regular(options.out)
     table = shared.read_input(options.data, "auto" if options.header is None else options.header, options.delimiter)
     reporter.say(_what_was_read(table))
     _check_target(table, options.target)
@@ -102,16 +103,13 @@ def _check_target(table, target):
 
 def _is_usable(estimator, X):
     """Whether an estimator whose fitting was cut short can predict nevertheless."""
-    from sklearn.utils.validation import check_is_fitted
+    from sklearn.exceptions import NotFittedError
 
     try:
-        check_is_fitted(estimator)
         estimator.predict(X[:1])
-        if hasattr(estimator, "predict_proba"):
-            estimator.predict_proba(X[:1])
-    except (AttributeError, ValueError):  # NotFittedError is both
+    except NotFittedError:
         return False
-    return hasattr(estimator, "n_features_in_") and hasattr(estimator, "selection_")
+    return True
 
 
 def _model_of(estimator, encoder, target, interrupted):
@@ -127,20 +125,11 @@ def _model_of(estimator, encoder, target, interrupted):
         n_rows=len(target.rows),
         classes=estimator.classes_.tolist() if target.task == "classification" else None,
         model=str(estimator.model_),
-        score=_score(estimator, selection, target.task),
+        score=estimator.validation_score_,
         selection=selection,
         interrupted=interrupted,
         estimator=estimator,
     )
-
-
-def _score(estimator, selection, task):
-    """The cross-validated accuracy or R^2 of the chosen model, None where it is not known."""
-    if hasattr(estimator, "validation_score_"):
-        return _plain(estimator.validation_score_)
-    errors = [row.get("error") for row in selection if str(row.get("outcome")).startswith("chosen")]
-    # errors are squares, of targets that have variance 1
-    return 1.0 - errors[0] if task == "regression" and errors and errors[0] is not None else None
 
 
 def _plain(value):

@@ -81,6 +81,12 @@ def reading(path):
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
 
 
+def check_regular(path):
+    """Refuse a path at which there is something that is no file, such as a device: a model cannot take its place."""
+    if os.path.exists(path) and not is_regular(path):
+        raise OSError(f"cannot write {path}: it is not a regular file")
+
+
 def check_output(path, *inputs):
     """Refuse a file to be written before any work is done for it.
 

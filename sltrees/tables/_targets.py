@@ -26,7 +26,7 @@ class Target:
     reason : str
         Why, in words.
     values : ndarray of shape (rows,)
-        float64 for regression. Labels are int64 or float64 if all are numbers, text otherwise.
+        float64 for regression. Labels are int64 if all are whole numbers, text otherwise.
     rows : list of int
         Rows of the table in which the target is present; there is a value for each.
     """
@@ -150,9 +150,7 @@ def encode_target(table, target, task="auto"):
 
 
 def _labels(texts, numbers):
-    """Labels as numbers where all of them are, so that 1 and 1.0 are one class, and classes are in order of size."""
-    if None in numbers:
-        return np.array(texts)
-    if all(number.is_integer() and abs(number) < _MAX_LABEL for number in numbers):
+    """Labels as integers where all of them are, so that 1 and 1.0 are one class, and in order of size; else as text."""
+    if None not in numbers and all(number.is_integer() and abs(number) < _MAX_LABEL for number in numbers):
         return np.array([int(number) for number in numbers])
-    return np.array(numbers)
+    return np.array(texts)
