@@ -572,7 +572,7 @@ def test_targets_are_numbers_or_labels():
     halves = encode_target(table(y=["0.5", "1.5"]), "y", "classification")
     assert halves.reason == "it was asked for"
     assert halves.values.tolist() == ["0.5", "1.5"]
-    assert encode_target(table(y=["1e300", "2"]), "y").values.dtype == np.float64
+    assert encode_target(table(y=["1e300", "2"]), "y").values.tolist() == ["1e300", "2"]
     words = encode_target(table(y=["b", "a", "1"]), "y")
     assert words.values.tolist() == ["b", "a", "1"]
     assert words.values.dtype.kind == "U"
