@@ -171,6 +171,10 @@ def test_ours_at_its_defaults(script, monkeypatch):
         model_ = "lazy,\n  alpha 0.1"
 
     class NewtonRegressor(DummyRegressor):
+        def __init__(self, random_state=None):
+            super().__init__()
+            self.random_state = random_state
+
         @property
         def selection_(self):
             return [{"model": "lazy", "chosen": False}, {"model": "rich", "chosen": True}]
