@@ -6,6 +6,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
@@ -77,7 +78,15 @@ extensions = [
     for name in MODULES
 ]
 
+# cythonize looks at file times alone and would miss a change of directives: then everything is translated anew, and so
+# compiled anew. (Nothing else is: the second of two installations in a clone compiles nothing.)
+mode, said = f"{DIRECTIVES} {SANITIZE}", Path("build", "mode")
+changed = not said.exists() or said.read_text() != mode
+modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=changed, build_dir="build/cython")
+said.parent.mkdir(exist_ok=True)
+said.write_text(mode)
+
 setup(
-    # force: cythonize looks at file times and would miss a change of directives
-    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=True, build_dir="build/cython"),
+    ext_modules=modules,
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
 )
