@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import Cython
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -18,6 +19,8 @@ SANITIZE = os.environ.get("SLTREES_SANITIZE", "")
 # Portable flags only: instruction levels are chosen at run time (sltrees/_core/simd.h).
 COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=gnu11", "-Wno-unused-function"]
 LINK_ARGS = []
+if DEBUG:
+    COMPILE_ARGS += ["-O1"]  # the last one holds: bounds are checked, and speed is of no use
 if SANITIZE:
     COMPILE_ARGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
     LINK_ARGS += [f"-fsanitize={SANITIZE}"]
@@ -78,15 +81,36 @@ extensions = [
     for name in MODULES
 ]
 
-# cythonize looks at file times alone and would miss a change of directives: then everything is translated anew, and so
-# compiled anew. (Nothing else is: the second of two installations in a clone compiles nothing.)
-mode, said = f"{DIRECTIVES} {SANITIZE}", Path("build", "mode")
-changed = not said.exists() or said.read_text() != mode
-modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=changed, build_dir="build/cython")
-said.parent.mkdir(exist_ok=True)
-said.write_text(mode)
+# cythonize looks at file times alone: it would miss a change of directives, and take every fresh copy of NumPy for a
+# change. So what was translated in this mode and is newer than all that it comes from is taken as it is: the second of
+# two installations in a clone compiles nothing.
+MODE = f"{DIRECTIVES} {SANITIZE} Cython {Cython.__version__} NumPy {np.__version__}"
+SAID = Path("build", "mode")
+
+
+SAME_MODE = SAID.exists() and SAID.read_text() == MODE
+
+
+def is_translated():
+    """Whether all modules were translated after the last change."""
+    newest = max(path.stat().st_mtime for path in Path(CORE).glob("*.p[yx][xd]"))
+    return all(path.exists() and path.stat().st_mtime > newest for path in map(translation, MODULES))
+
+
+def translation(name):
+    return Path("build", "cython", CORE, f"{name}.c")
+
+
+if SAME_MODE and is_translated():
+    for extension, name in zip(extensions, MODULES, strict=True):
+        extension.sources = [str(translation(name))]
+else:
+    SAID.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
+    extensions = cythonize(extensions, compiler_directives=DIRECTIVES, force=not SAME_MODE, build_dir="build/cython")
+    SAID.parent.mkdir(exist_ok=True)
+    SAID.write_text(MODE)
 
 setup(
-    ext_modules=modules,
+    ext_modules=extensions,
     options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
 )

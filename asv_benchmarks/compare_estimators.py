@@ -8,7 +8,6 @@ Folds: StratifiedKFold or KFold, shuffled with seed 0, the same for all models. 
 ours too:
 
     newton        NewtonClassifier(random_state=0) or NewtonRegressor(random_state=0)
-    newton_kernel the same without the search for networks: model="kernel"
     kernel_ridge  KernelRidge(kernel="rbf"); for classes on one-vs-rest targets -1 and 1
     svm           SVC() or SVR(), with RBF kernel
     svm_tuned     the same, C and gamma by GridSearchCV over 4 x 5 values, 3 inner folds: more than a default
@@ -46,10 +45,9 @@ from real_data import SETS, load
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS, KERNEL = "newton", "newton_kernel"
+OURS = "newton"
 MODELS = {
     OURS: "Newton",
-    KERNEL: "Newton kernel",
     "kernel_ridge": "KernelRidge",
     "svm": "RBF-SVM",
     "svm_tuned": "RBF-SVM tuned",
@@ -85,11 +83,10 @@ class Fold:
 def make_model(model, task, multi_output=False):
     """An unfitted model at its defaults; the imports are here so that no model needs the packages of another."""
     classify = task == "classification"
-    if model in (OURS, KERNEL):
+    if model == OURS:
         from sltrees.estimators import NewtonClassifier, NewtonRegressor
 
-        options = {"model": "kernel"} if model == KERNEL else {}
-        return (NewtonClassifier if classify else NewtonRegressor)(random_state=0, **options)
+        return (NewtonClassifier if classify else NewtonRegressor)(random_state=0)
     from sklearn import ensemble, kernel_ridge, linear_model, neural_network, svm
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold

@@ -1,6 +1,6 @@
 """Damaged files: whatever is done to one, it is refused, or read as what it was.
 
-SLTREES_FUZZ=100000 mutates so many files instead of 20,000. They are the same each time, and the first ones of more.
+SLTREES_FUZZ=100000 mutates so many files instead of 5,000. They are the same each time, and the first ones of more.
 """
 
 import io
@@ -15,7 +15,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.archive import ArchiveError, read_archive, write_archive
 from sltrees.persistence import load, pack_network, save
 
-N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "20000"))
+N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "5000"))
 PER_TEST = 2000  # so that one that fails is soon found again
 ON_DISK = 20  # one in so many is read from a file, by its path
 

@@ -1,6 +1,6 @@
 """Training in processes that are killed: each goes on from its checkpoint, and ends as if nothing had happened.
 
-SLTREES_KILLS=20 kills so many at random moments, each elsewhere every time; the default is 4.
+SLTREES_KILLS=20 kills so many at random moments, each elsewhere every time; the default is 2.
 """
 
 import os
@@ -21,7 +21,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.archive import read_archive
 from sltrees.callbacks import Callback, Checkpoint
 
-N_KILLS = int(os.environ.get("SLTREES_KILLS", "4"))
+N_KILLS = int(os.environ.get("SLTREES_KILLS", "2"))
 
 
 def problem():

@@ -458,6 +458,14 @@ cdef void _fill(const sl_lazy_rows *old, sl_lazy_rows *rows, int64_t copies, bin
             q += 1
 
 
+def _entries(starts, lengths):
+    """The row of each entry of lists in a pool, and its place there."""
+    lengths = lengths.astype(np.int64)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return rows, np.arange(len(rows)) + (starts - before)[rows]
+
+
 cdef class LazyRows:
     """A block of rows, on which side of every hyperplane each is, and until when that is certain.
 
@@ -1096,13 +1104,13 @@ cdef class LazyRows:
         # the lists as matrices: what fires, what is near and how far, and the c_ri
         fires, near = np.zeros((k, n), dtype=bool), np.zeros((k, n), dtype=bool)
         distance, coefficient = np.zeros((k, n)), np.zeros((k, n))
-        for r in range(k):
-            span = slice(row["active_start"][r], row["active_start"][r] + row["n_active"][r])
-            coefficient[r, arrays["active_direction"][span]] = arrays["active_coefficient"][span]
-            fires[r, arrays["active_direction"][span][:row["n_fired"][r]]] = True
-            span = slice(row["near_start"][r], row["near_stop"][r])
-            near[r, arrays["near_direction"][span]] = True
-            distance[r, arrays["near_direction"][span]] = arrays["near_distance"][span]
+        rows, at = _entries(row["active_start"], row["n_active"])
+        coefficient[rows, arrays["active_direction"][at]] = arrays["active_coefficient"][at]
+        rows, at = _entries(row["active_start"], row["n_fired"])
+        fires[rows, arrays["active_direction"][at]] = True
+        rows, at = _entries(row["near_start"], row["near_stop"] - row["near_start"])
+        near[rows, arrays["near_direction"][at]] = True
+        distance[rows, arrays["near_direction"][at]] = arrays["near_distance"][at]
         centre = np.zeros((k, d)) if arrays["origin"] is None else arrays["origin"][:, :d].astype(np.float64)
         moved_centre = row["centre"] >= 0
         centre[moved_centre] = arrays["centres"][row["centre"][moved_centre], :d]
@@ -1149,13 +1157,15 @@ cdef class LazyRows:
         assert len(set(centres.tolist())) == len(centres)
         assert np.all(centres < self.n_centres) and self.n_centres <= len(arrays["centres"])
         assert np.all(np.abs(row["sign"]) == 1)
-        for r in range(k):
-            active = arrays["active_direction"][start[r]:start[r] + row["n_active"][r]]
-            assert len(set(active.tolist())) == len(active)
-            assert live[active].all()
-            idle = slice(start[r] + row["n_fired"][r], start[r] + row["n_active"][r])
-            assert np.all(arrays["active_coefficient"][idle] != 0)
-            assert np.all(np.diff(arrays["near_direction"][row["near_start"][r]:row["near_stop"][r]]) > 0)
+        rows, at = _entries(start, row["n_active"])
+        active = arrays["active_direction"][at]
+        assert len(np.unique(rows * len(live) + active)) == len(active)
+        assert live[active].all()
+        _, idle = _entries(start + row["n_fired"], row["n_active"] - row["n_fired"])
+        assert np.all(arrays["active_coefficient"][idle] != 0)
+        rows, at = _entries(row["near_start"], row["near_stop"] - row["near_start"])
+        ascends = np.diff(arrays["near_direction"][at]) > 0
+        assert np.all(ascends[rows[1:] == rows[:max(len(rows) - 1, 0)]])
 
     def _check_certificates(self, LazyStep step not None, displacement, directions, y, fires, coefficient, slack,
                             of_rows):
