@@ -81,36 +81,16 @@ extensions = [
     for name in MODULES
 ]
 
-# cythonize looks at file times alone: it would miss a change of directives, and take every fresh copy of NumPy for a
-# change. So what was translated in this mode and is newer than all that it comes from is taken as it is: the second of
-# two installations in a clone compiles nothing.
+# cythonize looks at file times alone and would miss a change of directives: then everything is translated anew.
 MODE = f"{DIRECTIVES} {SANITIZE} Cython {Cython.__version__} NumPy {np.__version__}"
 SAID = Path("build", "mode")
-
-
-SAME_MODE = SAID.exists() and SAID.read_text() == MODE
-
-
-def is_translated():
-    """Whether all modules were translated after the last change."""
-    newest = max(path.stat().st_mtime for path in Path(CORE).glob("*.p[yx][xd]"))
-    return all(path.exists() and path.stat().st_mtime > newest for path in map(translation, MODULES))
-
-
-def translation(name):
-    return Path("build", "cython", CORE, f"{name}.c")
-
-
-if SAME_MODE and is_translated():
-    for extension, name in zip(extensions, MODULES, strict=True):
-        extension.sources = [str(translation(name))]
-else:
-    SAID.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
-    extensions = cythonize(extensions, compiler_directives=DIRECTIVES, force=not SAME_MODE, build_dir="build/cython")
-    SAID.parent.mkdir(exist_ok=True)
-    SAID.write_text(MODE)
+same_mode = SAID.exists() and SAID.read_text() == MODE
+SAID.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
+modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=not same_mode, build_dir="build/cython")
+SAID.parent.mkdir(exist_ok=True)
+SAID.write_text(MODE)
 
 setup(
-    ext_modules=extensions,
+    ext_modules=modules,
     options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
 )
