@@ -12,6 +12,7 @@ import Cython
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("SLTREES_DEBUG_CYTHON", "0") != "0"
 SANITIZE = os.environ.get("SLTREES_SANITIZE", "")
@@ -76,13 +77,14 @@ extensions = [
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=COMPILE_ARGS + ([] if sys.platform == "win32" else EXTRA_ARGS.get(name, [])),
         extra_link_args=LINK_ARGS,
-        depends=[f"{CORE}/{header}" for header in HEADERS],
+        depends=["setup.py", *(f"{CORE}/{header}" for header in HEADERS)],
     )
     for name in MODULES
 ]
 
 # cythonize looks at file times alone and would miss a change of directives: then everything is translated anew.
-MODE = f"{DIRECTIVES} {SANITIZE} Cython {Cython.__version__} NumPy {np.__version__}"
+FLAGS = [os.environ.get(name, "") for name in ("CC", "CFLAGS", "LDFLAGS")]
+MODE = f"{DIRECTIVES} {SANITIZE} {FLAGS} Cython {Cython.__version__} NumPy {np.__version__}"
 SAID = Path("build", "mode")
 same_mode = SAID.exists() and SAID.read_text() == MODE
 SAID.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
@@ -90,7 +92,22 @@ modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=not same_m
 SAID.parent.mkdir(exist_ok=True)
 SAID.write_text(MODE)
 
+
+class BuildExtensions(build_ext):
+    """Compile what changed, also where pip asks for an editable install."""
+
+    def build_extension(self, ext):
+        built, wanted = self.get_ext_filename(ext.name), self.get_ext_fullpath(ext.name)
+        # pip has the modules built in a new folder, and copied from there to the source: what is there already and
+        # newer than all it is made of is not compiled again
+        if self.editable_mode and same_mode and os.path.exists(built):
+            self.mkpath(os.path.dirname(wanted))
+            self.copy_file(built, wanted)
+        super().build_extension(ext)
+
+
 setup(
+    cmdclass={"build_ext": BuildExtensions},
     ext_modules=modules,
     options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
 )

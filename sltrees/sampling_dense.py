@@ -10,7 +10,7 @@ from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.random_streams import NEURONS_PER_BLOCK
 from sltrees.shards import Drawn
 
-WORK_PER_TASK = 1 << 31  # multiplications to draw one: some 50 ms, so that Ctrl-C is obeyed soon
+WORK_PER_TASK = 1 << 30  # multiplications to draw one: some 25 ms, so that Ctrl-C is obeyed soon on a busy machine too
 _BLOCKS_PER_TASK = 4  # at most
 
 

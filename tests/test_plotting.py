@@ -15,6 +15,7 @@ from sltrees.plotting import fit_exponent, plot_convergence, plot_firing_pattern
 
 @pytest.fixture(autouse=True)
 def _closed_figures():
+    plt.close("all")  # doctests of other modules leave theirs open
     yield
     try:
         for number in plt.get_fignums():
