@@ -30,7 +30,6 @@ import argparse
 import csv
 import math
 import os
-import re
 import statistics
 import sys
 import time
@@ -41,6 +40,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from pages import rewrite, table
 from real_data import SETS, load
 from threadpoolctl import threadpool_limits
 
@@ -58,7 +58,6 @@ MODELS = {
 GRID = {"C": [0.1, 1.0, 10.0, 100.0], "gamma": ["scale", 0.001, 0.01, 0.1, 1.0]}
 TASKS = {"classification": "accuracy", "regression": "R^2"}
 SMALL = 100  # rows; below, R^2 of a fold is mostly noise
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 @dataclass(frozen=True)
@@ -325,18 +324,6 @@ def seconds(value):
     return "-" if math.isnan(value) else f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
-def table(head, body):
-    """A Markdown table with aligned columns: text to the left in the first, to the right in the others."""
-    widths = [max(3, *(len(line[column]) for line in [head, *body])) for column in range(len(head))]
-
-    def line(cells):
-        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        return f"| {' | '.join([cells[0].ljust(widths[0]), *padded[1:]])} |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(head), line(rule), *map(line, body)])
-
-
 def report(summary):
     """The tables, as Markdown."""
     parts = []
@@ -373,15 +360,6 @@ def groups(summary, task):
     """Labels and sets of which there are means: all, and without the tiny ones if there are any."""
     everything, large = summary.of_task(task), summary.of_task(task, SMALL)
     return [("", everything)] + ([(f", n >= {SMALL}", large)] if large not in ([], everything) else [])
-
-
-def rewrite(path, text):
-    """Put a text between the markers of a page; ValueError if it does not have them once each, in this order."""
-    page = path.read_text(encoding="utf-8")
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"{path} must have one line {BEGIN} and after it one line {END}")
-    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), flags=re.DOTALL)
-    path.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n\n{END}", page), encoding="utf-8")
 
 
 def positive(text):

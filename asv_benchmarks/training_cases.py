@@ -11,6 +11,7 @@ from unittest import mock
 
 import dense_methods as dense
 import numpy as np
+from synthetic_data import gaussian_directions
 from training_report import power, si
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingResult
@@ -26,15 +27,6 @@ class Problem:
     name: str
     X: np.ndarray
     y: np.ndarray
-
-
-def gaussian_directions(n=1000, d=64):
-    """Unit rows in random directions; targets the sign of a smooth function."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n, d))
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    u, v, w = rng.standard_normal((3, d)) @ X.T
-    return X, np.where(np.sin(2.0 * u) + v * w >= 0, 1.0, -1.0)
 
 
 def problem(name, n_samples):

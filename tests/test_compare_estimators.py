@@ -13,6 +13,7 @@ import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SKLEARN = ["iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud"]
 
 
@@ -365,11 +366,11 @@ def test_numbers(script):
 
 def test_rewriting_a_page(script, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     for text in ("new \\1", "newer"):
         script.rewrite(page, text)
-        assert page.read_text(encoding="utf-8") == f"before\n{script.BEGIN}\n\n{text}\n\n{script.END}\nafter\n"
-    for wrong in ("", script.BEGIN, script.END + script.BEGIN, 2 * script.BEGIN + script.END):
+        assert page.read_text(encoding="utf-8") == f"before\n{BEGIN}\n\n{text}\n\n{END}\nafter\n"
+    for wrong in ("", BEGIN, END + BEGIN, 2 * BEGIN + END):
         page.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match="must have one line"):
             script.rewrite(page, "x")
@@ -378,7 +379,7 @@ def test_rewriting_a_page(script, tmp_path):
 
 def test_command(script, tmp_path, capsys):
     page = tmp_path / "page.md"
-    page.write_text(f"{script.BEGIN}{script.END}", encoding="utf-8")
+    page.write_text(f"{BEGIN}{END}", encoding="utf-8")
     path = tmp_path / "folds.csv"
     arguments = ["--sets", "iris", "--models", "svm", "--folds", "2", "--threads", "1", "--csv", str(path)]
     assert script.main([*arguments, "--docs", str(page)]) == 0
@@ -413,4 +414,4 @@ def test_page_says_what_was_measured(script, data):
         (name, model, 5, number) for name in data.SETS for model in baselines for number in range(5)
     }
     page = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
-    assert f"{script.BEGIN}\n\n{script.report(script.Summary(rows, 5))}\n\n{script.END}" in page
+    assert f"{BEGIN}\n\n{script.report(script.Summary(rows, 5))}\n\n{END}" in page

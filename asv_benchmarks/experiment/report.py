@@ -1,0 +1,350 @@
+"""Tables of the experiment, from its CSV files alone, and the pages that show them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import textwrap
+
+from asv_benchmarks.experiment import exponents, machine, measuring, plots, summary
+from asv_benchmarks.experiment.cases import LOOSE, TIGHT, sweeps
+from asv_benchmarks.experiment.contenders import NEWTON, TITLES
+from asv_benchmarks.pages import markers, rewrite, table
+
+OURS = "certified"
+LINE = 120
+GROUPS = ((*NEWTON, "kernel-ridge"), tuple(name for name in TITLES if name not in (*NEWTON, "kernel-ridge")))
+COMMAND = "python -m asv_benchmarks.experiment"
+HEADS = {"width": "m", "n": "n", "d": "d", "shift": "shift", "data": "data"}
+
+
+class Results:
+    """All rows that a directory has, by sweep, and the best cells of each."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.sweeps = sweeps()
+        self.rows = {name: measuring.read(measuring.path_of(name, directory)) for name in self.sweeps}
+        self.cells = {name: summary.best(rows) for name, rows in self.rows.items()}
+        self.machine = machine.read(directory / "experiment_machine.csv")
+
+    def series(self, name):
+        """Pairs of what stays the same in a sweep, as text, and the cells that differ in the rest.
+
+        Returns
+        -------
+        list of (str, dict of (str, value) to Cell)
+            Values are those of the field that the sweep varies.
+        """
+        varies, found = self.sweeps[name].varies, {}
+        for (contender, case), cell in self.cells[name].items():
+            label = "" if varies in ("shift", "data") else f"shift {case.shift}"
+            found.setdefault(label, {})[contender, getattr(case, varies)] = cell
+        return list(found.items())
+
+
+# ---------------------------------------------------------------------- cells as text
+
+
+def seconds(value):
+    """Two digits, from microseconds to hours."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.3g}"
+
+
+def time_to(cell, quantity, asked):
+    """Seconds to an RMSE, a lower bound where the limit came first, or how else it ended; "-" where none was asked."""
+    value = cell.median(quantity)
+    if not math.isnan(value):
+        return seconds(value)
+    if cell.rows[0].target > asked:
+        return "-"
+    return f">= {cell.limit:g}" if cell.status == "limit" else cell.status
+
+
+def value_text(value):
+    return plots.power(value) if isinstance(value, int) and value >= 2**8 and value & (value - 1) == 0 else str(value)
+
+
+def share(value):
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def mebibytes(value):
+    return "-" if math.isnan(value) else f"{value / 2**20:.0f}"
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def grids(cells, head, text):
+    """Tables with a line for each value and a column for each contender; those of ours first.
+
+    Parameters
+    ----------
+    cells : dict of (str, value) to Cell
+    head : str
+        What the values are.
+    text : callable
+        The text of a cell.
+
+    Returns
+    -------
+    list of str
+    """
+    values = list(dict.fromkeys(value for _, value in cells))
+    found = []
+    for group in GROUPS:
+        columns = [name for name in group if any((name, value) in cells for value in values)]
+        body = [
+            [value_text(value)] + [text(cells[name, value]) if (name, value) in cells else "" for name in columns]
+            for value in values
+        ]
+        body = [line for line in body if any(cell not in ("", "-") for cell in line[1:])]
+        if columns and body:
+            found.append(table([head, *(TITLES[name] for name in columns)], body))
+    return found
+
+
+def sweep_block(results, name):
+    """What a sweep found: times and test errors of everybody, and more of ours."""
+    sweep, parts = results.sweeps[name], []
+    head = HEADS[sweep.varies]
+    for label, cells in results.series(name):
+        after = f", {label}" if label else ""
+        shown = {
+            f"Seconds to RMSE {LOOSE:g}": lambda cell: time_to(cell, "to_loose", LOOSE),
+            f"Seconds to RMSE {TIGHT:g}": lambda cell: time_to(cell, "to_tight", TIGHT),
+            "Milliseconds an iteration": lambda cell: seconds(1e3 * cell.median("iteration")),
+        }
+        if sweep.target > TIGHT:
+            del shown[f"Seconds to RMSE {TIGHT:g}"]
+        for what, text in (shown | dict([_tested(cells)])).items():
+            parts += [f"{what}{after}:", *grids(cells, head, text)]
+        parts += phases_of_ours(cells, head, after)
+    return "\n\n".join(parts)
+
+
+def _tested(cells):
+    if any(not math.isnan(cell.median("test_accuracy")) for cell in cells.values()):
+        return "Accuracy on test samples", lambda cell: share(cell.median("test_accuracy"))
+    return "RMSE on test samples", lambda cell: share(cell.median("test_rmse"))
+
+
+def phases_of_ours(cells, head, after):
+    body = [
+        [
+            value_text(value),
+            str(round(cell.median("iterations"))),
+            seconds(1e3 * cell.median("setup")),
+            *(seconds(1e3 * cell.median(phase)) for phase in ("iteration", *measuring.PHASES)),
+            mebibytes(cell.median("peak_bytes")),
+            f"{cell.median('b'):.3g}",
+        ]
+        for (name, value), cell in cells.items()
+        if name == OURS
+    ]
+    if not body:
+        return []
+    columns = [head, "iterations", "set-up", "iteration", *measuring.PHASES, "peak MiB", "b"]
+    return [
+        f"Method certified: iterations, milliseconds of the set-up, and of an iteration by phase{after}:",
+        table(columns, body),
+    ]
+
+
+def ratio(cell, ours):
+    """Median over rounds of a contender's time to the loose RMSE over ours in the same round; with ">=" a bound."""
+    times = {row.repeat: row.to_loose for row in ours.rows}
+    if not times or any(map(math.isnan, times.values())):
+        return "-"
+    if math.isnan(cell.median("to_loose")):
+        return f">= {cell.limit / statistics.median(times.values()):.3g}" if cell.status == "limit" else "-"
+    return f"{statistics.median(row.to_loose / times[row.repeat] for row in cell.rows if row.repeat in times):.3g}"
+
+
+def table_block(results):
+    """Everybody at one width, to the loose RMSE."""
+    cells = list(results.cells["table"].values())
+    ours = next((cell for cell in cells if cell.contender == OURS), None)
+    body = []
+    for cell in sorted(cells, key=summary.badness):
+        times = cell.values("to_loose")
+        spread = "" if math.isnan(cell.median("to_loose")) else f"{seconds(min(times))} to {seconds(max(times))}"
+        body.append(
+            [
+                f"{TITLES[cell.contender]} {cell.setting}".strip(),
+                time_to(cell, "to_loose", LOOSE),
+                spread,
+                "-" if ours is None else ratio(cell, ours),
+                str(round(cell.median("iterations"))),
+                "yes" if cell.reached else cell.status,
+                f"{cell.median('rmse'):.1e}",
+                share(cell.median("test_accuracy")),
+                mebibytes(cell.median("peak_bytes")),
+            ]
+        )
+    columns = ["", "seconds", "min to max", "times ours", "iterations", "reached", "RMSE", "accuracy", "peak MiB"]
+    tables = [table(columns, body)]
+    rates = [cell for cell in summary.variants(results.rows["table"]) if cell.setting]
+    if rates:
+        lines = [
+            [cell.setting, time_to(cell, "to_loose", LOOSE), f"{cell.median('rmse'):.1e}"]
+            for cell in sorted(rates, key=lambda cell: float(cell.setting.split()[-1]))
+        ]
+        tables += ["All rates of torch Adam:", table(["", "seconds", "RMSE"], lines)]
+    return "\n\n".join(tables)
+
+
+def exponents_block(results):
+    fits = exponents.fits(results.rows["width"])
+    if not fits:
+        return nothing("width")
+    body = [
+        [
+            f"{TITLES[fit.contender]}, {fit.shift}, {fit.what}",
+            f"{fit.exponent:.2f}",
+            f"{fit.low:.2f} to {fit.high:.2f}",
+            f"{plots.power(fit.widths[0])} to {plots.power(fit.widths[-1])}",
+            str(len(fit.widths)),
+            fit.verdict,
+        ]
+        for fit in fits
+    ]
+    return table(["seconds of an iteration", "exponent", "95% interval", "widths", "points", "bar"], body)
+
+
+def losses_block(results):
+    """Where somebody else is at the loose RMSE before the certified method."""
+    body = []
+    for name, sweep in results.sweeps.items():
+        for label, cells in results.series(name):
+            values = [value for contender, value in cells if contender == OURS]
+            for contender in TITLES:
+                both = [value for value in values if contender != OURS and (contender, value) in cells]
+                lost = {
+                    value: cells[contender, value].median("to_loose") / cells[OURS, value].median("to_loose")
+                    for value in both
+                    if _is_before(cells[contender, value], cells[OURS, value])
+                }
+                if lost:
+                    factors = [1.0 / factor for factor in lost.values() if not math.isnan(factor)]
+                    by = f"{seconds(min(factors))} to {seconds(max(factors))}" if factors else "-"
+                    where = f"{sweep.title}, {label}" if label else sweep.title
+                    body.append([where, TITLES[contender], stretches(both, lost), f"{len(lost)} of {len(both)}", by])
+    if not body:
+        return nothing("all sweeps") if not any(results.rows.values()) else "Nowhere."
+    return table(["sweep", "who is faster", "where", "cases", "times as fast"], body)
+
+
+def _is_before(cell, ours):
+    first, second = cell.median("to_loose"), ours.median("to_loose")
+    return not math.isnan(first) and (math.isnan(second) or first < second)
+
+
+def stretches(values, chosen):
+    """The chosen ones of an ordered list, neighbours joined: "1 to 3, 7"."""
+    parts = []
+    for place, value in enumerate(values):
+        if value not in chosen:
+            continue
+        if place and values[place - 1] in chosen:
+            parts[-1][1] = value
+        else:
+            parts.append([value, value])
+    texts = [[value_text(value) for value in part] for part in parts]
+    return ", ".join(first if first == last else f"{first} to {last}" for first, last in texts)
+
+
+def kernel_block(results):
+    """Kernel ridge regression beside the certified method: times, and errors on test samples."""
+    body = []
+    for name, sweep in results.sweeps.items():
+        for label, cells in results.series(name):
+            both = [value for contender, value in cells if contender == OURS and ("kernel-ridge", value) in cells]
+            for value in both[:: max(1, len(both) - 1)]:  # the first and the last
+                ours, kernel = cells[OURS, value], cells["kernel-ridge", value]
+                where = f"{sweep.title}, {label}" if label else sweep.title
+                body.append(
+                    [
+                        f"{where}: {HEADS[sweep.varies]} = {value_text(value)}",
+                        time_to(ours, "to_loose", LOOSE),
+                        time_to(kernel, "to_loose", LOOSE),
+                        share(ours.median("test_rmse")),
+                        share(kernel.median("test_rmse")),
+                    ]
+                )
+    if not body:
+        return nothing("all sweeps")
+    return table(["", "certified, s", "kernel ridge, s", "certified, test RMSE", "kernel ridge, test RMSE"], body)
+
+
+def machine_block(results):
+    if not results.machine:
+        return nothing("the machine")
+    return "\n".join(_wrapped(f"- {key}: {value}", "  ") for key, value in results.machine.items())
+
+
+def _wrapped(text, indent=""):
+    return textwrap.fill(text, LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def nothing(what):
+    return f"No measurements of {what} are there; `{COMMAND}` makes them."
+
+
+def blocks(results):
+    """All texts that pages may show, by the name of their markers.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    dict of str to str
+    """
+    found = {
+        "machine": machine_block(results),
+        "rule": _wrapped(exponents.RULE),
+        "exponents": exponents_block(results),
+        "losses": losses_block(results),
+        "kernel": kernel_block(results),
+    }
+    for name, sweep in results.sweeps.items():
+        if not results.rows[name]:
+            found[name] = nothing(f"the sweep {name!r} ({sweep.title})")
+        else:
+            found[name] = table_block(results) if name == "table" else sweep_block(results, name)
+    return {f"experiment {name}": text for name, text in found.items()}
+
+
+def shown(page, texts):
+    """Names of the texts that a page has a place for."""
+    content = page.read_text(encoding="utf-8")
+    return [name for name in texts if markers(name)[0] in content]
+
+
+def make(directory, pages, out):
+    """Print all tables, write the summary, plots and pages.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the CSV files are, and plots go.
+    pages : list of Path
+        Whose places are filled.
+    out : file
+        Where tables are printed.
+    """
+    results = Results(directory)
+    texts = blocks(results)
+    for name, text in texts.items():
+        print(f"\n== {name}\n\n{text}", file=out)
+    summary.write(directory / "experiment_summary.csv", results.rows)
+    for page in pages:
+        for name in shown(page, texts):
+            rewrite(page, texts[name], name)
+    for path in plots.draw_all(results, directory):
+        print(f"Written: {path}", file=out)
