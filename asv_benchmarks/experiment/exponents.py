@@ -45,12 +45,12 @@ class Fit:
 
 
 def fits(rows):
-    """The fits of the width sweep, with and without the solution of the n x n systems, which knows no width.
+    """The fits to sweeps of the width, with and without the solution of the n x n systems, which knows no width.
 
     Parameters
     ----------
     rows : list of Row
-        Of that sweep.
+        Of the sweeps of the width.
 
     Returns
     -------

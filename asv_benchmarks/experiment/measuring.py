@@ -21,7 +21,6 @@ from threadpoolctl import threadpool_limits
 from asv_benchmarks.experiment.cases import LOOSE, TIGHT, Case
 from sltrees._memory import return_freed_memory
 
-PAUSE = 0.1  # seconds before a run, in which threads of BLAS stop waiting for work in a loop: they would slow it down
 WARM_UP = Case("gaussian", 50, 16, 2**8, "auto")
 PHASES = ("gram", "solve", "step", "outputs")
 
@@ -67,12 +66,12 @@ class Row:
         return self.contender, self.setting, self.case, self.repeat
 
 
-def measure(contender, case, repeat, target, limit, n_threads):
+def measure(contender, case, repeat, target, limit, n_threads, pause):
     """One run as a `Row`."""
     problem, target = case.problem(), contender.target(target)
     gc.collect()
     return_freed_memory()
-    time.sleep(PAUSE)
+    time.sleep(pause)
     with threadpool_limits(n_threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a shift that is lowered stands in the column b
         forget_peak_memory()
@@ -188,7 +187,7 @@ def _texts(row):
 # ---------------------------------------------------------------------- sweeps
 
 
-def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, resume=False, warm):
+def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, warm, pause, resume=False):
     """Run what a sweep asks for, and append it to its file.
 
     Parameters
@@ -200,18 +199,21 @@ def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, resume=Fals
     limit : float
         Seconds of a run, after which it is ended.
     n_threads : int
-    resume : bool, default False
-        Keep the rows that are there, and run the rest only.
     warm : set of str
         Contenders that have been run in this process; those that are run now are added.
+    pause : float
+        Seconds before each run.
+    resume : bool, default False
+        Keep the rows that are there, and run the rest only.
     """
     rows = read(path) if resume else []
     begin(path, rows)
     done = {row.key for row in rows}
     ended = {(row.contender, row.setting, row.case) for row in rows if row.status in ("limit", "memory")}
+    cases = sweep.cases
     wanted = [
         (case, repeat, contender)
-        for case in sweep.cases
+        for case in cases
         for repeat in range(repeats)
         for contender in contenders
         if (contender.name, contender.setting, case, repeat) not in done
@@ -219,13 +221,13 @@ def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, resume=Fals
     for case, repeat, contender in wanted:
         if any(
             (contender.name, contender.setting, earlier) in ended
-            for earlier in ([case, *_cheaper(sweep, case)] if sweep.grows else [case])
+            for earlier in (cases[: cases.index(case) + 1] if sweep.grows else [case])
         ):
             continue
         if contender.name not in warm:  # what is imported and begun with the first call
-            measure(contender, WARM_UP, 0, sweep.target, 1.0, n_threads)
+            measure(contender, WARM_UP, 0, sweep.target, 1.0, n_threads, pause)
             warm.add(contender.name)
-        row = measure(contender, case, repeat, sweep.target, limit, n_threads)
+        row = measure(contender, case, repeat, sweep.target, limit, n_threads, pause)
         append(path, row)
         if row.status in ("limit", "memory"):
             ended.add((row.contender, row.setting, row.case))
@@ -236,11 +238,3 @@ def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, resume=Fals
             file=sys.stderr,
             flush=True,
         )
-
-
-def _cheaper(sweep, case):
-    """The cases of a sweep before this one that differ from it in what the sweep varies alone."""
-    earlier = sweep.cases[: sweep.cases.index(case)]
-    return [
-        other for other in earlier if dataclasses.replace(other, **{sweep.varies: getattr(case, sweep.varies)}) == case
-    ]

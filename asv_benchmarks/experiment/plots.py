@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from asv_benchmarks.experiment import exponents
 from asv_benchmarks.experiment.cases import LOOSE
@@ -41,7 +42,7 @@ def draw_all(results, directory):
 
 def _exponents(results, figure_class):
     """Seconds of an iteration by width, with fitted lines, a panel for each shift."""
-    fits = [fit for fit in exponents.fits(results.rows["width"]) if fit.what == "everything"]
+    fits = [fit for fit in exponents.fits(results.width_rows()) if fit.what == "everything"]
     if not fits:
         return None
     shifts = list(dict.fromkeys(fit.shift for fit in fits))
@@ -57,38 +58,37 @@ def _exponents(results, figure_class):
 
 def _times(results, name, figure_class):
     """Seconds to the loose RMSE by what the sweep varies; kernel ridge, which knows no width, is level there."""
-    series = results.series(name)
-    if not series:
+    sweep, cells = results.sweeps[name], results.by_value(name)
+    if not cells:
         return None
-    sweep = results.sweeps[name]
-    figure = figure_class(figsize=(6.0 * len(series), 5.0), layout="constrained")
-    for axes, (label, cells) in zip(figure.subplots(1, len(series), squeeze=False)[0], series, strict=True):
-        values = list(dict.fromkeys(value for _, value in cells))
-        numeric = all(isinstance(value, int) for value in values)
-        for place, contender in enumerate(TITLES):
-            found = [
-                (value if numeric else values.index(value), cells[contender, value].median("to_loose"))
-                for value in values
-                if (contender, value) in cells
-            ]
-            found = [(value, time) for value, time in found if not math.isnan(time)]
-            if not found:
-                continue
-            style = {"color": COLOURS[place % len(COLOURS)], "label": TITLES[contender]}
-            if contender == "kernel-ridge" and sweep.varies == "width":
-                axes.axhline(sorted(time for _, time in found)[len(found) // 2], linestyle="--", **style)
-            else:
-                axes.plot(*zip(*found, strict=True), marker=MARKERS[place % len(MARKERS)], **style)
-        axes.set_yscale("log")
-        if numeric:
-            axes.set_xscale("log")
+    figure = figure_class(figsize=(7.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    values = list(dict.fromkeys(value for _, value in cells))
+    numeric = all(isinstance(value, int) for value in values)
+    for place, contender in enumerate(TITLES):
+        found = [
+            (value if numeric else values.index(value), cells[contender, value].median("to_loose"))
+            for value in values
+            if (contender, value) in cells
+        ]
+        found = [(value, time) for value, time in found if not math.isnan(time)]
+        if not found:
+            continue
+        style = {"color": COLOURS[place % len(COLOURS)], "label": TITLES[contender]}
+        if contender == "kernel-ridge" and sweep.varies == "width":
+            axes.axhline(statistics.median(time for _, time in found), linestyle="--", **style)
         else:
-            axes.set_xticks(range(len(values)), [str(value) for value in values])
-        axes.set_xlabel({"width": "width (neurons)", "n": "samples", "d": "features"}.get(sweep.varies, sweep.varies))
-        axes.set_ylabel(f"seconds to RMSE {LOOSE:g}")
-        axes.set_title(label)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+            axes.plot(*zip(*found, strict=True), marker=MARKERS[place % len(MARKERS)], **style)
+    axes.set_yscale("log")
+    if numeric:
+        axes.set_xscale("log")
+    else:
+        axes.set_xticks(range(len(values)), values)
+    axes.set_xlabel({"width": "width (neurons)", "n": "samples", "d": "features"}.get(sweep.varies, sweep.varies))
+    axes.set_ylabel(f"seconds to RMSE {LOOSE:g}")
+    axes.set_title(sweep.title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
     return figure
 
 

@@ -28,19 +28,19 @@ class Results:
         self.cells = {name: summary.best(rows) for name, rows in self.rows.items()}
         self.machine = machine.read(directory / "experiment_machine.csv")
 
-    def series(self, name):
-        """Pairs of what stays the same in a sweep, as text, and the cells that differ in the rest.
+    def width_rows(self):
+        """Those of the two sweeps of the width."""
+        return self.rows["width-paper"] + self.rows["width"]
+
+    def by_value(self, name):
+        """The cells of a sweep by contender and the value of what the sweep varies.
 
         Returns
         -------
-        list of (str, dict of (str, value) to Cell)
-            Values are those of the field that the sweep varies.
+        dict of (str, value) to Cell
         """
-        varies, found = self.sweeps[name].varies, {}
-        for (contender, case), cell in self.cells[name].items():
-            label = "" if varies in ("shift", "data") else f"shift {case.shift}"
-            found.setdefault(label, {})[contender, getattr(case, varies)] = cell
-        return list(found.items())
+        varies = self.sweeps[name].varies
+        return {(contender, getattr(case, varies)): cell for (contender, case), cell in self.cells[name].items()}
 
 
 # ---------------------------------------------------------------------- cells as text
@@ -109,21 +109,19 @@ def grids(cells, head, text):
 
 def sweep_block(results, name):
     """What a sweep found: times and test errors of everybody, and more of ours."""
-    sweep, parts = results.sweeps[name], []
+    sweep, cells = results.sweeps[name], results.by_value(name)
     head = HEADS[sweep.varies]
-    for label, cells in results.series(name):
-        after = f", {label}" if label else ""
-        shown = {
-            f"Seconds to RMSE {LOOSE:g}": lambda cell: time_to(cell, "to_loose", LOOSE),
-            f"Seconds to RMSE {TIGHT:g}": lambda cell: time_to(cell, "to_tight", TIGHT),
-            "Milliseconds an iteration": lambda cell: seconds(1e3 * cell.median("iteration")),
-        }
-        if sweep.target > TIGHT:
-            del shown[f"Seconds to RMSE {TIGHT:g}"]
-        for what, text in (shown | dict([_tested(cells)])).items():
-            parts += [f"{what}{after}:", *grids(cells, head, text)]
-        parts += phases_of_ours(cells, head, after)
-    return "\n\n".join(parts)
+    shown = {
+        f"Seconds to RMSE {LOOSE:g}": lambda cell: time_to(cell, "to_loose", LOOSE),
+        f"Seconds to RMSE {TIGHT:g}": lambda cell: time_to(cell, "to_tight", TIGHT),
+        "Milliseconds an iteration": lambda cell: seconds(1e3 * cell.median("iteration")),
+    }
+    if sweep.target > TIGHT:
+        del shown[f"Seconds to RMSE {TIGHT:g}"]
+    parts = []
+    for what, text in (shown | dict([_tested(cells)])).items():
+        parts += [f"{what}:", *grids(cells, head, text)]
+    return "\n\n".join(parts + phases_of_ours(cells, head))
 
 
 def _tested(cells):
@@ -132,7 +130,7 @@ def _tested(cells):
     return "RMSE on test samples", lambda cell: share(cell.median("test_rmse"))
 
 
-def phases_of_ours(cells, head, after):
+def phases_of_ours(cells, head):
     body = [
         [
             value_text(value),
@@ -149,7 +147,7 @@ def phases_of_ours(cells, head, after):
         return []
     columns = [head, "iterations", "set-up", "iteration", *measuring.PHASES, "peak MiB", "b"]
     return [
-        f"Method certified: iterations, milliseconds of the set-up, and of an iteration by phase{after}:",
+        "Method certified: iterations, milliseconds of the set-up, and of an iteration by phase:",
         table(columns, body),
     ]
 
@@ -198,7 +196,7 @@ def table_block(results):
 
 
 def exponents_block(results):
-    fits = exponents.fits(results.rows["width"])
+    fits = exponents.fits(results.width_rows())
     if not fits:
         return nothing("width")
     body = [
@@ -219,20 +217,16 @@ def losses_block(results):
     """Where somebody else is at the loose RMSE before the certified method."""
     body = []
     for name, sweep in results.sweeps.items():
-        for label, cells in results.series(name):
-            values = [value for contender, value in cells if contender == OURS]
-            for contender in TITLES:
-                both = [value for value in values if contender != OURS and (contender, value) in cells]
-                lost = {
-                    value: cells[contender, value].median("to_loose") / cells[OURS, value].median("to_loose")
-                    for value in both
-                    if _is_before(cells[contender, value], cells[OURS, value])
-                }
-                if lost:
-                    factors = [1.0 / factor for factor in lost.values() if not math.isnan(factor)]
-                    by = f"{seconds(min(factors))} to {seconds(max(factors))}" if factors else "-"
-                    where = f"{sweep.title}, {label}" if label else sweep.title
-                    body.append([where, TITLES[contender], stretches(both, lost), f"{len(lost)} of {len(both)}", by])
+        cells = results.by_value(name)
+        for contender in TITLES:
+            both = [value for other, value in cells if other == OURS != contender and (contender, value) in cells]
+            pairs = {value: (cells[OURS, value], cells[contender, value]) for value in both}
+            lost = {value: pair for value, pair in pairs.items() if _is_before(*reversed(pair))}
+            if lost:
+                factors = [ours.median("to_loose") / other.median("to_loose") for ours, other in lost.values()]
+                factors = [factor for factor in factors if not math.isnan(factor)]
+                by = f"{seconds(min(factors))} to {seconds(max(factors))}" if factors else "-"
+                body.append([sweep.title, TITLES[contender], stretches(both, lost), f"{len(lost)} of {len(both)}", by])
     if not body:
         return nothing("all sweeps") if not any(results.rows.values()) else "Nowhere."
     return table(["sweep", "who is faster", "where", "cases", "times as fast"], body)
@@ -261,20 +255,19 @@ def kernel_block(results):
     """Kernel ridge regression beside the certified method: times, and errors on test samples."""
     body = []
     for name, sweep in results.sweeps.items():
-        for label, cells in results.series(name):
-            both = [value for contender, value in cells if contender == OURS and ("kernel-ridge", value) in cells]
-            for value in both[:: max(1, len(both) - 1)]:  # the first and the last
-                ours, kernel = cells[OURS, value], cells["kernel-ridge", value]
-                where = f"{sweep.title}, {label}" if label else sweep.title
-                body.append(
-                    [
-                        f"{where}: {HEADS[sweep.varies]} = {value_text(value)}",
-                        time_to(ours, "to_loose", LOOSE),
-                        time_to(kernel, "to_loose", LOOSE),
-                        share(ours.median("test_rmse")),
-                        share(kernel.median("test_rmse")),
-                    ]
-                )
+        cells = results.by_value(name)
+        both = [value for contender, value in cells if contender == OURS and ("kernel-ridge", value) in cells]
+        for value in both[:: max(1, len(both) - 1)]:  # the first and the last
+            ours, kernel = cells[OURS, value], cells["kernel-ridge", value]
+            body.append(
+                [
+                    f"{sweep.title}: {HEADS[sweep.varies]} = {value_text(value)}",
+                    time_to(ours, "to_loose", LOOSE),
+                    time_to(kernel, "to_loose", LOOSE),
+                    share(ours.median("test_rmse")),
+                    share(kernel.median("test_rmse")),
+                ]
+            )
     if not body:
         return nothing("all sweeps")
     return table(["", "certified, s", "kernel ridge, s", "certified, test RMSE", "kernel ridge, test RMSE"], body)
