@@ -1,7 +1,8 @@
 """PyTorch on the same network: W(0), signs and shift are ours, and W alone is trained, in float32 on the full batch.
 
-All m neurons take part. The gradient is written down, in blocks of neurons that stay in cache and without arrays made
-anew, which is faster than automatic differentiation of the plain formula. Drawing W(0) is not timed.
+All m neurons take part. The gradient is written down, in blocks of neurons that stay in cache: automatic
+differentiation of the plain formula makes several arrays of m n numbers anew in each iteration. Drawing W(0) is not
+timed.
 """
 
 from __future__ import annotations

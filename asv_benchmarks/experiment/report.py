@@ -121,7 +121,12 @@ def sweep_block(results, name):
     parts = []
     for what, text in (shown | dict([_tested(cells)])).items():
         parts += [f"{what}:", *grids(cells, head, text)]
-    return "\n\n".join(parts + phases_of_ours(cells, head))
+    return "\n\n".join([*parts, ours_block(results, name), figure(name, sweep.title)])
+
+
+def figure(name, title):
+    """The plot of this name, as pages in `docs` show it."""
+    return f"![{title}](figures/experiment_{name}.svg)"
 
 
 def _tested(cells):
@@ -130,7 +135,9 @@ def _tested(cells):
     return "RMSE on test samples", lambda cell: share(cell.median("test_rmse"))
 
 
-def phases_of_ours(cells, head):
+def ours_block(results, name):
+    """What the certified method did in a sweep."""
+    cells, head = results.by_value(name), HEADS[results.sweeps[name].varies]
     body = [
         [
             value_text(value),
@@ -140,16 +147,14 @@ def phases_of_ours(cells, head):
             mebibytes(cell.median("peak_bytes")),
             f"{cell.median('b'):.3g}",
         ]
-        for (name, value), cell in cells.items()
-        if name == OURS
+        for (contender, value), cell in cells.items()
+        if contender == OURS
     ]
     if not body:
-        return []
+        return nothing(f"the sweep {name!r} ({results.sweeps[name].title})")
     columns = [head, "iterations", "set-up", "iteration", *measuring.PHASES, "peak MiB", "b"]
-    return [
-        "Method certified: iterations, milliseconds of the set-up, and of an iteration by phase:",
-        table(columns, body),
-    ]
+    title = "Method certified: iterations, milliseconds of the set-up, and of an iteration by phase:"
+    return f"{title}\n\n{table(columns, body)}"
 
 
 def ratio(cell, ours):
@@ -192,7 +197,7 @@ def table_block(results):
             for cell in sorted(rates, key=lambda cell: float(cell.setting.split()[-1]))
         ]
         tables += ["All rates of torch Adam:", table(["", "seconds", "RMSE"], lines)]
-    return "\n\n".join(tables)
+    return "\n\n".join([*tables, figure("table", results.sweeps["table"].title)])
 
 
 def exponents_block(results):
@@ -210,7 +215,8 @@ def exponents_block(results):
         ]
         for fit in fits
     ]
-    return table(["seconds of an iteration", "exponent", "95% interval", "widths", "points", "bar"], body)
+    columns = ["seconds of an iteration", "exponent", "95% interval", "widths", "points", "bar"]
+    return f"{table(columns, body)}\n\n{figure('exponents', 'Seconds of an iteration by width')}"
 
 
 def losses_block(results):
@@ -273,6 +279,38 @@ def kernel_block(results):
     return table(["", "certified, s", "kernel ridge, s", "certified, test RMSE", "kernel ridge, test RMSE"], body)
 
 
+def findings_block(results):
+    """In sentences: how iterations grow, from which width on ours is faster, and the order at one width."""
+    said = [
+        f"With shift {fit.shift} an iteration of {TITLES[fit.contender]} grows with the width as m^{fit.exponent:.2f} "
+        f"(95%: {fit.low:.2f} to {fit.high:.2f})."
+        for fit in exponents.fits(results.width_rows())
+        if fit.what == "everything"
+    ]
+    for name in ("width", "width-paper"):
+        cells = results.by_value(name)
+        for contender in TITLES:
+            both = [value for other, value in cells if other == OURS != contender and (contender, value) in cells]
+            lost = [value for value in both if _is_before(cells[contender, value], cells[OURS, value])]
+            if both:
+                said.append(f"{results.sweeps[name].title}: {_won(TITLES[contender], both, lost)}")
+    order = sorted(results.cells["table"].values(), key=summary.badness)
+    if order:
+        times = [f"{TITLES[cell.contender]} {time_to(cell, 'to_loose', LOOSE)}" for cell in order]
+        said.append(f"Seconds to RMSE {LOOSE:g} at m = {value_text(order[0].case.width)}: {', '.join(times)}.")
+    return "\n".join(_wrapped(f"- {one}", "  ") for one in said) if said else nothing("all sweeps")
+
+
+def _won(title, values, lost):
+    """At which widths ours is faster, in words."""
+    if not lost:
+        return f"certified is faster than {title} at all widths, {stretches(values, values)}."
+    after = values[values.index(lost[-1]) + 1 :]
+    if not after:
+        return f"{title} is faster than certified at {stretches(values, lost)}, of {stretches(values, values)}."
+    return f"certified is faster than {title} from {value_text(after[0])} on, up to {value_text(values[-1])}."
+
+
 def machine_block(results):
     if not results.machine:
         return nothing("the machine")
@@ -284,7 +322,7 @@ def _wrapped(text, indent=""):
 
 
 def nothing(what):
-    return f"No measurements of {what} are there; `{COMMAND}` makes them."
+    return _wrapped(f"No measurements of {what} are there yet; `{COMMAND}` makes them.")
 
 
 def blocks(results):
@@ -301,11 +339,13 @@ def blocks(results):
     found = {
         "machine": machine_block(results),
         "rule": _wrapped(exponents.RULE),
+        "findings": findings_block(results),
         "exponents": exponents_block(results),
         "losses": losses_block(results),
         "kernel": kernel_block(results),
     }
     for name, sweep in results.sweeps.items():
+        found[f"{name} of ours"] = ours_block(results, name)
         if not results.rows[name]:
             found[name] = nothing(f"the sweep {name!r} ({sweep.title})")
         else:
@@ -335,7 +375,8 @@ def make(directory, pages, out):
     texts = blocks(results)
     for name, text in texts.items():
         print(f"\n== {name}\n\n{text}", file=out)
-    summary.write(directory / "experiment_summary.csv", results.rows)
+    if any(results.rows.values()):
+        summary.write(directory / "experiment_summary.csv", results.rows)
     for page in pages:
         for name in shown(page, texts):
             rewrite(page, texts[name], name)

@@ -89,8 +89,9 @@ def variants(rows):
 def badness(cell):
     """To sort cells by: who is first at the loose RMSE, then who ends nearest to it."""
     to_loose, rmse = cell.median("to_loose"), cell.median("rmse")
-    late, far = math.isnan(to_loose), math.isnan(rmse)
-    return late, math.inf if far else rmse if late else to_loose
+    if not math.isnan(to_loose):
+        return False, to_loose
+    return True, math.inf if math.isnan(rmse) else rmse
 
 
 def best(rows):
