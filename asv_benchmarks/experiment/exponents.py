@@ -35,13 +35,13 @@ class Fit:
 
     @property
     def verdict(self):
-        """Of the bar of the certified method; "" where there is none, since it is for everything an iteration does."""
+        """Of what is asked of all that an iteration of the certified method does; else ""."""
         bar = BARS.get(self.shift)
         if self.contender != "certified" or self.what != "everything" or bar is None:
             return ""
         if self.exponent > bar:
-            return f"<= {bar:g}: missed"
-        return f"<= {bar:g}: met" + ("" if self.high <= bar else ", not by the whole interval")
+            return f"{bar:g}: missed"
+        return f"{bar:g}: met" + ("" if self.high <= bar else ", interval not")
 
 
 def fits(rows):

@@ -64,7 +64,7 @@ def time_to(cell, quantity, asked):
 
 
 def value_text(value):
-    return plots.power(value) if isinstance(value, int) and value >= 2**8 and value & (value - 1) == 0 else str(value)
+    return plots.power(value) if isinstance(value, int) and value >= 2**10 else str(value)
 
 
 def share(value):
@@ -215,7 +215,7 @@ def exponents_block(results):
         ]
         for fit in fits
     ]
-    columns = ["seconds of an iteration", "exponent", "95% interval", "widths", "points", "bar"]
+    columns = ["seconds of an iteration", "exponent", "95% interval", "widths", "points", "at most"]
     return f"{table(columns, body)}\n\n{figure('exponents', 'Seconds of an iteration by width')}"
 
 
@@ -306,6 +306,8 @@ def _won(title, values, lost):
     if not lost:
         return f"certified is faster than {title} at all widths, {stretches(values, values)}."
     after = values[values.index(lost[-1]) + 1 :]
+    if lost == values:
+        return f"{title} is faster than certified at all widths, {stretches(values, values)}."
     if not after:
         return f"{title} is faster than certified at {stretches(values, lost)}, of {stretches(values, values)}."
     return f"certified is faster than {title} from {value_text(after[0])} on, up to {value_text(values[-1])}."
