@@ -277,6 +277,25 @@ def test_ours_tells_when_it_reached_an_error(experiment):
     np.testing.assert_array_equal(found.predict(case.problem().X_test), network.predict(case.problem().X_test))
 
 
+@pytest.mark.parametrize("name", ["sklearn-lbfgs", "sklearn-adam"])
+def test_scikit_learn_ends_with_the_weights_that_reached(experiment, name):
+    case = experiment.cases.Case("digits", 50, 64, 2**8, "auto")
+    (one,) = experiment.contenders.variants(name)
+    found = one.run(case, 1e-2, 60.0, 1)
+    assert found.status == "reached"
+    assert found.points[-1][1] <= 1e-2 < found.points[-2][1]
+    residual = found.predict(case.problem().X) - case.problem().y
+    assert np.sqrt(np.mean(residual**2)) == pytest.approx(found.points[-1][1], rel=1e-2)
+
+
+def test_a_solver_that_cannot_be_watched(experiment, monkeypatch):
+    (one,) = experiment.contenders.variants("sklearn-lbfgs")
+    watched = importlib.import_module("asv_benchmarks.experiment.contenders_sklearn").WatchedRegressor
+    monkeypatch.setattr(watched, "fit", lambda self, X, y: self)
+    with pytest.raises(RuntimeError, match="evaluates the loss of L-BFGS elsewhere"):
+        one.run(experiment.cases.Case("digits", 50, 64, 2**8, "auto"), 1e-2, 60.0, 1)
+
+
 def test_gradient_descent_is_given_what_it_is_run_with(experiment, monkeypatch):
     given = []
 
