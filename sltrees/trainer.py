@@ -6,8 +6,8 @@ the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
     solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
     D <- (1 - alpha/c) D - J^T g
 
-so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
-refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
+so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises but for rounding of the
+weights in the dtype of the network: a step that raises it is refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
 
 Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
 stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is

@@ -57,11 +57,12 @@ def assert_consistent(network, X, y, result, alpha_loss=False):
         assert result.loss == pytest.approx(0.5 * len(y) * result.rmse**2, rel=1e-10)
 
 
-def assert_descends(result):
-    """The loss falls at accepted steps and stays at refused ones."""
+def assert_descends(result, dtype="float64"):
+    """The loss falls at accepted steps and stays at refused ones; in single precision but for rounding of weights."""
     values = losses(result)
+    slack = np.finfo(np.float32).eps if np.dtype(dtype) == np.float32 else 0.0
     for record, before, after in zip(result.history, values, values[1:], strict=False):
-        assert after < before if record.accepted else after == before
+        assert after < before * (1.0 + slack) if record.accepted else after == before
 
 
 # ---------------------------------------------------------------------- descent and refusal
@@ -239,7 +240,7 @@ def test_degenerate_data_end_with_a_finite_result_and_an_honest_status(seed, nam
     assert math.isfinite(result.loss)
     assert np.isfinite(network.displacement_).all()
     assert np.isfinite(network.predict(X)).all()
-    assert_descends(result)
+    assert_descends(result, dtype)
     assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
     if alpha == 0:
         assert (result.status == "converged") == (result.rmse <= 1e-6)
@@ -604,7 +605,7 @@ def test_a_failure_in_a_step_leaves_the_network_as_it_was(monkeypatch):
     def fail(self, *arguments):
         raise MemoryError("no memory in the middle of a step")
 
-    for method, cls, name in (("trees", TreeShard, "_update_trees"), ("certified", CertifiedShard, "review")):
+    for method, cls, name in (("trees", TreeShard, "_moved"), ("certified", CertifiedShard, "review")):
         with monkeypatch.context() as patch:
             patch.setattr(cls, name, fail)
             with pytest.raises(MemoryError, match="middle of a step"):
