@@ -82,10 +82,13 @@ class NewtonTrainer:
     ----------
     network : ShiftedReLUNetwork
         Trained in place. One that was trained before goes on from where it is.
-    method : {"certified", "trees"}, default "certified"
+    method : {"certified", "trees", "dense", "bpsw", "bpsw-srht"}, default "certified"
         "certified": visit only the neurons that may have changed their firing pattern; certificates say which cannot.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
-        solves, and updates the moved weights in the trees.
+        solves, and updates the moved weights in the trees. The others leave no neuron out, and are there to measure
+        by: "dense" forms G in O(m n^2); "bpsw" solves with G by conjugate gradients to a backward error of 1e-8,
+        preconditioned by a sketch of random signs, "bpsw-srht" by one of a subsampled Hadamard transform. All take the
+        same steps, up to rounding or that error.
     alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
         "loo": that of `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised

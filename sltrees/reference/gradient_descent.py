@@ -22,7 +22,7 @@ from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingS
 _PAIRS_PER_BLOCK = 1 << 20  # products of a block: they stay in cache, and a task takes some 10 ms
 _POWER_STEPS = 20  # products with G that estimate |G|
 
-DIVERGED = "the loss overflowed; the network is that of the last finite loss: try a lower learning rate"
+DIVERGED = "weights overflowed; the network is that of the iteration before: try a lower learning rate"
 
 
 class GradientDescent:
@@ -131,7 +131,7 @@ class GradientDescent:
         -------
         TrainingResult
             Of its records `damping` is 0, and every iteration is accepted: the loss may rise. Training that overflows
-            ends as "stalled", with the network of the last finite loss.
+            ends as "stalled", with the network of the iteration before.
 
         Raises
         ------
@@ -310,7 +310,9 @@ class _Descent:
             moved = time.perf_counter()
             look = self.forward(displacement, self.X)
             rmse = self.rmse_of(look)
-            if not np.isfinite(rmse):
+            with _quiet():  # a neuron at infinity fires on nothing: outputs do not tell
+                finite = np.isfinite(rmse) and np.isfinite(displacement.sum(dtype=np.float64))
+            if not finite:
                 return TrainingStatus.STALLED, DIVERGED
             self.record(iteration, look, moved - began, time.perf_counter() - moved)
             self.all.give_back(displacement)
