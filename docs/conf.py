@@ -1,0 +1,161 @@
+"""How Sphinx builds the documentation.
+
+    python -m sphinx -W --keep-going -n -b html docs docs/_build/html
+
+Nothing is fetched, neither by the build nor by the pages: there is no intersphinx (its inventories are elsewhere), types
+in docstrings are plain text, and formulas are MathML, which browsers draw by themselves.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import latex2mathml.converter
+from docutils import nodes
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+os.environ["MPLBACKEND"] = "Agg"  # the gallery draws without a window
+
+from public_names import exported_names, public_modules  # noqa: E402 - the path comes first
+
+import sltrees  # noqa: E402 - installed, or on PYTHONPATH
+
+project = "sltrees"
+author = "The sltrees developers"
+project_copyright = author
+version = release = sltrees.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+]
+nitpicky = True
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "gallery", "sg_execution_times.rst"]
+default_role = "code"  # in docstrings single backticks mark parameters and names alike
+
+# ---------------------------------------------------------------------- pages in Markdown
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3  # [text](page.md#heading), as on GitHub
+myst_links_external_new_tab = False
+
+# ---------------------------------------------------------------------- API
+
+autodoc_typehints = "none"  # the docstrings say the types
+autodoc_member_order = "bysource"
+autosummary_ignore_module_all = False
+autosummary_imported_members = False
+numpydoc_show_class_members = False  # the template of classes documents them in full
+
+# ---------------------------------------------------------------------- gallery
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "doc_module": ("sltrees",),
+    "backreferences_dir": "generated/backreferences",
+    "plot_gallery": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "reference_url": {"sltrees": None},
+}
+
+# ---------------------------------------------------------------------- HTML
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sltrees"
+html_static_path = ["_static"]
+html_css_files = ["sltrees.css"]
+html_math_renderer = "mathml"
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+copybutton_exclude = ".linenos, .gp, .go"
+
+# linkcheck: of pages on the web alone; those of this site are checked by every build
+linkcheck_timeout = 20
+
+
+def visit_math(self, node):
+    """Write an inline formula as MathML."""
+    self.body.append(latex2mathml.converter.convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_displaymath(self, node):
+    """Write a formula on a line of its own as MathML."""
+    formula = latex2mathml.converter.convert(node.astext(), display="block")
+    self.body.append(self.starttag(node, "div", CLASS="math-block") + formula + "</div>\n")
+    raise nodes.SkipNode
+
+
+def write_inside_pages():
+    """Write a page for each public module that api.rst does not list, and a list of these pages.
+
+    They are the parts that the trainer and the estimators are made of. What such a module defines but `sltrees` exports
+    has its entry there, and is only pointed to.
+    """
+    folder = DOCS / "generated" / "inside"
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = (DOCS / "api.rst").read_text(encoding="utf-8").split()
+    inside = [name for name in public_modules() if name not in listed]
+    inside = [name for name in inside if not any(name.startswith(f"{module}.") for module in listed if "." in module)]
+    pages = {"index.rst": [".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
+    for name in inside:
+        lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
+        here = [key for key in exported_names(name) if key not in sltrees.__all__]
+        elsewhere = [key for key in exported_names(name) if key in sltrees.__all__]
+        if here:
+            lines += ["   :members: " + ", ".join(here)]
+        if elsewhere:
+            lines += ["", "See also " + ", ".join(f":py:obj:`sltrees.{key}`" for key in elsewhere) + "."]
+        pages[f"{name}.rst"] = lines
+    for page in set(folder.iterdir()) - {folder / page for page in pages}:
+        page.unlink()  # of a module that is gone
+    for page, lines in pages.items():
+        text = "\n".join(lines) + "\n"
+        path = folder / page
+        if not path.exists() or path.read_text(encoding="utf-8") != text:  # what is newer is built again
+            path.write_text(text, encoding="utf-8")
+
+
+def leave_out_foreign(app, what, name, thing, skip, options):
+    """Leave out what estimators inherit from scikit-learn: it is documented there."""
+    foreign = (getattr(thing, "__module__", None) or "").startswith("sklearn.") or name.endswith("_request")
+    return True if foreign else None  # None: as Sphinx would have it
+
+
+def escape_bars(app, what, name, thing, options, lines):
+    """Let |x| in the text of a docstring be a norm: in reStructuredText it would ask for a substitution."""
+    block = None  # indentation of the paragraph that announces a literal block, inside of one
+    for k, line in enumerate(lines):
+        indentation = len(line) - len(line.lstrip())
+        if block is not None and line.strip() and indentation <= block:
+            block = None
+        if block is None and not line.lstrip().startswith((">>>", "...")):
+            parts = re.split("(`+[^`]*`+)", line)  # what is quoted stays
+            lines[k] = "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in parts)
+            if line.rstrip().endswith("::"):
+                block = indentation
+
+
+def setup(app):
+    """Register the renderer of formulas, and write the pages that are made from the package."""
+    app.connect("autodoc-skip-member", leave_out_foreign)
+    app.connect("autodoc-process-docstring", escape_bars, priority=400)  # before numpydoc, which takes it apart
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
+    write_inside_pages()
