@@ -2,8 +2,8 @@
 
     python -m sphinx -W --keep-going -n -b html docs docs/_build/html
 
-Nothing is fetched, neither by the build nor by the pages: there is no intersphinx (its inventories are elsewhere), types
-in docstrings are plain text, and formulas are MathML, which browsers draw by themselves.
+Nothing is fetched, neither by the build nor by the pages: there is no intersphinx (its inventories are elsewhere),
+types in docstrings are plain text, and formulas are MathML, which browsers draw by themselves.
 """
 
 import os
