@@ -6,6 +6,8 @@ Nothing is fetched, neither by the build nor by the pages: there is no intersphi
 types in docstrings are plain text, and formulas are MathML, which browsers draw by themselves.
 """
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -21,6 +23,7 @@ os.environ["MPLBACKEND"] = "Agg"  # the gallery draws without a window
 from public_names import exported_names, public_modules  # noqa: E402 - the path comes first
 
 import sltrees  # noqa: E402 - installed, or on PYTHONPATH
+from sltrees.__main__ import COMMANDS, main  # noqa: E402
 
 project = "sltrees"
 author = "The sltrees developers"
@@ -103,6 +106,29 @@ def visit_displaymath(self, node):
     raise nodes.SkipNode
 
 
+def write_if_changed(path, lines):
+    """Write a page, unless it is there: what is newer is built again."""
+    text = "\n".join(lines) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_command_line_page():
+    """Write down what each command says of itself."""
+    os.environ["COLUMNS"] = "100"  # to which argparse folds its lines
+    lines = ["Command line", "============", "", "``sltrees``, or ``python -m sltrees``."]
+    lines += ["Exit codes: 0 after a run, 1 if the output could not be written, 2 for bad arguments or data, 130 after"]
+    lines += ["Ctrl-C. :doc:`../start` shows the commands at work."]
+    for command in COMMANDS:
+        name = command.__name__.split(".")[-1]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+            main([name, "--help"])
+        lines += ["", name, "-" * len(name), "", ".. code-block:: text", ""]
+        lines += [f"   {line}".rstrip() for line in said.getvalue().splitlines()]
+    write_if_changed(DOCS / "generated" / "command_line.rst", lines)
+
+
 def write_inside_pages():
     """Write a page for each public module that api.rst does not list, and a list of these pages.
 
@@ -127,10 +153,7 @@ def write_inside_pages():
     for page in set(folder.iterdir()) - {folder / page for page in pages}:
         page.unlink()  # of a module that is gone
     for page, lines in pages.items():
-        text = "\n".join(lines) + "\n"
-        path = folder / page
-        if not path.exists() or path.read_text(encoding="utf-8") != text:  # what is newer is built again
-            path.write_text(text, encoding="utf-8")
+        write_if_changed(folder / page, lines)
 
 
 def leave_out_foreign(app, what, name, thing, skip, options):
@@ -159,3 +182,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", escape_bars, priority=400)  # before numpydoc, which takes it apart
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     write_inside_pages()
+    write_command_line_page()
