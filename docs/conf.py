@@ -41,7 +41,7 @@ extensions = [
 ]
 nitpicky = True
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "gallery", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "gallery", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 default_role = "code"  # in docstrings single backticks mark parameters and names alike
 
 # ---------------------------------------------------------------------- pages in Markdown
@@ -54,8 +54,9 @@ myst_links_external_new_tab = False
 
 autodoc_typehints = "none"  # the docstrings say the types
 autodoc_member_order = "bysource"
-autosummary_ignore_module_all = False
-autosummary_imported_members = False
+autosummary_context = {
+    "exported_names": {name: exported_names(name) for name in public_modules()}
+}  # for _templates/autosummary/module.rst
 numpydoc_show_class_members = False  # the template of classes documents them in full
 
 # ---------------------------------------------------------------------- gallery
@@ -76,10 +77,13 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sltrees"
+html_favicon = "_static/logo.svg"
+html_logo = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["sltrees.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
 html_theme_options = {
     "navbar_align": "left",
     "show_prev_next": True,
