@@ -48,15 +48,13 @@ default_role = "code"  # in docstrings single backticks mark parameters and name
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # [text](page.md#heading), as on GitHub
-myst_links_external_new_tab = False
 
 # ---------------------------------------------------------------------- API
 
 autodoc_typehints = "none"  # the docstrings say the types
 autodoc_member_order = "bysource"
-autosummary_context = {
-    "exported_names": {name: exported_names(name) for name in public_modules()}
-}  # for _templates/autosummary/module.rst
+# for _templates/autosummary/module.rst
+autosummary_context = {"exported_names": {name: exported_names(name) for name in public_modules()}}
 numpydoc_show_class_members = False  # the template of classes documents them in full
 
 # ---------------------------------------------------------------------- gallery

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
-)
-PAGES = [page for page in PAGES if page.exists()]  # tests that were installed have none beside them
+PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md"))  # none where tests were installed
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 PATH = re.compile(r"`((?:docs|tests|sltrees|asv_benchmarks|\.ci)/[\w./*-]+)`")
 GENERATED = ("docs/_build",)  # by commands that the pages name
