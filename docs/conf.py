@@ -6,7 +6,9 @@ Nothing is fetched, neither by the build nor by the pages: there is no intersphi
 types in docstrings are plain text, and formulas are MathML, which browsers draw by themselves.
 """
 
+import ast
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -164,6 +166,27 @@ def leave_out_foreign(app, what, name, thing, skip, options):
     return True if foreign else None  # None: as Sphinx would have it
 
 
+def correct_compiled_signature(app, what, name, thing, options, signature, returns):
+    """Write signatures of compiled classes and methods as they are called.
+
+    Cython puts the asterisk before keywords one place too late in signatures of classes, so these come from the stub;
+    and Sphinx takes `self` for a parameter of methods.
+    """
+    if what == "method" and (signature or "").startswith("(self"):
+        return re.sub(r"^\(self(, )?", "(", signature), returns
+    if what == "class" and not hasattr(thing.__init__, "__code__"):
+        compiled = Path(inspect.getfile(inspect.getmodule(thing)))
+        stub = compiled.with_name(compiled.name.split(".")[0] + ".pyi")
+        if stub.exists():
+            body = {node.name: node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.ClassDef)}
+            methods = {node.name: node for node in body[thing.__name__].body if isinstance(node, ast.FunctionDef)}
+            arguments = methods["__init__"].args
+            for argument in arguments.args + arguments.kwonlyargs:
+                argument.annotation = None
+            return re.sub(r"^self(, )?", "", ast.unparse(arguments)).join("()"), returns
+    return None
+
+
 def escape_bars(app, what, name, thing, options, lines):
     """Let |x| in the text of a docstring be a norm: in reStructuredText it would ask for a substitution."""
     block = None  # indentation of the paragraph that announces a literal block, inside of one
@@ -181,6 +204,7 @@ def escape_bars(app, what, name, thing, options, lines):
 def setup(app):
     """Register the renderer of formulas, and write the pages that are made from the package."""
     app.connect("autodoc-skip-member", leave_out_foreign)
+    app.connect("autodoc-process-signature", correct_compiled_signature, priority=400)  # before numpydoc
     app.connect("autodoc-process-docstring", escape_bars, priority=400)  # before numpydoc, which takes it apart
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     write_inside_pages()

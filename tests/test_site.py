@@ -4,10 +4,12 @@ SLTREES_SITE=docs/_build/html takes a site that is built; otherwise it is built 
 """
 
 import functools
+import html
 import http.server
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -175,6 +177,15 @@ def test_every_public_name_is_in_the_api_reference(site):
     names = {name for name, _ in things}
     assert {"sltrees.ThresholdTree", "sltrees.estimators.NewtonRegressor", "sltrees.persistence.save"} < names
     assert {"sltrees.ThresholdTree.query", "sltrees.ThresholdTree.update", "sltrees.NewtonTrainer.fit"} < documented
+
+
+@pytest.mark.docs
+def test_signatures_of_compiled_classes_are_those_of_their_stubs(site):
+    page = (site / "generated" / "sltrees.ThresholdTree.html").read_text(encoding="utf-8")
+    signatures = [html.unescape(re.sub("<[^>]+>", "", part)) for part in re.findall("(?s)<dt class=.sig.*?</dt>", page)]
+    said = {"".join(signature.split()).removesuffix("#") for signature in signatures}
+    assert "classsltrees.ThresholdTree(values,*,orientation='max',copy=True)" in said
+    assert "update(i,value)" in said
 
 
 # ---------------------------------------------------------------------- what a browser makes of it

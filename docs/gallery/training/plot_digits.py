@@ -20,8 +20,8 @@ train, test = order[:600], order[600:]
 scaling = InputScaling(bias=0.0).fit(X[train])
 
 # %%
-# Rows are brought to unit norm, as the shift of the neurons expects. Each step leaves a
-# tenth of the error or less.
+# Rows are brought to unit norm, as the shift of the neurons expects. A step leaves about
+# a tenth of the error, and later ones less.
 
 network = ShiftedReLUNetwork(2**17, random_state=0)
 trainer = NewtonTrainer(network, tol=1e-6)

@@ -26,7 +26,7 @@ print(f"{active.nnz:,} of {n_units * n_inputs:,} pairs are active, {active.nnz /
 
 # %%
 # Competitive learning: for each input the most active unit moves towards it. One row of the forest is written each
-# time, all others stay. Units that win specialise, and so the number of active pairs per unit becomes uneven.
+# time, all others stay. Units that win specialise: fewer of them are active on many inputs.
 
 before = np.diff(active.indptr)
 for i in rng.permutation(np.tile(np.arange(n_inputs), 4)):
