@@ -110,6 +110,15 @@ def visit_displaymath(self, node):
     raise nodes.SkipNode
 
 
+def remove_stale_pages():
+    """Remove pages that were made of names which are gone: nothing would lead to them."""
+    names = {f"{module}.{name}" for module in public_modules() for name in exported_names(module)}
+    names |= {*public_modules(), "command_line"}
+    for page in (DOCS / "generated").glob("*.rst"):
+        if page.stem not in names:
+            page.unlink()
+
+
 def write_if_changed(path, lines):
     """Write a page, unless it is there: what is newer is built again."""
     text = "\n".join(lines) + "\n"
@@ -207,5 +216,6 @@ def setup(app):
     app.connect("autodoc-process-signature", correct_compiled_signature, priority=400)  # before numpydoc
     app.connect("autodoc-process-docstring", escape_bars, priority=400)  # before numpydoc, which takes it apart
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
+    remove_stale_pages()
     write_inside_pages()
     write_command_line_page()
