@@ -8,6 +8,8 @@ types in docstrings are plain text, and formulas are MathML, which browsers draw
 
 import ast
 import contextlib
+import functools
+import importlib
 import inspect
 import io
 import os
@@ -58,6 +60,15 @@ autodoc_member_order = "bysource"
 # for _templates/autosummary/module.rst
 autosummary_context = {"exported_names": {name: exported_names(name) for name in public_modules()}}
 numpydoc_show_class_members = False  # the template of classes documents them in full
+
+# what has an entry of its own, to link to
+LINKED = {name: importlib.import_module(name) for name in public_modules()}
+LINKED |= {
+    f"{module}.{name}": getattr(importlib.import_module(module), name)
+    for module in public_modules()
+    for name in exported_names(module)
+    if module == "sltrees" or name not in sltrees.__all__
+}
 
 # ---------------------------------------------------------------------- gallery
 
@@ -196,16 +207,29 @@ def correct_compiled_signature(app, what, name, thing, options, signature, retur
     return None
 
 
-def escape_bars(app, what, name, thing, options, lines):
-    """Let |x| in the text of a docstring be a norm: in reStructuredText it would ask for a substitution."""
+def link_or_escape(part):
+    """Make a link of a quoted public name; let |x| be a norm where reStructuredText would see a substitution."""
+    if not part.startswith("`"):
+        return part.replace("|", "\\|")
+    name = part.strip("`")
+    name = f"sltrees.{name}" if name.split(".")[0] in sltrees.__all__ else name
+    target = max((public for public in LINKED if f"{name}.".startswith(f"{public}.")), key=len, default=None)
+    if part.startswith("``") or target is None:
+        return part
+    thing = functools.reduce(lambda thing, key: getattr(thing, key, None), name.split(".")[1:], sltrees)
+    is_method = name.count(".") == target.count(".") + 1 and inspect.isclass(LINKED[target]) and callable(thing)
+    return f":py:obj:`{part.strip('`')} <{name}>`" if name == target or is_method else part
+
+
+def prepare_docstring(app, what, name, thing, options, lines):
+    """Link and escape all that is neither code nor an example."""
     block = None  # indentation of the paragraph that announces a literal block, inside of one
     for k, line in enumerate(lines):
         indentation = len(line) - len(line.lstrip())
         if block is not None and line.strip() and indentation <= block:
             block = None
         if block is None and not line.lstrip().startswith((">>>", "...")):
-            parts = re.split("(`+[^`]*`+)", line)  # what is quoted stays
-            lines[k] = "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in parts)
+            lines[k] = "".join(map(link_or_escape, re.split("(`+[^`]*`+)", line)))
             if line.rstrip().endswith("::"):
                 block = indentation
 
@@ -214,7 +238,7 @@ def setup(app):
     """Register the renderer of formulas, and write the pages that are made from the package."""
     app.connect("autodoc-skip-member", leave_out_foreign)
     app.connect("autodoc-process-signature", correct_compiled_signature, priority=400)  # before numpydoc
-    app.connect("autodoc-process-docstring", escape_bars, priority=400)  # before numpydoc, which takes it apart
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before numpydoc, which takes it apart
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     remove_stale_pages()
     write_inside_pages()
