@@ -164,7 +164,8 @@ def write_inside_pages():
     listed = (DOCS / "api.rst").read_text(encoding="utf-8").split()
     inside = [name for name in public_modules() if name not in listed]
     inside = [name for name in inside if not any(name.startswith(f"{module}.") for module in listed if "." in module)]
-    pages = {"index.rst": [".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
+    title = ["Modules inside", "==============", ""]
+    pages = {"index.rst": [*title, ".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
     for name in inside:
         lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
         here = [key for key in exported_names(name) if key not in sltrees.__all__]
