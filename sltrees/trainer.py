@@ -1,7 +1,7 @@
 """The trainer: Gauss-Newton steps with damping on a shifted-ReLU network.
 
 With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam,
-the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
+the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2::
 
     solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
     D <- (1 - alpha/c) D - J^T g
