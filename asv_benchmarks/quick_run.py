@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,10 @@ def run(benchmarks=HERE / "benchmarks", *, bench=None, html=None):
         config |= {"html_dir": str(Path(html or f"{scratch}/html").resolve())}
         Path(scratch, "asv.conf.json").write_text(json.dumps(config), encoding="utf-8")
 
+        environment = os.environ | config["matrix"]["env_nobuild"]  # which asv sets in environments of its own only
+
         def asv(*arguments, fine=(0,)):
-            done = subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=scratch)
+            done = subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=scratch, env=environment)
             if done.returncode not in fine:
                 raise subprocess.CalledProcessError(done.returncode, done.args)
 
@@ -102,7 +105,8 @@ def main():
     began = time.perf_counter()
     outcomes = run(bench=options.bench, html=options.html)
     bad = [f"{outcome}: {name}" for name, outcome in outcomes.items() if outcome in ("failed", "skipped")]
-    print(*bad, sep="\n")
+    for line in bad:
+        print(line)
     print(f"{len(outcomes)} benchmarks in {time.perf_counter() - began:.0f} s, {len(bad)} failed or were skipped")
     return 1 if bad or not outcomes else 0
 

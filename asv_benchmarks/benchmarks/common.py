@@ -58,7 +58,7 @@ def trainer(method, width, *, sampling="auto", **options):
 @functools.cache
 def normal_values(n):
     """Standard normal values, float32; read only, as all benchmarks of a process share them."""
-    values = np.random.default_rng(0).standard_normal(n).astype(np.float32)
+    values = np.random.default_rng(0).standard_normal(n, dtype=np.float32)
     values.flags.writeable = False
     return values
 
@@ -66,7 +66,7 @@ def normal_values(n):
 @functools.cache
 def unit_rows(n, d=64, seed=0):
     """Random directions, float32, read only."""
-    rows = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+    rows = np.random.default_rng(seed).standard_normal((n, d), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows.flags.writeable = False
     return rows

@@ -8,7 +8,8 @@ from .common import needed, normal_values
 
 ThresholdTree = needed("sltrees", "ThresholdTree")
 
-SIZES = [2**14, 2**20]
+CALLS = {2**14: 512, 2**20: 64}  # of a query, or another operation, that are timed together
+SIZES = list(CALLS)
 SELECTIVITIES = [1e-4, 1e-2, 0.5]
 
 
@@ -23,19 +24,14 @@ def threshold_above_which(share, n):
     return float(np.quantile(normal_values(n), 1 - share))
 
 
-def calls_for(n):
-    """Calls that read 2^23 values if each reads all."""
-    return 2**23 // n
-
-
 class Query:
-    """All entries above t: 512 queries of 2^14 values, or 8 of 2^20."""
+    """All entries above t: 512 queries of 2^14 values, or 64 of 2^20."""
 
     param_names = ("method", "n", "selectivity")
     params = (["tree", "numpy"], SIZES, SELECTIVITIES)
 
     def setup(self, method, n, selectivity):
-        tree, self.threshold, self.calls = shared_tree(n), threshold_above_which(selectivity, n), calls_for(n)
+        tree, self.threshold, self.calls = shared_tree(n), threshold_above_which(selectivity, n), CALLS[n]
         values, single = normal_values(n), np.float32(self.threshold)
         self.query = tree.query if method == "tree" else lambda _: np.flatnonzero(values > single)
 
@@ -45,7 +41,7 @@ class Query:
 
 
 class Count:
-    """How many entries are above t, of 2^20: 16 times."""
+    """How many entries are above t, of 2^20: 64 times."""
 
     param_names = ("method", "selectivity")
     params = (["tree", "numpy"], [1e-4, 1e-2])
@@ -57,7 +53,7 @@ class Count:
         self.count = tree.count if method == "tree" else lambda _: np.count_nonzero(values > single)
 
     def time_count(self, method, selectivity):
-        for _ in range(16):
+        for _ in range(64):
             self.count(self.threshold)
 
 
@@ -100,14 +96,14 @@ class Update:
 
 
 class UpdateMany:
-    """A share of the values written in one batch, then the old ones: 512 times of 2^14 values, 8 times of 2^20."""
+    """A share of the values written in one batch, then the old ones: 512 times of 2^14 values, 64 times of 2^20."""
 
     number = 1
     param_names = ("method", "n", "share")
     params = (["tree", "numpy"], SIZES, [1e-3, 0.1])
 
     def setup(self, method, n, share):
-        tree, values, self.calls = ThresholdTree(normal_values(n)), normal_values(n).copy(), calls_for(n)
+        tree, values, self.calls = ThresholdTree(normal_values(n)), normal_values(n).copy(), CALLS[n]
         self.write = tree.update_many if method == "tree" else values.__setitem__
         rng = np.random.default_rng(1)
         self.indices = rng.choice(n, int(share * n), replace=False)
@@ -121,13 +117,13 @@ class UpdateMany:
 
 
 class Build:
-    """Copying values and building the levels above them, or the levels alone: 512 trees of 2^14 values, 8 of 2^20."""
+    """Copying values and building the levels above them, or the levels alone: 512 trees of 2^14 values, 64 of 2^20."""
 
     param_names = ("n",)
     params = (SIZES,)
 
     def setup(self, n):
-        self.values, self.calls = normal_values(n), calls_for(n)
+        self.values, self.calls = normal_values(n), CALLS[n]
         self.tree = shared_tree(n)  # memory is there: else it would be part of the time
 
     def time_build(self, n):
