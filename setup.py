@@ -4,6 +4,7 @@
 ``SLTREES_SANITIZE=address,undefined`` builds with those sanitizers (see CONTRIBUTING.md).
 """
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -82,15 +83,26 @@ extensions = [
     for name in MODULES
 ]
 
-# cythonize looks at file times alone and would miss a change of directives: then everything is translated anew.
+# cythonize looks at file times alone: it would miss a change of directives, and take a Cython that was just installed,
+# as each run of pip has one, for a change of what is included. So it is noted what build/cython was made from.
 FLAGS = [os.environ.get(name, "") for name in ("CC", "CFLAGS", "LDFLAGS")]
 MODE = f"{DIRECTIVES} {SANITIZE} {FLAGS} Cython {Cython.__version__} NumPy {np.__version__}"
-SAID = Path("build", "mode")
-same_mode = SAID.exists() and SAID.read_text() == MODE
-SAID.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
-modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=not same_mode, build_dir="build/cython")
-SAID.parent.mkdir(exist_ok=True)
-SAID.write_text(MODE)
+SOURCES = hashlib.sha256()
+for path in sorted(path for kind in ("*.pyx", "*.pxd", "*.h") for path in Path(CORE).glob(kind)):
+    SOURCES.update(path.name.encode() + path.read_bytes())
+MADE_FROM = Path("build", "made_from")
+noted = MADE_FROM.read_text().splitlines() if MADE_FROM.exists() else [None, None]
+same_mode, same_sources = noted[0] == MODE, noted == [MODE, SOURCES.hexdigest()]
+translated = [Path("build", "cython", CORE, f"{name}.c") for name in MODULES]
+MADE_FROM.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
+if same_sources and all(path.exists() for path in translated):
+    modules = extensions
+    for extension, path in zip(extensions, translated, strict=True):
+        extension.sources = [str(path)]
+else:
+    modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=not same_mode, build_dir="build/cython")
+MADE_FROM.parent.mkdir(exist_ok=True)
+MADE_FROM.write_text(f"{MODE}\n{SOURCES.hexdigest()}\n")
 
 
 class BuildExtensions(build_ext):

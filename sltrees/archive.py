@@ -1,7 +1,7 @@
 """Files of arrays and a JSON header: NumPy archives without pickle, versioned, checksummed, written atomically.
 
 A file is a zip archive that `numpy.load(path, allow_pickle=False)` reads: a member "name.npy" for each array, stored
-uncompressed, then "sltrees.json", the *document*, and a comment, the *mark*:
+uncompressed, then "sltrees.json", the *document*, and a comment, the *mark*::
 
     {"kind": "network", "header": {...}, "arrays": [["name", "<f4", [3, 4], "SHA-256 of the member name.npy"], ...]}
     sltrees.json at (offset) of (length) bytes sha256 (of the document) sltrees archive (version)

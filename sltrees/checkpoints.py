@@ -22,13 +22,14 @@ from sltrees._memory import array_bytes
 from sltrees.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram import FactorState, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram, SketchState
+from sltrees.gram_sketched import SketchedGram
 from sltrees.network import sample_fingerprint
 from sltrees.persistence import Contents, as_integer_entry, nested, pack_network, prefixed, unpack_network
 from sltrees.records import IterationRecord, TrainingStatus
 
 KIND = "checkpoint"
-GRAMS = {"array": GramMatrix, "products": MatrixFreeGram}
-_STATES = {"array": FactorState, "products": SketchState}  # what they remember
+GRAMS = {"array": GramMatrix, "products": MatrixFreeGram, "sketch": SketchedGram}
+_STATES = {"array": FactorState, "products": SketchState, "sketch": FactorState}  # what they remember
 _TYPES = {cls: typing.get_type_hints(cls) for cls in (IterationRecord, FactorState, SketchState)}
 
 # Which numbers of a record must come out the same when it is replayed. (The others are times, what solving took, and

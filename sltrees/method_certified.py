@@ -346,6 +346,8 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
+    gram_class = None  # how G is held is the trainer's choice
+
     def __init__(self, network, shards, planes, skin, executor, ridge, before=None):
         self._skin = skin
         # not the network itself: it holds the method, and memory held in a circle lingers

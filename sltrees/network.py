@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import itertools
 import json
 import threading
 import typing
@@ -670,15 +671,27 @@ class ShiftedReLUNetwork:
         self._require_initialised()
         needed = array_bytes(self.width, self.n_features_in_ + 1, dtype=self.dtype)
         check_memory(needed, None, f"all weights of a network of width {self.width}", "use the materialised ones")
+        initial, places = self._all_draws()
+        W = np.repeat(initial, self._copies, axis=0)
+        with self._standing():
+            for shard, draws in zip(self._shards, places, strict=True):
+                W[(draws[:, None] * self._copies + np.arange(self._copies)).ravel()] += shard.displacements()
+        return W, self._signs(np.arange(len(W)))
+
+    def _all_draws(self):
+        """Initial weights of all draws, silent ones included, and the places among them of those of each shard.
+
+        Cost: O(m d), and as much memory.
+        """
         if self.sampling_ == "rejection":
             self._refuse_compacted()
             silent = self._sampling.silent_weights(Hyperplanes(self._seen, self.shift_))
-            W = np.concatenate([self.materialised_weights(), np.repeat(silent, self._copies, axis=0)])
-            return W, self._signs(np.arange(len(W)))
-        with self._standing():
-            n_blocks, positions = -(-self.width // NEURONS_PER_BLOCK), self._positions_by_block()
-            W = np.concatenate([self._block_weights(block, positions) for block in range(n_blocks)])
-        return W, self._signs(np.arange(self.width))
+            edges = np.cumsum([0, *(shard.draws.size for shard in self._shards)])
+            places = [np.arange(start, stop) for start, stop in itertools.pairwise(edges)]
+            return np.concatenate([*(shard.initial for shard in self._shards), silent]), places
+        blocks = range(-(-self.width // NEURONS_PER_BLOCK))
+        initial = np.concatenate([self._sampling.draw_weights(block, self.n_features_in_) for block in blocks])
+        return initial, [shard.draws for shard in self._shards]
 
     def _positions_by_block(self):
         """Where the materialised neurons of each block are: a dict from block to list of (shard, start, stop).

@@ -12,7 +12,7 @@ NEURONS_PER_BLOCK = 8192  # the unit of the streams of neurons: changing it chan
 
 MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
 
-_WEIGHTS, _SIGNS, _NUMBER, _PROPOSALS, _SILENT = 0, 1, 2, 3, 4  # what a stream is for
+_WEIGHTS, _SIGNS, _NUMBER, _PROPOSALS, _SILENT, _SKETCH = 0, 1, 2, 3, 4, 5  # what a stream is for
 
 
 class RandomStreams:
@@ -62,6 +62,10 @@ class RandomStreams:
     def of_silent(self, part):
         """Seeds for the neurons that rejection does not draw: of their number (part 0) and weights (part 1)."""
         return self._seed(part, _SILENT)
+
+    def of_sketch(self):
+        """Seed of the random projections of method "bpsw"."""
+        return self._seed(0, _SKETCH)
 
     def _seed(self, *key):
         return np.random.SeedSequence(self.entropy, spawn_key=key)

@@ -181,7 +181,7 @@ class Networks:
         return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
 
     def draw(self, X, Y, weights=None):
-        """Draw the networks for samples and choose the ridge; they can predict. Sets: networks_, alpha_."""
+        """Draw the networks for samples and choose the ridge; they can predict. Sets: `networks_`, `alpha_`."""
         blank = self._blank()
         samples = blank._as_samples(X)
         planes = Hyperplanes(samples, blank._shift_for(samples))
@@ -196,7 +196,7 @@ class Networks:
         return self
 
     def extend(self, X, Y, weights=None):
-        """Train on further samples, too, from the weights as they are. Sets: samples_, results_.
+        """Train on further samples, too, from the weights as they are. Sets: `samples_`, `results_`.
 
         Outputs that an interruption kept from samples of an earlier call are given these as well.
         """
@@ -220,7 +220,7 @@ class Networks:
             raise
 
     def resume(self, X, Y, weights=None, eval_set=None):
-        """Train from the weights as they are on samples that may be others. Sets: samples_, results_."""
+        """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
         self.samples_ = X, Y, weights
         for trainer in self.trainers_:
             self._tell(trainer, patience=self.patience)
@@ -241,7 +241,7 @@ class Networks:
         trainer.__dict__.update({name: getattr(told, name) for name in names})
 
     def _train_each(self, train):
-        """Train one output after the other by train(trainer, targets). Sets: results_."""
+        """Train one output after the other by train(trainer, targets). Sets: `results_`."""
         results = []
         try:
             for trainer, targets in zip(self.trainers_, self.samples_[1].T, strict=True):

@@ -1,13 +1,14 @@
 """The trainer: Gauss-Newton steps with damping on a shifted-ReLU network.
 
 With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam,
-the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2:
+the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2::
 
     solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
     D <- (1 - alpha/c) D - J^T g
 
-so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises: a step that raises it is
-refused, and lam raised. alpha and lam are given relative to trace(G)/n at the first call of `fit` on a set of samples.
+so that e + J p = c g is the predicted residual. The loss |e|^2/2 + alpha |D|^2/2 never rises, but for rounding of the
+weights in the dtype of the network: a step that raises it is refused, and lam raised. alpha and lam are given relative
+to trace(G)/n at the first call of `fit` on a set of samples.
 
 Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
 stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is
@@ -41,7 +42,9 @@ from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.leave_one_out import ALPHAS, RidgeProblem
+from sltrees.method_bpsw import BPSWHadamardMethod, BPSWMethod
 from sltrees.method_certified import CertifiedMethod
+from sltrees.method_dense import DenseMethod
 from sltrees.method_trees import TreesMethod
 from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
@@ -51,7 +54,13 @@ from sltrees.validation_set import ValidationSet
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")
 
-METHODS = {"certified": CertifiedMethod, "trees": TreesMethod}
+METHODS = {
+    "certified": CertifiedMethod,
+    "trees": TreesMethod,
+    "dense": DenseMethod,
+    "bpsw": BPSWMethod,
+    "bpsw-srht": BPSWHadamardMethod,
+}
 
 # A predicted decrease of the loss below this share of it is rounding.
 NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
@@ -73,10 +82,13 @@ class NewtonTrainer:
     ----------
     network : ShiftedReLUNetwork
         Trained in place. One that was trained before goes on from where it is.
-    method : {"certified", "trees"}, default "certified"
+    method : {"certified", "trees", "dense", "bpsw", "bpsw-srht"}, default "certified"
         "certified": visit only the neurons that may have changed their firing pattern; certificates say which cannot.
         "trees": each iteration asks correlation trees which neurons fire, forms G from the fired pairs alone,
-        solves, and updates the moved weights in the trees.
+        solves, and updates the moved weights in the trees. The others leave no neuron out, and are there to measure
+        by: "dense" forms G in O(m n^2); "bpsw" solves with G by conjugate gradients to a backward error of 1e-8,
+        preconditioned by a sketch of random signs, "bpsw-srht" by one of a subsampled Hadamard transform. All take the
+        same steps, up to rounding or that error.
     alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
         "loo": that of `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
@@ -441,7 +453,7 @@ class NewtonTrainer:
         # where each neuron could fire on each sample and leave its lists there is nothing to estimate, which takes time
         most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
         plain = validation is None and lineage is None and network._method is None
-        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None:
+        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None and method.gram_class is None:
             return GramMatrix
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
@@ -457,6 +469,14 @@ class NewtonTrainer:
             # training goes on with what is there: of that, half may be holes before a pool is closed
             needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
         without += needed
+        if method.gram_class is not None:
+            if self.alpha == "loo":
+                raise ValueError(
+                    f"alpha='loo' needs the Gram matrix as an array, which method {self.method!r} never forms; "
+                    "give alpha as a number"
+                )
+            network.check_memory(without + method.gram_class.bytes_needed(n), X, self.max_memory)
+            return method.gram_class
         with_array = without + gram
         as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
         if lineage is not None and lineage.gram is not None:
@@ -567,10 +587,11 @@ class _Run:
         if gram_class is GramMatrix:
             self.gram = GramMatrix(self.roots[:, None] * self.X if self.is_weighted else self.X, network.width)
         else:  # of whatever method there is when it is asked
-            self.gram = MatrixFreeGram(
+            self.gram = gram_class(
                 lambda v: self.roots * self.method.gram_product(self.roots * v),
                 lambda: self.weights * self.method.gram_diagonal(),
                 len(self.y),
+                *self.approximations(),
             )
         self.method.count_pairs(self.gram)
         self.scale = self.choose_scale()
@@ -583,6 +604,12 @@ class _Run:
         self.seconds_setup = time.perf_counter() - self.started
         for callback in self.callbacks:
             callback.on_start(trainer)
+
+    def approximations(self):
+        """What a method that sketches G gives its solver besides products."""
+        if self.method.gram_class is None:
+            return ()
+        return (lambda executor: np.reshape(self.roots, (-1, 1)) * self.method.approximate_gram(executor) * self.roots,)
 
     def choose_scale(self):
         """The unit of alpha and damping: trace(G)/n when the network was first trained on the samples.

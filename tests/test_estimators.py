@@ -308,17 +308,17 @@ def test_interruption_leaves_a_model_that_predicts():
 
 def test_interrupted_search_ends_soon_and_leaves_nothing_running():
     X, y = wave(1000)
-    before = threading.active_count()
+    before = threading.enumerate()
     timer = threading.Timer(0.7, signal.raise_signal, [signal.SIGINT])
     timer.start()
     model = NewtonRegressor(random_state=0, search_seconds=1e3, n_jobs=2)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     timer.join()
-    for thread in threading.enumerate():
-        if thread.name.startswith("sltrees"):
-            thread.join(20)
-    assert threading.active_count() <= before
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in new:
+        thread.join(20)
+    assert [thread.name for thread in new if thread.is_alive()] == []
 
 
 # ---------------------------------------------------------------------- errors, and what they leave

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from lazy_rows_problem import Driver, draw_samples
 
 STRESS = os.environ.get("SLTREES_STRESS") == "1"
-EXAMPLES, STEPS = 100, 25  # of each of two machines
+EXAMPLES, STEPS = 60, 25  # of each of two machines
 REPLAYED = 20_000 if STRESS else 300  # actions of each of eight replays
 
 sizes = st.sampled_from([0.0, 1e-4, 1e-2, 0.1, 0.5, 3.0])

@@ -312,7 +312,7 @@ def test_drawing_stays_below_the_memory_estimate(seed, init, dtype, shift):
 @pytest.mark.parametrize("shift", [0.0, 2.0])
 def test_training_stays_below_the_memory_estimate(seed, init, dtype, shift):
     X, y = random_problem(seed, 200, 20)
-    network = ShiftedReLUNetwork(20_000, shift=shift, init=init, dtype=dtype, random_state=seed)
+    network = ShiftedReLUNetwork(6000, shift=shift, init=init, dtype=dtype, random_state=seed)
 
     def fit(max_memory):
         return NewtonTrainer(network, n_threads=2, max_iter=3, max_memory=max_memory).fit(X, y)

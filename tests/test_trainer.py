@@ -19,9 +19,11 @@ from sklearn.datasets import load_breast_cancer
 from threadpoolctl import threadpool_info
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
+from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.gram import GramMatrix
 from sltrees.method_certified import CertifiedMethod, CertifiedShard
+from sltrees.method_dense import DenseMethod, DenseShard
 from sltrees.method_trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
@@ -57,11 +59,12 @@ def assert_consistent(network, X, y, result, alpha_loss=False):
         assert result.loss == pytest.approx(0.5 * len(y) * result.rmse**2, rel=1e-10)
 
 
-def assert_descends(result):
-    """The loss falls at accepted steps and stays at refused ones."""
+def assert_descends(result, dtype="float64"):
+    """The loss falls at accepted steps and stays at refused ones; in single precision but for rounding of weights."""
     values = losses(result)
+    slack = np.finfo(np.float32).eps if np.dtype(dtype) == np.float32 else 0.0
     for record, before, after in zip(result.history, values, values[1:], strict=False):
-        assert after < before if record.accepted else after == before
+        assert after < before * (1.0 + slack) if record.accepted else after == before
 
 
 # ---------------------------------------------------------------------- descent and refusal
@@ -239,7 +242,7 @@ def test_degenerate_data_end_with_a_finite_result_and_an_honest_status(seed, nam
     assert math.isfinite(result.loss)
     assert np.isfinite(network.displacement_).all()
     assert np.isfinite(network.predict(X)).all()
-    assert_descends(result)
+    assert_descends(result, dtype)
     assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
     if alpha == 0:
         assert (result.status == "converged") == (result.rmse <= 1e-6)
@@ -302,7 +305,7 @@ def test_breast_cancer_needs_damping_and_gets_it():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "bpsw-srht"])  # tests/test_reference.py
 def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtype, init, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 150_000)  # several shards
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
@@ -326,8 +329,8 @@ def test_findings_that_are_not_kept_are_found_again(seed, alpha, max_gram, monke
     seen = set()
     for kept in (1 << 29, 1 << 16, 0):
         monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", kept)
-        network = network_of(2**16, random_state=seed)
-        result = NewtonTrainer(network, alpha=alpha, max_iter=5, tol=1e-9, max_gram=max_gram).fit(X, 20 * y)
+        network = network_of(2**14, random_state=seed)
+        result = NewtonTrainer(network, alpha=alpha, max_iter=4, tol=1e-9, max_gram=max_gram).fit(X, 20 * y)
         assert any(record.rebuilt_lists for record in result.history)
         counts = [(record.visited_neurons, record.flips, record.cg_steps) for record in result.history]
         seen.add((network.digest(), result.rmse, result.loss, str(counts)))
@@ -466,6 +469,7 @@ def test_ctrl_c_before_anything_is_drawn_does_not_raise(monkeypatch):
 @pytest.mark.parametrize("method", METHODS)
 def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(method, call, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 20_000)
+    monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
     X, y = random_problem(0, 30, 5)
     network = network_of(2**14)
@@ -484,6 +488,13 @@ def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(
 MOMENTS = {
     "trees: moving the weights": (TreeShard, "take_step", False),
     "trees: judging the step": (TreesMethod, "outputs", False),
+    "dense: moving the weights": (DenseShard, "take_step", False),
+    "dense: judging the step": (DenseMethod, "outputs", False),
+    "dense: forming G": (DenseMethod, "count_flips", False),
+    "dense: keeping the step": (DenseMethod, "commit", True),
+    "dense: giving it to the network": (AllNeurons, "give_back", True),
+    "bpsw: judging the step": (DenseMethod, "outputs", False),
+    "bpsw: giving it to the network": (AllNeurons, "give_back", True),
     "certified: looking at neurons": (CertifiedShard, "review", False),
     "certified: judging the step": (CertifiedMethod, "outputs", False),
     "certified: counting flips": (CertifiedMethod, "count_flips", True),
@@ -503,6 +514,7 @@ MOMENTS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(moment, alpha, executor, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
+    monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
     if "again" in moment:
         monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", 0)
@@ -604,7 +616,7 @@ def test_a_failure_in_a_step_leaves_the_network_as_it_was(monkeypatch):
     def fail(self, *arguments):
         raise MemoryError("no memory in the middle of a step")
 
-    for method, cls, name in (("trees", TreeShard, "_update_trees"), ("certified", CertifiedShard, "review")):
+    for method, cls, name in (("trees", TreeShard, "_moved"), ("certified", CertifiedShard, "review")):
         with monkeypatch.context() as patch:
             patch.setattr(cls, name, fail)
             with pytest.raises(MemoryError, match="middle of a step"):

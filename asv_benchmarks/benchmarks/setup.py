@@ -1,111 +1,108 @@
 """Drawing a network: all neurons against the bare product of their matrices, or only those that fire; more samples."""
 
+import functools
 import statistics
 import time
 
 import numpy as np
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._demo import digits_parity
-from sltrees.executors import ThreadExecutor
-from sltrees.hyperplanes import Hyperplanes
-from sltrees.method_certified import choose_skin
+from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
 
-THREADS = 2
+Hyperplanes = needed("sltrees.hyperplanes", "Hyperplanes")
+ThreadExecutor = needed("sltrees.executors", "ThreadExecutor")
+choose_skin = needed("sltrees.method_certified", "choose_skin")
+
+WIDTH = 2**17
+N = 1000
 ROWS = 256  # of a product: with 1000 samples 1 MB, as when drawing
-ROUNDS = 5
+ROUNDS = 3
+
+
+@functools.cache
+def planes_and_skin(shift):
+    """Of random directions. The skin is chosen from estimates that take long, so that is done once."""
+    X, network = unit_rows(N), ShiftedReLUNetwork(WIDTH, shift=shift)
+    planes = Hyperplanes(X, network._shift_for(X))
+    return planes, choose_skin(network, planes, np.sign(X[:, 0]))
 
 
 class Dense:
-    """1000 samples on the sphere in 64 dimensions, pairs of neurons, float32."""
+    """2^17 neurons in pairs, 1000 samples on the sphere in 64 dimensions, float32."""
 
     number = 1
     timeout = 300
-    param_names = ("width", "shift")
-    params = ([2**16, 2**20], ["auto", "paper"])
+    param_names = ("shift",)
+    params = (["auto", "paper"],)
 
-    def setup(self, width, shift):
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((1000, 64)).astype(np.float32)
-        self.X = X / np.linalg.norm(X, axis=1, keepdims=True)
-        self.planes = Hyperplanes(self.X, self.network(width, shift)._shift_for(self.X))
-        self.skin = choose_skin(self.network(width, shift), self.planes, np.sign(self.X[:, 0]))
-        self.weights = rng.standard_normal((ROWS, 64)).astype(np.float32)
-        self.columns = np.ascontiguousarray(self.X.T)
-        self.products = [np.zeros((ROWS, 1000), dtype=np.float32) for _ in range(THREADS)]
+    def setup(self, shift):
+        self.planes, self.skin = planes_and_skin(shift)
+        self.columns = np.ascontiguousarray(unit_rows(N).T)
+        self.products = [np.zeros((ROWS, N), dtype=np.float32) for _ in range(THREADS)]
 
-    def network(self, width, shift):
-        return ShiftedReLUNetwork(width, shift=shift, random_state=0)
+    def time_initialize(self, shift):
+        ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0).initialize(unit_rows(N), n_threads=THREADS)
 
-    def time_initialize(self, width, shift):
-        self.network(width, shift).initialize(self.X, n_threads=THREADS)
-
-    def time_draw_with_near_lists(self, width, shift):
+    def time_draw_with_near_lists(self, shift):
         with ThreadExecutor(THREADS) as executor:
-            self.network(width, shift)._draw(self.planes, self.skin, executor)
+            ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0)._draw(self.planes, self.skin, executor)
 
-    def time_bare_product(self, width, shift):
-        """What cannot be done without: weights and memory are there."""
+    def multiply_all(self):
+        """The product of weights and samples alone: weights and memory are there."""
 
         def multiply(products):
-            for _ in range(width // 2 // ROWS // THREADS):
-                np.matmul(self.weights, self.columns, out=products)
+            for _ in range(WIDTH // 2 // ROWS // THREADS):
+                np.matmul(unit_rows(N)[:ROWS], self.columns, out=products)
 
         with ThreadExecutor(THREADS) as executor:
             executor.map(multiply, self.products)
 
-    def peakmem_initialize(self, width, shift):
-        self.network(width, shift).initialize(self.X, n_threads=THREADS)
+    def track_initialize_ratio(self, shift):
+        return self.ratio(self.time_initialize, shift)
 
-    def track_initialize_ratio(self, width, shift):
-        return self.ratio(self.time_initialize, width, shift)
-
-    def track_draw_with_near_lists_ratio(self, width, shift):
-        return self.ratio(self.time_draw_with_near_lists, width, shift)
+    def track_draw_with_near_lists_ratio(self, shift):
+        return self.ratio(self.time_draw_with_near_lists, shift)
 
     track_initialize_ratio.unit = "share of the rate of the bare product"
     track_draw_with_near_lists_ratio.unit = "share of the rate of the bare product"
 
-    def ratio(self, body, width, shift):
+    def ratio(self, body, *params):
         """Both by turns, so that a machine that slows down does so for both; the median."""
 
-        def seconds(function):
+        def seconds(function, *arguments):
             start = time.perf_counter()
-            function(width, shift)
+            function(*arguments)
             return time.perf_counter() - start
 
-        body(width, shift)
-        return statistics.median(seconds(self.time_bare_product) / seconds(body) for _ in range(ROUNDS))
+        body(*params)
+        return statistics.median(seconds(self.multiply_all) / seconds(body, *params) for _ in range(ROUNDS))
 
 
 class Rejection:
-    """1000 digits, as they are and with a bias that makes them alike."""
+    """Those of 2^22 neurons that fire on 500 digits, as they are and with a bias that makes them alike."""
 
     number = 1
     timeout = 300
-    param_names = ("width", "bias")
-    params = ([2**22, 2**26], [0.0, 1.0])
+    param_names = ("bias",)
+    params = ([0.0, 1.0],)
 
-    def setup(self, width, bias):
-        X, _, _, _ = digits_parity()
+    def setup(self, bias):
+        X, _ = digits()
         self.X = np.column_stack([X, np.full(len(X), bias)]).astype(np.float32)
         self.X /= np.linalg.norm(self.X, axis=1, keepdims=True)
+        self.network = ShiftedReLUNetwork(2**22, sampling="rejection", random_state=0)
 
-    def draw(self, width):
-        network = ShiftedReLUNetwork(width, sampling="rejection", random_state=0)
-        return network.initialize(self.X, n_threads=THREADS)
+    def time_initialize(self, bias):
+        self.network.initialize(self.X, n_threads=THREADS)
 
-    def time_initialize(self, width, bias):
-        self.draw(width)
-
-    def track_materialised(self, width, bias):
-        return int(self.draw(width).neurons_.size)
+    def track_materialised(self, bias):
+        self.network.initialize(self.X, n_threads=THREADS)
+        return self.network.neurons_.size
 
     track_materialised.unit = "neurons"
 
 
 class Extend:
-    """25 digits that join 900 others, at width 2^20."""
+    """25 digits that join 475 others, at width 2^16; set-up trains on the others."""
 
     number = 1
     repeat = 5
@@ -115,11 +112,10 @@ class Extend:
     params = (["dense", "rejection"],)
 
     def setup(self, sampling):
-        X, y, _, _ = digits_parity()
-        self.new = X[900:925], y[900:925]
-        network = ShiftedReLUNetwork(2**20, sampling=sampling, random_state=0)
-        self.trainer = NewtonTrainer(network, tol=1e-3, n_threads=THREADS)
-        self.trainer.fit(X[:900], y[:900])
+        X, y = digits()
+        self.trainer = trainer("certified", 2**16, sampling=sampling, tol=1e-3)
+        self.trainer.fit(X[:475], y[:475])
+        self.new = X[475:], y[475:]
 
     def time_extend(self, sampling):
         self.trainer.extend(*self.new)

@@ -1,102 +1,101 @@
-"""Setting up, training and predicting on the shipped digits."""
+"""Training on the digits: an iteration by phase, all of it, and what it looks at. The methods are a parameter."""
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._demo import digits_parity
-from sltrees.gram import GramMatrix
-from sltrees.trainer import METHODS
+from .common import AVAILABLE, METHODS, digits, needed, trainer
+
+GramMatrix = needed("sltrees.gram", "GramMatrix")
+
+WIDTH = 2**14
+WIDTHS = [2**12, 2**15]
+TOLERANCE = 1e-5
+ITERATIONS = 4  # of which phases are timed: the later ones, in which little moves, are part of Fit
+PHASES = ["gram", "solve", "step", "outputs"]
 
 
-class Training:
-    """Parity of 1,000 digits."""
+class Phases:
+    """Seconds that four iterations spend in a phase, as their records tell; drawing the network is in none."""
 
     number = 1
     timeout = 300
-    param_names = ("method", "width", "shift")
-    params = (["trees"], [2**12, 2**14, 2**16], ["paper", "auto"])
+    param_names = ("method", "phase")
+    params = (METHODS, PHASES)
 
-    def setup(self, method, width, shift):
-        self.X, self.y, self.X_test, _ = digits_parity()
-        self.network = ShiftedReLUNetwork(width, shift=shift, random_state=0)
-        self.trainer = NewtonTrainer(self.network, method=method, n_threads=2)
+    def setup(self, method, phase):
+        self.trainer = trainer(method, WIDTH, tol=0.0, max_iter=ITERATIONS)
+        self.samples = digits()
+        self.seconds = 0.0
+        self.timer = lambda: self.seconds  # asv reads it before and after a run, instead of the clock
 
-    def time_initialize(self, method, width, shift):
-        self.network.initialize(self.X)
+    def time_phase(self, method, phase):
+        history = self.trainer.fit(*self.samples).history
+        assert len(history) == ITERATIONS
+        self.seconds += sum(record.seconds[phase] for record in history)
 
-    def time_fit(self, method, width, shift):
-        self.trainer.fit(self.X, self.y)
 
-    def peakmem_fit(self, method, width, shift):
-        self.trainer.fit(self.X, self.y)
+class Fit:
+    """From nothing to an RMSE of 1e-5, 500 digits."""
 
-    def track_iterations(self, method, width, shift):
-        return self.trainer.fit(self.X, self.y).n_iter
+    number = 1
+    timeout = 300
+    param_names = ("method", "width")
+    params = (METHODS, WIDTHS)
 
-    def track_fired_share(self, method, width, shift):
-        record = self.trainer.fit(self.X, self.y).history[0]
-        return record.fired_pairs / (width * len(self.X))
+    def setup(self, method, width):
+        self.trainer = trainer(method, width, tol=TOLERANCE)
+        self.samples = digits()
+
+    def time_fit(self, method, width):
+        result = self.trainer.fit(*self.samples)
+        assert result.status == "converged", result.message
+
+
+class Work:
+    """What such a run at width 2^14 counts: the same on every machine, but for how each rounds."""
+
+    timeout = 300
+    param_names = ("method",)
+    params = (METHODS,)
+
+    def setup_cache(self):
+        """One run of each method, for all that is counted."""
+        runs = {}
+        for method in METHODS:
+            if method in AVAILABLE:
+                newton = trainer(method, WIDTH, tol=TOLERANCE)
+                runs[method] = newton.fit(*digits()), newton.network.neurons_.size
+        return runs
+
+    def setup(self, runs, method):
+        if method not in runs:
+            raise NotImplementedError(f"this commit has no method {method!r}")
+        self.result, self.materialised = runs[method]
+
+    def total(self, name):
+        return sum(getattr(record, name) for record in self.result.history)
+
+    def track_iterations(self, runs, method):
+        return self.result.n_iter
+
+    def track_fired_pairs(self, runs, method):
+        """Before the first step."""
+        return self.result.history[0].fired_pairs
+
+    def track_visited_neurons(self, runs, method):
+        return self.total("visited_neurons")
+
+    def track_candidates(self, runs, method):
+        return self.total("candidates")
+
+    def track_cg_steps(self, runs, method):
+        return self.total("cg_steps")
+
+    def track_bytes_per_neuron(self, runs, method):
+        """At most, without the Gram matrix."""
+        most = max(record.bytes_resident for record in self.result.history)
+        return (most - GramMatrix.bytes_needed(len(digits()[0]))) / self.materialised
 
     track_iterations.unit = "iterations"
-    track_fired_share.unit = "share of pairs"
-
-
-class Certified:
-    """method="certified": what it leaves out, and what it keeps in memory."""
-
-    number = 1
-    timeout = 300
-    param_names = ("width", "shift")
-    params = ([2**12, 2**14, 2**16], ["paper", "auto"])
-
-    def setup(self, width, shift):
-        if "certified" not in METHODS:
-            raise NotImplementedError("older versions have no such method")  # asv leaves the benchmark out
-        self.X, self.y, _, _ = digits_parity()
-        self.network = ShiftedReLUNetwork(width, shift=shift, random_state=0)
-        self.trainer = NewtonTrainer(self.network, method="certified", n_threads=2)
-
-    def time_fit(self, width, shift):
-        self.trainer.fit(self.X, self.y)
-
-    def peakmem_fit(self, width, shift):
-        self.trainer.fit(self.X, self.y)
-
-    def track_visited_below_1e_3(self, width, shift):
-        """In the first iteration that begins below RMSE 1e-3."""
-        history = self.trainer.fit(self.X, self.y).history
-        visited = next(record.visited_neurons for record in history if record.rmse < 1e-3)
-        return visited / self.network.neurons_.size
-
-    def track_visited_in_all(self, width, shift):
-        history = self.trainer.fit(self.X, self.y).history
-        return sum(record.visited_neurons for record in history) / self.network.neurons_.size
-
-    def track_bytes_per_neuron(self, width, shift):
-        """Without the Gram matrix."""
-        most = max(record.bytes_resident for record in self.trainer.fit(self.X, self.y).history)
-        return (most - GramMatrix.bytes_needed(len(self.X))) / self.network.neurons_.size
-
-    track_visited_below_1e_3.unit = "share of materialised neurons"
-    track_visited_in_all.unit = "visits per materialised neuron"
+    track_fired_pairs.unit = "pairs"
+    track_visited_neurons.unit = "visits"
+    track_candidates.unit = "pairs"
+    track_cg_steps.unit = "steps"
     track_bytes_per_neuron.unit = "bytes"
-
-
-class Predict:
-    """Predictions of a trained network."""
-
-    param_names = ("width",)
-    params = ([2**12, 2**16],)
-
-    def setup(self, width):
-        X, y, self.X_test, _ = digits_parity()
-        self.network = ShiftedReLUNetwork(width, random_state=0)
-        NewtonTrainer(self.network, max_iter=3).fit(X, y)
-
-    def time_predict(self, width):
-        self.network.predict(self.X_test)
-
-
-class Memory:
-    """The floor under the figures of peak memory."""
-
-    def peakmem_reference(self):
-        digits_parity()

@@ -245,8 +245,6 @@ def variants(name):
             raise MissingContenderError(f"sltrees.trainer.METHODS has no {name!r}, only {', '.join(METHODS)}")
         return [Contender(name, "", lambda *given: run_newton(name, *given), goes_far=True)]
     if name in DESCENTS:
-        if not hasattr(reference, "GradientDescent"):
-            raise MissingContenderError(f"{name} needs sltrees.reference.GradientDescent, which is not there")
         return [Contender(name, "", lambda *given: run_gradient_descent(*DESCENTS[name], *given))]
     if name == "kernel-ridge":
         return [Contender(name, "", run_kernel, goes_far=True)]

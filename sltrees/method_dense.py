@@ -1,0 +1,208 @@
+"""method="dense": dense Gauss-Newton, which looks at all m neurons in every iteration; what training is measured by."""
+
+from __future__ import annotations
+
+import queue
+
+import numpy as np
+
+from sltrees._core._jacobian import add_jacobian_product, shrink_and_step
+from sltrees._memory import array_bytes
+from sltrees.all_neurons import AllNeurons
+from sltrees.method_explicit import ExplicitMethod, ExplicitShard
+
+# Products of a shard: 4 MB in single precision, which stay in cache, and a task of some 10 ms.
+_PAIRS_PER_SHARD = 1 << 20
+
+
+class DenseShard(ExplicitShard):
+    """A block of neurons, silent ones included, whose products with all samples are formed to find what fires.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+    X : ndarray of shape (n, d)
+    initial : ndarray of shape (q, d)
+        Initial weights of the draws of the block.
+    displacement : ndarray of shape (q copies, d)
+        Of its neurons; moved in place.
+    signs : ndarray of shape (q copies,)
+    """
+
+    def __init__(self, network, X, initial, displacement, signs):
+        super().__init__(network, X, initial, displacement, signs)
+        self._find_fired()
+
+    @property
+    def n_neurons(self):
+        """Number of neurons. Cost: O(1)."""
+        return len(self._displacement)
+
+    def _find_fired(self):
+        """Form all products. Sets: pattern, _z. Cost: O(q copies n d)."""
+        self.pattern, self._z = fired_pairs(self._weights(np.arange(self.n_neurons)) @ self._X.T, self._shift)
+
+    def gram_product(self, data, v):
+        """sqrt(m) times the contribution to J J^T v, for data and v in float64. Cost: O(fired pairs d)."""
+        indptr, samples = self.pattern
+        signs, rows = self._signs.astype(np.float64), np.zeros((self.n_neurons, data.shape[1]))
+        moved = np.flatnonzero(np.diff(indptr))
+        shrink_and_step(indptr, samples, signs, v, data, 1.0, -self._scale, moved, rows)  # rows of J^T v
+        out = np.zeros(len(data))
+        add_jacobian_product(indptr, samples, signs, rows, data, out)
+        return out
+
+    def add_pair_counts(self, counts):
+        """Add to H_ij the neurons that fire on both i and j, by a dense product: the m n^2 of the method.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n, n), dtype=float64
+        """
+        indptr, samples = self.pattern
+        mask = np.zeros((self.n_neurons, len(self._X)), dtype=np.float32)
+        mask[np.repeat(np.arange(self.n_neurons), np.diff(indptr)), samples] = 1.0
+        counts += mask.T @ mask
+
+
+class DenseMethod(ExplicitMethod):
+    """All m neurons of a network: nothing that says that most of them are silent, or stay as they are, is made use of.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+        Initialised for X. Its displacements are replaced when a step is kept.
+    X : ndarray of shape (n, d)
+    executor : ThreadExecutor
+    progress : callable, optional
+        Called as progress(shards done, shards in all).
+
+    Notes
+    -----
+    Cost: O(m n d) for a step, and O(m n^2) for G, through BLAS. Memory: O(m d) besides that of the network.
+
+    Neurons that fire on no sample have no gradient, so those that ever move are materialised; displacements are given
+    to the network, and everything but training itself is as with other methods. Steps are those of the other methods up
+    to rounding.
+
+    References
+    ----------
+    Cai et al., "Gram-Gauss-Newton Method", arXiv 1905.11675.
+    """
+
+    def __init__(self, network, X, executor, progress=None):
+        self._all = everyone = AllNeurons(network)
+
+        def build(draws):
+            neurons = everyone.neurons_of(draws)
+            return DenseShard(
+                network, X, everyone.initial[draws], everyone.displacement[neurons], everyone.signs[neurons]
+            )
+
+        shards = executor.map(build, everyone.blocks(_PAIRS_PER_SHARD // len(X)), progress)
+        super().__init__(network, X, executor, shards)
+
+    @classmethod
+    def set_up(cls, network, planes, y, executor, progress, *, ridge):
+        """Draw the network, or take it as it stands, and look at all its neurons.
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        planes : Hyperplanes
+            Of the samples.
+        y : ndarray of shape (n,)
+            Ignored.
+        executor : ThreadExecutor
+        progress : callable
+            Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        ridge : bool
+            Ignored: steps may always shrink displacements.
+        """
+        network._shift_for(planes.X)  # warns where the shift has to be lowered
+        network._install(network._draw(planes, None, executor, progress(0)))
+        return cls(network, planes.X, executor, progress(1))
+
+    @staticmethod
+    def bytes_needed(network, planes, y, neurons):
+        """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
+        (n_samples, n_features), dtype = planes.X.shape, network.dtype
+        row = array_bytes(n_features, dtype=dtype)
+        # initial weights of all; displacements of all, and what undoes them; those of the network, twice when replaced
+        weights = network.width * (4 * row + 24) + 2 * neurons * row
+        pairs = network.width * float(planes.firing.sum()) * 2 * (4 + np.dtype(dtype).itemsize)
+        scratch = 128 * _PAIRS_PER_SHARD + 4 * array_bytes(n_samples, n_samples, dtype=np.float64)
+        return weights + pairs + scratch
+
+    def _n_visited(self, n_moved):
+        return len(self._all.displacement)
+
+    def count_pairs(self, gram):
+        """Form G anew. Cost: O(m n^2)."""
+        H = self._pair_counts()
+        upper = np.triu(H)
+
+        def count(start, stop, counts):
+            counts[start:stop] += upper[start:stop].astype(np.int32)
+
+        gram.add_counts([count], self._executor, few=True, anew=True)
+
+    def _pair_counts(self):
+        """H, shape (n, n), float64. Whole numbers: it makes no difference which thread adds what, and when."""
+        parts = queue.SimpleQueue()
+        arrays = [np.zeros((self._n_samples, self._n_samples)) for _ in range(self._executor.n_threads)]
+        for array in arrays:
+            parts.put(array)
+
+        def add(shard):
+            counts = parts.get()
+            try:
+                shard.add_pair_counts(counts)
+            finally:
+                parts.put(counts)
+
+        self._executor.map(add, self._shards)
+        return sum(arrays[1:], arrays[0])
+
+    def commit(self):
+        """Keep the last step, and give the network its displacements."""
+        super().commit()
+        self._all.give_back(self._all.displacement)
+
+    def abandon(self):
+        """After an interruption: bring the network back to the last step kept. This object is useless afterwards."""
+        super().abandon()
+        if self.n_kept:  # the interruption may have fallen between keeping a step and giving it to the network
+            self._all.give_back(self._all.displacement)
+
+
+def fired_pairs(products, shift):
+    """The entries of a matrix above a shift.
+
+    Parameters
+    ----------
+    products : ndarray of shape (k, n)
+    shift : float
+
+    Returns
+    -------
+    pattern : tuple (indptr, samples)
+        As CSR, int64 and int32.
+    z : ndarray
+        The entries.
+
+    Notes
+    -----
+    Cost: O(k n).
+
+    Examples
+    --------
+    >>> (indptr, samples), z = fired_pairs(np.array([[1.0, 3.0], [0.0, 0.5]]), 0.7)
+    >>> indptr, samples, z
+    (array([0, 2, 2]), array([0, 1], dtype=int32), array([1., 3.]))
+    """
+    fires = products > products.dtype.type(shift)
+    indptr = np.zeros(len(products) + 1, dtype=np.int64)
+    np.cumsum(np.count_nonzero(fires, axis=1), out=indptr[1:])
+    places = np.flatnonzero(fires)
+    return (indptr, (places % products.shape[1]).astype(np.int32)), products.ravel()[places]

@@ -1,0 +1,53 @@
+"""Links and paths in Markdown files of the repository: what they name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md"))  # none where tests were installed
+LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
+PATH = re.compile(r"`((?:docs|tests|sltrees|asv_benchmarks|\.ci)/[\w./*-]+)`")
+GENERATED = ("docs/_build",)  # by commands that the pages name
+
+
+def prose(page):
+    """The text of a page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page):
+    """Targets of links to files or headings that are not there."""
+    broken = []
+    for target in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):  # of another site
+            continue
+        name, _, anchor = target.partition("#")
+        other = page if not name else page.parent / name
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_within_the_repository_lead_somewhere(page):
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_paths_in_the_text_exist(page):
+    paths = [path for path in PATH.findall(prose(page)) if not path.startswith(GENERATED)]
+    assert [path for path in paths if not list(ROOT.glob(path))] == []
+
+
+def test_broken_links_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One heading\n\n[a](page.md#one-heading) [b](gone.md) [c](#none) [d](https://example.org/gone)\n")
+    assert broken_links(page) == ["gone.md", "#none"]

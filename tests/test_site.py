@@ -1,0 +1,305 @@
+"""The documentation site as readers see it: built, served from this machine alone, and opened in headless Chromium.
+
+SLTREES_SITE=docs/_build/html takes a site that is built; otherwise it is built first, every warning being an error.
+"""
+
+import functools
+import html
+import http.server
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import asv_report
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 20  # to wait for what a page does by itself
+
+
+# ---------------------------------------------------------------------- the site, and a browser
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the built site."""
+    if "SLTREES_SITE" in os.environ:
+        return Path(os.environ["SLTREES_SITE"]).resolve()
+    for module in ("sphinx", "numpydoc", "pydata_sphinx_theme", "myst_parser", "sphinx_gallery", "latex2mathml"):
+        pytest.importorskip(module)
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html", "docs", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A driver of headless Chromium for which there is no other machine than this one."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1400,1000",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    driver.set_page_load_timeout(60)
+    yield driver
+    driver.quit()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """serve(folder): the address at which it is served until the tests end."""
+    servers = []
+
+    def serve(folder):
+        handler = functools.partial(QuietHandler, directory=folder)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class Browser:
+    """Opens pages of one server, and finds out what went wrong with them."""
+
+    def __init__(self, driver, address):
+        self.driver, self.address = driver, address
+
+    def open(self, page):
+        """Open a page of the server; troubles of pages before are forgotten."""
+        self.troubles()
+        self.driver.get(self.address + page)
+
+    def troubles(self):
+        """Errors in the console, requests that failed, and requests to other servers, since this was last asked."""
+        found = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        asked = {}  # by this page: what Chromium asks for as it starts does not count
+        for entry in self.driver.get_log("performance"):
+            event = json.loads(entry["message"])["message"]
+            values = event["params"]
+            if event["method"] == "Network.requestWillBeSent":
+                url = asked[values["requestId"]] = values["request"]["url"]
+                if not url.startswith((self.address, "data:", "blob:", "about:", "chrome:")):
+                    found.append(f"asks {url}")
+            elif event["method"] == "Network.responseReceived" and values["response"]["status"] >= 400:
+                found.append(f"{values['response']['status']} {values['response']['url']}")
+            elif event["method"] == "Network.loadingFailed" and values["requestId"] in asked:
+                found.append(f"{values['errorText']} {asked[values['requestId']]}")
+        return found
+
+    def script(self, text, *arguments):
+        """What JavaScript returns."""
+        return self.driver.execute_script(text, *arguments)
+
+    def wait(self, condition):
+        """Wait until JavaScript returns something true, and return that."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.driver, SECONDS).until(lambda driver: driver.execute_script(condition))
+
+
+@pytest.fixture
+def browser(chromium, site, serve, request):
+    return Browser(chromium, serve(site))
+
+
+def pages_of(site):
+    """Pages for readers: not the listings of source code, of which there are two to look at."""
+    pages = sorted(str(path.relative_to(site)) for path in site.rglob("*.html") if "_static" not in path.parts)
+    source = [page for page in pages if page.startswith("_modules/")]
+    return [page for page in pages if page not in source] + source[:2]
+
+
+# ---------------------------------------------------------------------- what was built
+
+
+def public_things():
+    """(full name, thing) of all that the package exports."""
+    specification = importlib.util.spec_from_file_location("public_names", ROOT / "docs" / "public_names.py")
+    public = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(public)
+    return [
+        (f"{module}.{name}", getattr(importlib.import_module(module), name))
+        for module in public.public_modules()
+        for name in public.exported_names(module)
+    ]
+
+
+@pytest.mark.docs
+def test_every_public_name_is_in_the_api_reference(site):
+    inventory = pytest.importorskip("sphinx.util.inventory").InventoryFile.loads(
+        (site / "objects.inv").read_bytes(), uri=""
+    )
+    documented = {name for kind, names in inventory.data.items() if kind.startswith("py:") for name in names}
+    things = public_things()
+    # what `sltrees` exports from one of its modules is documented once
+    at_the_top = [thing for name, thing in things if name.count(".") == 1 and name in documented]
+    missing = [name for name, thing in things if name not in documented and not any(thing is top for top in at_the_top)]
+    assert missing == []
+    # the list of what there has to be is not empty by mistake, and methods are there, too
+    names = {name for name, _ in things}
+    assert {"sltrees.ThresholdTree", "sltrees.estimators.NewtonRegressor", "sltrees.persistence.save"} < names
+    assert {"sltrees.ThresholdTree.query", "sltrees.ThresholdTree.update", "sltrees.NewtonTrainer.fit"} < documented
+
+
+@pytest.mark.docs
+def test_signatures_of_compiled_classes_are_those_of_their_stubs(site):
+    page = (site / "generated" / "sltrees.ThresholdTree.html").read_text(encoding="utf-8")
+    signatures = [html.unescape(re.sub("<[^>]+>", "", part)) for part in re.findall("(?s)<dt class=.sig.*?</dt>", page)]
+    said = {"".join(signature.split()).removesuffix("#") for signature in signatures}
+    assert "classsltrees.ThresholdTree(values,*,orientation='max',copy=True)" in said
+    assert "update(i,value)" in said
+
+
+# ---------------------------------------------------------------------- what a browser makes of it
+
+
+@pytest.mark.browser
+def test_every_page_loads_from_this_server_alone(browser, site):
+    troubles = {}
+    for page in pages_of(site):
+        browser.open(page)
+        title = browser.script("return document.title")
+        # of those in view at once or later: lazy ones are asked for
+        pictures = browser.script("""
+            const images = [...document.images];
+            images.forEach(image => image.loading = 'eager');
+            return Promise.all(images.map(image => image.decode().then(() => null, () => image.src)))
+                .then(sources => sources.concat(images.map(image => image.naturalWidth > 0 ? null : image.src)))
+                .then(sources => sources.filter(source => source !== null));
+        """)
+        found = browser.troubles() + [f"no picture at {source}" for source in pictures]
+        if found or "sltrees" not in title:
+            troubles[page] = [title, *found]
+    assert troubles == {}
+
+
+@pytest.mark.browser
+def test_troubles_are_found(browser):
+    browser.open("gone.html")
+    assert any("404" in trouble for trouble in browser.troubles())
+    browser.open("index.html")
+    browser.script("console.error('trouble'); fetch('https://example.org/').catch(() => null);")
+    browser.wait("return performance.getEntriesByName('https://example.org/').length > 0")
+    found = browser.troubles()
+    assert any("'trouble'" in trouble or '"trouble"' in trouble for trouble in found)
+    assert "asks https://example.org/" in found
+
+
+@pytest.mark.browser
+def test_search_finds_a_class(browser):
+    browser.open("search.html?q=ThresholdTree")
+    link = "#search-results a[href*='sltrees.ThresholdTree.html']"
+    browser.wait(f'return document.querySelector("{link}") !== null')
+    browser.script(f'document.querySelector("{link}").click()')
+    browser.wait("return document.querySelector('h1') !== null && document.title.includes('ThresholdTree')")
+    assert "generated/sltrees.ThresholdTree.html" in browser.driver.current_url
+    assert browser.script("return document.getElementById('sltrees.ThresholdTree.query') !== null")
+    assert browser.troubles() == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("page", "least"),
+    [
+        ("how_it_stays_sublinear.html", 3),
+        ("auto_gallery/index.html", 6),
+        ("auto_gallery/training/plot_digits.html", 1),
+        ("auto_gallery/trees/plot_stream_alerts.html", 1),
+    ],
+)
+def test_figures_show(browser, page, least):
+    browser.open(page)
+    count = "return [...document.querySelectorAll('article img')].filter(image => image.naturalWidth > 50).length"
+    browser.script("[...document.images].forEach(image => image.loading = 'eager')")
+    assert browser.wait(f"{count.replace('.length', '.length >= ' + str(least))}")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", ["index.html", "symbols.html", "auto_gallery/training/plot_cost_against_width.html"])
+def test_mathematics_is_drawn(browser, page):
+    browser.open(page)
+    sizes = browser.script("""
+        return [...document.querySelectorAll('article math')]
+            .map(math => math.getBoundingClientRect()).map(box => [box.width, box.height]);
+    """)
+    assert sizes
+    assert all(width > 3 and height > 3 for width, height in sizes)
+    assert browser.script("return document.querySelectorAll('merror').length") == 0
+    text = browser.script("return document.querySelector('article').innerText")
+    assert "\\frac" not in text
+    assert "\\sqrt" not in text
+    # the fraction of the model stands on two levels: it is laid out, not written in a line
+    if page == "index.html":
+        assert max(height for _, height in sizes) > 30
+
+
+# ---------------------------------------------------------------------- the report of the benchmarks
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """The folder of a small report of asv."""
+    pytest.importorskip("asv")
+    for program in ("git", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
+    pages = asv_report.make_report(tmp_path_factory.mktemp("asv"))
+    asv_report.bring_scripts(pages)
+    return pages
+
+
+@pytest.mark.browser
+def test_report_of_the_benchmarks_draws_a_graph(chromium, report, serve):
+    browser = Browser(chromium, serve(report))
+    browser.open("index.html#threshold_tree.Query.time_query")
+    # flot keeps what it has drawn with the element that it draws on
+    browser.wait("return document.querySelector('#main-graph canvas') !== null")
+    points = browser.wait("""
+        const plot = $('#main-graph').data('plot');
+        return plot && plot.getData().map(series => series.data.length).reduce((a, b) => a + b, 0);
+    """)
+    assert points > 0
+    drawn = browser.script("""
+        return [...document.querySelectorAll('#main-graph canvas')].some(canvas =>
+            canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value !== 0));
+    """)
+    assert drawn
+    assert browser.troubles() == []
