@@ -158,6 +158,14 @@ def test_who_hits_the_limit_is_neither_repeated_nor_run_on_dearer_cases(experime
     assert experiment.report.time_to(cell, "to_tight", 1e-6) == "-"  # nobody asked it for that
 
 
+def test_who_goes_beyond_the_limit_and_arrives_is_not_run_on_dearer_cases(experiment, sweep, tmp_path):
+    def run(case, target, limit, n_threads):
+        return outcome(experiment, seconds=limit + 1.0)
+
+    rows = run_sweep(experiment, sweep, [contender(experiment, "dense", run)], tmp_path / "a.csv")
+    assert [(row.status, row.to_loose) for row in rows] == [("reached", 6.0)]
+
+
 @pytest.mark.parametrize("error", [MemoryError, np.linalg.LinAlgError])
 def test_what_cannot_be_done_is_a_row(experiment, sweep, tmp_path, error):
     def run(case, target, limit, n_threads):
@@ -209,7 +217,7 @@ def test_trainers_that_return_on_control_c_end_everything(experiment):
 
     case = experiment.cases.Case("digits", 20, 64, 64, "auto")
     with pytest.raises(KeyboardInterrupt):
-        experiment.contenders._run_ours(lambda network: Interrupted(), case, 1)
+        experiment.contenders._run_ours(lambda network: Interrupted(), case, 1e-3, 1)
 
 
 def test_the_first_run_is_not_measured(experiment, sweep, tmp_path):
@@ -257,7 +265,7 @@ def test_data(experiment):
 
 @pytest.mark.parametrize("name", [*FEW, "sklearn-adam", "trees", "dense", "bpsw", "gradient-descent", "sgd"])
 def test_time_limits(experiment, name):
-    (one,) = experiment.contenders.variants(name)
+    one = experiment.contenders.variants(name)[0]
     found = one.run(experiment.cases.Case("digits", 100, 64, 256, "auto"), 1e-12, 0.0, 1)
     assert found.iterations == 1
     assert found.status == ("stalled" if name == "kernel-ridge" else "limit")
@@ -296,6 +304,13 @@ def test_a_solver_that_cannot_be_watched(experiment, monkeypatch):
         one.run(experiment.cases.Case("digits", 50, 64, 2**8, "auto"), 1e-2, 60.0, 1)
 
 
+def test_an_iteration_beyond_the_limit_that_reaches_the_target_counts(experiment):
+    (one,) = experiment.contenders.variants("dense")
+    found = one.run(experiment.cases.Case("digits", 20, 64, 2**10, "auto"), 0.5, 0.0, 1)
+    assert (found.status, found.iterations) == ("reached", 1)
+    assert found.points[-1][1] <= 0.5 < found.points[0][1]
+
+
 def test_gradient_descent_is_given_what_it_is_run_with(experiment, monkeypatch):
     given, descent = [], reference.GradientDescent
 
@@ -305,10 +320,11 @@ def test_gradient_descent_is_given_what_it_is_run_with(experiment, monkeypatch):
 
     monkeypatch.setattr(reference, "GradientDescent", recorded)
     case = experiment.cases.Case("digits", 20, 64, 2**9, "auto")
-    for name in ("gradient-descent", "sgd"):
-        (one,) = experiment.contenders.variants(name)
+    for one in experiment.contenders.variants("gradient-descent") + experiment.contenders.variants("sgd"):
         assert one.run(case, 1e-2, 60.0, 1).status == "reached"
-    assert [(options["batch_size"], options["momentum"]) for options in given] == [(None, 0.0), (20, 0.9)]
+    names = ("learning_rate", "batch_size", "momentum")
+    found = [tuple(options[name] for name in names) for options in given]
+    assert found == [(1.8, None, 0.0), (0.1, 20, 0.9), (0.3, 20, 0.9)]
     assert all(options["tol"] == 1e-2 and options["n_threads"] == 1 for options in given)
 
 
@@ -388,13 +404,16 @@ def test_bad_options(experiment, arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_variables_that_change_blas_are_warned_of(experiment, monkeypatch):
+def test_what_spoils_comparisons_is_warned_of(experiment, monkeypatch):
     for name in experiment.machine.BLAS_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert experiment.machine.blas_warnings() == []
+    monkeypatch.setattr(experiment.machine.os, "getloadavg", lambda: (0.1, 9.0, 9.0))
+    assert experiment.machine.warnings() == []
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    (warning,) = experiment.machine.blas_warnings()
-    assert "OPENBLAS_CORETYPE=Haswell" in warning
+    monkeypatch.setattr(experiment.machine.os, "getloadavg", lambda: (1.5, 0.0, 0.0))
+    busy, other = experiment.machine.warnings()
+    assert "load of this machine is 1.5" in busy
+    assert "OPENBLAS_CORETYPE=Haswell" in other
 
 
 # ---------------------------------------------------------------------- what is made of it

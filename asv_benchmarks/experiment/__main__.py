@@ -96,7 +96,7 @@ def main(arguments=None):
     options.out = options.out or FIGURES
     began = time.perf_counter()
     if not options.report:
-        for warning in machine.blas_warnings():
+        for warning in machine.warnings():
             print(warning, file=sys.stderr)
         try:
             run(options, arguments)

@@ -43,15 +43,22 @@ def describe(arguments, options):
             found[package] = "not installed"
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     found["BLAS"] = ", ".join(dict.fromkeys(_of_pool(pool) for pool in blas))
+    found["load before"] = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     found["threads"] = str(options.threads)
     found["runs of each"] = str(options.repeats)
     found["limit of a run"] = f"{options.limit:g} s in the table, {options.sweep_limit:g} s in sweeps"
     return found
 
 
-def blas_warnings():
-    """What the environment does to BLAS, in a line each."""
-    return [
+def warnings():
+    """What will spoil the comparison, in a line each."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    busy = (
+        [f"WARNING: the load of this machine is {load:.1f}: BLAS and PyTorch suffer most from others"]
+        if load > 0.5
+        else []
+    )
+    return busy + [
         f"WARNING: {name}={os.environ[name]} makes BLAS another, mostly slower one, and so every comparison: unset it"
         for name in BLAS_VARIABLES
         if name in os.environ

@@ -1,7 +1,8 @@
 """Running contenders on cases: one row of a CSV file for each run, written at once.
 
-Contenders take turns: all of them once on a case, then all of them again. A run that the limit ended is not repeated,
-and where cases become dearer, its contender is not run on later ones. BLAS has the same number of threads for all.
+Contenders take turns: all of them once on a case, then all of them again. A run that the limit ended, or that went
+beyond it, is not repeated, and where cases become dearer, its contender is not run on later ones. BLAS has the same
+number of threads for all.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class Row:
     @property
     def case(self):
         return Case(self.data, self.n, self.d, self.width, self.shift)
+
+    @property
+    def is_last(self):
+        """Whether more of it would take too long, or too much memory."""
+        return self.status in ("limit", "memory") or self.seconds > self.limit
 
     @property
     def key(self):
@@ -209,7 +215,7 @@ def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, warm, pause
     rows = read(path) if resume else []
     begin(path, rows)
     done = {row.key for row in rows}
-    ended = {(row.contender, row.setting, row.case) for row in rows if row.status in ("limit", "memory")}
+    ended = {(row.contender, row.setting, row.case) for row in rows if row.is_last}
     cases = sweep.cases
     wanted = [
         (case, repeat, contender)
@@ -229,7 +235,7 @@ def run_sweep(sweep, contenders, path, *, repeats, limit, n_threads, warm, pause
             warm.add(contender.name)
         row = measure(contender, case, repeat, sweep.target, limit, n_threads, pause)
         append(path, row)
-        if row.status in ("limit", "memory"):
+        if row.is_last:
             ended.add((row.contender, row.setting, row.case))
         name = f"{row.contender} {row.setting}".strip()
         print(

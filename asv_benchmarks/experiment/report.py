@@ -193,10 +193,10 @@ def table_block(results):
     rates = [cell for cell in summary.variants(results.rows["table"]) if cell.setting]
     if rates:
         lines = [
-            [cell.setting, time_to(cell, "to_loose", LOOSE), f"{cell.median('rmse'):.1e}"]
-            for cell in sorted(rates, key=lambda cell: float(cell.setting.split()[-1]))
+            [f"{TITLES[cell.contender]} {cell.setting}", time_to(cell, "to_loose", LOOSE), f"{cell.median('rmse'):.1e}"]
+            for cell in rates
         ]
-        tables += ["All rates of torch Adam:", table(["", "seconds", "RMSE"], lines)]
+        tables += ["All learning rates:", table(["", "seconds", "RMSE"], lines)]
     return "\n\n".join([*tables, figure("table", results.sweeps["table"].title)])
 
 
