@@ -92,6 +92,8 @@ def test_quick_run_its_report_and_its_resumption(experiment, tmp_path, capsys):
     with (tmp_path / "experiment_summary.csv").open(encoding="utf-8") as file:
         assert {line["quantity"] for line in csv.DictReader(file)} > {"to_loose", "iteration", "test_rmse"}
 
+    assert max(len(line) for line in said.out.splitlines() if not line.startswith("Written")) <= 120  # as in pages
+
     before = [path.read_bytes() for path in paths]
     figures = [(tmp_path / f"experiment_{name}.svg").read_bytes() for name in names]
     assert experiment.command.main([*command, "--report"]) == 0
@@ -495,6 +497,7 @@ def test_table_at_one_width(experiment, tmp_path):
     assert [line[0] for line in lines[2:]] == ["certified", "dense", "SGD"]
     assert lines[3][1:4] == ["10", "2 to 12", "3"]  # ratios within rounds are 10, 1 and 3
     assert lines[4][1:6] == [">= 60", "", ">= 30", "5", "limit"]
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_where_others_are_faster(experiment, tmp_path):

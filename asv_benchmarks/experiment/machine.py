@@ -53,12 +53,8 @@ def describe(arguments, options):
 def warnings():
     """What will spoil the comparison, in a line each."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    busy = (
-        [f"WARNING: the load of this machine is {load:.1f}: BLAS and PyTorch suffer most from others"]
-        if load > 0.5
-        else []
-    )
-    return busy + [
+    busy = f"WARNING: the load of this machine is {load:.1f}: BLAS and PyTorch suffer most from others"
+    return [busy] * (load > 0.5) + [
         f"WARNING: {name}={os.environ[name]} makes BLAS another, mostly slower one, and so every comparison: unset it"
         for name in BLAS_VARIABLES
         if name in os.environ
