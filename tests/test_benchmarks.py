@@ -102,9 +102,8 @@ def test_what_an_older_commit_lacks_is_skipped(tmp_path):
     package.mkdir()
     (package / "__init__.py").touch()
     command = [sys.executable, "-c", SET_UP, str(FOLDER / "benchmarks")]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )  # where Python looks first
+    # Python looks first in the folder that it starts in
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     outcomes = [line.split(": ", 1) for line in done.stdout.splitlines() if line.split(".")[0] in SUITES]
     assert {name.split(".")[0] for name, _ in outcomes} == SUITES
