@@ -3,10 +3,8 @@
 The pages load their scripts from other sites. `bring_scripts` puts these beside them, so that they work offline.
 """
 
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +19,7 @@ def make_report(folder, benchmark=CHEAP):
     Parameters
     ----------
     folder : pathlib.Path
-        Where results, pages and what asv makes besides go: nothing else is written.
+        Where the pages go.
     benchmark : str
         A regular expression that chooses benchmarks.
 
@@ -35,27 +33,11 @@ def make_report(folder, benchmark=CHEAP):
     RuntimeError
         If asv fails; the message has what it said.
     """
-    configuration = json.loads((SUITE / "asv.conf.json").read_text(encoding="utf-8"))
-    repository = SUITE.parent
-    configuration |= {
-        "repo": str(repository),
-        # whatever branch is checked out, or none
-        "branches": ["HEAD"],
-        "benchmark_dir": str(folder / "benchmarks"),
-        "env_dir": str(folder / "env"),
-        "results_dir": str(folder / "results"),
-        "html_dir": str(folder / "html"),
-    }
-    shutil.copytree(SUITE / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "asv.conf.json"
-    path.write_text(json.dumps(configuration), encoding="utf-8")
-    head = _run(["git", "rev-parse", "HEAD"], repository, os.environ).strip()
     # asv writes what it knows of machines to the home directory
     settings = Path(os.environ.get("GIT_CONFIG_GLOBAL", Path.home() / ".gitconfig"))
     environment = os.environ | {"HOME": str(folder), "GIT_CONFIG_GLOBAL": str(settings)}
-    run_options = ["--quick", "--bench", benchmark, "-E", f"existing:{sys.executable}", "--set-commit-hash", head]
-    for command, options in {"machine": ["--yes"], "run": run_options, "publish": ["--no-pull"]}.items():
-        _run([sys.executable, "-m", "asv", command, "--config", str(path), *options], folder, environment)
+    command = [sys.executable, str(SUITE / "quick_run.py"), "--bench", benchmark, "--html", str(folder / "html")]
+    _run(command, folder, environment)
     return folder / "html"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "asv_benchmarks"
+SUITES = {path.stem for path in (FOLDER / "benchmarks").glob("[!_]*.py")} - {"common"}
 SUITE = """
 import os
 
@@ -30,6 +31,26 @@ def track_nothing():
 
 def track_seven():
     return 7
+"""
+
+
+# sets up every benchmark with an empty package in place of this one, and says which raised what asv takes for a failure
+SET_UP = """
+import itertools, sys
+from asv_runner._aux import update_sys_path
+from asv_runner.discovery import disc_benchmarks
+
+update_sys_path(sys.argv[1])
+for benchmark in disc_benchmarks(sys.argv[1]):
+    benchmark.set_cache({} if benchmark.setup_cache_key else None)
+    for index, parameters in enumerate(itertools.product(*benchmark.params)):
+        if parameters:
+            benchmark.set_param_idx(index)
+        try:
+            outcome = "skipped" if benchmark.do_setup() else "set up"
+        except Exception as error:
+            outcome = repr(error)
+        print(f"{benchmark.name}: {outcome}")
 """
 
 
@@ -71,3 +92,31 @@ def test_exit_status(quick_run, bench, status):
     command = [sys.executable, str(FOLDER / "quick_run.py"), "--bench", bench]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == status, done.stdout + done.stderr
+
+
+@pytest.mark.asv
+@pytest.mark.slow
+def test_what_an_older_commit_lacks_is_skipped(tmp_path):
+    pytest.importorskip("asv")
+    package = tmp_path / "sltrees"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    command = [sys.executable, "-c", SET_UP, str(FOLDER / "benchmarks")]
+    # Python looks first in the folder that it starts in
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    outcomes = [line.split(": ", 1) for line in done.stdout.splitlines() if line.split(".")[0] in SUITES]
+    assert {name.split(".")[0] for name, _ in outcomes} == SUITES
+    assert {outcome for _, outcome in outcomes} == {"skipped", "set up"}, outcomes
+    # what needs nothing of the package is NumPy's share, and what is measured for comparison
+    can_run = {name for name, outcome in outcomes if outcome == "set up"}
+    assert can_run == {
+        "correlation_trees.Build.time_build",
+        "correlation_trees.Query.time_query",
+        "correlation_trees.QueryAll.time_query_all",
+        "correlation_trees.Update.time_update_weights",
+        "imports.Import.timeraw_import",
+        "imports.Others.timeraw_import_numpy_and_scipy",
+        "memory.Reference.peakmem_reference",
+        "threshold_tree.Update.time_update",
+    }

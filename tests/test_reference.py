@@ -406,7 +406,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=[case[2] for case in BAD])
 def test_bad_parameters_are_named(options, error, message):
     with pytest.raises(error, match=message):
         GradientDescent(**{"network": network_of()} | options)

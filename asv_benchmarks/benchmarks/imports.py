@@ -1,18 +1,25 @@
 """Imports, each in a process of its own, without the start of the interpreter."""
 
-
-def timeraw_import():
-    return "import sltrees"
+import importlib.util
 
 
-def timeraw_import_numpy_and_scipy():
+class Import:
+    number = 1  # in the same process a second import would find everything there
+    param_names = ("module",)
+    params = (["sltrees", "sltrees.__main__"],)
+
+    def setup(self, module):
+        if importlib.util.find_spec(module) is None:
+            raise NotImplementedError(f"this commit has no {module}")
+
+    def timeraw_import(self, module):
+        return f"import {module}"
+
+
+class Others:
     """The floor: what the package imports of others."""
-    return "import numpy, scipy.linalg, scipy.sparse, scipy.special, threadpoolctl"
 
+    number = 1
 
-def timeraw_import_command_line():
-    return "import sltrees.__main__"
-
-
-# in the same process a second import would find everything there
-timeraw_import.number = timeraw_import_numpy_and_scipy.number = timeraw_import_command_line.number = 1
+    def timeraw_import_numpy_and_scipy(self):
+        return "import numpy, scipy.linalg, scipy.sparse, scipy.special, threadpoolctl"

@@ -14,14 +14,18 @@ class Reference:
         pass
 
 
-class Trees:
+class OneTree:
     def setup(self):
         ThresholdTree(np.zeros(1))
-        CorrelationTrees(np.zeros((1, 1)), np.zeros((1, 1)))
 
     def peakmem_threshold_tree(self):
         """Of 2^24 float32: 64 MiB, which are copied."""
         ThresholdTree(normal_values(2**24))
+
+
+class Trees:
+    def setup(self):
+        CorrelationTrees(np.zeros((1, 1)), np.zeros((1, 1)))
 
     def peakmem_correlation_trees(self):
         """2^16 weights, 2^8 data points: products of 64 MiB."""

@@ -152,8 +152,10 @@ class Work:
 
 
 class Memory:
+    def setup(self):
+        self.tree = shared_tree(2**20)
+
     def track_overhead(self):
-        tree = ThresholdTree(normal_values(2**20))
-        return tree.nbytes / tree.values.nbytes - 1
+        return self.tree.nbytes / self.tree.values.nbytes - 1
 
     track_overhead.unit = "share of the values"
