@@ -221,7 +221,7 @@ def exponents_block(results):
 
 def losses_block(results):
     """Where somebody else is at the loose RMSE before the certified method."""
-    body = []
+    said = []
     for name, sweep in results.sweeps.items():
         cells = results.by_value(name)
         for contender in TITLES:
@@ -231,11 +231,12 @@ def losses_block(results):
             if lost:
                 factors = [ours.median("to_loose") / other.median("to_loose") for ours, other in lost.values()]
                 factors = [factor for factor in factors if not math.isnan(factor)]
-                by = f"{seconds(min(factors))} to {seconds(max(factors))}" if factors else "-"
-                body.append([sweep.title, TITLES[contender], stretches(both, lost), f"{len(lost)} of {len(both)}", by])
-    if not body:
+                by = f", {seconds(min(factors))} to {seconds(max(factors))} times as fast" if factors else ""
+                where = f"{HEADS[sweep.varies]} = {stretches(both, lost)} ({len(lost)} of {len(both)} cases)"
+                said.append(f"{sweep.title}: {TITLES[contender]} at {where}{by}.")
+    if not said:
         return nothing("all sweeps") if not any(results.rows.values()) else "Nowhere."
-    return table(["sweep", "who is faster", "where", "cases", "times as fast"], body)
+    return "\n".join(_wrapped(f"- {one}", "  ") for one in said)
 
 
 def _is_before(cell, ours):
