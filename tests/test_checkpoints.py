@@ -18,6 +18,7 @@ from sltrees.executors import InlineExecutor
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.method_certified import CertifiedMethod
+from sltrees.trainer import METHODS
 
 
 @pytest.fixture(autouse=True)
@@ -712,4 +713,6 @@ def test_a_sketch_that_is_made_again_solves_bit_for_bit_as_the_first_did():
 
 
 def test_grams_are_told_apart():
-    assert set(GRAMS.values()) == {GramMatrix, MatrixFreeGram}
+    assert set(GRAMS.values()) == {GramMatrix, MatrixFreeGram, *(method.gram_class for method in METHODS.values())} - {
+        None
+    }
