@@ -42,6 +42,15 @@ def as_real_vector(array, name, dtype, *, length):
     return vector
 
 
+def as_targets(y, name, n_samples):
+    """Convert to a float64 array whose squares have a finite sum; errors as of `as_real_vector`."""
+    y = as_real_vector(y, name, np.float64, length=n_samples)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(y @ y):
+            raise ValueError(f"the sum of {name}**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
+    return y
+
+
 def as_sample_weight(array, n_samples):
     """Convert to (n_samples,) finite float64 numbers above 0; None stays None. Errors as in `as_real_matrix`."""
     if array is None:

@@ -13,6 +13,9 @@ from sltrees.gram_matrix_free import MAX_STEPS, MatrixFreeGram
 # the other solvers, whose systems cost less, go to rounding.
 TOL = 1e-8
 
+# Share of the right side that a solution may leave, whatever its backward error: beyond it, damping has to rise.
+MOST_LEFT = 0.1
+
 _POWER_STEPS = 8  # products with the sketch that estimate |G|
 
 # Added to the diagonal of the sketch, relative to trace(G)/n, so that rounding leaves it positive definite.
@@ -91,7 +94,11 @@ class SketchedGram(MatrixFreeGram):
             tol=self.tol,
         )
         self.n_cg_steps += outcome.n_steps
-        return outcome.x if outcome.converged and not found_singular(outcome) else None
+        if not outcome.converged or found_singular(outcome):
+            return None
+        # where G + c I is singular, what has no solution makes x so long that its backward error tells nothing
+        left = right - self._product(outcome.x) - c * outcome.x
+        return outcome.x if left @ left <= (MOST_LEFT * np.sqrt(right @ right)) ** 2 else None
 
     def _factorise(self, added, executor):
         """Sketch G, add to its diagonal, and factorise; False if that fails. Sets: _factor, n_factorisations."""

@@ -52,13 +52,13 @@ class BPSWMethod(DenseMethod):
         )
 
     @classmethod
-    def bytes_needed(cls, network, planes, y, neurons):
+    def bytes_needed(cls, network, planes, y, neurons, n_threads=1):
         """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
         n_samples, n_features = planes.X.shape
         pairs = 12 * network.width * float(planes.firing.sum())  # the pattern as one array, twice
         sketch = cls.sketch_class.bytes_needed(network.width, n_samples, _COLUMNS_PER_SAMPLE * n_samples)
         data = array_bytes(n_samples, n_features, dtype=np.float64)
-        return DenseMethod.bytes_needed(network, planes, y, neurons) + pairs + sketch + data
+        return DenseMethod.bytes_needed(network, planes, y, neurons, n_threads) + pairs + sketch + data
 
     def count_pairs(self, gram):
         """Take note that G has changed: pairs are not counted. Cost: O(1)."""

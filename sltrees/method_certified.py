@@ -479,7 +479,7 @@ class CertifiedMethod:
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons):
+    def bytes_needed(network, planes, y, neurons, n_threads=1):
         """Bytes for so many materialised neurons besides their weights: lists, certificates, findings of a step.
 
         Cost: that of `Population`, once for the samples.

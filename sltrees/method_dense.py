@@ -124,14 +124,15 @@ class DenseMethod(ExplicitMethod):
         return cls(network, planes.X, executor, progress(1))
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons):
+    def bytes_needed(network, planes, y, neurons, n_threads=1):
         """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         row = array_bytes(n_features, dtype=dtype)
         # initial weights of all; displacements of all, and what undoes them; those of the network, twice when replaced
         weights = network.width * (4 * row + 24) + 2 * neurons * row
         pairs = network.width * float(planes.firing.sum()) * 2 * (4 + np.dtype(dtype).itemsize)
-        scratch = 128 * _PAIRS_PER_SHARD + 4 * array_bytes(n_samples, n_samples, dtype=np.float64)
+        # products of shards; H of each thread with what is added to it, their sum, and its upper triangle
+        scratch = 64 * _PAIRS_PER_SHARD * (n_threads + 1) + (12 * n_threads + 20) * n_samples**2
         return weights + pairs + scratch
 
     def _n_visited(self, n_moved):

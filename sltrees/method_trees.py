@@ -103,7 +103,7 @@ class TreesMethod(ExplicitMethod):
         return cls(network, planes.X, executor, progress(1))
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons):
+    def bytes_needed(network, planes, y, neurons, n_threads=1):
         """Bytes for so many materialised neurons besides their initial weights. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))

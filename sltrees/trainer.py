@@ -33,6 +33,7 @@ from sltrees._validation import (
     as_non_negative,
     as_real_vector,
     as_sample_weight,
+    as_targets,
 )
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
@@ -331,7 +332,7 @@ class NewtonTrainer:
         network = self.network
         network._require_trainable()  # here, too: before anything is said of X
         X = network._as_samples(X)
-        y = _as_targets(y, "y", len(X))
+        y = as_targets(y, "y", len(X))
         weights = as_sample_weight(sample_weight, len(X))
         return self._train(X, y, weights, self._as_validation_set(eval_set, X.shape[1]))
 
@@ -398,7 +399,7 @@ class NewtonTrainer:
             weights = np.concatenate([old, np.ones(len(X_new)) if new_weights is None else new_weights])
         validation = self._as_validation_set(eval_set, X.shape[1])
         n_before, X = len(X), np.concatenate([X, X_new])
-        y = _as_targets(np.concatenate([y, y_new]), "y", len(X))
+        y = as_targets(np.concatenate([y, y_new]), "y", len(X))
         return self._train(X, y, weights, validation, n_before=n_before)
 
     def _train(self, X, y, weights, validation, n_before=0):
@@ -439,7 +440,7 @@ class NewtonTrainer:
         if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
             raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
         X = self.network._as_samples(eval_set[0], "X_val", n_columns)
-        y = _as_targets(eval_set[1], "y_val", len(X))
+        y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
 
     def _choose_gram(self, planes, y, validation=None, lineage=None):
@@ -447,20 +448,22 @@ class NewtonTrainer:
         network, method, X = self.network, METHODS[self.method], planes.X
         n, d = X.shape
         limit = physical_memory() if self.max_memory is None else self.max_memory
-        gram = GramMatrix.bytes_needed(n, make_executor(self.executor, self.n_threads).n_threads)
+        n_threads = make_executor(self.executor, self.n_threads).n_threads
+        gram = GramMatrix.bytes_needed(n, n_threads)
         if self.alpha == "loo":
             gram += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
         # where each neuron could fire on each sample and leave its lists there is nothing to estimate, which takes time
         most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
         plain = validation is None and lineage is None and network._method is None
-        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None and method.gram_class is None:
+        plain = plain and not issubclass(method, DenseMethod)
+        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None:
             return GramMatrix
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
         without += network.bytes_needed(planes, self.n_threads, neurons=neurons)
         if validation is not None:
             without += validation.bytes_needed(neurons, network.dtype)
-        needed = method.bytes_needed(network, planes, y, neurons)
+        needed = method.bytes_needed(network, planes, y, neurons, n_threads)
         kept = network._method
         if lineage is not None:
             without += lineage.bytes_needed(network)
@@ -923,15 +926,6 @@ class _Step:
 
 def _is_weighted(weights):
     return weights is not None and bool(np.any(weights != 1.0))
-
-
-def _as_targets(y, name, n_samples):
-    """Convert to a float64 array whose squares have a finite sum; errors as of `as_real_vector`."""
-    y = as_real_vector(y, name, np.float64, length=n_samples)
-    with np.errstate(over="ignore"):
-        if not np.isfinite(y @ y):
-            raise ValueError(f"the sum of {name}**2 must be finite in float64, got targets up to {np.abs(y).max():g}")
-    return y
 
 
 @contextlib.contextmanager

@@ -1,6 +1,10 @@
-"""Small training problems, and callbacks that watch a run."""
+"""Small training problems, callbacks that watch a run, and memory that it takes."""
+
+import re
+import tracemalloc
 
 import numpy as np
+import pytest
 
 from sltrees import load_digits
 from sltrees.callbacks import Callback
@@ -53,3 +57,20 @@ class WeightsRecorder(Callback):
 def losses(result):
     """The loss before each step, and at the end."""
     return np.array([record.loss for record in result.history] + [result.loss])
+
+
+def bytes_named(call):
+    """The bytes that the MemoryError of a call says are needed."""
+    with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes, max_memory allows") as caught:
+        call()
+    return int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+
+
+def peak_bytes(call):
+    """The most memory that is allocated in a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

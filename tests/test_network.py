@@ -1,11 +1,10 @@
 """ShiftedReLUNetwork: what is drawn, what is kept, what it predicts, and what it refuses."""
 
 import re
-import tracemalloc
 
 import numpy as np
 import pytest
-from problems import random_problem, unit_rows
+from problems import bytes_named, peak_bytes, random_problem, unit_rows
 from scipy.stats import norm
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
@@ -269,22 +268,6 @@ def test_bad_samples_are_refused_and_change_nothing(X, error, message):
 def test_a_network_that_was_not_drawn_says_so(use):
     with pytest.raises(RuntimeError, match=re.escape("call initialize(X)")):
         use(ShiftedReLUNetwork(10))
-
-
-def bytes_named(call):
-    """The bytes that the MemoryError of a call says are needed."""
-    with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes, max_memory allows") as caught:
-        call()
-    return int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
-
-
-def peak_bytes(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_too_little_memory_is_refused_before_anything_is_allocated():

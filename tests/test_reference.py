@@ -9,7 +9,7 @@ import scipy.linalg
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import WeightsRecorder, random_problem
+from problems import WeightsRecorder, bytes_named, peak_bytes, random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback, Checkpoint
@@ -118,6 +118,58 @@ def test_too_little_memory_is_refused_beforehand(method):
     with pytest.raises(MemoryError, match="needs"):
         NewtonTrainer(network, method=method, max_memory=1e9).fit(X, y)
     assert network.shift_ is None
+
+
+def contradicting(seed=0):
+    """One sample twice, with different targets: G is singular, and no weights fit."""
+    X, _ = random_problem(seed, 150, 5)
+    y = np.sin(3 * X[:, 0])
+    return np.vstack([X, X[:1]]), np.append(y, y[0] + 0.5)
+
+
+SINGULAR = {
+    "contradicting": (contradicting, {"width": 4096, "shift": "auto"}),
+    "threefold": (lambda: (np.repeat(np.eye(4), 3, axis=0), np.arange(12.0)), {"width": 4096, "shift": "auto"}),
+    "narrow": (lambda: (random_problem(1, 300, 3)[0], np.sin(np.arange(300))), {"width": 64, "shift": 0.0}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:shift lowered")
+@pytest.mark.parametrize("method", ["bpsw", "bpsw-srht"])
+@pytest.mark.parametrize("name", SINGULAR)
+def test_singular_systems_are_damped_as_with_dense_gauss_newton(name, method):
+    """Found once: what a singular system leaves went unseen, and training ended before it began."""
+    make, options = SINGULAR[name]
+    X, y = make()
+    results = [NewtonTrainer(network_of(**options), method=which, max_iter=20).fit(X, y) for which in ("dense", method)]
+    assert results[1].n_iter >= 5
+    assert results[1].rmse == pytest.approx(results[0].rmse, rel=0.02)
+
+
+@pytest.mark.parametrize("n_threads", [1, 6])
+@pytest.mark.parametrize("method", DENSE_METHODS)
+def test_memory_stays_below_the_estimate(method, n_threads):
+    X, y = random_problem(13, 700, 5)
+
+    def fit(max_memory):
+        network = network_of(2**12, dtype="float32", shift="auto")
+        NewtonTrainer(network, method=method, n_threads=n_threads, max_iter=2, max_memory=max_memory).fit(X, y)
+
+    limit = bytes_named(lambda: fit(1)) + 1
+    assert peak_bytes(lambda: fit(limit)) <= limit
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 50])
+def test_memory_of_gradient_descent_stays_below_the_estimate(batch_size):
+    X, y = random_problem(13, 1000, 5)
+
+    def fit(max_memory):
+        network = network_of(2**13, dtype="float32", shift="auto")
+        max_iter = 2 if batch_size is None else 0
+        GradientDescent(network, batch_size=batch_size, n_threads=2, max_iter=max_iter, max_memory=max_memory).fit(X, y)
+
+    limit = bytes_named(lambda: fit(1)) + 1
+    assert peak_bytes(lambda: fit(limit)) <= limit
 
 
 def test_the_hadamard_sketch_depends_on_no_threads():
@@ -419,6 +471,7 @@ def test_bad_parameters_are_named(options, error, message):
         (np.zeros((3, 2)), np.zeros(4), "y"),
         (np.zeros((3, 2)), np.array([0.0, np.inf, 0.0]), "y"),
         (np.zeros(3), np.zeros(3), "X"),
+        (np.zeros((3, 2)), np.full(3, 1e200), r"sum of y\*\*2 must be finite"),
     ],
 )
 def test_bad_data_change_nothing(X, y, message):

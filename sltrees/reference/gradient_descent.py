@@ -9,7 +9,7 @@ import numpy as np
 
 from sltrees._core._jacobian import add_jacobian_product, add_outputs, count_flips, shrink_and_step
 from sltrees._memory import array_bytes
-from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_real_vector
+from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.executors import EXECUTORS, make_executor
@@ -36,9 +36,9 @@ class GradientDescent:
     network : ShiftedReLUNetwork
         Trained in place. One that was trained before goes on from where it is.
     learning_rate : float, default 1.0
-        In units of 1/|G|, with G the Gram matrix when `fit` begins: below 2, gradient descent descends while the
-        network is linear in its weights. With minibatches |G| + (n / batch_size) max_i G_ii takes the place of |G|,
-        a bound on what a batch may see.
+        In units of 1/|G|, with G the Gram matrix when `fit` begins and |G| from 20 steps of the power method: well
+        below 2, gradient descent descends while the network is linear in its weights. With minibatches
+        |G| + (n / batch_size) max_i G_ii takes the place of |G|, a bound on what a batch may see.
     momentum : float, default 0.0
         In [0, 1): heavy ball.
     batch_size : int, optional
@@ -148,7 +148,7 @@ class GradientDescent:
         """
         network = self.network
         X = network._as_samples(X)
-        y = as_real_vector(y, "y", np.float64, length=len(X))
+        y = as_targets(y, "y", len(X))
         network._claim()
         try:
             with make_executor(self.executor, self.n_threads) as executor:
@@ -217,10 +217,10 @@ class _Descent:
         self.shift, self.scale = network.shift_, 1.0 / np.sqrt(network.width)
         self.displacement, self.velocity = self.all.displacement, np.zeros_like(self.all.displacement)
         self.batch = n if trainer.batch_size is None else min(trainer.batch_size, n)
-        self.blocks = self.all.blocks(_PAIRS_PER_BLOCK // self.batch)
+        self.blocks, self.batch_blocks = (self.all.blocks(_PAIRS_PER_BLOCK // count) for count in (n, self.batch))
         seed = trainer.random_state
         self.order = generator(network._streams.of_sketch() if seed is None else np.random.SeedSequence(seed))
-        self.look = self.forward(self.displacement, self.X)
+        self.look = self.forward(self.displacement, self.X, self.blocks)
         trainer.step_size_ = trainer.learning_rate / (self.curvature() or 1.0)  # G = 0: nothing will move
         trainer.n_samples_ = n
         self.rmse = self.rmse_of(self.look)
@@ -259,8 +259,8 @@ class _Descent:
         parts = zip(self.blocks, self.look.patterns, strict=True)
         return sum(self.executor.map(product, parts), np.zeros(len(X))) * self.scale
 
-    def forward(self, displacement, X):
-        """All neurons on some samples. Cost: O(m len(X) d)."""
+    def forward(self, displacement, X, blocks):
+        """All neurons, in blocks, on some samples. Cost: O(m len(X) d)."""
         everyone = self.all
 
         def look(draws):
@@ -273,11 +273,11 @@ class _Descent:
             add_outputs(*pattern, z, everyone.signs[neurons], self.shift, out)
             return out, pattern
 
-        found = self.executor.map(look, self.blocks)
+        found = self.executor.map(look, blocks)
         outputs = sum((out for out, _ in found), np.zeros(len(X))) * self.scale
         return _Look(outputs, [pattern for _, pattern in found])
 
-    def backward(self, look, X, residual, displacement, velocity):
+    def backward(self, look, blocks, X, residual, displacement, velocity):
         """velocity <- momentum velocity - step J^T residual; displacement <- displacement + velocity. In place."""
         everyone, trainer = self.all, self.trainer
         g = trainer.step_size_ * (len(self.X) / len(X)) * residual
@@ -292,7 +292,7 @@ class _Descent:
             with _quiet():
                 displacement[neurons][rows] += steps[rows]
 
-        self.executor.map(move, zip(self.blocks, look.patterns, strict=True))
+        self.executor.map(move, zip(blocks, look.patterns, strict=True))
 
     def iterate(self):
         """Passes over the samples; returns status and message."""
@@ -304,11 +304,11 @@ class _Descent:
             # copies, so that Ctrl-C finds the network of the last iteration
             displacement, velocity = self.displacement.copy(), self.velocity.copy()
             if self.batch == n:
-                self.backward(self.look, self.X, self.look.outputs - self.y, displacement, velocity)
+                self.backward(self.look, self.blocks, self.X, self.look.outputs - self.y, displacement, velocity)
             else:
                 self.minibatches(displacement, velocity)
             moved = time.perf_counter()
-            look = self.forward(displacement, self.X)
+            look = self.forward(displacement, self.X, self.blocks)
             rmse = self.rmse_of(look)
             with _quiet():  # a neuron at infinity fires on nothing: outputs do not tell
                 finite = np.isfinite(rmse) and np.isfinite(displacement.sum(dtype=np.float64))
@@ -328,8 +328,8 @@ class _Descent:
         for start in range(0, len(order), self.batch):
             samples = order[start : start + self.batch]
             X = np.ascontiguousarray(self.X[samples])
-            look = self.forward(displacement, X)
-            self.backward(look, X, look.outputs - self.y[samples], displacement, velocity)
+            look = self.forward(displacement, X, self.batch_blocks)
+            self.backward(look, self.batch_blocks, X, look.outputs - self.y[samples], displacement, velocity)
 
     def rmse_of(self, look):
         with _quiet():
