@@ -5,7 +5,9 @@
 """
 
 import hashlib
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,19 +30,6 @@ if SANITIZE:
     LINK_ARGS += [f"-fsanitize={SANITIZE}"]
 
 CORE = "sltrees/_core"
-HEADERS = [
-    "lazy_rows.h",
-    "lazy_rows_instances.h",
-    "lazy_rows_kernels.h",
-    "normals.h",
-    "normals_kernels.h",
-    "simd.h",
-    "simd_primitives.h",
-    "tree.h",
-    "wide_tree.h",
-    "wide_tree_instances.h",
-    "wide_tree_walks.h",
-]
 MODULES = [
     "_simd",  # instruction level in use
     "_primitives",  # single primitives of that level, for tests
@@ -70,56 +59,101 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 
+FLAGS = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS", "CPATH", "LDFLAGS", "LDSHARED")}
+
+
+def digest(*parts):
+    """SHA-256 of texts and of the contents of files."""
+    sha = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else str(part).encode()
+        sha.update(len(content).to_bytes(8, "little") + content)
+    return sha.hexdigest()
+
+
+# What a module is made from decides whether it is there already, not file times: pip brings a Cython that was installed
+# just now, and git restores old files with new times. A translation lies in a folder named by all that it depends on,
+# and comes there when it is finished; of compiled modules in the source it is noted what they were made from.
+TRANSLATION = digest(DIRECTIVES, Cython.__version__, *sorted(Path(CORE).glob("*.pxd")))
+COMPILATION = digest(
+    sys.version, np.__version__, FLAGS, COMPILE_ARGS, LINK_ARGS, EXTRA_ARGS, *sorted(Path(CORE).glob("*.h"))
+)
+
+
+def translated(name):
+    """The C file of a module, made by Cython if it is not there."""
+    source, translations = Path(CORE, f"{name}.pyx"), Path("build", "cython")
+    folder = translations / f"{name}-{digest(TRANSLATION, source)[:16]}"
+    if not folder.exists():
+        outdated = list(translations.glob(f"{name}-*"))
+        unfinished = translations / f"{name}-{os.getpid()}"
+        cythonize([str(source)], compiler_directives=DIRECTIVES, force=True, build_dir=str(unfinished))
+        os.replace(unfinished, folder)
+        for other in outdated:
+            shutil.rmtree(other)
+    return str(folder / CORE / f"{name}.c")
+
+
 extensions = [
     Extension(
         f"sltrees._core.{name}",
-        [f"{CORE}/{name}.pyx"],
+        [translated(name)],
         include_dirs=[np.get_include(), CORE],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=COMPILE_ARGS + ([] if sys.platform == "win32" else EXTRA_ARGS.get(name, [])),
         extra_link_args=LINK_ARGS,
-        depends=["setup.py", *(f"{CORE}/{header}" for header in HEADERS)],
     )
     for name in MODULES
 ]
 
-# cythonize looks at file times alone: it would miss a change of directives, and take a Cython that was just installed,
-# as each run of pip has one, for a change of what is included. So it is noted what build/cython was made from.
-FLAGS = [os.environ.get(name, "") for name in ("CC", "CFLAGS", "LDFLAGS")]
-MODE = f"{DIRECTIVES} {SANITIZE} {FLAGS} Cython {Cython.__version__} NumPy {np.__version__}"
-SOURCES = hashlib.sha256()
-for path in sorted(path for kind in ("*.pyx", "*.pxd", "*.h") for path in Path(CORE).glob(kind)):
-    SOURCES.update(path.name.encode() + path.read_bytes())
-MADE_FROM = Path("build", "made_from")
-noted = MADE_FROM.read_text().splitlines() if MADE_FROM.exists() else [None, None]
-same_mode, same_sources = noted[0] == MODE, noted == [MODE, SOURCES.hexdigest()]
-translated = [Path("build", "cython", CORE, f"{name}.c") for name in MODULES]
-MADE_FROM.unlink(missing_ok=True)  # an interruption leaves nothing that is believed
-if same_sources and all(path.exists() for path in translated):
-    modules = extensions
-    for extension, path in zip(extensions, translated, strict=True):
-        extension.sources = [str(path)]
-else:
-    modules = cythonize(extensions, compiler_directives=DIRECTIVES, force=not same_mode, build_dir="build/cython")
-MADE_FROM.parent.mkdir(exist_ok=True)
-MADE_FROM.write_text(f"{MODE}\n{SOURCES.hexdigest()}\n")
-
 
 class BuildExtensions(build_ext):
-    """Compile what changed, also where pip asks for an editable install."""
+    """Compile what changed, also where pip asks for an editable install: it has modules built elsewhere, and copied."""
+
+    NOTES = Path("build", "compiled.json")  # name of a module's file -> what it was made from, its hash
+
+    def run(self):
+        self.force = True  # what is asked to be built is: what need not be is decided here
+        in_place = self.inplace or self.editable_mode
+        self.kept = self.modules_that_hold() if in_place else set()
+        super().run()
+        if in_place:
+            files = {extension.name: Path(self.get_ext_filename(extension.name)) for extension in self.extensions}
+            notes = {str(file): [self.made_from(name), digest(file)] for name, file in files.items() if file.exists()}
+            unfinished = self.NOTES.with_suffix(f".{os.getpid()}")
+            unfinished.parent.mkdir(exist_ok=True)
+            unfinished.write_text(json.dumps(notes))
+            os.replace(unfinished, self.NOTES)
+
+    def made_from(self, name):
+        """What tells whether a module has to be compiled again."""
+        (extension,) = (extension for extension in self.extensions if extension.name == name)
+        return digest(COMPILATION, *map(Path, extension.sources))
+
+    def modules_that_hold(self):
+        """Names of the modules in the source that are what they would be compiled to."""
+        try:
+            notes = json.loads(self.NOTES.read_text())
+        except (OSError, ValueError):
+            return set()
+        kept = set()
+        for extension in self.extensions:
+            file = Path(self.get_ext_filename(extension.name))
+            if file.exists() and notes.get(str(file)) == [self.made_from(extension.name), digest(file)]:
+                kept.add(extension.name)
+        return kept
 
     def build_extension(self, ext):
-        built, wanted = self.get_ext_filename(ext.name), self.get_ext_fullpath(ext.name)
-        # pip has the modules built in a new folder, and copied from there to the source: what is there already and
-        # newer than all it is made of is not compiled again
-        if self.editable_mode and same_mode and os.path.exists(built):
-            self.mkpath(os.path.dirname(wanted))
-            self.copy_file(built, wanted)
-        super().build_extension(ext)
+        if ext.name not in self.kept:
+            super().build_extension(ext)
+            return
+        wanted = self.get_ext_fullpath(ext.name)
+        self.mkpath(os.path.dirname(wanted))
+        self.copy_file(self.get_ext_filename(ext.name), wanted)
 
 
 setup(
     cmdclass={"build_ext": BuildExtensions},
-    ext_modules=modules,
+    ext_modules=extensions,
     options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
 )

@@ -55,7 +55,10 @@ def run(benchmarks=HERE / "benchmarks", *, bench=None, html=None):
         config |= {"html_dir": str(Path(html or f"{scratch}/html").resolve())}
         Path(scratch, "asv.conf.json").write_text(json.dumps(config), encoding="utf-8")
 
-        environment = os.environ | config["matrix"]["env_nobuild"]  # which asv sets in environments of its own only
+        # what asv sets in environments of its own only; what it knows of the machine it writes to the home directory
+        settings = Path(os.environ.get("GIT_CONFIG_GLOBAL", Path.home() / ".gitconfig"))
+        environment = os.environ | config["matrix"]["env_nobuild"]
+        environment |= {"HOME": scratch, "GIT_CONFIG_GLOBAL": str(settings)}
 
         def asv(*arguments, fine=(0,)):
             done = subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=scratch, env=environment)
@@ -75,7 +78,7 @@ def run(benchmarks=HERE / "benchmarks", *, bench=None, html=None):
 
 def _outcomes(results, every):
     """What `run` returns, from the files that asv wrote: of the benchmarks that ran, or of every one."""
-    (path,) = (path for path in results.glob("*/*.json") if path.name != "machine.json")
+    (path,) = (path for path in results.glob("*/*.json") if path.name != "machine.json")  # of one machine and commit
     report = json.loads(path.read_text(encoding="utf-8"))
     column = report["result_columns"].index("result")
     suite = json.loads((results / "benchmarks.json").read_text(encoding="utf-8"))
@@ -103,7 +106,10 @@ def main():
     parser.add_argument("--html", help="folder for the report")
     options = parser.parse_args()
     began = time.perf_counter()
-    outcomes = run(bench=options.bench, html=options.html)
+    try:
+        outcomes = run(bench=options.bench, html=options.html)
+    except subprocess.CalledProcessError as error:
+        parser.exit(2, f"asv failed, see above (no benchmark matches, or the suite is broken): {error}\n")
     bad = [f"{outcome}: {name}" for name, outcome in outcomes.items() if outcome in ("failed", "skipped")]
     for line in bad:
         print(line)

@@ -3,7 +3,6 @@
 The pages load their scripts from other sites. `bring_scripts` puts these beside them, so that they work offline.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -33,11 +32,8 @@ def make_report(folder, benchmark=CHEAP):
     RuntimeError
         If asv fails; the message has what it said.
     """
-    # asv writes what it knows of machines to the home directory
-    settings = Path(os.environ.get("GIT_CONFIG_GLOBAL", Path.home() / ".gitconfig"))
-    environment = os.environ | {"HOME": str(folder), "GIT_CONFIG_GLOBAL": str(settings)}
     command = [sys.executable, str(SUITE / "quick_run.py"), "--bench", benchmark, "--html", str(folder / "html")]
-    _run(command, folder, environment)
+    _run(command, folder)
     return folder / "html"
 
 
@@ -71,7 +67,7 @@ def bring_scripts(pages):
     """
     packages = sorted({f"{package}@{version}" for package, version, _ in SCRIPTS.values()})
     quiet = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
-    _run(["npm", "install", "--prefix", str(pages / "scripts"), *quiet, *packages], pages, os.environ)
+    _run(["npm", "install", "--prefix", str(pages / "scripts"), *quiet, *packages], pages)
 
     def here(match):
         name = match["url"].rsplit("/", 1)[1]
@@ -86,8 +82,8 @@ def bring_scripts(pages):
     index.write_text(text, encoding="utf-8")
 
 
-def _run(command, folder, environment):
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+def _run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.stdout
