@@ -109,7 +109,7 @@ def main():
     try:
         outcomes = run(bench=options.bench, html=options.html)
     except subprocess.CalledProcessError as error:
-        parser.exit(2, f"asv failed, see above (no benchmark matches, or the suite is broken): {error}\n")
+        parser.exit(1, f"asv failed, see above (no benchmark matches, or the suite is broken): {error}\n")
     bad = [f"{outcome}: {name}" for name, outcome in outcomes.items() if outcome in ("failed", "skipped")]
     for line in bad:
         print(line)
