@@ -102,27 +102,6 @@ class DenseMethod(ExplicitMethod):
         shards = executor.map(build, everyone.blocks(_PAIRS_PER_SHARD // len(X)), progress)
         super().__init__(network, X, executor, shards)
 
-    @classmethod
-    def set_up(cls, network, planes, y, executor, progress, *, ridge):
-        """Draw the network, or take it as it stands, and look at all its neurons.
-
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        planes : Hyperplanes
-            Of the samples.
-        y : ndarray of shape (n,)
-            Ignored.
-        executor : ThreadExecutor
-        progress : callable
-            Called as progress(stage)(done, total) for stage 0, 1 of 2.
-        ridge : bool
-            Ignored: steps may always shrink displacements.
-        """
-        network._shift_for(planes.X)  # warns where the shift has to be lowered
-        network._install(network._draw(planes, None, executor, progress(0)))
-        return cls(network, planes.X, executor, progress(1))
-
     @staticmethod
     def bytes_needed(network, planes, y, neurons, n_threads=1):
         """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""

@@ -131,6 +131,28 @@ class ExplicitMethod:
         self.step_open = False
         self.n_kept = 0  # steps kept
 
+    @classmethod
+    def set_up(cls, network, planes, y, executor, progress, *, ridge):
+        """Draw the network, or take it as it stands, and find what fires.
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+        planes : Hyperplanes
+            Of the samples.
+        y : ndarray of shape (n,)
+            Ignored.
+        executor : ThreadExecutor
+        progress : callable
+            Called as progress(stage)(done, total) for stage 0, 1 of 2.
+        ridge : bool
+            Ignored: steps may always shrink displacements.
+        """
+        network._shift_for(planes.X)  # warns where the shift has to be lowered
+        network._install(network._draw(planes, None, executor, progress(0)))
+        # what subclasses are made from, and find their shards in
+        return cls(network, planes.X, executor, progress(1))
+
     # the outputs are always computed from the weights
     outputs_error = 0.0
     # weights are what is stored

@@ -81,27 +81,6 @@ class TreesMethod(ExplicitMethod):
         shards = executor.map(lambda part: TreeShard(network, X, *part), parts, progress)
         super().__init__(network, X, executor, shards)
 
-    @classmethod
-    def set_up(cls, network, planes, y, executor, progress, *, ridge):
-        """Draw the network, or take it as it stands, and build the trees.
-
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        planes : Hyperplanes
-            Of the samples.
-        y : ndarray of shape (n,)
-            Ignored.
-        executor : ThreadExecutor
-        progress : callable
-            Called as progress(stage)(done, total) for stage 0, 1 of 2.
-        ridge : bool
-            Ignored: steps may always shrink displacements.
-        """
-        network._shift_for(planes.X)  # warns where the shift has to be lowered
-        network._install(network._draw(planes, None, executor, progress(0)))
-        return cls(network, planes.X, executor, progress(1))
-
     @staticmethod
     def bytes_needed(network, planes, y, neurons, n_threads=1):
         """Bytes for so many materialised neurons besides their initial weights. Cost: O(1)."""
