@@ -44,13 +44,7 @@ class DenseShard(ExplicitShard):
 
     def gram_product(self, data, v):
         """sqrt(m) times the contribution to J J^T v, for data and v in float64. Cost: O(fired pairs d)."""
-        indptr, samples = self.pattern
-        signs, rows = self._signs.astype(np.float64), np.zeros((self.n_neurons, data.shape[1]))
-        moved = np.flatnonzero(np.diff(indptr))
-        shrink_and_step(indptr, samples, signs, v, data, 1.0, -self._scale, moved, rows)  # rows of J^T v
-        out = np.zeros(len(data))
-        add_jacobian_product(indptr, samples, signs, rows, data, out)
-        return out
+        return gram_product(self.pattern, self._signs, data, v, self._scale)
 
     def add_pair_counts(self, counts):
         """Add to H_ij the neurons that fire on both i and j, by a dense product: the m n^2 of the method.
@@ -186,3 +180,38 @@ def fired_pairs(products, shift):
     np.cumsum(np.count_nonzero(fires, axis=1), out=indptr[1:])
     places = np.flatnonzero(fires)
     return (indptr, (places % products.shape[1]).astype(np.int32)), products.ravel()[places]
+
+
+def gram_product(pattern, signs, data, v, scale):
+    """What some neurons add to sqrt(m) J J^T v.
+
+    Parameters
+    ----------
+    pattern : tuple (indptr, samples)
+        The pairs that fire, as CSR.
+    signs : ndarray of shape (k,)
+    data : ndarray of shape (n, d), dtype=float64
+    v : ndarray of shape (n,), dtype=float64
+    scale : float
+        1/sqrt(m).
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype=float64
+
+    Notes
+    -----
+    Cost: O(fired pairs d).
+
+    Examples
+    --------
+    >>> pattern = np.array([0, 2]), np.array([0, 1], dtype=np.int32)
+    >>> gram_product(pattern, np.ones(1), np.eye(2), np.array([1.0, 2.0]), 1.0)
+    array([1., 2.])
+    """
+    indptr, samples = pattern
+    signs, rows, out = signs.astype(np.float64), np.zeros((len(signs), data.shape[1])), np.zeros(len(data))
+    # rows of J^T v
+    shrink_and_step(indptr, samples, signs, v, data, 1.0, -scale, np.flatnonzero(np.diff(indptr)), rows)
+    add_jacobian_product(indptr, samples, signs, rows, data, out)
+    return out

@@ -7,14 +7,14 @@ import typing
 
 import numpy as np
 
-from sltrees._core._jacobian import add_jacobian_product, add_outputs, count_flips, shrink_and_step
+from sltrees._core._jacobian import add_outputs, count_flips, shrink_and_step
 from sltrees._memory import array_bytes
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.executors import EXECUTORS, make_executor
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.method_dense import fired_pairs
+from sltrees.method_dense import fired_pairs, gram_product
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.random_streams import generator
 from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
@@ -249,12 +249,8 @@ class _Descent:
         """G v with the patterns of `look`."""
 
         def product(part):
-            draws, (indptr, samples) = part
-            signs = self.all.signs[self.all.neurons_of(draws)].astype(np.float64)
-            rows, out = np.zeros((len(signs), X.shape[1])), np.zeros(len(X))
-            shrink_and_step(indptr, samples, signs, v, X, 1.0, -self.scale, np.flatnonzero(np.diff(indptr)), rows)
-            add_jacobian_product(indptr, samples, signs, rows, X, out)
-            return out
+            draws, pattern = part
+            return gram_product(pattern, self.all.signs[self.all.neurons_of(draws)], X, v, self.scale)
 
         parts = zip(self.blocks, self.look.patterns, strict=True)
         return sum(self.executor.map(product, parts), np.zeros(len(X))) * self.scale
