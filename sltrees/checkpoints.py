@@ -153,7 +153,7 @@ class Lineage:
 
     def bytes_needed(self, network):
         """Bytes for the displacements of a network, written down for the run and for the file. Cost: O(shards)."""
-        moved = sum(shard.n_neurons for shard in network._shards if shard.displacement is not None)
+        moved = sum(shard.n_neurons for shard in network._shards if shard.is_displaced)
         return 2 * array_bytes(moved, network.n_features_in_, dtype=network.dtype) if moved else 0
 
     def begin(self, network, gram_class, executor):

@@ -58,6 +58,8 @@ class ThreadExecutor:
     [0, 1, 4, 9]
     """
 
+    is_cluster = False
+
     def __init__(self, n_threads=None):
         self.n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
         self._exit = contextlib.ExitStack()
@@ -141,6 +143,7 @@ class InlineExecutor:
     """
 
     n_threads = 1
+    is_cluster = False
 
     def __enter__(self):
         _BLAS_HOLD.__enter__()

@@ -171,10 +171,10 @@ class _Output:
         d = network.n_features_in_
         with ThreadExecutor() as executor, network._standing():
             parts, neurons_of = network._counting_parts(executor)
-            count = network.width if network.init == "gaussian" else sum(2 * draws.size for _, draws in parts)
+            count = network.width if network.init == "gaussian" else sum(2 * draws.size for _, (_, draws) in parts)
             needed = 2 * array_bytes(count, d + 1, dtype=network.dtype)
             check_memory(needed, None, f"exporting {count} neurons", "lower the width, or train from init 'paired'")
-            neurons = executor.map(neurons_of, parts)
+            neurons = executor.map(lambda part: neurons_of(part[1]), parts)
         none = np.empty((0, d), dtype=network.dtype), np.empty(0, dtype=network.dtype)
         weights, signs = (np.concatenate(arrays) for arrays in zip(none, *neurons, strict=True))
         return cls(weights, signs, network.shift_, network.width, network.init)

@@ -11,6 +11,7 @@ from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
 from sltrees.cholesky import CholeskyFactor
 from sltrees.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
+from sltrees.pair_counts import PairCounts
 
 SOLVERS = ("auto", "cholesky", "cg")
 
@@ -19,8 +20,6 @@ SOLVERS = ("auto", "cholesky", "cg")
 MAX_GRAM = 20_000
 
 _PANEL_ROWS = 128  # rows that one task fills: no two tasks share one
-_PRIVATE_COUNTS = 2048  # up to this order threads count in arrays of their own: 16 MB each
-_COUNTERS_AT_A_TIME = 32  # that one task calls: some 50 ms, so that Ctrl-C is obeyed soon
 _PRODUCT_ROWS = 1024  # rows that one task of a product reads; up to this order there is one task, of 0.1 ms
 
 # Below, factorising is cheaper than asking whether it can be saved.
@@ -64,9 +63,9 @@ class GramMatrix:
 
     Attributes
     ----------
-    counts : ndarray of shape (n, n), int32
-        Ordered pair counts: H_ij = counts_ij + counts_ji for i != j, H_ii = counts_ii. They may be changed in place,
-        a flip on sample i in row i alone, so that threads can share out rows; `refresh` puts changes into force.
+    pairs : PairCounts
+        They may be changed, a flip on sample i in row i alone, so that threads can share out rows; `refresh` puts
+        changes into force.
     matrix : ndarray of shape (n, n), float64
         G, symmetric bit for bit.
     norm : float
@@ -107,13 +106,12 @@ class GramMatrix:
     def __init__(self, X, width, *, solver="auto"):
         self.solver = as_choice(solver, "solver", SOLVERS)
         n = len(X)
-        self.counts = np.zeros((n, n), dtype=np.int32)
+        self.pairs = PairCounts(n)
         self.matrix = np.zeros((n, n))
         self.n_cg_steps = 0
         self.n_factorisations = 0
         self._X, self._width = X, width
         self._products = None  # X X^T / m; made by the first refresh, which has an executor
-        self._private_counts = []  # of threads
         self._row_sums = np.zeros(n)  # of |G_ij|
         self.norm = 0.0
         self._factor = CholeskyFactor(n)
@@ -123,8 +121,13 @@ class GramMatrix:
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
         """Bytes that the matrices of n samples take, the factor and vectors included. Cost: O(n)."""
-        private = 4 * n_samples**2 * (n_threads - 1) if n_samples <= _PRIVATE_COUNTS else 0
-        return 20 * n_samples**2 + private + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
+        counts = PairCounts.bytes_needed(n_samples, n_threads)
+        return 16 * n_samples**2 + counts + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
+
+    @property
+    def counts(self):
+        """The array of `pairs`, shape (n, n), int32. Cost: O(1)."""
+        return self.pairs.counts
 
     @property
     def diagonal(self):
@@ -161,56 +164,6 @@ class GramMatrix:
 
         executor.map(fill, self._panels(_PANEL_ROWS))
         self.refresh(executor)
-
-    def add_counts(self, counters, executor, *, few=False, anew=False, refresh=True):
-        """Change the counts, and form G.
-
-        Parameters
-        ----------
-        counters : list of callable
-            Each adds to the rows start, ..., stop - 1 of counts when called as counter(start, stop, counts).
-        executor : ThreadExecutor
-        few : bool, default False
-            Little is to be counted, so that sharing it out would cost more than it saves.
-        anew : bool, default False
-            Begin with counts of zero.
-        refresh : bool, default True
-            Form G: False where more is to be counted.
-
-        Notes
-        -----
-        Sets: counts, matrix. Counts are integers, so that it makes no difference who counts what. Cost: that of the
-        counters, times the number of threads at worst, and O(n^2).
-        """
-        n, threads = len(self.counts), executor.n_threads
-        if anew:
-            self.counts[...] = 0
-        if few or threads == 1:
-            pieces = [(counters, 0, n, self.counts)]
-        elif n <= _PRIVATE_COUNTS:
-            # each thread counts for some of the counters, in an array of its own: none has to pass over others' rows
-            while len(self._private_counts) < threads - 1:
-                self._private_counts.append(np.empty_like(self.counts))
-            own = [self.counts, *self._private_counts[: threads - 1]]
-            for array in own[1:]:
-                array[...] = 0
-            pieces = [(counters[k::threads], 0, n, own[k]) for k in range(threads)]
-        else:
-            pieces = [(counters, n * k // threads, n * (k + 1) // threads, self.counts) for k in range(threads)]
-        for start in range(0, max(len(piece[0]) for piece in pieces), _COUNTERS_AT_A_TIME):
-            window = slice(start, start + _COUNTERS_AT_A_TIME)
-
-            def count(piece, window=window):
-                some, first, last, counts = piece
-                for counter in some[window]:
-                    counter(first, last, counts)
-
-            executor.map(count, pieces)
-        for _, _, _, array in pieces:
-            if array is not self.counts:
-                self.counts += array
-        if refresh:
-            self.refresh(executor)
 
     def refresh(self, executor):
         """Form G from `counts`.

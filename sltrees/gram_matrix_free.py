@@ -79,6 +79,8 @@ class MatrixFreeGram:
     array([1., 2.])
     """
 
+    pairs = None  # nothing is counted
+
     def __init__(self, product, diagonal, n_samples, *, tol=TOL):
         self._product, self._diagonal_of, self.n_samples, self.tol = product, diagonal, n_samples, tol
         self.n_cg_steps = 0
@@ -115,10 +117,6 @@ class MatrixFreeGram:
     def product(self, v):
         """G v for v of shape (n,), float64. Cost: one product."""
         return self._product(v)
-
-    def add_counts(self, counters, executor, *, few=False, anew=False, refresh=True):
-        """Take note that G has changed: there are no counts. Cost: O(1)."""
-        self.refresh(executor)
 
     def refresh(self, executor):
         """Take note that G has changed. What depends on it is computed when needed. Cost: O(1)."""

@@ -2,26 +2,23 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h.
+docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done by groups of
+shards, here (`sltrees.certified_shards`) or on other machines.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 import time
 import types
-import typing
 
 import numpy as np
 
-from sltrees._core._lazy_rows import LazyRows, LazyStep, padded
 from sltrees._memory import return_freed_memory
+from sltrees.certified_shards import FINDINGS_KEPT, ShardGroup
 from sltrees.executors import InlineExecutor
-from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
-from sltrees.records import StepCounts
-from sltrees.shards import ImpliedDisplacement
+from sltrees.fixed_sums import FixedSum
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
 # one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).
@@ -29,25 +26,9 @@ SKINS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # Nanoseconds for an entry of a near list, mostly for memory touched for the first time; for each sample when a list is
 # built anew, and for each number of it (both twice, as neurons that stray do so again). Only the ratios matter.
 ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
-# Pairs this share of the skin farther than a neuron has moved are evaluated at a visit although they cannot have
-# flipped: without it the bound on the nearest pair not evaluated would often be the gap.
-MARGIN_SHARE = 1 / 16
-# Stamps kept apart; when there are more, a step visits every neuron, and then there is one.
-MAX_STAMPS = 64
-
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
 WORN = 1e-5
-
-# Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
-# step is kept: in the first step of a very wide network they would need a third of the memory of its neurons.
-FINDINGS_KEPT = 1 << 28
-_SHARDS_FOUND_AGAIN = 16  # at a time
-
-_ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
-
-# Fewer flips are counted by one thread: some 0.5 ms.
-FEW_FLIPS = 1 << 14
 
 
 def strayed_share(network, planes, y, skin):
@@ -122,195 +103,11 @@ def choose_skin(network, planes, y):
     return min(SKINS, key=cost)
 
 
-class CertifiedShard:
-    """A block of neurons as lazy rows, and what the network knows of it.
-
-    Parameters
-    ----------
-    rows : LazyRows
-    shard : NeuronShard
-        Of the network; its displacement is not looked at.
-    planes : Hyperplanes
-    skin : float
-        Of its near lists.
-    """
-
-    def __init__(self, rows, shard, planes, skin):
-        self.rows = rows
-        self.shard, self._planes, self._skin = shard, planes, skin
-        self._initial, self._copies = shard.initial, shard.copies
-        self.found = None  # what the step under review found; None also where it is to be found again
-        self.pending = False  # whether a step was reviewed that is neither applied nor dropped
-
-    @classmethod
-    def build(cls, network, shard, planes, skin, near=None, n_silent=0):
-        """From a shard of the network, wherever its neurons stand now.
-
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        shard : NeuronShard
-        planes : Hyperplanes
-        skin : float
-        near : NearLists, optional
-            Of its draws, if they are known and no neuron has moved.
-        n_silent : int, default 0
-            On so many samples, the first ones, no neuron fires, if none has moved: when they were drawn for, that
-            was seen, and products that are rounded otherwise shall not say anything else.
-        """
-        signs = network._signs(shard.neurons)
-        if shard.displacement is None:  # twins share a near list
-            if near is None:
-                near = planes.near_lists(skin, shard.draws.size, keep_all=True)
-
-                def silence(z, _):
-                    np.minimum(z[:, :n_silent], planes.shift, out=z[:, :n_silent])
-
-                collect_near(near, shard.initial, planes.X, veto=silence if n_silent else None)
-                near.trim()
-            rows = LazyRows(planes.directions, signs, near, shard.copies, skin, origin=None)
-        else:
-            near = planes.near_lists(skin, shard.n_neurons, keep_all=True)
-            collect_near(near, shard.weights(), planes.X)
-            rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(shard.displacements()))
-        return cls(rows, shard, planes, skin)
-
-    def with_samples(self, planes, further):
-        """The same neurons with further samples behind those they know, as a shard of its own.
-
-        Parameters
-        ----------
-        planes : Hyperplanes
-            Of all samples.
-        further : Hyperplanes
-            Of the further ones.
-
-        Returns
-        -------
-        CertifiedShard
-            On further samples its neurons fire as where their lists were built, until all have been visited.
-
-        Notes
-        -----
-        Cost: O(k q d) for q further samples, and a copy of all lists.
-        """
-        rows = self.rows
-        near = further.near_lists(self._skin, self.shard.draws.size, keep_all=True)
-        for start in range(0, self.shard.n_neurons, _ROWS_AT_A_TIME):
-            stop = min(start + _ROWS_AT_A_TIME, self.shard.n_neurons)
-            own = np.flatnonzero(rows.owns_list(start, stop))
-            weights = rows.centre_displacement(start, stop)[own, : further.X.shape[1]]
-            weights += self._initial[(start + own) // self._copies]
-            collect_near(near, weights, further.X)
-        return CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
-
-    def implied(self, method):
-        """The shard of the network, its displacement implied by the rows where `method` says that they stand."""
-        return self.shard._replace(displacement=ImpliedDisplacement(self.rows, method))
-
-    def review(self, step, visit_all):
-        """Look at the neurons whose certificate may end with this step. Sets: found, pending.
-
-        Returns
-        -------
-        _Review
-        """
-        self.find(step, visit_all)
-        self.pending = True
-        found = self.found
-        counts = StepCounts(
-            reported=found.n_reported,
-            cleared=found.n_cleared,
-            visited=found.n_visited,
-            candidates=found.n_candidates,
-            flips=found.n_flips,
-            rebuilt=found.n_strayed,
-        )
-        return _Review(counts, *found.corrections, found.squared_terms)
-
-    def find(self, step, visit_all):
-        """Find what a step changes; the same each time until it is applied. Sets: found."""
-        found = self.rows.review(step, visit_all)
-        planes = self._planes
-        if found.n_strayed:
-            thresholds = planes.thresholds(self._skin)
-            size = max(1, PRODUCTS_AT_A_TIME // len(planes.X))
-            d = planes.X.shape[1]
-            for first in range(0, found.n_strayed, size):
-                rows = found.strayed_rows[first : first + size]
-                weights = self._initial[rows // self._copies]
-                weights += found.strayed_displacement[first : first + size, :d]
-                self.rows.collect_strayed(
-                    step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
-                )
-        self.found = found
-
-    def apply(self, step, visit_all, stamp):
-        """Keep the step under review, if it has not been kept yet. Sets: found, pending."""
-        if self.pending:
-            if self.found is None:
-                self.find(step, visit_all)
-            self.rows.apply(step, self.found, stamp)
-            self.pending = False
-        self.found = None
-
-    def drop(self):
-        """The step under review is not kept. Sets: found, pending."""
-        self.found, self.pending = None, False
-
-    def outputs(self, step):
-        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
-        outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
-        self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
-        return outputs, moved
-
-
-class _Review(typing.NamedTuple):
-    """What looking at a shard found."""
-
-    counts: StepCounts
-    outputs: np.ndarray  # (n,) what flips add to sqrt(m) f / |x|
-    moved: np.ndarray  # (n,) and to sqrt(m) J D / |x|
-    squared_terms: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Position:
-    """Where all neurons stand, but for what each keeps of its own."""
-
-    coefficient: np.ndarray  # (n,) beta
-    history: np.ndarray  # (n_stamps, n): beta at each stamp
-    decay: np.ndarray  # (n_stamps,): product of the shrink factors since each stamp
-    origin_decay: float  # product of all shrink factors
-    clock: float
-
-    def after(self, moved_by, shrink, exchange):
-        """The position after D <- shrink D - J^T g, with `moved_by` = |x| g / sqrt(m)."""
-        coefficient = shrink * self.coefficient + moved_by
-        tick = float(np.abs(coefficient - self.coefficient).max(initial=0.0)) + exchange * (1.0 - shrink)
-        clock = float(np.nextafter(self.clock + tick, np.inf))  # it never stands still, however small the tick
-        return _Position(coefficient, self.history, shrink * self.decay, shrink * self.origin_decay, clock)
-
-    def stamped(self):
-        """The same position, as one more stamp."""
-        history = np.concatenate([self.history, self.coefficient[None]])
-        return dataclasses.replace(self, history=history, decay=np.append(self.decay, 1.0))
-
-    def stamped_alone(self):
-        """The same position, as the only stamp."""
-        return dataclasses.replace(self, history=self.coefficient[None].copy(), decay=np.ones(1))
-
-    def with_samples(self, n_further):
-        """The same position, with further samples that have not moved anything yet."""
-        history = np.pad(self.history, ((0, 0), (0, n_further)))
-        return dataclasses.replace(self, coefficient=np.pad(self.coefficient, (0, n_further)), history=history)
-
-
 class _Trial:
-    """A step under review."""
+    """A step under review, as far as sums over all neurons go."""
 
-    def __init__(self, position, step, visit_all):
-        self.position, self.step, self.visit_all = position, step, visit_all
+    def __init__(self, n_before):
+        self.n_before = n_before  # steps of the group that were kept before
         self.counts = None
         self.outputs_of_flips = self.moved_by_flips = None  # (n,): in f, and in J D
         self.outputs = self.jacobian_displacement = None
@@ -318,20 +115,19 @@ class _Trial:
 
 
 class CertifiedMethod:
-    """Firing patterns, outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
+    """Outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
 
     Parameters
     ----------
     network : ShiftedReLUNetwork
         Drawn, or about to be, for the samples.
-    shards : list of CertifiedShard
+    group : ShardGroup or sltrees.remote_shards.RemoteGroup
+        Its neurons.
     planes : Hyperplanes
-    skin : float
     executor : ThreadExecutor
-    ridge : bool
-        Whether steps may shrink displacements.
-    before : CertifiedMethod, optional
-        Whose rows these are, with further samples.
+        That of the run.
+    visit : bool, default False
+        Visit all neurons first: their patterns are not those of where they stand.
 
     Notes
     -----
@@ -348,11 +144,10 @@ class CertifiedMethod:
 
     gram_class = None  # how G is held is the trainer's choice
 
-    def __init__(self, network, shards, planes, skin, executor, ridge, before=None):
-        self._skin = skin
+    def __init__(self, network, group, planes, executor, visit=False):
         # not the network itself: it holds the method, and memory held in a circle lingers
         self._dtype, self._width = network.dtype, network.width
-        self._shards, self._planes, self._executor = shards, planes, executor
+        self.group, self._planes, group.executor = group, planes, executor
         self._reading = threading.Lock()  # held by who reads the weights, and while a step begins to be kept
         n = len(planes.X)
         self._scale = planes.norms / np.sqrt(network.width)  # from sums over pairs to f, and from g to beta
@@ -361,23 +156,21 @@ class CertifiedMethod:
         self._committing = False
         self.n_kept = 0  # steps kept
         self._trial = None
-        self._ridge = ridge
-        if before is None:
-            self._position = _Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
-            self._exchange = 0.0  # what the clock counts shrinking for; set by the first step with a ridge
-        else:
-            self._position = before._position.with_samples(n - len(before._scale))
-            self._exchange = before._exchange
-        self.n_fired = sum(shard.rows.n_fired for shard in shards)
-        self._n_neurons = sum(shard.shard.n_neurons for shard in shards)
-        # steps and their rounding go with the shift, which `planes` has also before the network is drawn
-        self.step = self._lazy_step(self._position)  # the last one kept
+        self.n_fired, self._n_neurons = group.n_fired, group.n_neurons
         self._variance = 0.0  # of the rounding error of the outputs, summed over samples
         self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)
-        if before is not None:
+        if visit:
             self._visit_all()
-        if before is not None or network.init == "gaussian" or any(s.shard.displacement is not None for s in shards):
-            self._outputs, self._jacobian_displacement = self._sums(self.step)
+        if visit or network.init == "gaussian" or group.moved_from_start:
+            self._outputs, self._jacobian_displacement = self._sums(kept=True)
+
+    @property
+    def _executor(self):
+        return self.group.executor
+
+    @_executor.setter
+    def _executor(self, executor):
+        self.group.executor = executor
 
     @classmethod
     def set_up(cls, network, planes, y, executor, progress, *, ridge):
@@ -404,6 +197,8 @@ class CertifiedMethod:
         if kept is not None:
             with kept.standing():  # whatever its run left to be done is done
                 pass
+        network._move_to(executor)
+        kept = network._method
         if kept is not None and kept.serves(planes.X, ridge):
             network._install(network._draw(planes, None, executor))  # draws nothing: says which samples it is for
             kept._executor = executor
@@ -414,18 +209,21 @@ class CertifiedMethod:
         network._shift_for(planes.X)  # warns where the shift has to be lowered
         known = network._take_near(planes.X)
         skin = choose_skin(network, planes, y) if known is None else known[0]
-        drawing = network._draw(planes, skin, executor, progress(0))
-        network._install(drawing)  # also if what follows is interrupted
-        # each list is forgotten here when the rows have it
-        near = dict(enumerate(drawing.near if known is None else known[1]))
-        shards = executor.map(
-            lambda k: CertifiedShard.build(network, network._shards[k], planes, skin, near.pop(k)),
-            range(len(network._shards)),
-            progress(1),
-        )
-        method = cls(network, shards, planes, skin, executor, ridge)
-        method._install(network)
-        if method.bytes_resident > FINDINGS_KEPT:
+        if executor.is_cluster:
+            group, state = executor.build_group(network, planes, skin, ridge, progress)
+        else:
+            drawing = network._draw(planes, skin, executor, progress(0))
+            network._install(drawing)  # also if what follows is interrupted
+            near = drawing.near if known is None else known[1]
+            drawing = None  # each list is forgotten when the rows have it
+            shards = network._shards
+            group = ShardGroup.build(
+                network, shards, range(len(shards)), planes, skin, near, ridge, executor, progress(1)
+            )
+            state = {}
+        method = cls(network, group, planes, executor)
+        method._install(network, **state)
+        if group.nbytes > FINDINGS_KEPT:
             return_freed_memory()
         return method
 
@@ -434,19 +232,18 @@ class CertifiedMethod:
 
         This one stays as it is, so that whatever interrupts leaves the network with it.
         """
-        n = len(self._scale)
-        drawing = network._draw(planes, self._skin, executor, progress(0))
-        further = Hyperplanes(planes.X[n:], planes.shift)
-        # behind our own shards: neurons drawn now, or for other samples since the last run; none fires on ours
-        new = list(zip(drawing.state.get("_shards", network._shards), drawing.near, strict=True))[len(self._shards) :]
-        tasks = [(lambda shard: shard.with_samples(planes, further), (shard,)) for shard in self._shards]
-        tasks += [
-            (lambda shard, near: CertifiedShard.build(network, shard, planes, self._skin, near, n_silent=n), pair)
-            for pair in new
-        ]
-        shards = executor.map(lambda task: task[0](*task[1]), tasks, progress(1))
-        method = CertifiedMethod(network, shards, planes, self._skin, executor, self._ridge, before=self)
-        method._install(network, **{name: value for name, value in drawing.state.items() if name != "_shards"})
+        self._executor = executor
+        if executor.is_cluster:
+            group, state = self.group.extended(network, planes, progress)
+        else:
+            drawing = network._draw(planes, self.group.skin, executor, progress(0))
+            # behind our own shards: neurons drawn now, or for other samples since the last run; none fires on ours
+            state, first = dict(drawing.state), len(self.group.shards)
+            shards = state.pop("_shards", network._shards)
+            new = [(k, shards[k], drawing.near[k]) for k in range(first, len(shards))]
+            group = self.group.extended(network, new, planes, progress(1))
+        method = CertifiedMethod(network, group, planes, executor, visit=True)
+        method._install(network, **state)
         return method
 
     def _visit_all(self):
@@ -461,21 +258,18 @@ class CertifiedMethod:
 
     def _install(self, network, **also):
         """The rows are what tells the network's displacements from now on."""
-        shards = [shard.implied(self) for shard in self._shards]
-        for shard in self._shards:
-            shard.shard = shard.shard._replace(displacement=None)  # forget those that were written down
-        network.__dict__.update(also, _shards=shards, _method=self)
+        network.__dict__.update(also, _shards=self.group.implied(), _method=self)
 
     def serves(self, X, ridge):
         """Whether a run on these samples can go on with these rows. Cost: O(n d)."""
-        return self._ridge == ridge and np.array_equal(X, self._planes.X)
+        return self.group.ridge == ridge and np.array_equal(X, self._planes.X)
 
     def serves_first(self, X, ridge):
         """Whether these rows serve the first of these samples, so that they can be extended. Cost: O(n d).
 
         With a ridge, only once the clock knows what shrinking counts: extending sets failure times by it.
         """
-        longer = len(X) > len(self._scale) and (self._exchange > 0 or not ridge)
+        longer = len(X) > len(self._scale) and (self.group.trajectory.exchange > 0 or not ridge)
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
@@ -509,7 +303,7 @@ class CertifiedMethod:
         return self._trial.outputs if self.step_open and not kept else self._outputs
 
     def jacobian_displacement(self, *, kept=False):
-        """J D, shape (n,), float64, likewise. Cost: O(1)."""
+        """J D, shape (n,), float64, likewise, if there is a ridge. Cost: O(1)."""
         return self._trial.jacobian_displacement if self.step_open and not kept else self._jacobian_displacement
 
     @property
@@ -524,7 +318,7 @@ class CertifiedMethod:
     @property
     def is_worn(self):
         """Whether coefficients have grown so large that weights implied by them lose digits. Cost: O(n)."""
-        largest = float(np.abs(self._position.coefficient).max(initial=0.0))
+        largest = float(np.abs(self.group.trajectory.position.coefficient).max(initial=0.0))
         return largest * np.finfo(self._dtype).eps > WORN
 
     def synchronise(self):
@@ -535,23 +329,22 @@ class CertifiedMethod:
         Sets: outputs, jacobian_displacement, outputs_error. Cost: O(active pairs d).
         """
         if self._variance > 0:
-            outputs, moved = self._sums(self.step)
+            outputs, moved = self._sums(kept=True)
             self.__dict__.update(_outputs=outputs, _jacobian_displacement=moved, _variance=0.0)
         if self.step_open:
             trial = self._trial
-            outputs, moved = self._sums(trial.step)
+            outputs, moved = self._sums(kept=False)
             trial.outputs = outputs + trial.outputs_of_flips
             trial.jacobian_displacement = moved + trial.moved_by_flips
             # keeping the step rounds the c_ri that change: outputs are exact after that only where none does
             trial.variance = trial.variance_of_flips
 
-    def _sums(self, step):
-        """f and J D summed over the shards, in their order."""
-        outputs, moved = np.zeros(len(self._scale)), np.zeros(len(self._scale))
-        for f, jd in self._executor.map(lambda shard: shard.outputs(step), self._shards):
-            outputs += f
-            moved += jd
-        return outputs * self._scale, moved * self._scale
+    def _sums(self, *, kept):
+        """f and J D summed over the shards; J D is 0 where there is no ridge, and nobody asks for it."""
+        n = len(self._scale)
+        sums = FixedSum(self.group.outputs(kept=kept)).total(np.zeros(2 * n))
+        moved = sums[n:] if self.group.ridge else np.zeros(n)
+        return sums[:n] * self._scale, moved * self._scale
 
     # ------------------------------------------------------------------ a step
 
@@ -570,34 +363,17 @@ class CertifiedMethod:
         StepCounts
         """
         self.step_open = True
-        moved_by = step.g * self._scale
-        if self._ridge and self._exchange == 0.0:
-            self._exchange = float(np.abs(moved_by).max()) or 1.0
-        position = self._position.after(moved_by, step.shrink, self._exchange)
-        lazy = self._lazy_step(position)
-        visit_all = visit_all or len(position.decay) >= MAX_STAMPS
-        self._trial = _Trial(position, lazy, visit_all)
-        held = [0]  # bytes of findings
-
-        def review(shard):
-            reviewed = shard.review(lazy, visit_all)
-            held[0] += shard.found.nbytes
-            if held[0] > FINDINGS_KEPT:
-                shard.found = None
-            return reviewed
-
-        reviewed = self._executor.map(review, self._shards)
-        flips = [np.zeros(len(self._scale)), np.zeros(len(self._scale))]
-        for part in reviewed:
-            flips[0] += part.outputs
-            flips[1] += part.moved
-        trial = self._trial
-        trial.counts = StepCounts.total(part.counts for part in reviewed)
-        trial.outputs_of_flips, trial.moved_by_flips = (total * self._scale for total in flips)
+        group, n = self.group, len(self._scale)
+        self._trial = trial = _Trial(group.trajectory.n_kept)
+        trial.counts, nodes = group.review(
+            group.trajectory.plan(step.g * self._scale, step.shrink, ridge=group.ridge, visit_all=visit_all)
+        )
+        sums = FixedSum(nodes).total(np.zeros(2 * n + 1))
+        trial.outputs_of_flips = sums[:n] * self._scale
+        trial.moved_by_flips = sums[n + 1 :] * self._scale if group.ridge else np.zeros(n)
         trial.outputs = self._outputs + step.change + trial.outputs_of_flips
         trial.jacobian_displacement = step.shrink * self._jacobian_displacement - step.pushed + trial.moved_by_flips
-        squared_terms = sum(part.squared_terms for part in reviewed)
-        trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips, squared_terms)
+        trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips, float(sums[n]))
         trial.variance = self._variance + trial.variance_of_flips + self._rounding_of_step(step)
         return trial.counts
 
@@ -615,61 +391,32 @@ class CertifiedMethod:
         """Variance that rounding adds to the outputs without a flip: of directions, and of weights written down."""
         eps = np.finfo(self._dtype).eps
         per_neuron = self.n_fired / max(1, self._n_neurons)
-        terms = per_neuron * float(np.mean(np.square(self._trial.position.coefficient)))
+        _, position, _ = self.group.trajectory.trial
+        terms = per_neuron * float(np.mean(np.square(position.coefficient)))
         floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + self._planes.shift) ** 2 + per_neuron * terms)
         return floor + (eps * step.size) ** 2
 
-    def _lazy_step(self, position):
-        rounding = np.finfo(self._dtype).eps / 2
-        largest = sum(float(np.abs(part).max(initial=0.0)) for part in (position.coefficient, position.history))
-        return LazyStep(
-            position.coefficient,
-            position.coefficient - position.history,
-            position.decay,
-            origin_decay=position.origin_decay,
-            clock=position.clock,
-            exchange=self._exchange,
-            skin=self._skin,
-            margin=self._skin * MARGIN_SHARE,
-            rounding=rounding,
-            coefficient_rounding=4 * np.finfo(np.float64).eps * largest,
-            resolution=2 * rounding * (1 + self._planes.shift),
-        )
-
     def undo(self):
         """Take the last step back: nothing of it was applied. Cost: O(shards)."""
-        for shard in self._shards:
-            shard.drop()
+        self.group.drop()
         self._trial = None
         self.step_open = False
 
     def count_flips(self, gram):
         """Bring the pair counts of G to the patterns after the step under review, which from here on is kept.
 
-        What has to be found again is applied at once, so that nothing is found a third time.
-
         Cost: O(flips fired), and O(n^2).
         """
         self._begin_keeping()
-        trial, flips = self._trial, self._trial.counts.flips
-        again = [shard for shard in self._shards if shard.pending and shard.found is None]
-        kept = [shard for shard in self._shards if shard.found is not None and shard.found.n_flips]
-        for start in range(0, len(again), _SHARDS_FOUND_AGAIN):
-            some = again[start : start + _SHARDS_FOUND_AGAIN]
-            self._executor.map(lambda shard: shard.find(trial.step, trial.visit_all), some)
-            gram.add_counts([self._counter(shard) for shard in some], self._executor, refresh=False)
-            self._executor.map(self._apply_to, some)
-        if again:
-            return_freed_memory()
-        gram.add_counts([self._counter(shard) for shard in kept], self._executor, few=flips < FEW_FLIPS)
+        if gram.pairs is not None:
+            self.group.count_flips(gram.pairs, self._trial.counts.flips)
+        gram.refresh(self._executor)
 
     def count_pairs(self, gram):
         """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
-        gram.add_counts([shard.rows.count_fired for shard in self._shards], self._executor, anew=True)
-
-    @staticmethod
-    def _counter(shard):
-        return lambda start, stop, counts: shard.rows.count_flips(shard.found, start, stop, counts)
+        if gram.pairs is not None:
+            self.group.count_pairs(gram.pairs)
+        gram.refresh(self._executor)
 
     def commit(self):
         """Keep the last step. Cost: O(visited + flips active)."""
@@ -682,20 +429,11 @@ class CertifiedMethod:
             self._committing = True
 
     def _apply(self):
-        """Apply what was found to the shards that have not had it yet; then the step is done. May be called again."""
+        """Have the step kept by all that have not kept it yet; then it is done. May be called again."""
         trial = self._trial
-        self._executor.map(self._apply_to, self._shards)
-        position = trial.position
-        if trial.visit_all:
-            position = position.stamped_alone()
-        elif trial.counts.visited:
-            position = position.stamped()
-        n_fired = sum(shard.rows.n_fired for shard in self._shards)
-        step = self._lazy_step(position)  # also what implies the network's displacements
+        n_fired = self.group.keep(trial.n_before, trial.counts.visited > 0)
         # in one statement, so that Ctrl-C cannot fall between
         self.__dict__.update(
-            _position=position,
-            step=step,
             _outputs=trial.outputs,
             _jacobian_displacement=trial.jacobian_displacement,
             _variance=trial.variance,
@@ -705,10 +443,6 @@ class CertifiedMethod:
             step_open=False,
             n_kept=self.n_kept + 1,
         )
-
-    def _apply_to(self, shard):
-        trial = self._trial
-        shard.apply(trial.step, trial.visit_all, stamp=0 if trial.visit_all else len(trial.position.history))
 
     @contextlib.contextmanager
     def standing(self):
@@ -745,25 +479,15 @@ class CertifiedMethod:
     @property
     def bytes_resident(self):
         """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
-        return sum(shard.rows.nbytes + shard.shard.nbytes for shard in self._shards)
+        return self.group.nbytes
 
     def gram_product(self, v):
         """G v from the fired pairs, without G; shape (n,). Cost: O(fired pairs d)."""
-        total = np.zeros(len(v))
-
-        def product(shard):
-            out = np.zeros(len(v))
-            shard.rows.gram_product(self._planes.X, v, out)
-            return out
-
-        for part in self._executor.map(product, self._shards):
-            total += part
-        return total / self._width
+        return FixedSum(self.group.product(v)).total(np.zeros(len(v))) / self._width
 
     def gram_diagonal(self):
         """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
-        counts = sum(self._executor.map(lambda shard: shard.rows.diagonal, self._shards))
-        return counts * self._planes.norms**2 / self._width
+        return self.group.diagonal() * self._planes.norms**2 / self._width
 
     def _check(self):
         """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
@@ -771,23 +495,20 @@ class CertifiedMethod:
         Cost: O(k n d).
         """
         assert not self.step_open
-        for shard in self._shards:
-            assert shard.found is None
-            assert not shard.pending
-            shard.rows._check(self.step, shard._initial, shard._copies, self._planes.offsets)
-        outputs, moved = self._sums(self.step)
+        self.group.check()
+        assert self.n_fired == self.group.n_fired
+        outputs, moved = self._sums(kept=True)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
         # a rounding error of this standard deviation, and of sums in float64
         slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
         slack += np.sqrt(self.n_fired) * self._scale.max() * np.finfo(self._dtype).eps * (1.0 + size)
         # and of the terms that cancel in weights where coefficients are large
         per_neuron = self.n_fired / max(1, self._n_neurons)
-        terms = np.sqrt(self.n_fired * per_neuron * np.mean(np.square(self._position.coefficient)))
+        terms = np.sqrt(self.n_fired * per_neuron * np.mean(np.square(self.group.trajectory.position.coefficient)))
         slack += terms * self._scale.max() * np.finfo(self._dtype).eps
         assert np.linalg.norm(outputs - self._outputs) <= slack
-        if self._ridge:
+        if self.group.ridge:
             assert np.linalg.norm(moved - self._jacobian_displacement) <= slack
-        assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self._shards)
 
     def release(self):
         """The run is over; the network keeps the rows. May be called again."""

@@ -119,7 +119,8 @@ class DenseMethod(ExplicitMethod):
         def count(start, stop, counts):
             counts[start:stop] += upper[start:stop].astype(np.int32)
 
-        gram.add_counts([count], self._executor, few=True, anew=True)
+        gram.pairs.add_counts([count], self._executor, few=True, anew=True)
+        gram.refresh(self._executor)
 
     def _pair_counts(self):
         """H, shape (n, n), float64. Whole numbers: it makes no difference which thread adds what, and when."""

@@ -16,6 +16,7 @@ from sltrees._core._lazy_rows import NearLists
 from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
+from sltrees.fixed_sums import FixedSum
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.prediction import NEURONS_PER_PART, add_up
 from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams, generator
@@ -193,6 +194,8 @@ class ShiftedReLUNetwork:
         self._refuse_compacted()
         if sample_fingerprint(X) == self._fingerprint:
             return self
+        if self._home is not None:
+            raise RuntimeError("the neurons are on a cluster: train on X there, or call fetch() first")
         self._claim()
         try:
             planes = Hyperplanes(X, self._shift_for(X))
@@ -230,26 +233,17 @@ class ShiftedReLUNetwork:
             return Drawing({}, [None] * len(self._shards))
         sampling, every, n_seen = self._sampling, planes, 0
         if sampling is None:
-            name = self._choose_sampling(planes)
-            sampling = SAMPLINGS[name](self.width, self._copies, self._streams, self.dtype)
+            sampling = self._sampling_for(planes)
         else:
             n_seen = len(self._seen)
             every = Hyperplanes(_with_unseen(self._seen, planes.X), planes.shift)
         shards, near = [], []
         if len(every.X) > n_seen:
             lists_wanted = skin if np.array_equal(every.X, planes.X) else None
-            before = np.sort(np.concatenate([np.empty(0, np.int64), *(shard.draws for shard in self._shards)]))
-
-            def find(task):
-                drawn = sampling.find(task, every, n_seen, lists_wanted)
-                known = _contains(before, drawn.draws)  # they fire on an old sample, too
-                if known.any():
-                    drawn = drawn._replace(draws=drawn.draws[~known], weights=drawn.weights[~known], near=None)
-                return drawn
-
-            found = executor.map(find, sampling.tasks(every, n_seen), progress)
-            shards = [NeuronShard(drawn.draws, drawn.weights, self._copies) for drawn in found]
-            near = [drawn.near for drawn in found]
+            found = executor.map(
+                lambda task: sampling.find(task, every, n_seen, lists_wanted), sampling.tasks(every, n_seen), progress
+            )
+            shards, near = self._without_known(found)
         state = {
             "shift_": planes.shift,
             "n_features_in_": planes.X.shape[1],
@@ -259,6 +253,34 @@ class ShiftedReLUNetwork:
             "_seen": every.X,
         }
         return Drawing(state, [None] * len(self._shards) + near)
+
+    def _sampling_for(self, planes):
+        """Who draws the neurons: as before, or as it will be for samples."""
+        if self._sampling is not None:
+            return self._sampling
+        return SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
+
+    def _without_known(self, found):
+        """Shards of what was drawn and is not in a shard here already, and their near lists.
+
+        Parameters
+        ----------
+        found : list of Drawn
+
+        Returns
+        -------
+        shards : list of NeuronShard
+        near : list of NearLists or None
+        """
+        before = np.sort(np.concatenate([np.empty(0, np.int64), *(shard.draws for shard in self._shards)]))
+        shards, near = [], []
+        for drawn in found:
+            known = _contains(before, drawn.draws)  # they fire on an old sample, too
+            if known.any():
+                drawn = drawn._replace(draws=drawn.draws[~known], weights=drawn.weights[~known], near=None)
+            shards.append(NeuronShard(drawn.draws, drawn.weights, self._copies))
+            near.append(drawn.near)
+        return shards, near
 
     def _install(self, drawing):
         """Make a drawing the state of the network, in one statement, so that Ctrl-C cannot fall between."""
@@ -322,7 +344,12 @@ class ShiftedReLUNetwork:
     def _initial_trace(self, X, executor, weights):
         """Weighted trace of G at W(0) for samples that the network was drawn for. Cost: O(k n d)."""
         planes = Hyperplanes(X, self.shift_)
-        thresholds = planes.thresholds(0.0)
+        draws = self._firing_draws(planes, executor) if self._home is None else self._home.firing_draws(planes)
+        return self._copies * float(draws @ (weights * planes.norms**2)) / self.width
+
+    def _firing_draws(self, planes, executor):
+        """How many draws fire on each sample at W(0): shape (n,), float64. Cost: O(k n d)."""
+        X, thresholds = planes.X, planes.thresholds(0.0)
 
         def fired(shard):
             return [
@@ -330,8 +357,23 @@ class ShiftedReLUNetwork:
                 for start in range(0, shard.draws.size, NEURONS_PER_PART)
             ]
 
-        counts = sum((part for parts in executor.map(fired, self._shards) for part in parts), np.zeros(len(X)))
-        return self._copies * float(counts @ (weights * planes.norms**2)) / self.width
+        return sum((part for parts in executor.map(fired, self._shards) for part in parts), np.zeros(len(X)))
+
+    def _displacement_squared(self, executor):
+        """|D|^2. Cost: O(k d), or O(active pairs d) where displacements are implied."""
+        squares = self._displacement_squares(executor) if self._home is None else self._home.displacement_squares()
+        return float(FixedSum(squares).total(0.0))
+
+    def _displacement_squares(self, executor, numbers=None):
+        """|D|^2 as nodes of a `FixedSum`: of all neurons, or of the shards of these numbers."""
+
+        def squared(shard):
+            return 0.0 if shard.displacement is None else float(np.sum(np.square(shard.displacements(), dtype=float)))
+
+        sums = FixedSum()
+        for number, square in enumerate(executor.map(squared, self._shards)):
+            sums.add(number if numbers is None else numbers[number], square)
+        return sums.nodes
 
     def _choose_sampling(self, planes):
         """The sampling of this network, or the one that it will have when it is drawn."""
@@ -374,20 +416,83 @@ class ShiftedReLUNetwork:
         """Number of materialised neurons. Cost: O(shards)."""
         return sum(shard.n_neurons for shard in self._shards)
 
+    @property
+    def _home(self):
+        """Who holds the neurons where that is not this process: a `sltrees.remote_shards.RemoteGroup`, or None."""
+        return self._shards[0].home if self._shards else None
+
+    def _move_to(self, executor):
+        """Have the neurons where an executor can train them. They come from a cluster, if at all: it draws its own."""
+        if self._home is not None and not (executor.is_cluster and self._home.lives_on(executor)):
+            self._fetch(None)
+
+    def fetch(self, *, max_memory=None):
+        """Bring the neurons of a network that was trained on a cluster to this process.
+
+        Parameters
+        ----------
+        max_memory : float, optional
+            Bytes that may be used; by default all that the machine has.
+
+        Returns
+        -------
+        ShiftedReLUNetwork
+            The network itself, which is the same bit for bit. One that is here already stays as it is.
+
+        Raises
+        ------
+        MemoryError
+            If the network needs more than `max_memory` bytes. It then stays where it is.
+        sltrees.executors.ClusterLostError
+            If the cluster is gone.
+        RuntimeError
+            If the network was not initialised, or is being trained.
+
+        Notes
+        -----
+        Cost: O(k d) for k materialised neurons, over the network.
+
+        Examples
+        --------
+        >>> network = ShiftedReLUNetwork(100, random_state=0).initialize([[1.0, 0.0]])
+        >>> network.fetch() is network
+        True
+        """
+        self._require_initialised()
+        self._refuse_in_training()
+        if self._home is not None:
+            self._fetch(as_max_memory(max_memory))
+        return self
+
+    def _fetch(self, max_memory):
+        shards = self._fetched(max_memory)
+        self.__dict__.update(_shards=shards, _method=None)
+
+    def _fetched(self, max_memory=None):
+        """The shards, with displacements written down; MemoryError if they are elsewhere and have no room here."""
+        if self._home is not None:
+            rows = sum(shard.draws_size * (1 + self._copies) for shard in self._shards)
+            needed = array_bytes(rows, self.n_features_in_, dtype=self.dtype) + 8 * rows
+            what = f"a network of {self._n_neurons} materialised neurons, fetched from its cluster,"
+            check_memory(needed, max_memory, what, "leave it there, or fetch it where there is more memory")
+        return [shard.fetched().written_down() for shard in self._shards]
+
     def _write_down(self):
         """Make all displacements arrays, shard by shard, and forget the method that implied them.
 
-        An interruption leaves some implied: by rows that nobody moves any more.
+        An interruption leaves some implied: by rows that nobody moves any more. On a cluster they are written down
+        when training begins anew.
         """
         with self._standing():  # nothing is half applied
             self._method = None
         for k, shard in enumerate(self._shards):
-            self._shards[k] = shard.written_down()
+            if shard.home is None:
+                self._shards[k] = shard.written_down()
 
     def _frozen(self, executor):
         """The shards as they stand, for good: what `_with_shards` and `_restore` take. Cost: O(active pairs d)."""
         with self._standing():
-            return executor.map(NeuronShard.frozen, self._shards)
+            return executor.map(NeuronShard.frozen, self._shards) if self._home is None else self._home.frozen()
 
     def _with_shards(self, shards):
         """A network that differs from this one in its shards alone; the rest is shared. Cost: O(1)."""
@@ -404,7 +509,7 @@ class ShiftedReLUNetwork:
         """Everything but a training run in progress: copies and pickles are networks of their own."""
         with self._standing():
             state = self.__dict__.copy()  # at once: what is drawn meanwhile is in it as a whole or not at all
-            shards = [shard.written_down() for shard in state["_shards"]]
+            shards = self._with_shards(state["_shards"])._fetched()
         absent = {"_method": None, "_near": None, "_in_training": False}
         return state | absent | {"_shards": shards, "_scales": state["_scales"].copy()}
 
@@ -543,7 +648,7 @@ class ShiftedReLUNetwork:
         """
         per_draw = array_bytes(planes.X.shape[1], dtype=self.dtype) + 24
         # displacements are written down where training begins anew
-        written = sum(shard.n_neurons for shard in self._shards if shard.displacement is not None)
+        written = sum(shard.n_neurons for shard in self._shards if shard.is_displaced)
         threads = ThreadExecutor(n_threads).n_threads
         sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
         neurons = self.neurons_expected(planes) if neurons is None else neurons
@@ -755,27 +860,43 @@ class ShiftedReLUNetwork:
             return self._predict(X, executor)
 
     def _predict(self, X, executor):
-        parts, neurons_of = self._counting_parts(executor)
-        return add_up(parts, neurons_of, self.shift_, X, executor) / np.sqrt(self.width)
+        nodes = self._output_nodes(X, executor) if self._home is None else self._home.predict(X)
+        return FixedSum(nodes).total(np.zeros(len(X))) / np.sqrt(self.width)
 
-    def _counting_parts(self, executor):
-        """The neurons that count in predictions, in parts, and what gives weights and signs of those of a part."""
+    def _output_nodes(self, X, executor, numbers=None, blocks=None):
+        """sqrt(m) f as nodes of a `FixedSum`: of all neurons, or of what a process holds of a network.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        executor : ThreadExecutor
+        numbers : sequence of int, optional
+            Of the shards held, among all of the network.
+        blocks : range, optional
+            For init "gaussian", the blocks of neurons of which all materialised ones are held.
+        """
+        return add_up(*self._counting_parts(executor, numbers, blocks), self.shift_, X, executor)
+
+    def _counting_parts(self, executor, numbers=None, blocks=None):
+        """The neurons that count in predictions, in numbered parts, and what gives weights and signs of a part."""
         if self.init == "paired":
-            return self._moved_parts(executor), self._moved_neurons
+            return self._moved_parts(executor, numbers), self._moved_neurons
         positions = self._positions_by_block()
 
         def neurons_of(block):
             weights = self._block_weights(block, positions)
             return weights, self._signs(np.arange(len(weights)) + block * NEURONS_PER_BLOCK)
 
-        return range(-(-self.width // NEURONS_PER_BLOCK)), neurons_of
+        blocks = range(-(-self.width // NEURONS_PER_BLOCK)) if blocks is None else blocks
+        return [(block, block) for block in blocks], neurons_of
 
-    def _moved_parts(self, executor):
-        """The pairs of which a neuron has moved, in parts: list of (shard, draws)."""
+    def _moved_parts(self, executor, numbers=None):
+        """The pairs of which a neuron has moved, in parts: list of (number of the shard, (shard, draws))."""
         size, parts = NEURONS_PER_PART // 2, []
-        for shard, moved in zip(self._shards, executor.map(NeuronShard.moved, self._shards), strict=True):
-            draws = np.flatnonzero(moved)
-            parts += [(shard, draws[start : start + size]) for start in range(0, draws.size, size)]
+        numbers = range(len(self._shards)) if numbers is None else numbers
+        moved = executor.map(lambda shard: np.flatnonzero(shard.moved()), self._shards)
+        for number, shard, draws in zip(numbers, self._shards, moved, strict=True):
+            parts += [(number, (shard, draws[start : start + size])) for start in range(0, draws.size, size)]
         return parts
 
     def _moved_neurons(self, part):
@@ -820,6 +941,8 @@ class ShiftedReLUNetwork:
         """
         self._require_initialised()
         self._refuse_in_training()
+        if self._home is not None:
+            self._fetch(None)
         with self._standing():
             self._compacted = True  # first: from here on nobody may train, however far this gets
         for k, shard in enumerate(self._shards):

@@ -1,10 +1,11 @@
-"""Outputs of a network on any samples: a sum over its neurons, part by part, in blocks that stay in cache."""
+"""Outputs of a network on any samples: sums over its neurons, part by part, in blocks that stay in cache."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
+from sltrees.fixed_sums import FixedSum
 
 NEURONS_PER_PART = 4096  # whose outputs are one partial sum: changing it changes predictions by rounding
 SAMPLES_PER_BLOCK = 256  # 4 MiB of products in float32
@@ -12,11 +13,12 @@ NUMBERS_OF_PARTS = 1 << 22  # outputs of parts held until they are added up: 32 
 
 
 def add_up(parts, neurons_of, shift, X, executor):
-    """sum_r a_r max(<w_r, x> - b, 0) over the neurons of all parts, in the order of the parts.
+    """sum_r a_r max(<w_r, x> - b, 0) over the neurons of all parts.
 
     Parameters
     ----------
-    parts : sequence
+    parts : list of (number, part)
+        By number, ascending; parts with the same number are one term of the sum.
     neurons_of : callable
         neurons_of(part) is (weights, signs) of some neurons, of shapes (k, d) and (k,). Called once for each part.
     shift : float
@@ -25,7 +27,8 @@ def add_up(parts, neurons_of, shift, X, executor):
 
     Returns
     -------
-    ndarray of shape (n,), dtype=float64
+    dict
+        Nodes of a `FixedSum` of vectors of shape (n,), dtype=float64, one term for each number.
 
     Notes
     -----
@@ -33,17 +36,25 @@ def add_up(parts, neurons_of, shift, X, executor):
     and its products with a block of samples, and the outputs of as many parts as make 32 MiB, or as there are threads.
     """
 
-    def outputs(part):
-        weights, signs = neurons_of(part)
+    def outputs(numbered):
+        weights, signs = neurons_of(numbered[1])
         total = np.zeros(len(X))
         for start in range(0, len(X), SAMPLES_PER_BLOCK):
             block = slice(start, start + SAMPLES_PER_BLOCK)
             add_dense_outputs(weights @ X[block].T, signs, shift, total[block])
         return total
 
-    total = np.zeros(len(X))
+    sums, term, of_number = FixedSum(), None, None
     window = max(executor.n_threads, NUMBERS_OF_PARTS // len(X))  # does not change what is added to what
     for start in range(0, len(parts), window):
-        for part in executor.map(outputs, parts[start : start + window]):
-            total += part
-    return total
+        some = parts[start : start + window]
+        for (number, _), part in zip(some, executor.map(outputs, some), strict=True):
+            if number == of_number:
+                term += part
+                continue
+            if term is not None:
+                sums.add(of_number, term)
+            term, of_number = part, number
+    if term is not None:
+        sums.add(of_number, term)
+    return sums.nodes

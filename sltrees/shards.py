@@ -55,6 +55,17 @@ class NeuronShard(typing.NamedTuple):
     copies: int
     displacement: np.ndarray | ImpliedDisplacement | None = None  # None: all zero; an array is (q copies, d)
 
+    home = None  # it is in this process
+
+    @property
+    def is_displaced(self):
+        """Whether its neurons may have moved. Cost: O(1)."""
+        return self.displacement is not None
+
+    def fetched(self):
+        """The shard in this process: itself."""
+        return self
+
     @property
     def n_neurons(self):
         """Number of neurons. Cost: O(1)."""

@@ -666,13 +666,7 @@ class _Run:
 
     def displacement_squared(self, shards):
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
-        if not self.alpha:
-            return 0.0
-
-        def squared(shard):
-            return 0.0 if shard.displacement is None else float(np.sum(np.square(shard.displacements(), dtype=float)))
-
-        return sum(self.executor.map(squared, shards))
+        return self.trainer.network._with_shards(shards)._displacement_squared(self.executor) if self.alpha else 0.0
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, as a `_State`; with kept=True at those of the last step kept."""

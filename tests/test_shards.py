@@ -14,8 +14,8 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
 from sltrees.callbacks import Callback
+from sltrees.certified_shards import CertifiedShard
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.method_certified import CertifiedShard
 from sltrees.shards import ImpliedDisplacement, NeuronShard
 
 CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
@@ -249,7 +249,7 @@ def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch
     original, failed = CertifiedShard.apply, []
 
     def fail_twice(shard, *arguments, **keywords):
-        if len(failed) < 2 and shard is not trainer.network._method._shards[0]:
+        if len(failed) < 2 and shard is not trainer.network._method.group.shards[0]:
             failed.append(shard)
             raise MemoryError("not a byte left")
         return original(shard, *arguments, **keywords)

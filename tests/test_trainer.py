@@ -21,10 +21,12 @@ from threadpoolctl import threadpool_info
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Callback, PrintProgress
+from sltrees.certified_shards import CertifiedShard
 from sltrees.gram import GramMatrix
-from sltrees.method_certified import CertifiedMethod, CertifiedShard
+from sltrees.method_certified import CertifiedMethod
 from sltrees.method_dense import DenseMethod, DenseShard
 from sltrees.method_trees import TreeShard, TreesMethod
+from sltrees.pair_counts import PairCounts
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
 from sltrees.trainer import METHODS
@@ -324,11 +326,11 @@ def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtyp
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_findings_that_are_not_kept_are_found_again(seed, alpha, max_gram, monkeypatch):
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
-    monkeypatch.setattr("sltrees.method_certified._SHARDS_FOUND_AGAIN", 2)
+    monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
     X, y = random_problem(seed, 100, 8)
     seen = set()
     for kept in (1 << 29, 1 << 16, 0):
-        monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", kept)
+        monkeypatch.setattr("sltrees.certified_shards.FINDINGS_KEPT", kept)
         network = network_of(2**14, random_state=seed)
         result = NewtonTrainer(network, alpha=alpha, max_iter=4, tol=1e-9, max_gram=max_gram).fit(X, 20 * y)
         assert any(record.rebuilt_lists for record in result.history)
@@ -504,7 +506,7 @@ MOMENTS = {
     # "again": what was found is not kept, but found again
     "certified: looking at neurons, to look again": (CertifiedShard, "review", False),
     "certified: looking again": (CertifiedShard, "find", True),
-    "certified: counting flips found again": (GramMatrix, "add_counts", True),
+    "certified: counting flips found again": (PairCounts, "add_counts", True),
     "certified: keeping what was found again in one shard": (CertifiedShard, "apply", True),
 }
 
@@ -517,8 +519,8 @@ def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(mo
     monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
     monkeypatch.setattr("sltrees.sampling_dense._BLOCKS_PER_TASK", 1)
     if "again" in moment:
-        monkeypatch.setattr("sltrees.method_certified.FINDINGS_KEPT", 0)
-        monkeypatch.setattr("sltrees.method_certified._SHARDS_FOUND_AGAIN", 2)
+        monkeypatch.setattr("sltrees.certified_shards.FINDINGS_KEPT", 0)
+        monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
     cls, name, kept = MOMENTS[moment]
     X, y = random_problem(0, 30, 5)
     options = {"method": moment.split(":")[0], "executor": executor, "alpha": alpha, "tol": 0.0}
