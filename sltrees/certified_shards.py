@@ -250,7 +250,7 @@ class Trajectory:
 
     def __init__(self, planes, dtype, skin, before=None):
         n = len(planes.X)
-        self._planes, self._dtype, self._skin = planes, dtype, skin
+        self._planes, self._dtype, self.skin = planes, dtype, skin
         if before is None:
             self.position = Position(np.zeros(n), np.zeros((1, n)), np.ones(1), origin_decay=1.0, clock=0.0)
             self.exchange = 0.0
@@ -302,8 +302,8 @@ class Trajectory:
             origin_decay=position.origin_decay,
             clock=position.clock,
             exchange=self.exchange,
-            skin=self._skin,
-            margin=self._skin * MARGIN_SHARE,
+            skin=self.skin,
+            margin=self.skin * MARGIN_SHARE,
             rounding=rounding,
             coefficient_rounding=4 * np.finfo(np.float64).eps * largest,
             resolution=2 * rounding * (1 + self._planes.shift),
@@ -341,6 +341,11 @@ class ShardGroup:
     def step(self):
         """What implies displacements: a LazyStep."""
         return self.trajectory.step
+
+    @property
+    def n_samples(self):
+        """n. Cost: O(1)."""
+        return len(self._planes.X)
 
     @property
     def n_neurons(self):

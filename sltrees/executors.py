@@ -10,7 +10,7 @@ import threading
 
 from threadpoolctl import threadpool_limits
 
-from sltrees._validation import as_integer
+from sltrees._validation import as_choice, as_integer
 
 
 class _BlasHold:
@@ -167,21 +167,56 @@ class InlineExecutor:
         return function(*arguments)
 
 
-EXECUTORS = ("threads", "inline")
+LOCAL_EXECUTORS = ("threads", "inline")
+EXECUTORS = (*LOCAL_EXECUTORS, "dask")
 
 
-def make_executor(name, n_threads=None):
-    """The executor of a name: "threads" or "inline".
+class ClusterLostError(RuntimeError):
+    """A cluster is not there, or does not answer any more, or its workers cannot hold what they are given."""
+
+
+def as_executor(value, name="executor"):
+    """One of `EXECUTORS`, or an executor of a cluster.
 
     Parameters
     ----------
-    name : {"threads", "inline"}
-    n_threads : int, optional
-        Of "threads".
+    value : str or DaskExecutor
+    name : str
 
     Returns
     -------
-    ThreadExecutor or InlineExecutor
+    str or DaskExecutor
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Notes
+    -----
+    Cost: O(1).
+
+    Examples
+    --------
+    >>> as_executor("inline")
+    'inline'
+    """
+    return value if getattr(value, "is_cluster", False) is True else as_choice(value, name, EXECUTORS)
+
+
+def make_executor(name, n_threads=None):
+    """The executor of a name; one that is given is itself.
+
+    Parameters
+    ----------
+    name : {"threads", "inline", "dask"} or DaskExecutor
+        "dask" starts a cluster of processes on this machine when it is opened.
+    n_threads : int, optional
+        Of "threads", and of this process with "dask".
+
+    Returns
+    -------
+    ThreadExecutor, InlineExecutor or DaskExecutor
 
     Notes
     -----
@@ -192,6 +227,12 @@ def make_executor(name, n_threads=None):
     >>> make_executor("threads", 2).n_threads, make_executor("inline").n_threads
     (2, 1)
     """
+    if not isinstance(name, str):
+        return name
+    if name == "dask":
+        from sltrees.dask_executor import DaskExecutor  # it needs this module, and an extra
+
+        return DaskExecutor(n_threads=n_threads)
     return InlineExecutor() if name == "inline" else ThreadExecutor(n_threads)
 
 

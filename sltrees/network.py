@@ -236,7 +236,7 @@ class ShiftedReLUNetwork:
             sampling = self._sampling_for(planes)
         else:
             n_seen = len(self._seen)
-            every = Hyperplanes(_with_unseen(self._seen, planes.X), planes.shift)
+            every = Hyperplanes(self._all_samples(planes), planes.shift)
         shards, near = [], []
         if len(every.X) > n_seen:
             lists_wanted = skin if np.array_equal(every.X, planes.X) else None
@@ -259,6 +259,10 @@ class ShiftedReLUNetwork:
         if self._sampling is not None:
             return self._sampling
         return SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
+
+    def _all_samples(self, planes):
+        """All samples once the network is drawn for some: those seen before come first."""
+        return _with_unseen(self._seen, planes.X)
 
     def _without_known(self, found):
         """Shards of what was drawn and is not in a shard here already, and their near lists.
@@ -987,7 +991,7 @@ class ShiftedReLUNetwork:
             "n_features": self.n_features_in_,
         }
         sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        for of_shard in (lambda shard: shard.neurons, lambda shard: shard.initial, NeuronShard.displacements):
+        for of_shard in (lambda shard: shard.neurons, lambda shard: shard.initial, lambda shard: shard.displacements()):
             with self._standing():
                 for shard in self._shards:
                     sha.update(np.ascontiguousarray(of_shard(shard)).data)

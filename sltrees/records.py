@@ -16,6 +16,7 @@ class TrainingStatus(enum.StrEnum):
     EARLY_STOPPED = "early_stopped"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    CLUSTER_LOST = "cluster_lost"
 
     def __repr__(self):
         return repr(self.value)
@@ -36,6 +37,7 @@ MESSAGES = {
     TrainingStatus.EARLY_STOPPED: "the validation RMSE did not improve in `patience` steps running",
     TrainingStatus.STOPPED: "a callback asked to stop",
     TrainingStatus.INTERRUPTED: "interrupted; the network is that of the last step taken, and fit goes on from it",
+    TrainingStatus.CLUSTER_LOST: "the cluster was lost, and with it the weights; a checkpoint can be gone on with",
 }
 # What `IterationRecord.seconds` tells apart.
 PHASES = ("gram", "solve", "step", "outputs", "validation")
@@ -142,7 +144,8 @@ class TrainingResult:
     Attributes
     ----------
     status : TrainingStatus
-        "converged", "singular", "stalled", "max_iter", "early_stopped", "stopped" or "interrupted".
+        "converged", "singular", "stalled", "max_iter", "early_stopped", "stopped", "interrupted" or
+        "cluster_lost".
     message : str
         The status in words.
     n_iter : int

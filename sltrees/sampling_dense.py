@@ -11,7 +11,7 @@ from sltrees.random_streams import NEURONS_PER_BLOCK
 from sltrees.shards import Drawn
 
 WORK_PER_TASK = 1 << 30  # multiplications to draw one: some 25 ms, so that Ctrl-C is obeyed soon on a busy machine too
-_BLOCKS_PER_TASK = 4  # at most
+BLOCKS_PER_TASK = 4  # at most; a power of two, as its lesser values are, so that tasks lie within those of this size
 
 
 class DenseSampling:
@@ -53,7 +53,8 @@ class DenseSampling:
         Cost: O(m / 8192).
         """
         n, d = planes.X.shape
-        size = min(_BLOCKS_PER_TASK, max(1, WORK_PER_TASK // (NEURONS_PER_BLOCK * max(1, n - n_seen) * d)))
+        most = max(1, WORK_PER_TASK // (NEURONS_PER_BLOCK * max(1, n - n_seen) * d))
+        size = min(BLOCKS_PER_TASK, 1 << (most.bit_length() - 1))
         n_blocks = -(-self._width // NEURONS_PER_BLOCK)
         return [range(start, min(start + size, n_blocks)) for start in range(0, n_blocks, size)]
 

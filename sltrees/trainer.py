@@ -38,7 +38,7 @@ from sltrees._validation import (
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
 from sltrees.damping import LevenbergMarquardt
-from sltrees.executors import EXECUTORS, make_executor
+from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
@@ -102,9 +102,9 @@ class NewtonTrainer:
         Iterations at most, refused steps included.
     n_threads : int, optional
         By default one per processor. The result does not depend on it.
-    executor : {"threads", "inline"}, default "threads"
-        Who runs the blocks of neurons: a pool of `n_threads` threads, or the calling thread. The result does not depend
-        on it.
+    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+        Who runs the blocks of neurons: a pool of `n_threads` threads, the calling thread, or ("certified" only) the
+        workers of a Dask cluster, on this machine where it is not said which. The result does not depend on it.
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has.
     max_gram : int, optional
@@ -178,7 +178,9 @@ class NewtonTrainer:
         self.tol = as_non_negative(tol, "tol")
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
-        self.executor = as_choice(executor, "executor", EXECUTORS)
+        self.executor = as_executor(executor)
+        if self.method != "certified" and self.executor not in LOCAL_EXECUTORS:
+            raise ValueError(f"executor 'dask' runs method 'certified' alone, got method {self.method!r}")
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
@@ -293,7 +295,8 @@ class NewtonTrainer:
         -------
         TrainingResult
             Ctrl-C does not raise: it ends training with the status "interrupted", and the network is that
-            of the last step taken, with an `eval_set`, too. Calling `fit` again goes on from there.
+            of the last step taken, with an `eval_set`, too. Calling `fit` again goes on from there. Nor does it raise
+            where a cluster is lost: the status is "cluster_lost", and the network is as before, if it was here then.
 
         Raises
         ------
@@ -443,12 +446,15 @@ class NewtonTrainer:
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
 
-    def _choose_gram(self, planes, y, validation=None, lineage=None):
+    def _choose_gram(self, planes, y, executor, validation=None, lineage=None):
         """GramMatrix or MatrixFreeGram; MemoryError if network and Gram matrix together need more than allowed."""
         network, method, X = self.network, METHODS[self.method], planes.X
         n, d = X.shape
         limit = physical_memory() if self.max_memory is None else self.max_memory
-        n_threads = make_executor(self.executor, self.n_threads).n_threads
+        allowed, n_threads, fits_here = self.max_memory, executor.n_threads, True
+        if executor.is_cluster and self.max_memory is None:
+            limit = allowed = executor.memory
+            fits_here = GramMatrix.bytes_needed(n, n_threads) <= physical_memory()
         gram = GramMatrix.bytes_needed(n, n_threads)
         if self.alpha == "loo":
             gram += 40 * n * n  # the eigenvectors, their squares, and what finding them takes
@@ -456,7 +462,7 @@ class NewtonTrainer:
         most = gram + network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
         plain = validation is None and lineage is None and network._method is None
         plain = plain and not issubclass(method, DenseMethod)
-        if plain and most <= limit and n <= MAX_GRAM and self.max_gram is None:
+        if plain and most <= limit and fits_here and n <= MAX_GRAM and self.max_gram is None:
             return GramMatrix
         neurons = network.neurons_expected(planes)
         without = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
@@ -478,10 +484,10 @@ class NewtonTrainer:
                     f"alpha='loo' needs the Gram matrix as an array, which method {self.method!r} never forms; "
                     "give alpha as a number"
                 )
-            network.check_memory(without + method.gram_class.bytes_needed(n), X, self.max_memory)
+            network.check_memory(without + method.gram_class.bytes_needed(n), X, allowed)
             return method.gram_class
         with_array = without + gram
-        as_array = with_array <= limit and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
+        as_array = with_array <= limit and fits_here and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
         if lineage is not None and lineage.gram is not None:
             as_array = GRAMS[lineage.gram] is GramMatrix
         if self.alpha == "loo" and not as_array and method.gram_product is not None:
@@ -490,9 +496,9 @@ class NewtonTrainer:
                 f"(max_gram {self.max_gram}, max_memory {self.max_memory}); give alpha as a number"
             )
         if as_array or method.gram_product is None:
-            network.check_memory(with_array, X, self.max_memory)
+            network.check_memory(with_array, X, allowed)
             return GramMatrix
-        network.check_memory(without + MatrixFreeGram.bytes_needed(n), X, self.max_memory)
+        network.check_memory(without + MatrixFreeGram.bytes_needed(n), X, allowed)
         return MatrixFreeGram
 
 
@@ -515,6 +521,8 @@ class _Run:
         self.n_kept = 0  # steps that the method had kept before it
         self.restored = None  # shards that the network is about to be given back, and their state
         self.left = None  # the state that it leaves for them
+        self.before = None  # of a network that is here, and about to be trained elsewhere
+        self.cluster_error = None
         self.state = _State(None, None, 0.0, float("nan"), float("nan"))
         self.started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -534,8 +542,9 @@ class _Run:
                     self.restore_best()
                     self.method.release()
                 except KeyboardInterrupt:
-                    self.settle()
-                    status = TrainingStatus.INTERRUPTED
+                    status = self.interrupted()
+                except ClusterLostError as error:
+                    status = self.lost(error)
                 except BaseException:
                     self.settle()
                     raise
@@ -545,6 +554,22 @@ class _Run:
             network._in_training = False
             self.gram = self.method = None  # they hold each other, and the network its rows
         return self.finish(status)
+
+    def interrupted(self):
+        """After Ctrl-C: the status, once the network is that of the last step kept."""
+        try:
+            self.settle()
+        except ClusterLostError as error:
+            return self.lost(error)
+        return TrainingStatus.INTERRUPTED
+
+    def lost(self, error):
+        """The cluster is gone: the status. A network that was here before is as it was. Sets: cluster_error."""
+        self.cluster_error = error
+        network = self.trainer.network
+        if self.before is not None:
+            network.__dict__.update(self.before)
+        return TrainingStatus.CLUSTER_LOST
 
     def settle(self):
         """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
@@ -572,9 +597,11 @@ class _Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.X, shift)
         # before anything else: nothing has happened if there is too little memory
-        gram_class = trainer._choose_gram(self.planes, self.y, self.validation, self.lineage)
+        gram_class = trainer._choose_gram(self.planes, self.y, self.executor, self.validation, self.lineage)
         if self.lineage is not None:
             self.lineage.begin(network, gram_class, self.executor)
+        if self.executor.is_cluster and network._home is None:
+            self.before = dict(network.__dict__)
         n_stages = 2
 
         def progress(stage):
@@ -856,6 +883,8 @@ class _Run:
         last, message = self.state if self.left is None else self.left, MESSAGES[status]
         if status is TrainingStatus.CONVERGED and last.rmse > self.trainer.tol:
             message = RIDGE_MESSAGE
+        if self.cluster_error is not None:
+            message += f": {self.cluster_error}"
         if self.left is not None:
             message += (
                 f"; given back are the weights after {self.validation.best_iteration} iterations, best on eval_set"

@@ -12,7 +12,7 @@ from sltrees._memory import array_bytes
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.executors import EXECUTORS, make_executor
+from sltrees.executors import LOCAL_EXECUTORS, make_executor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_dense import fired_pairs, gram_product
 from sltrees.network import ShiftedReLUNetwork
@@ -110,7 +110,7 @@ class GradientDescent:
         self.max_iter = as_integer(max_iter, "max_iter", minimum=0)
         self.random_state = None if random_state is None else as_integer(random_state, "random_state", minimum=0)
         self.n_threads = None if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
-        self.executor = as_choice(executor, "executor", EXECUTORS)
+        self.executor = as_choice(executor, "executor", LOCAL_EXECUTORS)
         self.max_memory = as_max_memory(max_memory)
         self.callbacks = as_callbacks(callbacks)
         if any(isinstance(callback, Checkpoint) for callback in self.callbacks):

@@ -1,0 +1,496 @@
+"""The executor "dask": neurons live on the workers of a Dask cluster (extra "dask").
+
+A cluster is dask.distributed's: a scheduler, worker processes on any machines, a client in this process. On each worker
+one `ShardHost` is made, as an actor, which stays there; what it does it is told by direct calls. Samples are scattered
+by Dask. Everything else that crosses the network is what calls carry: see docs/scaling_out.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import importlib
+import itertools
+import threading
+import time
+import typing
+import uuid
+import warnings
+import weakref
+
+import numpy as np
+
+from sltrees._validation import as_integer, as_non_negative
+from sltrees.executors import ClusterLostError, ThreadExecutor
+from sltrees.shard_host import NotHeldError, ShardHost, deposit, describe_arithmetic
+
+_PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
+
+
+class LostError(RuntimeError):
+    """A worker does not answer any more, or has no host that knows what it is asked."""
+
+
+class Request(typing.NamedTuple):
+    """A call of a method of a `ShardHost`, without the number of the call."""
+
+    address: str
+    method: str
+    arguments: tuple
+
+
+class DaskExecutor:
+    """Train networks on the workers of a Dask cluster, by method "certified".
+
+    To be given to `NewtonTrainer` as `executor`. Results are those of "threads" and "inline", bit for bit, whatever the
+    number of workers and their speed. A worker that is lost costs time alone: what it held is made again on another.
+
+    Parameters
+    ----------
+    client : distributed.Client or str, optional
+        Of the cluster, or the address of its scheduler, such as "tls://scheduler:8786". By default a cluster of
+        processes on this machine is started, and stopped when the executor is closed.
+    n_workers : int, optional
+        Processes of a cluster that is started here; by default one for each processor.
+    threads_per_worker : int, optional
+        Likewise; by default processors are shared out among the workers.
+    memory_limit : float or str, optional
+        Of each worker of a cluster that is started here, in bytes, or such as "4GiB"; by default memory is shared out.
+    n_threads : int, optional
+        Threads of this process, which solves the Gram systems; by default one per processor.
+    patience : float, default 60.0
+        Seconds for which to wait for a worker where there is none.
+
+    Attributes
+    ----------
+    n_threads : int
+    dashboard_link : str or None
+        Where the cluster shows what it does, while the executor is open.
+    traffic : dict of str to dict
+        For each worker ("sent" to it, "received" from it, "calls"): bytes of the arrays in calls, and their number.
+
+    Raises
+    ------
+    ImportError
+        If dask.distributed is not installed.
+    sltrees.executors.ClusterLostError
+        When it is opened, if there is no cluster, or it has no worker.
+    RuntimeError
+        Likewise, if the workers have other versions or round otherwise than this process.
+    TypeError, ValueError
+        If a parameter breaks its rule.
+
+    Notes
+    -----
+    Opened by ``with``; a trainer opens one that is not, for as long as it trains. When it is closed, networks that live
+    on its workers are brought to this process: `ShiftedReLUNetwork.fetch`. Where there is no room, they are gone, with
+    a warning.
+
+    Cost: that of starting processes, some seconds, where there is no cluster yet.
+
+    References
+    ----------
+    https://distributed.dask.org for clusters, and how to secure them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+    >>> from sltrees.dask_executor import DaskExecutor
+    >>> with DaskExecutor(n_workers=2) as executor:  # doctest: +SKIP
+    ...     network = ShiftedReLUNetwork(2**20, random_state=0)
+    ...     result = NewtonTrainer(network, executor=executor).fit(np.eye(5), np.arange(5.0))
+    ...     outputs = network.predict(np.eye(5))
+    """
+
+    is_cluster = True
+
+    def __init__(
+        self,
+        client=None,
+        *,
+        n_workers=None,
+        threads_per_worker=None,
+        memory_limit=None,
+        n_threads=None,
+        patience=60.0,
+    ):
+        self._distributed = _imported()
+        if client is not None and not isinstance(client, (str, self._distributed.Client)):
+            raise TypeError(
+                f"client must be a distributed.Client or the address of a scheduler, got {type(client).__name__}"
+            )
+        if client is not None and (n_workers, threads_per_worker, memory_limit) != (None, None, None):
+            raise ValueError("n_workers, threads_per_worker and memory_limit are for a cluster that is started here")
+        if isinstance(client, self._distributed.Client) and client.asynchronous:
+            raise ValueError("client must not be asynchronous: the trainer waits for what it asks")
+        for name, value in (("n_workers", n_workers), ("threads_per_worker", threads_per_worker)):
+            if value is not None:
+                as_integer(value, name, minimum=1)
+        self._given, self._local = client, (n_workers, threads_per_worker, memory_limit)
+        self._threads = ThreadExecutor(n_threads)
+        self.n_threads = self._threads.n_threads
+        self.patience = as_non_negative(patience, "patience")
+        self._opened = 0  # times
+        self._client = None
+        self._hosts = {}  # by address of the worker: future of the actor
+        self._calls = itertools.count(1)
+        self._networks = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self.traffic = {}
+
+    # ------------------------------------------------------------------ the cluster
+
+    def __enter__(self):
+        if self._opened:
+            self._opened += 1
+            return self
+        with contextlib.ExitStack() as stack:
+            self._client = client = self._connected(stack)
+            self.traffic = {}
+            self.wait_for_workers()
+            self._check_alike()
+            stack.enter_context(self._threads)
+            self._exit = stack.pop_all()
+        self._opened = 1
+        self.dashboard_link = client.dashboard_link
+        return self
+
+    def _connected(self, stack):
+        """A client, which is closed with the stack if it was made here."""
+        if isinstance(self._given, self._distributed.Client):
+            return self._given
+        try:
+            if self._given is not None:
+                client = self._distributed.Client(self._given, set_as_default=False, timeout=self.patience)
+                return stack.enter_context(_closing(client))
+            n_workers, n_threads, memory_limit = self._local
+            cluster = self._distributed.LocalCluster(
+                n_workers=n_workers or self.n_threads,
+                threads_per_worker=n_threads or max(1, self.n_threads // (n_workers or self.n_threads)),
+                memory_limit="auto" if memory_limit is None else memory_limit,
+                dashboard_address=None if importlib.util.find_spec("bokeh") is None else ":0",
+            )
+            stack.callback(_closed_quietly, cluster)
+            client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
+        except (OSError, TimeoutError) as error:
+            raise ClusterLostError(f"there is no cluster: {error}") from error
+        return stack.enter_context(_closing(client))
+
+    def __exit__(self, *exception):
+        self._opened -= 1
+        if self._opened:
+            return None
+        for network in list(self._networks):
+            self._bring_home(network)
+        for actor in self._hosts.values():
+            with contextlib.suppress(Exception):
+                actor.release()
+        self._hosts, self._client, self.dashboard_link = {}, None, None
+        return self._exit.__exit__(*exception)
+
+    def _bring_home(self, network):
+        home = network._home
+        if home is None or not home.lives_on(self):
+            return
+        try:
+            network._fetch(None)
+        except (MemoryError, ClusterLostError) as error:
+            warnings.warn(f"a network is lost with its cluster: {error}", RuntimeWarning, stacklevel=3)
+
+    dashboard_link = None
+
+    def workers(self):
+        """What the scheduler knows of the workers that run: dict of address to dict. Cost: O(workers)."""
+        try:
+            identity = self._await(self._client.scheduler.identity(), timeout=self.patience)
+        except (OSError, TimeoutError, concurrent.futures.TimeoutError, RuntimeError) as error:
+            raise ClusterLostError(f"the scheduler does not answer: {error or type(error).__name__}") from error
+        alive = ("running", "paused", "init")
+        return {address: w for address, w in identity["workers"].items() if w.get("status", "running") in alive}
+
+    def wait_for_workers(self):
+        """Workers once there are any; ClusterLostError if there are none for `patience` seconds."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            workers = self.workers()
+            if workers:
+                return workers
+            if time.monotonic() > deadline:
+                raise ClusterLostError(f"the cluster had no worker for {self.patience:g} seconds")
+            time.sleep(0.1)
+
+    @property
+    def memory(self):
+        """Bytes that all workers together may use. Cost: O(workers)."""
+        limits = [worker.get("memory_limit") or 0 for worker in self.wait_for_workers().values()]
+        return float(sum(limits)) if all(limits) else float("inf")
+
+    def _check_alike(self):
+        """Make a host on each worker; RuntimeError if one computes otherwise than this process."""
+        own = describe_arithmetic()
+        addresses = list(self.wait_for_workers())
+        for address, outcome in zip(
+            addresses,
+            self.call([Request(address, "describe", ()) for address in addresses], numbered=False),
+            strict=True,
+        ):
+            if isinstance(outcome, LostError):
+                continue  # others may have come: they are looked at when they are asked for something
+            self._refuse_unlike(address, outcome, own)
+
+    def _refuse_unlike(self, address, found, own):
+        for name, value in own.items():
+            if found.get(name) != value:
+                raise RuntimeError(
+                    f"results would depend on which worker does what: {name} of worker {address} is "
+                    f"{found.get(name)}, here it is {value}"
+                )
+
+    # ------------------------------------------------------------------ calls
+
+    def call(self, requests, *, stoppable=True, numbered=True, progress=None):
+        """Make calls at the same time and wait for all.
+
+        Parameters
+        ----------
+        requests : list of Request
+        stoppable : bool, default True
+            Ctrl-C makes them end where they are; otherwise it takes effect once all are done.
+        numbered : bool, default True
+            Whether the number of the call is their first argument.
+        progress : callable, optional
+            Called as progress(blocks done) now and then.
+
+        Returns
+        -------
+        list
+            What they return, in the order of the requests; a LostError where a worker did not answer, or did not hold
+            what it was asked of.
+
+        Raises
+        ------
+        Exception
+            That of the first call that raised another.
+        """
+        number = next(self._calls) if stoppable else 0
+        futures = []
+        try:
+            for request in requests:
+                arguments = (number, *request.arguments) if numbered else request.arguments
+                futures.append(self._submit(self._call(request, arguments)))
+            outcomes = self._waited(futures, requests, progress)
+        except KeyboardInterrupt:
+            self._settle(futures, requests, number)
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, LostError):
+                raise outcome
+        return outcomes
+
+    def _waited(self, futures, requests, progress):
+        looked = time.monotonic()
+        waiting = set(futures)
+        while waiting:
+            _, waiting = concurrent.futures.wait(waiting, timeout=_PROGRESS_SECONDS)
+            if progress is not None and waiting and time.monotonic() - looked >= _PROGRESS_SECONDS:
+                looked = time.monotonic()
+                addresses = {request.address for request in requests}
+                looks = [self._submit(self._call(Request(a, "progress", ()), (), quick=True)) for a in addresses]
+                done, _ = concurrent.futures.wait(looks, timeout=1.0)
+                told = [look.result() for look in done]
+                progress(sum(blocks for blocks in told if isinstance(blocks, int)))
+        return [future.result() for future in futures]
+
+    def _settle(self, futures, requests, number):
+        """After Ctrl-C: nothing goes on once this returns, whatever else is pressed meanwhile."""
+        while True:
+            try:
+                if number:
+                    for address in {request.address for request in requests}:
+                        self._submit(self._call(Request(address, "stop", ()), (number,), quick=True))
+                concurrent.futures.wait(futures)
+                return
+            except KeyboardInterrupt:
+                continue
+
+    async def _call(self, request, arguments, quick=False):
+        """One call: what it returns, or the exception that it raised. LostError if there is nobody to answer."""
+        from distributed.protocol import to_serialize
+
+        address = request.address
+        try:
+            host = await self._host(address) if not quick else self._hosts[address]
+            message = {
+                "function": request.method,
+                "actor": host.key,
+                "args": [to_serialize(argument) for argument in arguments],
+                "kwargs": {},
+            }
+            if self._client.direct_to_workers:
+                reply = await self._client.rpc(address).actor_execute(**message)
+            else:
+                message["op"] = "actor_execute"
+                reply = await self._client.scheduler.proxy(worker=address, msg=message)
+        except (OSError, KeyError, RuntimeError, TimeoutError) as error:
+            self._hosts.pop(address, None)  # whoever comes to this address has another
+            return LostError(f"{address}: {error or type(error).__name__}")
+        except Exception as error:  # what a message says that cannot be read
+            return error
+        if not quick:
+            traffic = self.traffic.setdefault(address, {"sent": 0, "received": 0, "calls": 0})
+            traffic["calls"] += 1
+            traffic["sent"] += payload_bytes(arguments)
+        if reply["status"] != "OK":
+            error = reply["exception"]
+            return LostError(str(error)) if isinstance(error, NotHeldError) else error
+        result = reply["result"]
+        if not quick:
+            traffic["received"] += payload_bytes(result)
+        return result
+
+    async def _host(self, address):
+        """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one."""
+        if address not in self._hosts:
+            n_threads = (await self._client.scheduler.identity())["workers"][address]["nthreads"]
+            if address not in self._hosts:
+                self._hosts[address] = self._client.submit(
+                    ShardHost,
+                    n_threads,
+                    actor=True,
+                    workers=[address],
+                    allow_other_workers=False,
+                    pure=False,
+                    key=f"sltrees-shards-{uuid.uuid4().hex}",
+                )
+        host, looked = self._hosts[address], time.monotonic()
+        while not host.done():
+            await asyncio.sleep(2e-3)
+            if time.monotonic() - looked > 1.0:  # a worker that goes before it has made its host is not heard of again
+                looked = time.monotonic()
+                if address not in (await self._client.scheduler.identity())["workers"]:
+                    raise OSError("the worker went before it had made its host")
+        if host.status != "finished":
+            raise OSError(f"the worker could not make its host: {host.status}")
+        return host
+
+    def deposit(self, addresses, X, fingerprint):
+        """Have samples on workers: scattered once, and passed on from worker to worker.
+
+        Parameters
+        ----------
+        addresses : list of str
+        X : ndarray of shape (n, d)
+        fingerprint : str
+
+        Notes
+        -----
+        Cost: n d numbers from here, and to each worker once.
+        """
+        client = self._client
+        with contextlib.suppress(OSError, TimeoutError, KeyError, ValueError):  # who is lost is noticed when asked
+            scattered = client.scatter(X, broadcast=len(addresses) > 1, workers=addresses, hash=False)
+            tasks = [
+                client.submit(deposit, scattered, fingerprint, workers=[address], pure=False) for address in addresses
+            ]
+            deadline = time.monotonic() + self.patience
+            while not all(task.done() for task in tasks) and time.monotonic() < deadline:
+                time.sleep(2e-3)
+                if time.monotonic() > deadline - self.patience + 1.0 and not set(addresses) <= set(self.workers()):
+                    return
+            for task in tasks:
+                task.release()
+
+    def forget(self, held):
+        """Let holdings go, without waiting and whatever became of the cluster: list of (address, key)."""
+        client = self._client
+        if client is not None and client.status == "running":
+            for address, key in held:
+                self._submit(self._call(Request(address, "forget", ()), (key,), quick=True))
+
+    def _submit(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
+
+    def _await(self, awaitable, timeout):
+        async def waited():
+            return await awaitable
+
+        if self._client is None:
+            awaitable.close()
+            raise ClusterLostError("the executor is closed")
+        return self._submit(waited()).result(timeout)
+
+    # ------------------------------------------------------------------ what every executor does, in this process
+
+    def map(self, function, blocks, progress=None):
+        """As `ThreadExecutor.map`, on threads of this process."""
+        return self._threads.map(function, blocks, progress)
+
+    def run_all(self, function, blocks):
+        """As `ThreadExecutor.run_all`, on threads of this process."""
+        return self._threads.run_all(function, blocks)
+
+    def run(self, function, *arguments):
+        """As `ThreadExecutor.run`, on a thread of this process."""
+        return self._threads.run(function, *arguments)
+
+    def build_group(self, network, planes, skin, ridge, progress):
+        """Have the neurons of a network on the workers, with lists over samples: (RemoteGroup, state of the network).
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+            Undrawn, or with its neurons here or there.
+        planes : Hyperplanes
+        skin : float
+        ridge : bool
+        progress : callable
+            As of `CertifiedMethod.set_up`.
+        """
+        from sltrees.remote_shards import RemoteGroup  # it calls us
+
+        group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
+        self._networks.add(network)
+        return group, state
+
+
+def payload_bytes(message):
+    """Bytes of the arrays in a message, wherever they are in it. Cost: O(parts).
+
+    Examples
+    --------
+    >>> payload_bytes([np.zeros(3), {"x": (np.zeros(2, np.float32), None)}])
+    32
+    """
+    if isinstance(message, np.ndarray):
+        return message.nbytes
+    if isinstance(message, dict):
+        return sum(payload_bytes(part) for part in message.values())
+    if isinstance(message, (tuple, list)):
+        return sum(payload_bytes(part) for part in message)
+    return 0
+
+
+def _imported():
+    """The package distributed; ImportError that names the extra."""
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise ImportError(
+            'executor "dask" needs dask.distributed: pip install "sltrees[dask]"', name="distributed"
+        ) from error
+
+
+@contextlib.contextmanager
+def _closing(client):
+    try:
+        yield client
+    finally:
+        _closed_quietly(client)
+
+
+def _closed_quietly(closable):
+    """Close, whatever state it is in: a scheduler may be gone."""
+    with contextlib.suppress(Exception):
+        closable.close(timeout=10)

@@ -1,0 +1,535 @@
+"""Neurons of a network on other processes: a group of shards for method "certified", and stand-ins for each shard.
+
+A `RemoteGroup` has the methods of `sltrees.certified_shards.ShardGroup`. It asks the hosts of all portions the same
+thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers the
+recipe of its portions: a portion whose host is lost is made again on another, and asked again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import typing
+import uuid
+import weakref
+
+import numpy as np
+
+from sltrees.certified_shards import Trajectory
+from sltrees.dask_executor import LostError, Request
+from sltrees.executors import ClusterLostError
+from sltrees.fixed_sums import FixedSum
+from sltrees.hyperplanes import Hyperplanes
+from sltrees.network import sample_fingerprint
+from sltrees.random_streams import NEURONS_PER_BLOCK
+from sltrees.records import StepCounts
+from sltrees.sampling_dense import BLOCKS_PER_TASK
+from sltrees.shard_host import Portion, Samples
+
+# Who predicts for so many bytes of samples at a time, so that memory is bounded there.
+BYTES_AT_A_TIME = 1 << 23
+# The same neurons are not given to a further worker once so many were lost with them: it is not chance then.
+MOST_LOSSES = 5
+
+
+class RemoteShard:
+    """Stands for a `NeuronShard` that another process holds; what is asked of it is fetched.
+
+    Parameters
+    ----------
+    home : RemoteGroup
+    number : int
+        Among the shards of the network.
+    draws_size : int
+    copies : int
+    is_displaced : bool
+        Whether its neurons may have moved.
+    """
+
+    def __init__(self, home, number, draws_size, copies, is_displaced):
+        self.home, self.number, self.draws_size, self.copies = home, number, draws_size, copies
+        self.is_displaced = is_displaced
+
+    @property
+    def draws(self):
+        """As of `NeuronShard`: fetched."""
+        return self.home.fetch(self.number, "draws")
+
+    @property
+    def initial(self):
+        """As of `NeuronShard`: fetched."""
+        return self.home.fetch(self.number, "initial")
+
+    @property
+    def n_neurons(self):
+        """Number of neurons. Cost: O(1)."""
+        return self.draws_size * self.copies
+
+    @property
+    def neurons(self):
+        """As of `NeuronShard`: fetched."""
+        return (self.draws[:, None] * self.copies + np.arange(self.copies)).ravel()
+
+    def displacements(self, start=0, stop=None):
+        """As of `NeuronShard`: fetched."""
+        return self.fetched().displacements(start, stop)
+
+    def weights(self, start=0, stop=None):
+        """As of `NeuronShard`: fetched."""
+        return self.fetched().weights(start, stop)
+
+    def moved(self):
+        """As of `NeuronShard`: fetched."""
+        return self.fetched().moved()
+
+    def fetched(self):
+        """The shard in this process: a NeuronShard with displacements written down. Cost: O(k d)."""
+        return self.home.fetch(self.number, "written_down")
+
+
+class _Placed(typing.NamedTuple):
+    """A portion and where it is."""
+
+    portion: Portion
+    address: str
+
+
+class RemoteGroup:
+    """The shards of a network on the workers of a cluster.
+
+    Parameters
+    ----------
+    executor : DaskExecutor
+    network : ShiftedReLUNetwork
+        Without neurons: what portions begin with.
+    placed : list of (Portion, str)
+        Portions and addresses of workers.
+    recipe : list of (str, tuple) or callable
+        Instructions for each portion; a callable gives that of a portion.
+    samples : dict of str to ndarray
+        By fingerprint, those that instructions name.
+    ridge : bool
+    trajectory : Trajectory or None
+        None: nobody trains these neurons.
+
+    Attributes
+    ----------
+    n_fired, n_neurons : int
+    nbytes : int
+        Held for the neurons on all workers.
+    moved_from_start : bool
+        Whether a neuron stood elsewhere than drawn when lists were built.
+    """
+
+    def __init__(self, executor, network, placed, recipe, samples, ridge=False, trajectory=None):
+        self.cluster, self._network, self._recipe, self._samples = executor, network, list(recipe), dict(samples)
+        self._placed = list(placed)
+        self.ridge, self.trajectory = ridge, trajectory
+        self.executor = None  # of the run that trains these neurons
+        self._identity = uuid.uuid4().hex
+        self._lock = threading.RLock()
+        self._reviewed = False
+        self._summaries = {}
+        self._bytes = {}
+        self.n_fired = 0
+        weakref.finalize(self, _forget, executor, self._identity, self._placed).atexit = False
+
+    # ------------------------------------------------------------------ making groups
+
+    @classmethod
+    def built(cls, executor, network, planes, skin, ridge, progress):
+        """Have portions drawn, or taken over, and near lists built: (RemoteGroup, state of the network).
+
+        Parameters
+        ----------
+        executor : DaskExecutor
+        network : ShiftedReLUNetwork
+            Undrawn, or with its neurons in this process, or on the cluster.
+        planes : Hyperplanes
+        skin : float
+        ridge : bool
+        progress : callable
+        """
+        home = network._home
+        if home is not None:
+            home._instruct("write_down")
+            placed, recipe, source, samples = home._placed, home._recipe, home, home._samples
+            blank = home._network
+        else:
+            blank = _blank(network)
+            addresses = list(executor.wait_for_workers())
+            placed = [
+                _Placed(portion, address)
+                for portion, address in zip(Portion.whole(network, planes).cut(len(addresses)), addresses, strict=False)
+            ]
+            recipe, source, samples = [], None, {}
+            if network.shift_ is not None:
+                recipe = [_adoption(network)]
+        every, n_seen, state = _drawing(network, planes)
+        named = _Named(samples)
+        step = (
+            "begun",
+            (named(planes.X), named(every), n_seen, len(network._shards), planes.shift, skin, ridge),
+        )
+        trajectory = Trajectory(planes, network.dtype, skin)
+        group = cls(executor, blank, placed, [*recipe, step], named.samples, ridge, trajectory)
+        group._make(source, recipe, [step], n_tasks=_n_tasks(network, planes, every, n_seen), progress=progress)
+        return group, state
+
+    def extended(self, network, planes, progress):
+        """A group for these samples and further ones behind them: (RemoteGroup, state). This one stays as it is."""
+        every, n_seen, state = _drawing(network, planes)
+        named = _Named(self._samples)
+        skin = self.trajectory.skin
+        step = ("extended", (named(planes.X), named(every), n_seen, len(network._shards), planes.shift, skin))
+        trajectory = Trajectory(planes, network.dtype, skin, before=self.trajectory)
+        group = RemoteGroup(
+            self.cluster, self._network, self._placed, [*self._recipe, step], named.samples, self.ridge, trajectory
+        )
+        group._make(self, self._recipe, [step], _n_tasks(network, planes, every, n_seen), progress)
+        return group, state
+
+    def frozen(self):
+        """The neurons as they stand, for good: list of RemoteShard."""
+        step = ("frozen", ())
+        group = RemoteGroup(self.cluster, self._network, self._placed, [*self._recipe, step], self._samples)
+        group._make(self, self._recipe, [step])
+        return group.implied()
+
+    def _make(self, source, recipe, steps, n_tasks=0, progress=None):
+        """Have each portion follow the recipe: from what `source` holds by its steps alone, or from the beginning."""
+        report = None if progress is None else _progress_of(n_tasks, progress)
+
+        def request(placed):
+            begin, follow = self._network, [*recipe, *steps]
+            if source is not None:
+                begin, follow = source._key(placed.portion), steps
+            return placed, (self._key(placed.portion), begin, placed.portion, self._for(follow, placed.portion))
+
+        addresses = sorted({placed.address for placed in self._placed})
+        for fingerprint, X in self._named_in(steps if source is not None else [*recipe, *steps]).items():
+            self.cluster.deposit(addresses, X, fingerprint)
+        self._ask_all("make", request, report)
+        if report is not None:
+            report(2 * n_tasks)
+
+    def _named_in(self, steps):
+        """The samples that instructions name."""
+        names = {a.fingerprint for step in steps if not callable(step) for a in step[1] if isinstance(a, Samples)}
+        return {name: self._samples[name] for name in names}
+
+    @staticmethod
+    def _for(steps, portion):
+        return [step(portion) if callable(step) else step for step in steps]
+
+    def _key(self, portion):
+        return (self._identity, portion)
+
+    def lives_on(self, executor):
+        """Whether it is this executor's cluster that holds the neurons."""
+        return self.cluster is executor
+
+    # ------------------------------------------------------------------ asking, and making again what is lost
+
+    def _ask(self, what, *arguments, stoppable=True):
+        """Ask the holdings of all portions: list of answers, one for each portion."""
+
+        def request(placed):
+            return placed, (self._key(placed.portion), what, arguments)
+
+        return self._ask_all("run", request, stoppable=stoppable)
+
+    def _ask_all(self, method, request, progress=None, stoppable=True, only=None):
+        """Call a method of the hosts for all portions, or for some; whatever is lost is made again and asked again.
+
+        Parameters
+        ----------
+        method : {"run", "make"}
+        request : callable
+            request(placed) is (placed, arguments of the call).
+        progress : callable, optional
+        stoppable : bool
+        only : callable, optional
+            Of portions: those to ask.
+        """
+        with self._lock:
+            answers, losses = {}, 0
+            while True:
+                placed = [p for p in self._placed if p.portion not in answers and (only is None or only(p.portion))]
+                if not placed:
+                    break
+                asked = [request(p) for p in placed]
+                outcomes = self.cluster.call(
+                    [Request(p.address, method, arguments) for p, arguments in asked],
+                    stoppable=stoppable,
+                    progress=progress,
+                )
+                lost = []
+                for p, outcome in zip(placed, outcomes, strict=True):
+                    if isinstance(outcome, LostError):
+                        lost.append((p, outcome))
+                    else:
+                        answers[p.portion] = outcome
+                        if method == "make":
+                            self._summaries[p.portion] = outcome
+                if lost:
+                    losses += 1
+                    if losses > MOST_LOSSES:
+                        raise ClusterLostError(
+                            f"workers were lost {losses} times running with the same neurons, last {lost[0][1]}: "
+                            "too little memory, or the network between"
+                        )
+                    remade = self._make_again([p for p, _ in lost])
+                    if method == "make":
+                        answers |= remade
+            return [answers[p.portion] for p in self._placed if only is None or only(p.portion)]
+
+    def _make_again(self, lost):
+        """Follow the recipe anew for portions whose hosts are gone, on workers that are there.
+
+        Sets: _placed. Returns summaries of what was made, by portion.
+        """
+        workers = self.cluster.wait_for_workers()
+        kept = [p for p in self._placed if p not in lost]
+        again = []
+        busy = {p.address for p in kept}
+        idle = [address for address in workers if address not in busy] or list(workers)
+        for p in lost:
+            if p.address in workers:  # it is another process, or one that has not been asked yet
+                again.append(p)
+                continue
+            parts = p.portion.cut(len(idle))
+            again += [_Placed(part, address) for part, address in zip(parts, itertools.cycle(idle), strict=False)]
+        # in place: whoever forgets them looks here
+        self._placed[:] = sorted([*kept, *again], key=lambda p: p.portion.start)
+        addresses = sorted({p.address for p in again})
+        for fingerprint, X in self._named_in(self._recipe).items():
+            self.cluster.deposit(addresses, X, fingerprint)
+        outcomes = self.cluster.call(
+            [
+                Request(p.address, "make", (self._key(p.portion), self._network, p.portion, self._again(p.portion)))
+                for p in again
+            ]
+        )
+        made = {}
+        for p, outcome in zip(again, outcomes, strict=True):
+            if not isinstance(outcome, LostError):  # else it is found lost when it is asked
+                made[p.portion] = outcome
+        self._summaries |= made
+        return made
+
+    def _again(self, portion):
+        """The recipe of a portion up to where it stands, a step under review included."""
+        recipe = self._for(self._recipe, portion)
+        if self._reviewed:
+            recipe.append(("reviewed", (self.trajectory.trial[0],)))
+        return recipe
+
+    def _instruct(self, what, *arguments):
+        """An instruction that changes holdings: it becomes part of the recipe."""
+        self._ask(what, *arguments, stoppable=False)
+        self._recipe.append((what, arguments))
+
+    # ------------------------------------------------------------------ as ShardGroup: a step
+
+    def review(self, advance):
+        """As of `ShardGroup`: to each worker go n numbers; from each come n, or 2 n with a ridge, for each node."""
+        self.trajectory.begin(advance)
+        self._reviewed = True
+        counts, sums = [StepCounts(0, 0, 0, 0, 0, 0)], FixedSum()
+        for part, nodes in self._ask("review", advance):
+            counts.append(part)
+            sums.update(nodes)
+        return StepCounts.total(counts), sums.nodes
+
+    def drop(self):
+        """As of `ShardGroup`."""
+        self._reviewed = False
+        self._ask("drop", stoppable=False)
+        self.trajectory.trial = None
+
+    def keep(self, n_kept, visited):
+        """As of `ShardGroup`."""
+        if self.trajectory.n_kept == n_kept:
+            told = self._ask("keep", n_kept, visited, stoppable=False)
+            advance = self.trajectory.trial[0]
+            with self._lock:
+                self.n_fired = sum(n_fired for n_fired, _ in told)
+                self._bytes = {p.portion: nbytes for p, (_, nbytes) in zip(self._placed, told, strict=True)}
+                self._reviewed = False
+                self._recipe.append(("advance", (advance, visited)))
+                self.trajectory.keep(visited)
+        return self.n_fired
+
+    def count_pairs(self, pairs):
+        """As of `ShardGroup`."""
+        pairs.counts[...] = 0
+        for counted in self._ask("count_pairs"):
+            counted.add_to(pairs.counts)
+
+    def count_flips(self, pairs, n_flips):
+        """As of `ShardGroup`."""
+        for counted in self._ask("count_flips", n_flips, stoppable=False):
+            counted.add_to(pairs.counts)
+
+    def outputs(self, *, kept):
+        """As of `ShardGroup`."""
+        return self._summed(self._ask("outputs", kept))
+
+    def product(self, v):
+        """As of `ShardGroup`."""
+        return self._summed(self._ask("product", v))
+
+    def diagonal(self):
+        """As of `ShardGroup`."""
+        return sum(self._ask("diagonal"))
+
+    def check(self):
+        """As of `ShardGroup`; and that each shard is in one portion."""
+        self._ask("check")
+        numbers = sorted(number for summary in self._summaries_now() for number in summary.numbers)
+        assert numbers == list(range(len(numbers)))
+        assert sum(summary.n_fired for summary in self._ask("summary")) == self.n_fired
+
+    @staticmethod
+    def _summed(answers):
+        sums = FixedSum()
+        for nodes in answers:
+            sums.update(nodes)
+        return sums.nodes
+
+    # ------------------------------------------------------------------ what it is
+
+    def _summaries_now(self):
+        return [self._summaries[p.portion] for p in self._placed]
+
+    @property
+    def n_neurons(self):
+        """Number of neurons. Cost: O(shards)."""
+        return self._network._copies * sum(sum(summary.draws) for summary in self._summaries_now())
+
+    @property
+    def nbytes(self):
+        """Bytes held for the neurons on all workers. Cost: O(workers)."""
+        held = {p.portion: summary.nbytes for p, summary in zip(self._placed, self._summaries_now(), strict=True)}
+        return sum((held | {k: v for k, v in self._bytes.items() if k in held}).values())
+
+    @property
+    def moved_from_start(self):
+        """Whether a neuron stood elsewhere than drawn when lists were built. Cost: O(workers)."""
+        return any(summary.moved_from_start for summary in self._summaries_now())
+
+    def implied(self):
+        """Stand-ins for all shards, in order: list of RemoteShard. Cost: O(shards)."""
+        shards = {}
+        for summary in self._summaries_now():
+            for number, size in zip(summary.numbers, summary.draws, strict=True):
+                shards[number] = RemoteShard(self, number, size, self._network._copies, summary.is_displaced)
+        return [shards[number] for number in sorted(shards)]
+
+    # ------------------------------------------------------------------ what is asked of the neurons
+
+    def predict(self, X):
+        """sqrt(m) f as nodes of a `FixedSum`, of so many samples at a time that they are 8 MiB."""
+        rows = max(1, BYTES_AT_A_TIME // max(8, X.itemsize * X.shape[1]))
+        parts = [self._summed(self._ask("predict", X[start : start + rows])) for start in range(0, len(X), rows)]
+        if len(parts) == 1:
+            return parts[0]
+        # other portions may have answered for later samples: sums go on as far as all have got
+        return {(0, 0): np.concatenate([FixedSum(p).total(np.zeros(0)) for p in parts])} if parts and parts[0] else {}
+
+    def displacement_squares(self):
+        """|D|^2 as nodes of a `FixedSum`."""
+        return self._summed(self._ask("displacement_squares"))
+
+    def firing_draws(self, planes):
+        """How many draws fire on each sample at W(0), shape (n,), float64."""
+        return sum(self._ask("firing_draws", planes.X, planes.shift))
+
+    def fetch(self, number, what):
+        """Of one shard: its draws, initial weights, or the whole of it with displacements written down."""
+        return self._ask_all(
+            "run",
+            lambda p: (p, (self._key(p.portion), "fetch", (number, what))),
+            only=lambda portion: number in self._summaries[portion].numbers,
+        )[0]
+
+
+class _Named:
+    """Names for samples in instructions, and the samples by name."""
+
+    def __init__(self, samples):
+        self.samples = dict(samples)
+
+    def __call__(self, X):
+        fingerprint = sample_fingerprint(X)[1]
+        self.samples[fingerprint] = X
+        return Samples(fingerprint, len(X))
+
+
+def _blank(network):
+    """The network without neurons: what portions begin with."""
+    blank = network._with_shards([])
+    blank.__dict__.update(
+        shift_=None, _sampling=None, _fingerprint=None, _seen=None, _scales={}, _near=None, _in_training=False
+    )
+    return blank
+
+
+def _drawing(network, planes):
+    """(all samples, how many were drawn for before, state that drawing for these samples gives the network)."""
+    every, n_seen = planes.X, 0
+    if network.shift_ is not None:
+        n_seen = len(network._seen)
+        every = network._all_samples(planes)
+    state = {
+        "shift_": planes.shift,
+        "n_features_in_": planes.X.shape[1],
+        "_sampling": network._sampling_for(planes),
+        "_fingerprint": sample_fingerprint(planes.X),
+        "_seen": every,
+    }
+    return every, n_seen, state
+
+
+def _n_tasks(network, planes, every, n_seen):
+    """Shards that are drawn. Cost: O(n d + shards)."""
+    if len(every) == n_seen:
+        return 0
+    return len(network._sampling_for(planes).tasks(Hyperplanes(every, planes.shift), n_seen))
+
+
+def _adoption(network):
+    """An instruction that gives portions the shards that are in this process."""
+    shards = list(network._shards)
+    state = {
+        name: getattr(network, name) for name in ("shift_", "n_features_in_", "_sampling", "_fingerprint", "_seen")
+    }
+    dense = network.sampling_ == "dense"
+    in_unit = NEURONS_PER_BLOCK * BLOCKS_PER_TASK // network._copies
+
+    def adopted(portion):
+        if not dense:
+            numbers = list(portion.evenly(len(shards)))
+        else:
+            units = [int(shard.draws[0]) // in_unit if shard.draws.size else 0 for shard in shards]
+            numbers = [number for number, unit in enumerate(units) if portion.start <= unit < portion.stop]
+        return "adopted", (numbers, [shards[number].written_down() for number in numbers], state)
+
+    return adopted
+
+
+def _progress_of(n_tasks, progress):
+    """A function of the blocks that are done, of those drawn and those for which lists are built."""
+
+    def report(done):
+        if n_tasks:
+            stage = min(1, done // n_tasks)
+            progress(stage)(min(done - stage * n_tasks, n_tasks), n_tasks)
+
+    return report
+
+
+def _forget(executor, identity, placed):
+    """Let holdings go that nobody can ask any more: without waiting, and whatever became of the cluster."""
+    executor.forget([(p.address, (identity, p.portion)) for p in placed])
