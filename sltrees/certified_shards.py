@@ -330,12 +330,15 @@ class ShardGroup:
     ----------
     n_fired : int
         Fired pairs after the last step kept.
+    moved_from_start : bool
+        Whether a neuron may have stood elsewhere than where it was drawn when the group was made.
     """
 
     def __init__(self, shards, numbers, trajectory, planes, skin, ridge, executor):
         self.shards, self.numbers, self.trajectory = shards, numbers, trajectory
         self._planes, self.skin, self.ridge, self.executor = planes, skin, ridge, executor
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
+        self.moved_from_start = any(shard.shard.displacement is not None for shard in shards)
 
     @property
     def step(self):
@@ -356,11 +359,6 @@ class ShardGroup:
     def nbytes(self):
         """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
         return sum(shard.rows.nbytes + shard.shard.nbytes for shard in self.shards)
-
-    @property
-    def moved_from_start(self):
-        """Whether a neuron may stand elsewhere than where it was drawn. Cost: O(shards)."""
-        return any(shard.shard.displacement is not None for shard in self.shards)
 
     def implied(self):
         """The shards of the network, their displacements implied by the rows here: list of NeuronShard.

@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib
+import importlib.util
 import itertools
 import threading
 import time
@@ -66,7 +67,7 @@ class DaskExecutor:
     ----------
     n_threads : int
     dashboard_link : str or None
-        Where the cluster shows what it does, while the executor is open.
+        Where the cluster shows what it does, while the executor is open, if bokeh is installed.
     traffic : dict of str to dict
         For each worker ("sent" to it, "received" from it, "calls"): bytes of the arrays in calls, and their number.
 
@@ -154,7 +155,7 @@ class DaskExecutor:
             stack.enter_context(self._threads)
             self._exit = stack.pop_all()
         self._opened = 1
-        self.dashboard_link = client.dashboard_link
+        self.dashboard_link = None if importlib.util.find_spec("bokeh") is None else client.dashboard_link
         return self
 
     def _connected(self, stack):
@@ -170,7 +171,7 @@ class DaskExecutor:
                 n_workers=n_workers or self.n_threads,
                 threads_per_worker=n_threads or max(1, self.n_threads // (n_workers or self.n_threads)),
                 memory_limit="auto" if memory_limit is None else memory_limit,
-                dashboard_address=None if importlib.util.find_spec("bokeh") is None else ":0",
+                dashboard_address="127.0.0.1:0",  # for this machine alone
             )
             stack.callback(_closed_quietly, cluster)
             client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)

@@ -46,6 +46,8 @@ class RemoteShard:
         Whether its neurons may have moved.
     """
 
+    displacement = None  # none that is written down here
+
     def __init__(self, home, number, draws_size, copies, is_displaced):
         self.home, self.number, self.draws_size, self.copies = home, number, draws_size, copies
         self.is_displaced = is_displaced
@@ -210,6 +212,7 @@ class RemoteGroup:
         for fingerprint, X in self._named_in(steps if source is not None else [*recipe, *steps]).items():
             self.cluster.deposit(addresses, X, fingerprint)
         self._ask_all("make", request, report)
+        self.n_fired = sum(summary.n_fired for summary in self._summaries_now())
         if report is not None:
             report(2 * n_tasks)
 

@@ -1,0 +1,344 @@
+"""Training on a Dask cluster: bit-identical to training here, whoever does what and whatever dies."""
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from problems import random_problem
+
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees.callbacks import Callback, Checkpoint
+from sltrees.executors import ClusterLostError
+from sltrees.shard_host import Portion
+
+distributed = pytest.importorskip("distributed")
+
+from sltrees.dask_executor import DaskExecutor  # noqa: E402
+
+pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
+
+WIDTH = 2**18  # 8 units under dense sampling
+PROBLEM = random_problem(0, 40, 6)
+
+
+def network_of(width=WIDTH, **options):
+    return ShiftedReLUNetwork(width, random_state=0, **options)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=3, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="4GiB"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def executor(cluster):
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as executor:
+        yield executor
+
+
+def same(here, there):
+    assert there._home is not None
+    assert there.digest() == here.digest()
+    X = random_problem(1, 70, PROBLEM[0].shape[1])[0]
+    assert np.array_equal(here.predict(X), there.predict(X))
+
+
+CASES = {
+    "plain": ({}, {}),
+    "ridge": ({}, {"alpha": 1e-3}),
+    "loo": ({}, {"alpha": "loo"}),
+    "gaussian": ({"init": "gaussian"}, {"alpha": 1e-3}),
+    "float64": ({"dtype": "float64", "shift": "paper"}, {}),
+    "rejection": ({"sampling": "rejection", "width": 2**21}, {}),
+    "without an array": ({}, {"max_gram": 0}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
+    options, training = CASES[case]
+    X, y = PROBLEM
+    here, there = network_of(**options), network_of(**options)
+    results = [
+        NewtonTrainer(network, executor=where, max_iter=5, tol=1e-9, **training).fit(X, y)
+        for network, where in ((here, "inline"), (there, executor))
+    ]
+    there._method._executor = executor
+    there._method._check()
+    same(here, there)
+    for name in ("status", "n_iter", "rmse", "loss"):
+        assert len({str(getattr(result, name)) for result in results}) == 1
+    names = ("rmse", "flips", "visited_neurons", "fired_pairs", "cg_steps", "damping")
+    seen = {str([[getattr(record, name) for name in names] for record in result.history]) for result in results}
+    assert len(seen) == 1
+
+
+def test_any_number_of_workers_gives_the_same(cluster):
+    X, y = PROBLEM
+    here = network_of()
+    NewtonTrainer(here).fit(X, y)
+    for n_workers in (1, 2):
+        with DaskExecutor(n_workers=n_workers) as executor:
+            there = network_of()
+            NewtonTrainer(there, executor=executor).fit(X, y)
+            same(here, there)
+        assert there._home is None
+        assert there.digest() == here.digest()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+@pytest.mark.parametrize("options", [{}, {"sampling": "rejection", "width": 2**21}])
+def test_training_goes_on_with_more_samples_and_with_others(alpha, options, executor):
+    X, y = PROBLEM
+    networks = []
+    for where in ("threads", executor):
+        network = network_of(**options)
+        trainer = NewtonTrainer(network, executor=where, alpha=alpha, max_iter=3, tol=1e-9)
+        trainer.fit(X[:30], y[:30])
+        trainer.fit(X[:30], -y[:30])  # the same rows
+        trainer.extend(X[30:], y[30:])
+        trainer.fit(X[5:25], y[5:25])  # others
+        networks.append(network)
+    same(*networks)
+
+
+def test_the_best_weights_are_given_back(executor):
+    X, noise = PROBLEM
+    y = X[:, 0] + 0.3 * noise
+    points, _ = random_problem(3, 30, X.shape[1])
+    held_out = points, points[:, 0]
+    networks, results = [], []
+    for where in ("threads", executor):
+        network = network_of(2**17, shift=1.0)
+        results.append(NewtonTrainer(network, executor=where, tol=1e-9).fit(X, y, eval_set=held_out))
+        NewtonTrainer(network, executor=where, max_iter=2, tol=0.0).fit(X, y)  # from there
+        networks.append(network)
+    assert 0 < results[0].best_iteration == results[1].best_iteration < results[0].n_iter
+    same(*networks)
+
+
+def test_worn_coefficients_are_written_down_there(executor, monkeypatch):
+    monkeypatch.setattr("sltrees.method_certified.WORN", 1e-16)
+    X, y = PROBLEM
+    here, there = network_of(), network_of()
+    for network, where in ((here, "threads"), (there, executor)):
+        NewtonTrainer(network, executor=where, max_iter=4, tol=1e-9).fit(X, y)
+    same(here, there)
+
+
+def test_networks_come_and_go(executor, tmp_path):
+    X, y = PROBLEM
+    here = network_of()
+    NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
+    there = here.__copy__()
+    NewtonTrainer(there, executor=executor, max_iter=2, tol=0.0).fit(X, y)
+    here.save(tmp_path / "here.npz")  # training from a copy begins with lists built anew
+    here = ShiftedReLUNetwork.load(tmp_path / "here.npz")
+    NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
+    same(here, there)
+    there.save(tmp_path / "there.npz")
+    for other in (ShiftedReLUNetwork.load(tmp_path / "there.npz"), there.__copy__(), pickle.loads(pickle.dumps(there))):
+        assert other._home is None
+        assert other.digest() == here.digest()
+    with pytest.raises(RuntimeError, match="fetch"):
+        there.initialize(X[:3] + 0.1)
+    with pytest.raises(MemoryError, match="1,000"):
+        there.fetch(max_memory=1000)
+    assert there._home is not None
+    NewtonTrainer(there, max_iter=1, tol=0.0).fit(X, y)  # on threads: it comes here by itself
+    assert there._home is None
+
+
+@pytest.mark.parametrize("resumed_on", ["threads", "cluster"])
+def test_a_checkpoint_goes_on_anywhere(resumed_on, executor, tmp_path):
+    X, y = PROBLEM
+    path = tmp_path / "training.npz"
+
+    class Cut(Callback):
+        def on_iteration(self, trainer, record):
+            if record.iteration == 1:
+                raise SystemExit
+
+    here = network_of()
+    NewtonTrainer(here, callbacks=[Checkpoint(tmp_path / "other.npz")]).fit(X, y)
+    there = network_of()
+    with pytest.raises(SystemExit):
+        NewtonTrainer(
+            there, executor=executor if resumed_on == "threads" else "threads", callbacks=[Checkpoint(path), Cut()]
+        ).fit(X, y)
+    where = executor if resumed_on == "cluster" else "threads"
+    resumed = NewtonTrainer.from_checkpoint(path, executor=where)
+    assert resumed.fit(X, y).status == "converged"
+    assert resumed.network.digest() == here.digest()
+
+
+class Kill(Callback):
+    """SIGKILL to a worker before some iteration."""
+
+    def __init__(self, cluster, iteration, which=0):
+        self.cluster, self.iteration, self.which = cluster, iteration, which
+        self.killed = False
+
+    def kill(self):
+        self.killed = True
+        worker = list(self.cluster.workers.values())[self.which % len(self.cluster.workers)]
+        with contextlib.suppress(AttributeError, ProcessLookupError):  # it is being started
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    def on_setup(self, trainer, done, total):
+        if self.iteration == -1 and not self.killed:
+            self.kill()
+
+    def on_iteration(self, trainer, record):
+        if record.iteration == self.iteration:
+            self.kill()
+
+
+@pytest.mark.parametrize("iteration", [-1, 0, 2])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_a_worker_that_is_killed_costs_time_alone(iteration, alpha, cluster, executor):
+    X, y = PROBLEM
+    here, there = network_of(), network_of()
+    NewtonTrainer(here, alpha=alpha, max_iter=4, tol=1e-9).fit(X, y)
+    kill = Kill(cluster, iteration, which=iteration + 1)
+    NewtonTrainer(there, alpha=alpha, max_iter=4, tol=1e-9, executor=executor, callbacks=[kill]).fit(X, y)
+    assert kill.killed or iteration == -1
+    same(here, there)
+
+
+def test_a_worker_that_is_killed_at_any_time_costs_time_alone(cluster, executor):
+    X, y = PROBLEM
+    here = network_of()
+    NewtonTrainer(here, tol=1e-9).fit(X, y)
+    expected = here.predict(X)
+    for seed in range(3):
+        kill = Kill(cluster, None, which=seed)
+        timer = threading.Timer(np.random.default_rng(seed).uniform(0.0, 0.6), kill.kill)
+        timer.start()
+        there = network_of()
+        NewtonTrainer(there, tol=1e-9, executor=executor).fit(X, y)
+        assert np.array_equal(there.predict(X), expected)
+        timer.join()
+        same(here, there)
+
+
+def test_what_is_lost_while_nobody_trains_is_made_again(cluster, executor):
+    X, y = PROBLEM
+    here, there = network_of(), network_of()
+    for network, where in ((here, "threads"), (there, executor)):
+        trainer = NewtonTrainer(network, executor=where, max_iter=3, tol=0.0)
+        trainer.fit(X[:30], y[:30])
+        if where is executor:
+            Kill(cluster, None, which=1).kill()
+        trainer.extend(X[30:], y[30:])
+        if where is executor:
+            Kill(cluster, None, which=2).kill()
+    same(here, there)
+
+
+def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
+    X, y = PROBLEM
+    there = network_of(2**21)
+    for after in (0.05, 0.3):
+        timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        timer.start()
+        result = NewtonTrainer(there, executor=executor, tol=0.0).fit(X, y)
+        seconds = time.monotonic() - began
+        if result.status == "interrupted":
+            assert seconds < after + 1.0
+    result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)
+    assert result.status == "converged"
+    there._method._executor = executor
+    there._method._check()
+
+
+def test_a_cluster_that_goes_away_ends_training_with_a_status(tmp_path):
+    X, y = PROBLEM
+    here = network_of()
+    NewtonTrainer(here).fit(X, y)
+    path = tmp_path / "training.npz"
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard",
+         "--scheduler-file", str(tmp_path / "scheduler.json")],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard",
+         "--death-timeout", "20", "--scheduler-file", str(tmp_path / "scheduler.json")],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+
+        class Gone(Callback):
+            def on_iteration(self, trainer, record):
+                if record.iteration == 1:
+                    scheduler.kill()
+                    worker.kill()
+
+        client = distributed.Client(scheduler_file=str(tmp_path / "scheduler.json"), set_as_default=False, timeout=20)
+        with client, DaskExecutor(client, patience=3.0) as executor:
+            network = network_of()
+            callbacks = [Checkpoint(path), Gone()]
+            began = time.monotonic()
+            result = NewtonTrainer(network, executor=executor, callbacks=callbacks).fit(X, y)
+            assert result.status == "cluster_lost"
+            assert result.n_iter == 2
+            assert time.monotonic() - began < 30
+            assert network.shift_ is None  # as it was
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    resumed = NewtonTrainer.from_checkpoint(path)
+    assert resumed.fit(X, y).status == "converged"
+    assert resumed.network.digest() == here.digest()
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(TypeError, match="client must be"):
+        DaskExecutor(3)
+    with pytest.raises(ValueError, match="n_workers"):
+        DaskExecutor(n_workers=0)
+    with pytest.raises(ValueError, match="started here"):
+        DaskExecutor("tcp://127.0.0.1:1", n_workers=2)
+    with pytest.raises(ValueError, match="certified"):
+        NewtonTrainer(network_of(64), method="trees", executor="dask")
+    with pytest.raises(ValueError, match="executor must be"):
+        NewtonTrainer(network_of(64), executor="cluster")
+    with pytest.raises(ClusterLostError, match="no cluster"), DaskExecutor("tcp://127.0.0.1:1", patience=1.0):
+        pass
+
+
+def test_workers_that_round_otherwise_are_refused(executor, monkeypatch):
+    found = executor.workers()
+    with pytest.raises(RuntimeError, match=r"products of worker tcp://"):
+        executor._refuse_unlike(next(iter(found)), {"sltrees": "1", "products": "a"}, {"sltrees": "1", "products": "b"})
+
+
+def test_too_large_a_network_is_refused_before_anything_is_drawn(executor):
+    network = network_of(2**34, shift=0.0, sampling="dense")
+    with pytest.raises(MemoryError, match="bytes"):
+        NewtonTrainer(network, executor=executor).fit(*PROBLEM)
+    assert network.shift_ is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 31, 32, 1000, 12345])
+@pytest.mark.parametrize("parts", [1, 2, 3, 10, 100])
+def test_portions_are_cut_without_gaps(size, parts):
+    pieces = Portion(0, size, size).cut(parts)
+    assert [piece.start for piece in pieces] == [0, *(piece.stop for piece in pieces[:-1])]
+    assert pieces[-1].stop == size
+    assert len(pieces) <= parts
+    again = pieces[-1].cut(3)
+    assert (again[0].start, again[-1].stop) == (pieces[-1].start, size)
