@@ -10,6 +10,7 @@ import sys
 from sltrees import __version__
 from sltrees._command_line import demo, fit, info, predict
 from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
+from sltrees.executors import ClusterLostError
 
 COMMANDS = (demo, fit, predict, info)
 
@@ -35,7 +36,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, TypeError, MemoryError, ImportError) as error:
+    except (ValueError, TypeError, MemoryError, ImportError, ClusterLostError) as error:
         print(f"sltrees {options.command}: error: {_one_line(error)}", file=sys.stderr)
         return EXIT_USAGE
     except OSError as error:

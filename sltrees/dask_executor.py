@@ -143,6 +143,12 @@ class DaskExecutor:
 
     # ------------------------------------------------------------------ the cluster
 
+    def __deepcopy__(self, memo):
+        return self  # it stands for a cluster, of which there is one
+
+    def __reduce__(self):
+        raise TypeError("an executor cannot be pickled: it stands for a cluster")
+
     def __enter__(self):
         if self._opened:
             self._opened += 1

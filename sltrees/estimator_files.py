@@ -10,6 +10,7 @@ import numpy as np
 
 from sltrees.archive import ArchiveError
 from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
+from sltrees.executors import LOCAL_EXECUTORS
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.persistence import (
     Contents,
@@ -187,7 +188,7 @@ def _packed_parameters(estimator):
     state = parameters["random_state"]
     parameters["random_state"] = int(state) if isinstance(state, (int, np.integer)) else None
     parameters["dtype"] = np.dtype(parameters["dtype"]).name
-    del parameters["callbacks"]
+    del parameters["callbacks"], parameters["executor"]
     weights = parameters.get("class_weight")
     if isinstance(weights, dict):  # JSON has no keys but strings
         parameters["class_weight"] = [[_plain(key), _plain(value)] for key, value in weights.items()]
@@ -200,7 +201,7 @@ def _plain(value):
 
 
 def _unpacked_parameters(parameters, cls):
-    names = set(cls().get_params(deep=False)) - {"callbacks"}
+    names = set(cls().get_params(deep=False)) - {"callbacks", "executor"}
     if not isinstance(parameters, dict) or set(parameters) != names:
         raise ArchiveError(f"'parameters' must be those of {cls.__name__}: {', '.join(sorted(names))}")
     parameters = dict(parameters)
@@ -232,6 +233,8 @@ def _packed_model(model):
     X, Y, weights = model.samples_
     own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
     header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
+    if header["executor"] not in LOCAL_EXECUTORS:  # a cluster is not what a file can bring
+        header["executor"] = "threads"
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
     arrays = {"X": X, "Y": Y}
@@ -277,7 +280,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
         tol=contents.number("tol"),
         max_iter=contents.integer("max_iter"),
         patience=None if patience is None else as_integer_entry(patience, "patience", minimum=1),
-        executor=contents.choice("executor", ("threads", "inline")),
+        executor=contents.choice("executor", LOCAL_EXECUTORS),
         **options,
     )
     model.alpha_ = contents.number("alpha_")

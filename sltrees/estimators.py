@@ -56,6 +56,7 @@ class _NewtonEstimator(BaseEstimator):
         callbacks=(),
         dtype="float64",
         n_jobs=None,
+        executor="threads",
         random_state=None,
         verbose=0,
     ):
@@ -76,6 +77,7 @@ class _NewtonEstimator(BaseEstimator):
         self.callbacks = callbacks
         self.dtype = dtype
         self.n_jobs = n_jobs
+        self.executor = executor
         self.random_state = random_state
         self.verbose = verbose
 
@@ -253,6 +255,7 @@ class _NewtonEstimator(BaseEstimator):
             "callbacks": tuple(self.callbacks),
             "verbose": int(self.verbose),
             "n_threads": self._n_threads(),
+            "executor": self.executor,
         }
 
     def _model_to_go_on_with(self):
@@ -412,7 +415,9 @@ class _NewtonEstimator(BaseEstimator):
         auto = isinstance(self.evenness, str)
         require(not auto or self.evenness == "auto", "evenness must be 'auto' or from 0 to 1", self.evenness)
         InputScaling(self.bias, self.standardise, 1.0 if auto else self.evenness)
-        self._networks(0, tol=self.tol, max_iter=self.max_iter, patience=self.patience, n_threads=self._n_threads())
+        self._networks(0, **self._training_options(None))
+        if self.patience is not None:
+            self._networks(0, patience=self.patience)
 
     def _weighted(self, X, y, sample_weight):
         """Samples of weight above 0, and their weights."""
@@ -506,6 +511,9 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     n_jobs : int, optional
         Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
         where joblib tells its workers. The result does not depend on it.
+    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+        Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
+        files.
     random_state : int, RandomState or None, default None
         The source of the weights and folds. An int gives the same result each time.
     verbose : int, default 0
@@ -748,6 +756,9 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     n_jobs : int, optional
         Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
         where joblib tells its workers. The result does not depend on it.
+    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+        Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
+        files.
     random_state : int, RandomState or None, default None
         The source of the weights and folds. An int gives the same result each time.
     verbose : int, default 0
@@ -822,6 +833,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         callbacks=(),
         dtype="float64",
         n_jobs=None,
+        executor="threads",
         random_state=None,
         verbose=0,
     ):
@@ -843,6 +855,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
             callbacks=callbacks,
             dtype=dtype,
             n_jobs=n_jobs,
+            executor=executor,
             random_state=random_state,
             verbose=verbose,
         )

@@ -338,6 +338,18 @@ class ShiftedReLUNetwork:
             networks.append(network)
         return networks
 
+    def to_be_drawn_alike(self, n_networks, X, *, skin):
+        """As `draw_alike`, for networks that a cluster draws when they are trained, each for itself: list.
+
+        Cost: O(n d).
+        """
+        networks = []
+        for _ in range(n_networks):
+            network = copy.deepcopy(self)
+            network._near = (skin, sample_fingerprint(X), [])
+            networks.append(network)
+        return networks
+
     def _take_near(self, X):
         """(skin, near lists of each shard) found when the network was drawn for these samples, or None; given once."""
         near, self._near = self._near, None

@@ -6,11 +6,13 @@ times squared error, plus a ridge on how far the weights of the network move.
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_integer, as_non_negative
-from sltrees.executors import ThreadExecutor
+from sltrees.executors import LOCAL_EXECUTORS, ThreadExecutor, make_executor
 from sltrees.gram import GramMatrix
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.kernels import shifted_ntk
@@ -171,6 +173,7 @@ class Networks:
         self.alpha, self.target_scale = alpha if isinstance(alpha, str) else float(alpha), float(target_scale)
         self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
         self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
+        self._cluster = None  # while it is open
         self.tol, self.max_iter = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", minimum=0)
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.samples_, self.results_ = None, []
@@ -178,7 +181,20 @@ class Networks:
 
     def fit(self, X, Y, weights=None, eval_set=None):
         """Draw networks and train them. Sets: the attributes."""
-        return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+        with self._open_cluster():
+            return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+
+    @contextlib.contextmanager
+    def _open_cluster(self):
+        """Inside, one cluster serves all networks, if a cluster is to train them."""
+        if self.executor in LOCAL_EXECUTORS or self._cluster is not None:
+            yield
+            return
+        with make_executor(self.executor, self.n_threads) as self._cluster:
+            try:
+                yield
+            finally:
+                self._cluster = None
 
     def draw(self, X, Y, weights=None):
         """Draw the networks for samples and choose the ridge; they can predict. Sets: `networks_`, `alpha_`."""
@@ -188,9 +204,13 @@ class Networks:
         skin = SKIN_OF_SMALL
         if self.width * len(X) > SMALL:
             skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
-        with ThreadExecutor(self.n_threads) as executor:
-            self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
-        self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
+        with self._open_cluster():
+            if self._cluster is not None:
+                self.networks_ = blank.to_be_drawn_alike(Y.shape[1], samples, skin=skin)
+            else:
+                with ThreadExecutor(self.n_threads) as executor:
+                    self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
+            self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
         self.samples_ = X, Y, weights
         self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
         return self
@@ -204,17 +224,17 @@ class Networks:
         old_X, old_Y, old_weights = before
         self.samples_ = _joined(old_X, X), _joined(old_Y, Y), _joined_weights(old_weights, weights, old_X, X)
         X, Y, weights = self.samples_
-        for trainer in self.trainers_:
-            self._tell(trainer, patience=None)  # there is nothing to wait for
 
         def train(trainer, targets):
+            self._tell(trainer, patience=None)  # there is nothing to wait for
             n = getattr(trainer, "n_samples_", 0)
             new_weights = None if weights is None else weights[n:]
             step = trainer.extend if n else trainer.fit
             return step(X[n:], targets[n:], sample_weight=new_weights)
 
         try:
-            return self._train_each(train)
+            with self._open_cluster():
+                return self._train_each(train)
         except Exception:
             self.samples_ = before
             raise
@@ -222,16 +242,16 @@ class Networks:
     def resume(self, X, Y, weights=None, eval_set=None):
         """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
         self.samples_ = X, Y, weights
-        for trainer in self.trainers_:
-            self._tell(trainer, patience=self.patience)
 
         def train(trainer, targets):
+            self._tell(trainer, patience=self.patience)
             held_out = None
             if eval_set is not None:
                 held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
             return trainer.fit(X, targets, sample_weight=weights, eval_set=held_out)
 
-        return self._train_each(train)
+        with self._open_cluster():
+            return self._train_each(train)
 
     def _tell(self, trainer, patience):
         """Give a trainer the parameters as they are now."""
@@ -263,16 +283,20 @@ class Networks:
             max_iter=self.max_iter,
             patience=self.patience,
             n_threads=self.n_threads,
-            executor=self.executor,
+            executor=self._cluster or self.executor,
             callbacks=self.callbacks,
             verbose=self.verbose,
         )
 
     def _choose_alpha(self, planes, Y, weights):
         """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""
-        with ThreadExecutor(self.n_threads) as executor:
+        with self._cluster or ThreadExecutor(self.n_threads) as executor:
             network = self.networks_[0]
-            method = CertifiedMethod.set_up(network, planes, Y[:, 0], executor, lambda stage: None, ridge=True)
+            if self._cluster is not None:  # each is drawn when it is trained: this one is for here alone
+                network = network.to_be_drawn_alike(1, planes.X, skin=network._near[0])[0]
+            method = CertifiedMethod.set_up(
+                network, planes, Y[:, 0], executor, lambda stage: lambda done, total: None, ridge=True
+            )
             gram = GramMatrix(planes.X, self.width)
             method.count_pairs(gram)
             method.release()

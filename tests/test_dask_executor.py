@@ -342,3 +342,32 @@ def test_portions_are_cut_without_gaps(size, parts):
     assert len(pieces) <= parts
     again = pieces[-1].cut(3)
     assert (again[0].start, again[-1].stop) == (pieces[-1].start, size)
+
+
+@pytest.mark.parametrize("alpha", ["loo", 1e-3])
+def test_estimators_give_the_same_on_a_cluster(alpha, executor, tmp_path):
+    sklearn_base = pytest.importorskip("sklearn.base")
+    from sltrees.estimators import NewtonClassifier
+
+    X, y = PROBLEM
+    labels = np.digitize(y, [-0.5, 0.5])
+    options = {"model": "network", "width": 2**14, "alpha": alpha, "random_state": 0, "n_folds": 2}
+    here = NewtonClassifier(**options).fit(X, labels)
+    there = sklearn_base.clone(NewtonClassifier(**options, executor=executor)).fit(X, labels)
+    assert np.array_equal(here.decision_function(X), there.decision_function(X))
+    there.save(tmp_path / "model.npz")
+    assert np.array_equal(NewtonClassifier.load(tmp_path / "model.npz").predict_proba(X), here.predict_proba(X))
+
+
+def test_the_demo_runs_on_a_cluster(capsys):
+    import json
+
+    from sltrees.__main__ import main
+
+    digests = set()
+    for options in (["--executor", "dask", "--workers", "2"], []):
+        assert main(["demo", "--width", "16384", "--json", *options]) == 0
+        digests.add(json.loads(capsys.readouterr().out.splitlines()[-1])["digest"])
+    assert len(digests) == 1
+    assert main(["demo", "--workers", "2", "--executor", "threads"]) == 2
+    assert "--executor dask" in capsys.readouterr().err

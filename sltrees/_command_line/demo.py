@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 
 from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees._demo import run_demo
 from sltrees.callbacks import PrintProgress
+from sltrees.executors import EXECUTORS, ClusterLostError
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.shift import POLICIES
 from sltrees.trainer import METHODS
@@ -32,6 +34,9 @@ def add_parser(commands):
     demo.add_argument("--method", choices=tuple(METHODS), default=next(iter(METHODS)), help="of finding what fires")
     demo.add_argument("--sampling", choices=("auto", "dense", "rejection"), default="auto", help="of neurons")
     demo.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of weights and correlations")
+    demo.add_argument("--executor", choices=EXECUTORS, default=None, help="who trains; by default threads")
+    demo.add_argument("--workers", type=int, default=None, help="processes of a Dask cluster started here")
+    demo.add_argument("--scheduler", default=None, help="address of a Dask cluster, such as tls://host:8786")
     demo.add_argument("--json", action="store_true", help="print one JSON object last")
     demo.set_defaults(run=run)
 
@@ -55,19 +60,40 @@ def run(options):
         dtype=options.dtype,
         random_state=options.seed,
     )
-    report = run_demo(
-        network,
-        method=options.method,
-        tol=options.tol,
-        max_iter=options.max_iter,
-        n_threads=options.threads,
-        callbacks=[PrintProgress()],
-    )
+    with _executor(options) as executor:
+        report = run_demo(
+            network,
+            method=options.method,
+            tol=options.tol,
+            max_iter=options.max_iter,
+            n_threads=options.threads,
+            executor=executor,
+            callbacks=[PrintProgress()],
+        )
     if report["test_accuracy"] is not None:
         print(_summary(report))
     if options.json:
         print(json.dumps(report))
+    if report["status"] == "cluster_lost":
+        raise ClusterLostError(report["message"])
     return EXIT_INTERRUPTED if report["status"] == "interrupted" else EXIT_DONE
+
+
+@contextlib.contextmanager
+def _executor(options):
+    """Who trains: a name, or a cluster that is there while it does."""
+    if options.executor is None:
+        options.executor = "threads" if options.workers is None and options.scheduler is None else "dask"
+    if options.executor != "dask":
+        if options.workers is not None or options.scheduler is not None:
+            raise ValueError("--workers and --scheduler are for --executor dask")
+        yield options.executor
+        return
+    from sltrees.dask_executor import DaskExecutor  # an extra
+
+    with DaskExecutor(options.scheduler, n_workers=options.workers, n_threads=options.threads) as executor:
+        print(f"{len(executor.workers())} workers; dashboard: {executor.dashboard_link or 'needs bokeh'}")
+        yield executor
 
 
 def _summary(report):
