@@ -27,6 +27,7 @@ from sltrees.executors import ClusterLostError, ThreadExecutor
 from sltrees.shard_host import NotHeldError, ShardHost, deposit, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
+_LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered yet is still there
 
 
 class LostError(RuntimeError):
@@ -178,6 +179,7 @@ class DaskExecutor:
                 threads_per_worker=n_threads or max(1, self.n_threads // (n_workers or self.n_threads)),
                 memory_limit="auto" if memory_limit is None else memory_limit,
                 dashboard_address="127.0.0.1:0",  # for this machine alone
+                preload=["sltrees._dask_preload"],
             )
             stack.callback(_closed_quietly, cluster)
             client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
@@ -336,10 +338,11 @@ class DaskExecutor:
                 "kwargs": {},
             }
             if self._client.direct_to_workers:
-                reply = await self._client.rpc(address).actor_execute(**message)
+                answer = self._client.rpc(address).actor_execute(**message)
             else:
                 message["op"] = "actor_execute"
-                reply = await self._client.scheduler.proxy(worker=address, msg=message)
+                answer = self._client.scheduler.proxy(worker=address, msg=message)
+            reply = await self._while_listed(address, answer)
         except (OSError, KeyError, RuntimeError, TimeoutError) as error:
             self._hosts.pop(address, None)  # whoever comes to this address has another
             return LostError(f"{address}: {error or type(error).__name__}")
@@ -356,6 +359,18 @@ class DaskExecutor:
         if not quick:
             traffic["received"] += payload_bytes(result)
         return result
+
+    async def _while_listed(self, address, answer):
+        """What a worker answers; OSError once the scheduler knows it no longer: connecting may be tried for long."""
+        answer = asyncio.ensure_future(answer)
+        try:
+            while not (await asyncio.wait([answer], timeout=_LISTED_SECONDS))[0]:
+                identity = await asyncio.wait_for(self._client.scheduler.identity(), self.patience)
+                if address not in identity["workers"]:
+                    raise OSError("the scheduler knows this worker no longer")
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def _host(self, address):
         """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one."""

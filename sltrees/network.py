@@ -338,7 +338,7 @@ class ShiftedReLUNetwork:
             networks.append(network)
         return networks
 
-    def to_be_drawn_alike(self, n_networks, X, *, skin):
+    def _to_be_drawn_alike(self, n_networks, X, *, skin):
         """As `draw_alike`, for networks that a cluster draws when they are trained, each for itself: list.
 
         Cost: O(n d).

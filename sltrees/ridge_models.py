@@ -206,7 +206,7 @@ class Networks:
             skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
         with self._open_cluster():
             if self._cluster is not None:
-                self.networks_ = blank.to_be_drawn_alike(Y.shape[1], samples, skin=skin)
+                self.networks_ = blank._to_be_drawn_alike(Y.shape[1], samples, skin=skin)
             else:
                 with ThreadExecutor(self.n_threads) as executor:
                     self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
@@ -293,7 +293,7 @@ class Networks:
         with self._cluster or ThreadExecutor(self.n_threads) as executor:
             network = self.networks_[0]
             if self._cluster is not None:  # each is drawn when it is trained: this one is for here alone
-                network = network.to_be_drawn_alike(1, planes.X, skin=network._near[0])[0]
+                network = network._to_be_drawn_alike(1, planes.X, skin=network._near[0])[0]
             method = CertifiedMethod.set_up(
                 network, planes, Y[:, 0], executor, lambda stage: lambda done, total: None, ridge=True
             )
