@@ -170,7 +170,6 @@ def test_worker_that_comes_back(problem, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="Dask tries to connect with a worker that is gone until its timeout, though it is told")
 def test_worker_that_is_killed_is_missed_at_once(problem, undisturbed, tmp_path):
     path = tmp_path / "run.npz"
     with NamespacedCluster(3) as cluster:
