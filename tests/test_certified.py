@@ -232,7 +232,7 @@ def test_how_g_is_held_is_chosen_by_memory():
     with pytest.raises(ValueError, match="max_gram"):
         NewtonTrainer(network, max_gram=-1)
     with pytest.raises(ValueError, match="executor must be"):
-        NewtonTrainer(network, executor="dask")
+        NewtonTrainer(network, executor="cluster")
 
 
 def test_visits_fade_as_training_converges():
