@@ -100,8 +100,8 @@ def killed(options):
     rng, good = np.random.default_rng(0), True
     for k in range(options.kills):
         with DaskExecutor(n_workers=max(2, options.workers[-1])) as executor:
-            pids = {address: worker["pid"] for address, worker in pids_of(executor).items()}
-            victim = list(pids.values())[k % len(pids)]
+            pids = list(executor._client.run(os.getpid).values())  # one a worker
+            victim = pids[k % len(pids)]
             after = rng.uniform(0.0, 1.3 * undisturbed)
             timer = threading.Timer(after, os.kill, (victim, signal.SIGKILL))
             timer.start()
@@ -113,11 +113,6 @@ def killed(options):
         print(f"run {k:2}: killed after {after:.2f} s, {again.status} in {seconds:.2f} s, {verdict}")
     print(f"undisturbed, by threads: {undisturbed:.2f} s")
     return good
-
-
-def pids_of(executor):
-    """The process of each worker."""
-    return {address: {"pid": pid} for address, pid in executor._client.run(os.getpid).items()}
 
 
 if __name__ == "__main__":

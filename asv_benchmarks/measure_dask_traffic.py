@@ -34,11 +34,11 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.certified_shards import Advance
 from sltrees.dask_executor import DaskExecutor, Request
 from sltrees.pair_counts import CountedPairs
 from sltrees.records import StepCounts
 from sltrees.shard_host import Portion
+from sltrees.trajectory import Advance
 
 KEY = ("0" * 32, Portion(0, 1, 1))  # as long as those of holdings
 TOLERANCE = 0.1

@@ -13,7 +13,6 @@ import contextlib
 import importlib
 import importlib.util
 import itertools
-import threading
 import time
 import typing
 import uuid
@@ -32,6 +31,10 @@ _LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered
 
 class LostError(RuntimeError):
     """A worker does not answer any more, or has no host that knows what it is asked."""
+
+
+class UnlikeWorkerError(RuntimeError):
+    """Results would depend on which worker does what."""
 
 
 class Request(typing.NamedTuple):
@@ -137,9 +140,9 @@ class DaskExecutor:
         self._opened = 0  # times
         self._client = None
         self._hosts = {}  # by address of the worker: future of the actor
+        self._alike = set()  # keys of those that compute as this process does
         self._calls = itertools.count(1)
         self._networks = weakref.WeakSet()
-        self._lock = threading.RLock()
         self.traffic = {}
 
     # ------------------------------------------------------------------ the cluster
@@ -158,7 +161,7 @@ class DaskExecutor:
             self._client = client = self._connected(stack)
             self.traffic = {}
             self.wait_for_workers()
-            self._check_alike()
+            self._make_hosts()
             stack.enter_context(self._threads)
             self._exit = stack.pop_all()
         self._opened = 1
@@ -196,7 +199,7 @@ class DaskExecutor:
         for actor in self._hosts.values():
             with contextlib.suppress(Exception):
                 actor.release()
-        self._hosts, self._client, self.dashboard_link = {}, None, None
+        self._hosts, self._alike, self._client, self.dashboard_link = {}, set(), None, None
         return self._exit.__exit__(*exception)
 
     def _bring_home(self, network):
@@ -212,12 +215,22 @@ class DaskExecutor:
 
     def workers(self):
         """What the scheduler knows of the workers that run: dict of address to dict. Cost: O(workers)."""
+        if self._client is None:
+            raise ClusterLostError("the executor is closed")
         try:
-            identity = self._await(self._client.scheduler.identity(), timeout=self.patience)
-        except (OSError, TimeoutError, concurrent.futures.TimeoutError, RuntimeError) as error:
-            raise ClusterLostError(f"the scheduler does not answer: {error or type(error).__name__}") from error
+            workers = self._submit(self._listed()).result()
+        except OSError as error:
+            raise ClusterLostError(f"the scheduler does not answer: {error}") from error
         alive = ("running", "paused", "init")
-        return {address: w for address, w in identity["workers"].items() if w.get("status", "running") in alive}
+        return {address: worker for address, worker in workers.items() if worker.get("status", "running") in alive}
+
+    async def _listed(self):
+        """The workers that the scheduler lists; OSError if it does not answer for `patience` seconds."""
+        try:
+            identity = await asyncio.wait_for(self._client.scheduler.identity(), self.patience)
+        except (AttributeError, OSError, RuntimeError, TimeoutError) as error:  # a client may have closed itself
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        return identity["workers"]
 
     def wait_for_workers(self):
         """Workers once there are any; ClusterLostError if there are none for `patience` seconds."""
@@ -236,30 +249,16 @@ class DaskExecutor:
         limits = [worker.get("memory_limit") or 0 for worker in self.wait_for_workers().values()]
         return float(sum(limits)) if all(limits) else float("inf")
 
-    def _check_alike(self):
+    def _make_hosts(self):
         """Make a host on each worker; RuntimeError if one computes otherwise than this process."""
-        own = describe_arithmetic()
-        addresses = list(self.wait_for_workers())
-        for address, outcome in zip(
-            addresses,
-            self.call([Request(address, "describe", ()) for address in addresses], numbered=False),
-            strict=True,
-        ):
-            if isinstance(outcome, LostError):
-                continue  # others may have come: they are looked at when they are asked for something
-            self._refuse_unlike(address, outcome, own)
-
-    def _refuse_unlike(self, address, found, own):
-        for name, value in own.items():
-            if found.get(name) != value:
-                raise RuntimeError(
-                    f"results would depend on which worker does what: {name} of worker {address} is "
-                    f"{found.get(name)}, here it is {value}"
-                )
+        hosts = [self._submit(self._host(address)) for address in self.wait_for_workers()]
+        for host in hosts:
+            with contextlib.suppress(KeyError, OSError):  # it went: others may have come
+                host.result()
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, requests, *, stoppable=True, numbered=True, progress=None):
+    def call(self, requests, *, stoppable=True, progress=None):
         """Make calls at the same time and wait for all.
 
         Parameters
@@ -267,8 +266,6 @@ class DaskExecutor:
         requests : list of Request
         stoppable : bool, default True
             Ctrl-C makes them end where they are; otherwise it takes effect once all are done.
-        numbered : bool, default True
-            Whether the number of the call is their first argument.
         progress : callable, optional
             Called as progress(blocks done) now and then.
 
@@ -287,8 +284,7 @@ class DaskExecutor:
         futures = []
         try:
             for request in requests:
-                arguments = (number, *request.arguments) if numbered else request.arguments
-                futures.append(self._submit(self._call(request, arguments)))
+                futures.append(self._submit(self._call(request, (number, *request.arguments))))
             outcomes = self._waited(futures, requests, progress)
         except KeyboardInterrupt:
             self._settle(futures, requests, number)
@@ -325,25 +321,17 @@ class DaskExecutor:
                 continue
 
     async def _call(self, request, arguments, quick=False):
-        """One call: what it returns, or the exception that it raised. LostError if there is nobody to answer."""
-        from distributed.protocol import to_serialize
+        """One call: what it returns, or the exception that it raised. LostError if there is nobody to answer.
 
+        A quick one does not make a host where there is none, and is not counted.
+        """
         address = request.address
         try:
-            host = await self._host(address) if not quick else self._hosts[address]
-            message = {
-                "function": request.method,
-                "actor": host.key,
-                "args": [to_serialize(argument) for argument in arguments],
-                "kwargs": {},
-            }
-            if self._client.direct_to_workers:
-                answer = self._client.rpc(address).actor_execute(**message)
-            else:
-                message["op"] = "actor_execute"
-                answer = self._client.scheduler.proxy(worker=address, msg=message)
-            reply = await self._while_listed(address, answer)
-        except (OSError, KeyError, RuntimeError, TimeoutError) as error:
+            host = self._hosts[address] if quick else await self._host(address)
+            reply = await self._reply(address, host, request.method, arguments)
+        except UnlikeWorkerError as error:
+            return error
+        except (AttributeError, KeyError, OSError, RuntimeError) as error:
             self._hosts.pop(address, None)  # whoever comes to this address has another
             return LostError(f"{address}: {error or type(error).__name__}")
         except Exception as error:  # what a message says that cannot be read
@@ -360,22 +348,37 @@ class DaskExecutor:
             traffic["received"] += payload_bytes(result)
         return result
 
-    async def _while_listed(self, address, answer):
-        """What a worker answers; OSError once the scheduler knows it no longer: connecting may be tried for long."""
-        answer = asyncio.ensure_future(answer)
+    async def _reply(self, address, host, method, arguments):
+        """What a worker answers; OSError once the scheduler lists it no longer: connecting may be tried for long."""
+        from distributed.protocol import to_serialize
+
+        message = {
+            "function": method,
+            "actor": host.key,
+            "args": [to_serialize(argument) for argument in arguments],
+            "kwargs": {},
+        }
+        # not by distributed.Actor: its futures never end where anything but OSError is raised between
+        if self._client.direct_to_workers:
+            reply = asyncio.ensure_future(self._client.rpc(address).actor_execute(**message))
+        else:
+            message["op"] = "actor_execute"
+            reply = asyncio.ensure_future(self._client.scheduler.proxy(worker=address, msg=message))
         try:
-            while not (await asyncio.wait([answer], timeout=_LISTED_SECONDS))[0]:
-                identity = await asyncio.wait_for(self._client.scheduler.identity(), self.patience)
-                if address not in identity["workers"]:
-                    raise OSError("the scheduler knows this worker no longer")
-            return answer.result()
+            while not (await asyncio.wait([reply], timeout=_LISTED_SECONDS))[0]:
+                if address not in await self._listed():
+                    raise OSError("the scheduler lists it no longer")
+            return reply.result()
         finally:
-            answer.cancel()
+            reply.cancel()
 
     async def _host(self, address):
-        """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one."""
+        """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one.
+
+        KeyError or OSError if the worker is gone, UnlikeWorkerError if it computes otherwise than this process.
+        """
         if address not in self._hosts:
-            n_threads = (await self._client.scheduler.identity())["workers"][address]["nthreads"]
+            n_threads = (await self._listed())[address]["nthreads"]
             if address not in self._hosts:
                 self._hosts[address] = self._client.submit(
                     ShardHost,
@@ -387,14 +390,19 @@ class DaskExecutor:
                     key=f"sltrees-shards-{uuid.uuid4().hex}",
                 )
         host, looked = self._hosts[address], time.monotonic()
+        if host.key in self._alike:
+            return host
         while not host.done():
             await asyncio.sleep(2e-3)
-            if time.monotonic() - looked > 1.0:  # a worker that goes before it has made its host is not heard of again
+            if time.monotonic() - looked > _LISTED_SECONDS:  # one that goes before it is made is not heard of again
                 looked = time.monotonic()
-                if address not in (await self._client.scheduler.identity())["workers"]:
+                if address not in await self._listed():
                     raise OSError("the worker went before it had made its host")
         if host.status != "finished":
             raise OSError(f"the worker could not make its host: {host.status}")
+        reply = await self._reply(address, host, "describe", ())
+        refuse_unlike(address, reply["result"])
+        self._alike.add(host.key)
         return host
 
     def deposit(self, addresses, X, fingerprint):
@@ -434,15 +442,6 @@ class DaskExecutor:
     def _submit(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
 
-    def _await(self, awaitable, timeout):
-        async def waited():
-            return await awaitable
-
-        if self._client is None:
-            awaitable.close()
-            raise ClusterLostError("the executor is closed")
-        return self._submit(waited()).result(timeout)
-
     # ------------------------------------------------------------------ what every executor does, in this process
 
     def map(self, function, blocks, progress=None):
@@ -475,6 +474,31 @@ class DaskExecutor:
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)
         return group, state
+
+
+def refuse_unlike(address, found):
+    """UnlikeWorkerError if a worker that describes itself so computes otherwise than this process.
+
+    Parameters
+    ----------
+    address : str
+    found : dict of str to str
+        Of its `describe_arithmetic`.
+
+    Notes
+    -----
+    Cost: that of `describe_arithmetic`.
+
+    Examples
+    --------
+    >>> refuse_unlike("tcp://10.0.0.1:4000", describe_arithmetic())
+    """
+    for name, value in describe_arithmetic().items():
+        if found.get(name) != value:
+            raise UnlikeWorkerError(
+                f"results would depend on which worker does what: {name} of worker {address} is {found.get(name)}, "
+                f"here it is {value}"
+            )
 
 
 def payload_bytes(message):

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sltrees._validation import as_choice, as_integer
 
@@ -19,19 +19,42 @@ class _BlasHold:
     def __init__(self):
         self._lock = threading.Lock()
         self._holders = 0
-        self._limits = None
+        self._before = []  # (library, its number of threads)
 
     def __enter__(self):
         with self._lock:
             if self._holders == 0:
-                self._limits = threadpool_limits(limits=1, user_api="blas")
+                libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._before = [(library, library.num_threads) for library in libraries]
+                try:
+                    for library in libraries:
+                        _set_blas_threads(library, 1)
+                except BaseException:
+                    self._restore()
+                    raise
             self._holders += 1  # last: Ctrl-C in the line above must not leave a holder behind
 
     def __exit__(self, *exception):
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
-                self._limits.restore_original_limits()
+                self._restore()
+
+    def _restore(self):
+        for library, n_threads in self._before:
+            _set_blas_threads(library, n_threads)
+
+
+def _set_blas_threads(library, n_threads):
+    """Set the number of threads of a library of threadpoolctl, from whatever thread this is called.
+
+    threadpoolctl 3.8 lets one thread alone set that of OpenBLAS, which is the process's, and leaves out without a word
+    what others ask for. Here holders are counted, so that threads do not fight; and a library that is not held
+    would make results depend on its threads.
+    """
+    library.set_num_threads(n_threads)
+    if library.num_threads != n_threads and hasattr(library, "_real_set_num_threads"):
+        library._real_set_num_threads(n_threads)
 
 
 _BLAS_HOLD = _BlasHold()

@@ -228,41 +228,54 @@ class ShiftedReLUNetwork:
         Drawing
             The network itself is as it was.
         """
-        fingerprint = sample_fingerprint(planes.X)
-        if fingerprint == self._fingerprint:
+        if sample_fingerprint(planes.X) == self._fingerprint:
             return Drawing({}, [None] * len(self._shards))
-        sampling, every, n_seen = self._sampling, planes, 0
-        if sampling is None:
-            sampling = self._sampling_for(planes)
-        else:
-            n_seen = len(self._seen)
-            every = Hyperplanes(self._all_samples(planes), planes.shift)
+        every, n_seen, state = self._plan_drawing(planes)
         shards, near = [], []
         if len(every.X) > n_seen:
+            sampling = state["_sampling"]
             lists_wanted = skin if np.array_equal(every.X, planes.X) else None
             found = executor.map(
                 lambda task: sampling.find(task, every, n_seen, lists_wanted), sampling.tasks(every, n_seen), progress
             )
             shards, near = self._without_known(found)
-        state = {
-            "shift_": planes.shift,
-            "n_features_in_": planes.X.shape[1],
-            "_sampling": sampling,
-            "_shards": [*self._shards, *shards],
-            "_fingerprint": fingerprint,
-            "_seen": every.X,
-        }
-        return Drawing(state, [None] * len(self._shards) + near)
+        return Drawing(state | {"_shards": [*self._shards, *shards]}, [None] * len(self._shards) + near)
+
+    def _plan_drawing(self, planes):
+        """What the network has to be drawn for, to be drawn for samples, and its state then but for the neurons.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+
+        Returns
+        -------
+        every : Hyperplanes
+            Of all samples, in the order in which they came.
+        n_seen : int
+            So many of them, the first ones, it was drawn for before.
+        state : dict
+        """
+        every, n_seen = planes, 0
+        if self._seen is not None:
+            every, n_seen = Hyperplanes(_with_unseen(self._seen, planes.X), planes.shift), len(self._seen)
+        return (
+            every,
+            n_seen,
+            {
+                "shift_": planes.shift,
+                "n_features_in_": planes.X.shape[1],
+                "_sampling": self._sampling_for(planes),
+                "_fingerprint": sample_fingerprint(planes.X),
+                "_seen": every.X,
+            },
+        )
 
     def _sampling_for(self, planes):
         """Who draws the neurons: as before, or as it will be for samples."""
         if self._sampling is not None:
             return self._sampling
         return SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
-
-    def _all_samples(self, planes):
-        """All samples once the network is drawn for some: those seen before come first."""
-        return _with_unseen(self._seen, planes.X)
 
     def _without_known(self, found):
         """Shards of what was drawn and is not in a shard here already, and their near lists.
@@ -666,7 +679,7 @@ class ShiftedReLUNetwork:
         # displacements are written down where training begins anew
         written = sum(shard.n_neurons for shard in self._shards if shard.is_displaced)
         threads = ThreadExecutor(n_threads).n_threads
-        sampling = SAMPLINGS[self._choose_sampling(planes)](self.width, self._copies, self._streams, self.dtype)
+        sampling = self._sampling_for(planes)
         neurons = self.neurons_expected(planes) if neurons is None else neurons
         weights = neurons / self._copies * per_draw + written * per_draw
         held = 0 if self._method is None else self._method.bytes_resident

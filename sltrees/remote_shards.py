@@ -15,16 +15,15 @@ import weakref
 
 import numpy as np
 
-from sltrees.certified_shards import Trajectory
 from sltrees.dask_executor import LostError, Request
 from sltrees.executors import ClusterLostError
 from sltrees.fixed_sums import FixedSum
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.network import sample_fingerprint
 from sltrees.random_streams import NEURONS_PER_BLOCK
 from sltrees.records import StepCounts
 from sltrees.sampling_dense import BLOCKS_PER_TASK
 from sltrees.shard_host import Portion, Samples
+from sltrees.trajectory import Trajectory
 
 # Who predicts for so many bytes of samples at a time, so that memory is bounded there.
 BYTES_AT_A_TIME = 1 << 23
@@ -167,29 +166,40 @@ class RemoteGroup:
             recipe, source, samples = [], None, {}
             if network.shift_ is not None:
                 recipe = [_adoption(network)]
-        every, n_seen, state = _drawing(network, planes)
-        named = _Named(samples)
-        step = (
-            "begun",
-            (named(planes.X), named(every), n_seen, len(network._shards), planes.shift, skin, ridge),
+        name = Samples(sample_fingerprint(planes.X)[1])
+        step = ("begun", (name, len(network._shards), planes.shift, skin, ridge))
+        group = cls(
+            executor,
+            blank,
+            placed,
+            [*recipe, step],
+            samples | {name.fingerprint: planes.X},
+            ridge,
+            Trajectory(planes, network.dtype, skin),
         )
-        trajectory = Trajectory(planes, network.dtype, skin)
-        group = cls(executor, blank, placed, [*recipe, step], named.samples, ridge, trajectory)
-        group._make(source, recipe, [step], n_tasks=_n_tasks(network, planes, every, n_seen), progress=progress)
-        return group, state
+        return group, group._drawn(source, recipe, step, network, planes, progress)
 
     def extended(self, network, planes, progress):
         """A group for these samples and further ones behind them: (RemoteGroup, state). This one stays as it is."""
-        every, n_seen, state = _drawing(network, planes)
-        named = _Named(self._samples)
-        skin = self.trajectory.skin
-        step = ("extended", (named(planes.X), named(every), n_seen, len(network._shards), planes.shift, skin))
-        trajectory = Trajectory(planes, network.dtype, skin, before=self.trajectory)
+        name, skin = Samples(sample_fingerprint(planes.X)[1]), self.trajectory.skin
+        step = ("extended", (name, len(network._shards), planes.shift, skin))
         group = RemoteGroup(
-            self.cluster, self._network, self._placed, [*self._recipe, step], named.samples, self.ridge, trajectory
+            self.cluster,
+            self._network,
+            self._placed,
+            [*self._recipe, step],
+            self._samples | {name.fingerprint: planes.X},
+            self.ridge,
+            Trajectory(planes, network.dtype, skin, before=self.trajectory),
         )
-        group._make(self, self._recipe, [step], _n_tasks(network, planes, every, n_seen), progress)
-        return group, state
+        return group, group._drawn(self, self._recipe, step, network, planes, progress)
+
+    def _drawn(self, source, recipe, step, network, planes, progress):
+        """Have portions follow a step that draws neurons; the state of the network then."""
+        every, n_seen, state = network._plan_drawing(planes)
+        n_tasks = len(state["_sampling"].tasks(every, n_seen)) if len(every.X) > n_seen else 0
+        self._make(source, recipe, [step], n_tasks, progress)
+        return state
 
     def frozen(self):
         """The neurons as they stand, for good: list of RemoteShard."""
@@ -458,18 +468,6 @@ class RemoteGroup:
         )[0]
 
 
-class _Named:
-    """Names for samples in instructions, and the samples by name."""
-
-    def __init__(self, samples):
-        self.samples = dict(samples)
-
-    def __call__(self, X):
-        fingerprint = sample_fingerprint(X)[1]
-        self.samples[fingerprint] = X
-        return Samples(fingerprint, len(X))
-
-
 def _blank(network):
     """The network without neurons: what portions begin with."""
     blank = network._with_shards([])
@@ -477,29 +475,6 @@ def _blank(network):
         shift_=None, _sampling=None, _fingerprint=None, _seen=None, _scales={}, _near=None, _in_training=False
     )
     return blank
-
-
-def _drawing(network, planes):
-    """(all samples, how many were drawn for before, state that drawing for these samples gives the network)."""
-    every, n_seen = planes.X, 0
-    if network.shift_ is not None:
-        n_seen = len(network._seen)
-        every = network._all_samples(planes)
-    state = {
-        "shift_": planes.shift,
-        "n_features_in_": planes.X.shape[1],
-        "_sampling": network._sampling_for(planes),
-        "_fingerprint": sample_fingerprint(planes.X),
-        "_seen": every,
-    }
-    return every, n_seen, state
-
-
-def _n_tasks(network, planes, every, n_seen):
-    """Shards that are drawn. Cost: O(n d + shards)."""
-    if len(every) == n_seen:
-        return 0
-    return len(network._sampling_for(planes).tasks(Hyperplanes(every, planes.shift), n_seen))
 
 
 def _adoption(network):

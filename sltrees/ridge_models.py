@@ -197,7 +197,10 @@ class Networks:
                 self._cluster = None
 
     def draw(self, X, Y, weights=None):
-        """Draw the networks for samples and choose the ridge; they can predict. Sets: `networks_`, `alpha_`."""
+        """Draw the networks for samples and choose the ridge. Sets: `networks_`, `alpha_`.
+
+        They can predict, but for those of a cluster, which are drawn there when they are trained.
+        """
         blank = self._blank()
         samples = blank._as_samples(X)
         planes = Hyperplanes(samples, blank._shift_for(samples))

@@ -23,7 +23,6 @@ import scipy
 from sltrees.certified_shards import ShardGroup
 from sltrees.executors import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.network import sample_fingerprint
 from sltrees.pair_counts import CountedPairs, PairCounts
 from sltrees.random_streams import NEURONS_PER_BLOCK
 from sltrees.sampling_dense import BLOCKS_PER_TASK
@@ -116,54 +115,53 @@ class Holding:
 
     # ------------------------------------------------------------------ instructions of recipes
 
-    def drawn(self, every, n_seen, first, shift, skin):
-        """With neurons that fire on samples after the first `n_seen` of `every` and on none of these: a new holding.
+    def begun(self, X, first, shift, skin, ridge):
+        """Drawn for what is new in X, and with near lists over X built for all: a new holding.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        first : int
+            Shards of the network there were before: the numbers of new ones follow.
+        shift, skin : float
+        ridge : bool
 
         Returns
         -------
         Holding
-        list of NearLists or None
-            Of its shards; where they were found.
-        """
-        network = self.network._with_shards(list(self.network._shards))
-        planes = Hyperplanes(every, shift)
-        sampling = network._sampling_for(planes)
-        tasks = sampling.tasks(planes, n_seen)
-        chosen = self.portion.numbers(sampling, tasks)
-        found = self._executor.map(lambda k: sampling.find(tasks[k], planes, n_seen, skin), chosen)
-        shards, near = network._without_known(found)
-        near = [None] * len(network._shards) + near
-        network.__dict__.update(
-            shift_=shift,
-            n_features_in_=every.shape[1],
-            _sampling=sampling,
-            _shards=network._shards + shards,
-            _fingerprint=sample_fingerprint(every),
-            _seen=every,
-        )
-        numbers = self.numbers + [first + k for k in chosen]
-        return Holding(network, self.portion, numbers, None, self._executor), near
 
-    def begun(self, X, every, n_seen, first, shift, skin, ridge):
-        """Drawn for what is new, and with near lists over X built for all: a new holding."""
-        holding, near = self, [None] * len(self.numbers)
-        if len(every) > n_seen:
-            holding, near = self.drawn(every, n_seen, first, shift, skin if np.array_equal(every, X) else None)
-        network = holding.network._with_shards([shard.written_down() for shard in holding.network._shards])
-        group = ShardGroup.build(
-            network, network._shards, holding.numbers, Hyperplanes(X, shift), skin, near, ridge, self._executor
-        )
+        Notes
+        -----
+        Cost: as of `ShiftedReLUNetwork.initialize`, and of `ShardGroup.build`.
+        """
+        planes = Hyperplanes(X, shift)
+        network, numbers, near = self._drawn(planes, first, skin)
+        network = network._with_shards([shard.written_down() for shard in network._shards])
+        group = ShardGroup.build(network, network._shards, numbers, planes, skin, near, ridge, self._executor)
         return self._with_group(network, group)
 
-    def extended(self, X, every, n_seen, first, shift, skin):
-        """With neurons that fire on further samples alone, and lists that go on over them: a new holding."""
-        holding, near = self, [None] * len(self.numbers)
-        if len(every) > n_seen:
-            holding, near = self.drawn(every, n_seen, first, shift, skin if np.array_equal(every, X) else None)
-        count = len(self.group.shards)
-        new = list(zip(holding.numbers, holding.network._shards, near, strict=True))[count:]
-        group = self.group.extended(holding.network, new, Hyperplanes(X, shift))
-        return self._with_group(holding.network, group)
+    def extended(self, X, first, shift, skin):
+        """Drawn for samples behind those trained on, with lists that go on over them: a new holding. As `begun`."""
+        planes = Hyperplanes(X, shift)
+        network, numbers, near = self._drawn(planes, first, skin)
+        new = list(zip(numbers, network._shards, near, strict=True))[len(self.group.shards) :]
+        return self._with_group(network, self.group.extended(network, new, planes))
+
+    def _drawn(self, planes, first, skin):
+        """Network, numbers of its shards, and their near lists where found, once it is drawn for samples."""
+        network = self.network._with_shards(self.network._shards)
+        every, n_seen, state = network._plan_drawing(planes)
+        shards, near, numbers = [], [], []
+        if len(every.X) > n_seen:
+            sampling, wanted = state["_sampling"], skin if np.array_equal(every.X, planes.X) else None
+            tasks = sampling.tasks(every, n_seen)
+            chosen = self.portion.numbers(sampling, tasks)
+            found = self._executor.map(lambda k: sampling.find(tasks[k], every, n_seen, wanted), chosen)
+            shards, near = network._without_known(found)
+            numbers = [first + k for k in chosen]
+        near = [None] * len(network._shards) + near
+        network.__dict__.update(state, _shards=[*network._shards, *shards])
+        return network, [*self.numbers, *numbers], near
 
     def frozen(self):
         """The neurons as they stand, whoever trains these: a new holding."""
@@ -408,14 +406,13 @@ class ShardHost:
         if X is None:
             raise NotHeldError(f"samples {fingerprint[:8]} are not here")
         self._samples[fingerprint] = X
-        return X[: samples.stop]
+        return X
 
 
 class Samples(typing.NamedTuple):
-    """Stands in instructions for the first `stop` rows of samples that were deposited."""
+    """Stands in instructions for samples that were deposited."""
 
     fingerprint: str
-    stop: int
 
 
 def describe_arithmetic():

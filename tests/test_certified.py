@@ -8,12 +8,12 @@ from problems import digits_parity, random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
-from sltrees.certified_shards import MAX_STAMPS
 from sltrees.executors import InlineExecutor
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import SKINS
+from sltrees.trajectory import MAX_STAMPS
 
 TOLERANCE = 1e-8
 
@@ -161,7 +161,7 @@ def test_a_ridge_too_small_to_shrink_anything_is_carried_along_all_the_same(alph
 
 
 def test_more_steps_than_stamps(monkeypatch):
-    monkeypatch.setattr("sltrees.certified_shards.MAX_STAMPS", 3)
+    monkeypatch.setattr("sltrees.trajectory.MAX_STAMPS", 3)
     X, y = clusters(0)
     digests = set()
     network = ShiftedReLUNetwork(1024, shift=0.8, dtype="float64", random_state=0)

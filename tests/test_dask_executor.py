@@ -16,11 +16,13 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.executors import ClusterLostError
-from sltrees.shard_host import Portion
+from sltrees.shard_host import Portion, describe_arithmetic
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
-from sltrees.dask_executor import DaskExecutor  # noqa: E402
+import distributed
+
+from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -320,10 +322,18 @@ def test_bad_input_is_refused():
         pass
 
 
-def test_workers_that_round_otherwise_are_refused(executor, monkeypatch):
-    found = executor.workers()
-    with pytest.raises(RuntimeError, match=r"products of worker tcp://"):
-        executor._refuse_unlike(next(iter(found)), {"sltrees": "1", "products": "a"}, {"sltrees": "1", "products": "b"})
+def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch):
+    found = describe_arithmetic()
+    for name in found:
+        with pytest.raises(UnlikeWorkerError, match=f"{name} of worker tcp://a:1 is other, here it is"):
+            refuse_unlike("tcp://a:1", found | {name: "other"})
+    monkeypatch.setattr("sltrees.dask_executor.describe_arithmetic", lambda: found | {"numpy": "other"})
+    with distributed.Client(cluster, set_as_default=False) as client, pytest.raises(RuntimeError, match="numpy of"):
+        DaskExecutor(client).__enter__()
+    Kill(cluster, None).kill()  # who takes its place is looked at, too
+    time.sleep(3.0)
+    with pytest.raises(RuntimeError, match="numpy of"):
+        NewtonTrainer(network_of(), executor=executor).fit(*PROBLEM)
 
 
 def test_too_large_a_network_is_refused_before_anything_is_drawn(executor):

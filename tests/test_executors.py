@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sltrees.executors import ThreadExecutor, default_threads
+from sltrees.executors import ThreadExecutor, _set_blas_threads, default_threads
 
 THREADS = (1, 2, 3, 8)
 
@@ -131,12 +131,46 @@ def test_ctrl_c_while_blas_is_being_held_leaves_no_holder_behind(monkeypatch):
         def interrupted(**options):
             raise KeyboardInterrupt
 
-        patch.setattr("sltrees.executors.threadpool_limits", interrupted)
+        patch.setattr("sltrees.executors.ThreadpoolController", interrupted)
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     with ThreadExecutor(1):
         assert set(blas_threads()) == {1}
     assert blas_threads() == before
+
+
+def test_ctrl_c_between_libraries_leaves_none_limited(monkeypatch):
+    before, calls = blas_threads(), []
+    with monkeypatch.context() as patch:
+
+        def interrupted(library, n_threads):
+            calls.append(n_threads)
+            _set_blas_threads(library, n_threads)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+
+        patch.setattr("sltrees.executors._set_blas_threads", interrupted)
+        with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
+            pass
+    assert blas_threads() == before
+    test_blas_is_held_to_one_thread_and_restored(2)
+
+
+def test_blas_is_held_whichever_thread_opens_the_executor():
+    """Found once: threadpoolctl lets the first thread that sets OpenBLAS do so, and no other while that lives."""
+    with threadpool_limits(2, user_api="blas"):
+        before, found = blas_threads(), []
+
+        def elsewhere():
+            with ThreadExecutor(1) as executor:
+                found.extend([blas_threads(), executor.run(blas_threads)])
+            found.append(blas_threads())
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        assert [set(threads) for threads in found[:2]] == [{1}, {1}]
+        assert found[2] == before == blas_threads()
 
 
 def test_overlapping_executors_hold_blas_until_the_last_one_closes():

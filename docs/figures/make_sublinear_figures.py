@@ -15,9 +15,9 @@ import numpy as np
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees._demo import digits_parity
 from sltrees.callbacks import Callback
-from sltrees.certified_shards import MARGIN_SHARE
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import choose_skin
+from sltrees.trajectory import MARGIN_SHARE
 
 FOLDER = Path(__file__).parent
 BLUE, ORANGE, GREEN, GREY, RED = "#0072b2", "#e69f00", "#009e73", "#8a8a8a", "#d55e00"
