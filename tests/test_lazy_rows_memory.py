@@ -24,7 +24,7 @@ class RowsWatcher(Callback):
         self.seen = []
 
     def on_iteration(self, trainer, record):
-        (shard,) = trainer.network._method._shards
+        (shard,) = trainer.network._method.group.shards
         if record.accepted:
             left = active_bytes(shard.rows, record.rebuilt_lists, self.resumed)
             self.seen.append((record.rebuilt_lists, left, shard.rows.n_fired))
@@ -57,7 +57,7 @@ def test_bytes_at_first_are_those_of_the_table(dtype, init):
     with ThreadExecutor(1) as executor:
         method = CertifiedMethod.set_up(network, planes, np.ones(N), executor, lambda stage: None, ridge=False)
         z, held = np.dtype(dtype).itemsize, 0
-        for shard in method._shards:
+        for shard in method.group.shards:
             n_fired = fired_of_each(shard.rows)
             assert active_bytes(shard.rows, 0, False) == (4 + z) * (n_fired + n_fired // 2 + 2).sum()
             # where the tree keeps its levels is its own affair: a line each at most
