@@ -245,8 +245,8 @@ def main(arguments=None):
             for alpha in options.alpha:
                 good &= measure(options, cluster, executor, costs, n, alpha)
     print(
-        f"the wire {'is' if good else 'is NOT'} within {TOLERANCE:.0%} of the model with its acknowledgements, without, or "
-        "between; where the ratio is farther from 1, it is acknowledgements that were fewer"
+        f"the wire {'is' if good else 'is NOT'} within {TOLERANCE:.0%} of the model with its acknowledgements, "
+        "without, or between; where the ratio is farther from 1, it is acknowledgements that were fewer"
     )
     return 0 if good else 1
 
