@@ -65,7 +65,8 @@ class DaskExecutor:
     n_threads : int, optional
         Threads of this process, which solves the Gram systems; by default one per processor.
     patience : float, default 60.0
-        Seconds for which to wait for a worker where there is none.
+        Seconds for which to wait for a worker where there is none, and for one that is paused, or busy with tasks of
+        others, to take neurons.
 
     Attributes
     ----------
@@ -141,6 +142,7 @@ class DaskExecutor:
         self._client = None
         self._hosts = {}  # by address of the worker: future of the actor
         self._alike = set()  # keys of those that compute as this process does
+        self._unready = set()  # addresses of workers that were paused or busy for too long
         self._calls = itertools.count(1)
         self._networks = weakref.WeakSet()
         self.traffic = {}
@@ -199,7 +201,8 @@ class DaskExecutor:
         for actor in self._hosts.values():
             with contextlib.suppress(Exception):
                 actor.release()
-        self._hosts, self._alike, self._client, self.dashboard_link = {}, set(), None, None
+        self._hosts, self._alike, self._unready = {}, set(), set()
+        self._client = self.dashboard_link = None
         return self._exit.__exit__(*exception)
 
     def _bring_home(self, network):
@@ -214,7 +217,7 @@ class DaskExecutor:
     dashboard_link = None
 
     def workers(self):
-        """What the scheduler knows of the workers that run: dict of address to dict. Cost: O(workers)."""
+        """What the scheduler knows of the workers that can be asked: dict of address to dict. Cost: O(workers)."""
         if self._client is None:
             raise ClusterLostError("the executor is closed")
         try:
@@ -222,7 +225,11 @@ class DaskExecutor:
         except OSError as error:
             raise ClusterLostError(f"the scheduler does not answer: {error}") from error
         alive = ("running", "paused", "init")
-        return {address: worker for address, worker in workers.items() if worker.get("status", "running") in alive}
+        return {
+            address: worker
+            for address, worker in workers.items()
+            if worker.get("status", "running") in alive and address not in self._unready
+        }
 
     async def _listed(self):
         """The workers that the scheduler lists; OSError if it does not answer for `patience` seconds."""
@@ -240,7 +247,8 @@ class DaskExecutor:
             if workers:
                 return workers
             if time.monotonic() > deadline:
-                raise ClusterLostError(f"the cluster had no worker for {self.patience:g} seconds")
+                unready = ": those there are paused, or busy" if self._unready else ""
+                raise ClusterLostError(f"the cluster had no worker for {self.patience:g} seconds{unready}")
             time.sleep(0.1)
 
     @property
@@ -253,8 +261,10 @@ class DaskExecutor:
         """Make a host on each worker; RuntimeError if one computes otherwise than this process."""
         hosts = [self._submit(self._host(address)) for address in self.wait_for_workers()]
         for host in hosts:
-            with contextlib.suppress(KeyError, OSError):  # it went: others may have come
+            with contextlib.suppress(KeyError, OSError):  # it went, or is not ready: others may have come
                 host.result()
+        if self._unready:
+            self.wait_for_workers()  # none of them
 
     # ------------------------------------------------------------------ calls
 
@@ -326,8 +336,12 @@ class DaskExecutor:
         A quick one does not make a host where there is none, and is not counted.
         """
         address = request.address
+        host = self._hosts.get(address)
+        if quick and (host is None or host.key not in self._alike):
+            return LostError(f"{address}: its host is not made yet")
         try:
-            host = self._hosts[address] if quick else await self._host(address)
+            if not quick:
+                host = await self._host(address)
             reply = await self._reply(address, host, request.method, arguments)
         except UnlikeWorkerError as error:
             return error
@@ -364,6 +378,10 @@ class DaskExecutor:
         else:
             message["op"] = "actor_execute"
             reply = asyncio.ensure_future(self._client.scheduler.proxy(worker=address, msg=message))
+        return await self._while_listed(address, reply)
+
+    async def _while_listed(self, address, reply):
+        """What is awaited of a worker; OSError once the scheduler lists it no longer."""
         try:
             while not (await asyncio.wait([reply], timeout=_LISTED_SECONDS))[0]:
                 if address not in await self._listed():
@@ -375,7 +393,8 @@ class DaskExecutor:
     async def _host(self, address):
         """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one.
 
-        KeyError or OSError if the worker is gone, UnlikeWorkerError if it computes otherwise than this process.
+        KeyError or OSError if the worker is gone, or has not made it after `patience` seconds, UnlikeWorkerError if it
+        computes otherwise than this process.
         """
         if address not in self._hosts:
             n_threads = (await self._listed())[address]["nthreads"]
@@ -392,8 +411,13 @@ class DaskExecutor:
         host, looked = self._hosts[address], time.monotonic()
         if host.key in self._alike:
             return host
+        deadline = looked + self.patience
         while not host.done():
             await asyncio.sleep(2e-3)
+            if time.monotonic() > deadline:
+                self._unready.add(address)
+                self._hosts.pop(address, None)
+                raise OSError(f"it has made no host in {self.patience:g} seconds: it is paused, or busy")
             if time.monotonic() - looked > _LISTED_SECONDS:  # one that goes before it is made is not heard of again
                 looked = time.monotonic()
                 if address not in await self._listed():
@@ -421,16 +445,16 @@ class DaskExecutor:
         client = self._client
         with contextlib.suppress(OSError, TimeoutError, KeyError, ValueError):  # who is lost is noticed when asked
             scattered = client.scatter(X, broadcast=len(addresses) > 1, workers=addresses, hash=False)
-            tasks = [
-                client.submit(deposit, scattered, fingerprint, workers=[address], pure=False) for address in addresses
-            ]
-            deadline = time.monotonic() + self.patience
-            while not all(task.done() for task in tasks) and time.monotonic() < deadline:
-                time.sleep(2e-3)
-                if time.monotonic() > deadline - self.patience + 1.0 and not set(addresses) <= set(self.workers()):
-                    return
-            for task in tasks:
-                task.release()
+            left = [self._submit(self._left(address, scattered.key, fingerprint)) for address in addresses]
+            concurrent.futures.wait(left)
+
+    async def _left(self, address, key, fingerprint):
+        """Have a worker leave scattered samples for its host: no task, for which there may be no thread."""
+        with contextlib.suppress(OSError):
+            await self._while_listed(
+                address,
+                asyncio.ensure_future(self._client.run(_leave, key, fingerprint, workers=[address], on_error="return")),
+            )
 
     def forget(self, held):
         """Let holdings go, without waiting and whatever became of the cluster: list of (address, key)."""
@@ -471,6 +495,7 @@ class DaskExecutor:
         """
         from sltrees.remote_shards import RemoteGroup  # it calls us
 
+        self._unready.clear()  # they may be ready by now
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)
         return group, state
@@ -499,6 +524,11 @@ def refuse_unlike(address, found):
                 f"results would depend on which worker does what: {name} of worker {address} is {found.get(name)}, "
                 f"here it is {value}"
             )
+
+
+def _leave(key, fingerprint, dask_worker):
+    """In the process of a worker: leave samples that were scattered to it for its host."""
+    deposit(dask_worker.data[key], fingerprint)
 
 
 def payload_bytes(message):

@@ -30,8 +30,8 @@ WIDTH = 2**18  # 8 units under dense sampling
 PROBLEM = random_problem(0, 40, 6)
 
 
-def network_of(width=WIDTH, **options):
-    return ShiftedReLUNetwork(width, random_state=0, **options)
+def network_of(width=WIDTH, sampling="dense", **options):
+    return ShiftedReLUNetwork(width, random_state=0, sampling=sampling, **options)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def executor(cluster):
         yield executor
 
 
-def same(here, there):
-    assert there._home is not None
+def same(here, there, portions=2):
+    assert len(there._home._placed) >= portions  # with one it would show little
     assert there.digest() == here.digest()
     X = random_problem(1, 70, PROBLEM[0].shape[1])[0]
     assert np.array_equal(here.predict(X), there.predict(X))
@@ -61,7 +61,7 @@ CASES = {
     "loo": ({}, {"alpha": "loo"}),
     "gaussian": ({"init": "gaussian"}, {"alpha": 1e-3}),
     "float64": ({"dtype": "float64", "shift": "paper"}, {}),
-    "rejection": ({"sampling": "rejection", "width": 2**21}, {}),
+    "rejection": ({"sampling": "rejection", "width": 2**23}, {}),
     "without an array": ({}, {"max_gram": 0}),
 }
 
@@ -93,7 +93,7 @@ def test_any_number_of_workers_gives_the_same(cluster):
         with DaskExecutor(n_workers=n_workers) as executor:
             there = network_of()
             NewtonTrainer(there, executor=executor).fit(X, y)
-            same(here, there)
+            same(here, there, portions=n_workers)
         assert there._home is None
         assert there.digest() == here.digest()
 
@@ -305,6 +305,118 @@ def test_a_cluster_that_goes_away_ends_training_with_a_status(tmp_path):
     resumed = NewtonTrainer.from_checkpoint(path)
     assert resumed.fit(X, y).status == "converged"
     assert resumed.network.digest() == here.digest()
+
+
+class Hog(distributed.WorkerPlugin):
+    """Takes all the memory a worker may have."""
+
+    def __init__(self, after):
+        self.after = after  # seconds
+
+    def setup(self, worker):
+        def fill():
+            time.sleep(self.after)
+            while True:
+                self.taken.append(b"1" * 2**24)
+                time.sleep(2e-3)
+
+        self.taken = []
+        threading.Thread(target=fill, daemon=True).start()
+
+
+def fill_memory(after, dask_worker):
+    Hog(after).setup(dask_worker)
+
+
+@pytest.fixture
+def small_cluster():
+    """Workers that may have 600 MB each, and a client."""
+    before = set(children())
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=6e8
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+    deadline = time.monotonic() + 10
+    while set(children()) - before:
+        assert time.monotonic() < deadline, "processes are left behind"
+        time.sleep(0.1)
+
+
+def children():
+    """Processes that this one has started, and those have, but for those of multiprocessing itself."""
+    import psutil
+
+    return [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_worker_that_runs_out_of_memory_costs_time_alone(small_cluster):
+    X, y = PROBLEM
+    here, there = network_of(), network_of()
+    NewtonTrainer(here, max_iter=5, tol=1e-9).fit(X, y)
+
+    class Fill(Callback):
+        def on_iteration(self, trainer, record):
+            if record.iteration == 1:
+                address = min(executor.workers())
+                small_cluster.run(fill_memory, 0.0, workers=[address])
+                while address in executor.workers():
+                    time.sleep(0.05)
+
+    with DaskExecutor(small_cluster) as executor:
+        result = NewtonTrainer(there, executor=executor, max_iter=5, tol=1e-9, callbacks=[Fill()]).fit(X, y)
+        assert result.n_iter > 2
+        same(here, there)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_workers_that_run_out_of_memory_again_and_again_end_training_with_a_status(small_cluster, tmp_path):
+    X, y = PROBLEM
+    path = tmp_path / "training.npz"
+    width = 2**21  # which cannot be drawn before memory is full
+    here, there = network_of(width), network_of(width)
+    NewtonTrainer(here, max_iter=5, tol=1e-9).fit(X, y)
+
+    class Fill(Callback):
+        def on_iteration(self, trainer, record):
+            if record.iteration == 1:
+                small_cluster.register_plugin(Hog(0.0), name="hog")
+                time.sleep(1.0)
+
+    with DaskExecutor(small_cluster, patience=10.0) as executor:
+        callbacks = [Checkpoint(path), Fill()]
+        result = NewtonTrainer(there, executor=executor, max_iter=5, tol=1e-9, callbacks=callbacks).fit(X, y)
+        assert result.status == "cluster_lost"
+        assert result.n_iter == 2
+        assert there.shift_ is None  # as it was
+        small_cluster.unregister_worker_plugin("hog")
+    resumed = NewtonTrainer.from_checkpoint(path)
+    assert resumed.fit(X, y).n_iter > 2
+    assert resumed.network.digest() == here.digest()
+
+
+def test_workers_that_others_keep_busy_are_done_without(small_cluster):
+    X, y = PROBLEM
+    here, there, later = network_of(), network_of(), network_of()
+    NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
+    first, second = sorted(small_cluster.scheduler_info()["workers"])
+    with DaskExecutor(small_cluster, patience=2.0) as executor:
+        tasks = [small_cluster.submit(time.sleep, 100, workers=[first], key="a")]
+        time.sleep(0.3)
+        NewtonTrainer(there, executor=executor, max_iter=2, tol=0.0).fit(X, y)  # it has its host already
+        same(here, there)
+        assert set(executor.traffic) == {first, second}
+    with DaskExecutor(small_cluster, patience=2.0) as executor:
+        NewtonTrainer(later, executor=executor, max_iter=2, tol=0.0).fit(X, y)
+        same(here, later)
+        assert set(executor.traffic) == {second}
+    tasks.append(small_cluster.submit(time.sleep, 100, workers=[second], key="b"))
+    time.sleep(0.3)
+    with pytest.raises(ClusterLostError, match="paused, or busy"), DaskExecutor(small_cluster, patience=1.0):
+        pass
 
 
 def test_bad_input_is_refused():
