@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -27,12 +28,16 @@ _STARTING_SECONDS = 30.0  # that processes may take to listen
 _PREFIX = "slt"  # of names of devices, which have at most 15 letters
 
 
-def _ip(*arguments, check=True):
-    """Run `ip`; RuntimeError with what it said if it fails."""
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=20)
+def _program(*command, check=True):
+    """Run a program; RuntimeError with what it said if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     if check and done.returncode:
-        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def _ip(*arguments, check=True):
+    return _program("ip", *arguments, check=check)
 
 
 @functools.cache
@@ -42,7 +47,7 @@ def why_unavailable():
         return "network namespaces are of Linux"
     if os.geteuid() != 0:
         return "making network namespaces needs root"
-    for program in ("ip", "setpriv"):
+    for program in ("ip", "ss", "setpriv"):
         if shutil.which(program) is None:
             return f"there is no program {program}"
     try:
@@ -269,3 +274,15 @@ class NamespacedCluster:
         """Bytes that worker k (received, sent), with the headers of all layers."""
         counters = pathlib.Path("/sys/class/net", self._wires.devices[k], "statistics")
         return tuple(int((counters / name).read_text()) for name in ("tx_bytes", "rx_bytes"))
+
+    def acknowledgements(self, k):
+        """Packets without data that worker k (received, sent) on connections that are open: acknowledgements.
+
+        The kernel decides how many there are: it may acknowledge one segment, or many at once.
+        """
+        told = _program("ip", "netns", "exec", self._wires.namespaces[k], "ss", "-Htin", "state", "established")
+
+        def total(name):
+            return sum(int(number) for number in re.findall(rf"\b{name}:(\d+)", told))
+
+        return tuple(total(f"segs_{way}") - total(f"data_segs_{way}") for way in ("in", "out"))

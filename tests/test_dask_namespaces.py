@@ -96,8 +96,9 @@ def test_across_a_network_results_are_those_of_threads(problem, undisturbed, tmp
                 assert cluster.wire_bytes(k)[1] - sent > 8 * len(problem[1]) * result.n_iter
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("direct", [True, False], ids=["direct", "by scheduler"])
+@pytest.mark.parametrize(
+    "direct", [pytest.param(True, id="direct"), pytest.param(False, id="by scheduler", marks=pytest.mark.slow)]
+)
 def test_worker_that_vanishes_costs_time_alone(problem, undisturbed, tmp_path, direct):
     path = tmp_path / "run.npz"
     with NamespacedCluster(3) as cluster:
@@ -181,14 +182,19 @@ def test_worker_that_is_killed_is_missed_at_once(problem, undisturbed, tmp_path)
     assert_ends_alike(result, digest, undisturbed, problem, path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["--by-scheduler"]], ids=["direct", "by scheduler"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="direct"),
+        pytest.param(["--samples", "60", "500", "--by-scheduler"], id="by scheduler", marks=pytest.mark.slow),
+    ],
+)
 def test_bytes_on_the_wire_are_those_of_the_model(options, capsys):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parents[1] / "asv_benchmarks")
         import measure_dask_traffic  # workers have to find it, too
 
-        status = measure_dask_traffic.main(["--samples", "60", *options])
+        status = measure_dask_traffic.main(["--samples", "500", "--alpha", "1e-3", *options])
     assert status == 0, capsys.readouterr().out
 
 
