@@ -157,13 +157,13 @@ def served(arrivals, seconds, part):
         In the order of the jobs; served is who comes first.
     """
     left = [None] * len(arrivals)
-    moments = [arrival.sum() for arrival in arrivals]
-    free = None
+    moments = np.array(arrivals).sum(axis=1).tolist()
+    free, when = None, -math.inf
     for k in sorted(range(len(arrivals)), key=moments.__getitem__):
         # who finds the server busy has waited for what the server waited for
-        begin = arrivals[k] if free is None or moments[k] >= free.sum() else free
-        free = begin.copy()
+        free = (arrivals[k] if moments[k] >= when else free).copy()
         free[part] += seconds[k]
+        when = max(moments[k], when) + seconds[k]
         left[k] = free
     return left
 
@@ -204,7 +204,7 @@ def round_of_calls(began, loads, costs, cluster, speeds):
         moments = [later(moment, cluster.latency, LATENCY) for moment in moments]
         moments = served(moments, [load.received / cluster.bandwidth for load in loads], LINK)
         moments = served(moments, back, CALLS)
-    last = max(moments, key=np.sum)
+    last = moments[int(np.argmax(np.array(moments).sum(axis=1)))]
     return later(last, sum(load.sums for load in loads), SUMS)
 
 
