@@ -103,7 +103,9 @@ extensions = [
         extra_compile_args=COMPILE_ARGS + ([] if sys.platform == "win32" else EXTRA_ARGS.get(name, [])),
         extra_link_args=LINK_ARGS,
     )
-    for name in MODULES
+    for name in sorted(
+        MODULES, key=lambda name: -Path(CORE, f"{name}.pyx").stat().st_size
+    )  # what takes long comes first
 ]
 
 
@@ -111,6 +113,12 @@ class BuildExtensions(build_ext):
     """Compile what changed, also where pip asks for an editable install: it has modules built elsewhere, and copied."""
 
     NOTES = Path("build", "compiled.json")  # name of a module's file -> what it was made from, its hash
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = (
+            self.parallel or os.cpu_count()
+        )  # here, as what is given to setup does not reach editable builds
 
     def run(self):
         self.force = True  # what is asked to be built is: what need not be is decided here
@@ -152,8 +160,4 @@ class BuildExtensions(build_ext):
         self.copy_file(self.get_ext_filename(ext.name), wanted)
 
 
-setup(
-    cmdclass={"build_ext": BuildExtensions},
-    ext_modules=extensions,
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},  # modules are compiled side by side
-)
+setup(cmdclass={"build_ext": BuildExtensions}, ext_modules=extensions)
