@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import importlib.util
 import itertools
+import threading
 import time
 import typing
 import uuid
@@ -26,6 +27,7 @@ from sltrees.executors import ClusterLostError, ThreadExecutor
 from sltrees.shard_host import NotHeldError, ShardHost, deposit, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
+_SETTLING_SECONDS = 10.0  # for which a worker may take to end what it does after Ctrl-C
 _LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered yet is still there
 
 
@@ -127,6 +129,8 @@ class DaskExecutor:
             raise TypeError(
                 f"client must be a distributed.Client or the address of a scheduler, got {type(client).__name__}"
             )
+        if isinstance(client, str):
+            _refuse_address(client)
         if client is not None and (n_workers, threads_per_worker, memory_limit) != (None, None, None):
             raise ValueError("n_workers, threads_per_worker and memory_limit are for a cluster that is started here")
         if isinstance(client, self._distributed.Client) and client.asynchronous:
@@ -139,11 +143,13 @@ class DaskExecutor:
         self.n_threads = self._threads.n_threads
         self.patience = as_non_negative(patience, "patience")
         self._opened = 0  # times
+        self._door = threading.RLock()  # held while it is opened and closed
         self._client = None
         self._hosts = {}  # by address of the worker: future of the actor
         self._alike = set()  # keys of those that compute as this process does
         self._unready = set()  # addresses of workers that were paused or busy for too long
         self._calls = itertools.count(1)
+        self._given_up = set()  # numbers of calls that nobody waits for any more
         self._networks = weakref.WeakSet()
         self.traffic = {}
 
@@ -156,19 +162,26 @@ class DaskExecutor:
         raise TypeError("an executor cannot be pickled: it stands for a cluster")
 
     def __enter__(self):
-        if self._opened:
+        with self._door:
+            if not self._opened:
+                self._open()
             self._opened += 1
-            return self
+        return self
+
+    def _open(self):
         with contextlib.ExitStack() as stack:
+            stack.callback(self._forget_cluster)
             self._client = client = self._connected(stack)
             self.traffic = {}
             self.wait_for_workers()
             self._make_hosts()
             stack.enter_context(self._threads)
+            self.dashboard_link = None if importlib.util.find_spec("bokeh") is None else client.dashboard_link
             self._exit = stack.pop_all()
-        self._opened = 1
-        self.dashboard_link = None if importlib.util.find_spec("bokeh") is None else client.dashboard_link
-        return self
+
+    def _forget_cluster(self):
+        self._hosts, self._alike, self._unready, self._given_up = {}, set(), set(), set()
+        self._client = self.dashboard_link = None
 
     def _connected(self, stack):
         """A client, which is closed with the stack if it was made here."""
@@ -179,31 +192,37 @@ class DaskExecutor:
                 client = self._distributed.Client(self._given, set_as_default=False, timeout=self.patience)
                 return stack.enter_context(_closing(client))
             n_workers, n_threads, memory_limit = self._local
+            n_workers = n_workers or self.n_threads
             cluster = self._distributed.LocalCluster(
-                n_workers=n_workers or self.n_threads,
-                threads_per_worker=n_threads or max(1, self.n_threads // (n_workers or self.n_threads)),
+                n_workers=0,  # none before somebody is there who will close it
+                threads_per_worker=n_threads or max(1, self.n_threads // n_workers),
                 memory_limit="auto" if memory_limit is None else memory_limit,
                 dashboard_address="127.0.0.1:0",  # for this machine alone
                 preload=["sltrees._dask_preload"],
             )
             stack.callback(_closed_quietly, cluster)
             client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
+            stack.enter_context(_closing(client))
+            cluster.scale(n_workers)
+            client.wait_for_workers(n_workers, timeout=self.patience)
         except (OSError, TimeoutError) as error:
             raise ClusterLostError(f"there is no cluster: {error}") from error
-        return stack.enter_context(_closing(client))
+        except TypeError as error:  # certificates that an address wants
+            raise ValueError(f"the client cannot be made: {error}") from error
+        return client
 
     def __exit__(self, *exception):
-        self._opened -= 1
-        if self._opened:
-            return None
-        for network in list(self._networks):
-            self._bring_home(network)
-        for actor in self._hosts.values():
-            with contextlib.suppress(Exception):
-                actor.release()
-        self._hosts, self._alike, self._unready = {}, set(), set()
-        self._client = self.dashboard_link = None
-        return self._exit.__exit__(*exception)
+        with self._door:
+            self._opened -= 1
+            if self._opened:
+                return
+            with self._exit:  # whatever happens
+                for network in list(self._networks):
+                    self._bring_home(network)
+                for actor in self._hosts.values():
+                    with contextlib.suppress(Exception):
+                        actor.release()
+        return
 
     def _bring_home(self, network):
         home = network._home
@@ -211,7 +230,7 @@ class DaskExecutor:
             return
         try:
             network._fetch(None)
-        except (MemoryError, ClusterLostError) as error:
+        except Exception as error:
             warnings.warn(f"a network is lost with its cluster: {error}", RuntimeWarning, stacklevel=3)
 
     dashboard_link = None
@@ -290,6 +309,8 @@ class DaskExecutor:
         Exception
             That of the first call that raised another.
         """
+        if self._client is None:
+            raise ClusterLostError("the executor is closed, and what lived on its workers is lost")
         number = next(self._calls) if stoppable else 0
         futures = []
         try:
@@ -311,24 +332,41 @@ class DaskExecutor:
             _, waiting = concurrent.futures.wait(waiting, timeout=_PROGRESS_SECONDS)
             if progress is not None and waiting and time.monotonic() - looked >= _PROGRESS_SECONDS:
                 looked = time.monotonic()
-                addresses = {request.address for request in requests}
-                looks = [self._submit(self._call(Request(a, "progress", ()), (), quick=True)) for a in addresses]
+                looks = self._ask_quickly({request.address for request in requests}, "progress").values()
                 done, _ = concurrent.futures.wait(looks, timeout=1.0)
                 told = [look.result() for look in done]
                 progress(sum(blocks for blocks in told if isinstance(blocks, int)))
         return [future.result() for future in futures]
 
     def _settle(self, futures, requests, number):
-        """After Ctrl-C: nothing goes on once this returns, whatever else is pressed meanwhile."""
-        while True:
+        """After Ctrl-C: nothing goes on once this returns, whatever else is pressed meanwhile.
+
+        A worker that does not even say how far it is for `_SETTLING_SECONDS` is done without from here on.
+        """
+        if number:
+            self._given_up.add(number)  # nobody waits for a host that is not made yet
+        stop, waiting = bool(number), set(futures)
+        while waiting:
             try:
-                if number:
-                    for address in {request.address for request in requests}:
-                        self._submit(self._call(Request(address, "stop", ()), (number,), quick=True))
-                concurrent.futures.wait(futures)
-                return
+                if stop:
+                    self._ask_quickly({request.address for request in requests}, "stop", number)
+                    stop = False
+                waiting = concurrent.futures.wait(waiting, timeout=_SETTLING_SECONDS).not_done
+                asked = {future: requests[futures.index(future)].address for future in waiting}
+                for address, look in self._ask_quickly(set(asked.values()), "progress").items():
+                    try:
+                        look.result(_SETTLING_SECONDS)
+                    except TimeoutError:
+                        self._unready.add(address)
+                for future, address in asked.items():
+                    if address in self._unready:
+                        future.cancel()
             except KeyboardInterrupt:
                 continue
+
+    def _ask_quickly(self, addresses, method, *arguments):
+        """Futures of quick calls by address."""
+        return {a: self._submit(self._call(Request(a, method, ()), arguments, quick=True)) for a in addresses}
 
     async def _call(self, request, arguments, quick=False):
         """One call: what it returns, or the exception that it raised. LostError if there is nobody to answer.
@@ -341,7 +379,7 @@ class DaskExecutor:
             return LostError(f"{address}: its host is not made yet")
         try:
             if not quick:
-                host = await self._host(address)
+                host = await self._host(address, number=arguments[0])
             reply = await self._reply(address, host, request.method, arguments)
         except UnlikeWorkerError as error:
             return error
@@ -390,17 +428,20 @@ class DaskExecutor:
         finally:
             reply.cancel()
 
-    async def _host(self, address):
+    async def _host(self, address, number=0):
         """The actor on a worker, made if there is none. Runs in the event loop alone, so that there is one.
 
         KeyError or OSError if the worker is gone, or has not made it after `patience` seconds, UnlikeWorkerError if it
         computes otherwise than this process.
         """
+        if address in self._unready:
+            raise OSError("it was paused or busy, or did not answer")
         if address not in self._hosts:
             n_threads = (await self._listed())[address]["nthreads"]
             if address not in self._hosts:
                 self._hosts[address] = self._client.submit(
                     ShardHost,
+                    address,
                     n_threads,
                     actor=True,
                     workers=[address],
@@ -414,6 +455,8 @@ class DaskExecutor:
         deadline = looked + self.patience
         while not host.done():
             await asyncio.sleep(2e-3)
+            if number in self._given_up:
+                raise OSError("nobody waits for it")
             if time.monotonic() > deadline:
                 self._unready.add(address)
                 self._hosts.pop(address, None)
@@ -460,8 +503,17 @@ class DaskExecutor:
         """Let holdings go, without waiting and whatever became of the cluster: list of (address, key)."""
         client = self._client
         if client is not None and client.status == "running":
-            for address, key in held:
-                self._submit(self._call(Request(address, "forget", ()), (key,), quick=True))
+            self._submit(self._forgotten(held))
+
+    async def _forgotten(self, held):
+        with contextlib.suppress(OSError):
+            listed = await self._listed()  # connecting to who is gone would be tried for long
+            calls = [
+                self._call(Request(address, "forget", ()), (key,), quick=True)
+                for address, key in held
+                if address in listed
+            ]
+            await asyncio.gather(*calls)
 
     def _submit(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
@@ -528,7 +580,19 @@ def refuse_unlike(address, found):
 
 def _leave(key, fingerprint, dask_worker):
     """In the process of a worker: leave samples that were scattered to it for its host."""
-    deposit(dask_worker.data[key], fingerprint)
+    deposit(dask_worker.address, dask_worker.data[key], fingerprint)
+
+
+def _refuse_address(address):
+    """ValueError if it is none of a scheduler: a client that is given it would hang when it is closed."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    try:
+        scheme, location = parse_address(address)
+        if scheme in ("tcp", "tls"):
+            parse_host_port(location)
+    except ValueError as error:
+        raise ValueError(f"client must be an address such as 'tcp://host:8786', got {address!r}: {error}") from error
 
 
 def payload_bytes(message):
@@ -567,6 +631,14 @@ def _closing(client):
 
 
 def _closed_quietly(closable):
-    """Close, whatever state it is in: a scheduler may be gone."""
-    with contextlib.suppress(Exception):
-        closable.close(timeout=10)
+    """Close, whatever state it is in, as a scheduler may be gone, and whatever is pressed meanwhile."""
+    pressed = None
+    while True:
+        try:
+            with contextlib.suppress(Exception):
+                closable.close(timeout=10)
+            break
+        except KeyboardInterrupt as error:
+            pressed = error
+    if pressed is not None:
+        raise pressed

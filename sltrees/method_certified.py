@@ -198,7 +198,8 @@ class CertifiedMethod:
             with kept.standing():  # whatever its run left to be done is done
                 pass
         network._move_to(executor)
-        kept = network._method
+        # neurons that are here go to a cluster as they stand; rows and lists stay behind
+        kept = network._method if executor.is_cluster == (network._home is not None) else None
         if kept is not None and kept.serves(planes.X, ridge):
             network._install(network._draw(planes, None, executor))  # draws nothing: says which samples it is for
             kept._executor = executor
@@ -472,6 +473,14 @@ class CertifiedMethod:
         if self._committing:
             self._apply()
         elif self.step_open:
+            self.undo()
+
+    def forsake(self):
+        """After the loss of a cluster: drop a step that was not being kept. One that was is finished by who looks next.
+
+        Cost: O(shards).
+        """
+        if self.step_open and not self._committing:
             self.undo()
 
     # ------------------------------------------------------------------ what others may ask for

@@ -130,6 +130,7 @@ class RemoteGroup:
         self._identity = uuid.uuid4().hex
         self._lock = threading.RLock()
         self._reviewed = False
+        self._n_recorded = 0  # steps in the recipe that were kept by this group
         self._summaries = {}
         self._bytes = {}
         self.n_fired = 0
@@ -304,15 +305,12 @@ class RemoteGroup:
         """
         workers = self.cluster.wait_for_workers()
         kept = [p for p in self._placed if p not in lost]
-        again = []
-        busy = {p.address for p in kept}
+        # at an address that is listed there is another process, or one that has not been asked yet
+        again = [p for p in lost if p.address in workers]
+        busy = {p.address for p in (*kept, *again)}
         idle = [address for address in workers if address not in busy] or list(workers)
-        for p in lost:
-            if p.address in workers:  # it is another process, or one that has not been asked yet
-                again.append(p)
-                continue
-            parts = p.portion.cut(len(idle))
-            again += [_Placed(part, address) for part, address in zip(parts, itertools.cycle(idle), strict=False)]
+        homeless = [p.portion for p in lost if p.address not in workers]
+        again += [_Placed(*pair) for pair in zip(Portion.shared_out(homeless, len(idle)), itertools.cycle(idle))]
         # in place: whoever forgets them looks here
         self._placed[:] = sorted([*kept, *again], key=lambda p: p.portion.start)
         addresses = sorted({p.address for p in again})
@@ -356,21 +354,24 @@ class RemoteGroup:
         return StepCounts.total(counts), sums.nodes
 
     def drop(self):
-        """As of `ShardGroup`."""
+        """As of `ShardGroup`. Nobody is told: hosts put the next step in its place, and may be gone. Cost: O(1)."""
         self._reviewed = False
-        self._ask("drop", stoppable=False)
         self.trajectory.trial = None
 
     def keep(self, n_kept, visited):
         """As of `ShardGroup`."""
         if self.trajectory.n_kept == n_kept:
             told = self._ask("keep", n_kept, visited, stoppable=False)
-            advance = self.trajectory.trial[0]
             with self._lock:
-                self.n_fired = sum(n_fired for n_fired, _ in told)
-                self._bytes = {p.portion: nbytes for p, (_, nbytes) in zip(self._placed, told, strict=True)}
-                self._reviewed = False
-                self._recipe.append(("advance", (advance, visited)))
+                if self._n_recorded == n_kept:  # else Ctrl-C fell between this and what follows
+                    # in one statement, so that Ctrl-C cannot fall between
+                    self.__dict__.update(
+                        _recipe=[*self._recipe, ("advance", (self.trajectory.trial[0], visited))],
+                        _n_recorded=n_kept + 1,
+                        _reviewed=False,
+                        n_fired=sum(n_fired for n_fired, _ in told),
+                        _bytes={p.portion: nbytes for p, (_, nbytes) in zip(self._placed, told, strict=True)},
+                    )
                 self.trajectory.keep(visited)
         return self.n_fired
 
@@ -399,6 +400,7 @@ class RemoteGroup:
 
     def check(self):
         """As of `ShardGroup`; and that each shard is in one portion."""
+        self._ask("drop", stoppable=False)  # it is not told before
         self._ask("check")
         numbers = sorted(number for summary in self._summaries_now() for number in summary.numbers)
         assert numbers == list(range(len(numbers)))

@@ -82,6 +82,38 @@ class Portion(typing.NamedTuple):
         edges = [min(edge, self.stop) for edge in edges] + [self.stop]
         return [Portion(start, stop, self.of) for start, stop in itertools.pairwise(edges) if start < stop]
 
+    @staticmethod
+    def shared_out(portions, n_parts):
+        """The same units in about so many parts, whatever number of portions they are in: adjacent ones are joined.
+
+        Parameters
+        ----------
+        portions : list of Portion
+            In order.
+        n_parts : int
+
+        Returns
+        -------
+        list of Portion
+            About `n_parts`, at least one for whatever is not adjacent.
+
+        Examples
+        --------
+        >>> Portion.shared_out([Portion(0, 2, 8), Portion(2, 4, 8), Portion(5, 6, 8)], 3)
+        [Portion(start=0, stop=2, of=8), Portion(start=2, stop=4, of=8), Portion(start=5, stop=6, of=8)]
+        """
+        joined = []
+        for portion in portions:
+            if joined and joined[-1].stop == portion.start:
+                joined[-1] = joined[-1]._replace(stop=portion.stop)
+            else:
+                joined.append(portion)
+        total = sum(portion.stop - portion.start for portion in joined)
+        parts = []
+        for portion in joined:
+            parts += portion.cut(max(1, round(n_parts * (portion.stop - portion.start) / total)))
+        return parts
+
 
 class Summary(typing.NamedTuple):
     """What the client needs to know of a portion."""
@@ -273,7 +305,7 @@ class _StoppableExecutor(ThreadExecutor):
     def __init__(self, n_threads):
         super().__init__(n_threads)
         self._lock = threading.Lock()
-        self._call = self._stopped = 0
+        self._call, self._stopped = 0, set()  # numbers of calls
         self.done = 0  # blocks of the call
 
     def begin(self, call):
@@ -282,16 +314,16 @@ class _StoppableExecutor(ThreadExecutor):
             self._call, self.done = call, 0
 
     def stop(self, call):
-        """Begin nothing more of this call, nor of those before it."""
+        """Begin nothing more of this call, which may not have begun."""
         with self._lock:
-            self._stopped = max(self._stopped, call)
+            self._stopped.add(call)
 
     def map(self, function, blocks, progress=None):
         """As that of `ThreadExecutor`; StoppedError if the call is stopped."""
 
         def guarded(block):
             with self._lock:
-                if 0 < self._call <= self._stopped:
+                if self._call in self._stopped:
                     raise StoppedError("the call was stopped")
             result = function(block)
             with self._lock:
@@ -301,12 +333,12 @@ class _StoppableExecutor(ThreadExecutor):
         return super().map(guarded, blocks, progress)
 
 
-_DEPOSITS = {}  # samples that were brought to this process and are not taken yet, by fingerprint
+_DEPOSITS = {}  # samples that were brought to this process and are not taken yet, by worker and fingerprint
 
 
-def deposit(X, fingerprint):
-    """Leave samples for the hosts of this process. Cost: O(n d)."""
-    _DEPOSITS[fingerprint] = np.array(X, order="C")  # its own memory, which views keep
+def deposit(address, X, fingerprint):
+    """Leave samples for the host of a worker, of which a process may be several. Cost: O(n d)."""
+    _DEPOSITS[address, fingerprint] = np.array(X, order="C")  # its own memory, which views keep
 
 
 class ShardHost:
@@ -314,14 +346,19 @@ class ShardHost:
 
     Parameters
     ----------
+    address : str
+        Of the worker.
     n_threads : int
     """
 
-    def __init__(self, n_threads):
+    def __init__(self, address, n_threads):
+        self._address = address
         self._executor = _StoppableExecutor(n_threads)
         self._executor.__enter__()  # for as long as it lives
+        weakref.finalize(self, self._executor.__exit__, None, None, None)  # or BLAS would keep to one thread
         self._holdings = {}  # by key
         self._samples = weakref.WeakValueDictionary()  # by fingerprint; holdings keep them
+        self._taken = []  # samples that portions are being made with: others may follow that want them, too
 
     def describe(self):
         """What must be the same in all processes of a cluster: dict. Cost: some 10^6 multiplications."""
@@ -348,6 +385,7 @@ class ShardHost:
             If the call was stopped.
         """
         self._executor.begin(call)
+        self._taken.clear()
         return getattr(self._holding(key), what)(*self._with_samples(arguments))
 
     def make(self, call, key, source, portion, recipe):
@@ -383,7 +421,7 @@ class ShardHost:
         self._holdings.pop(key, None)
 
     async def stop(self, call):
-        """Begin nothing more of this call, nor of those before it. Does not wait."""
+        """Begin nothing more of this call. Does not wait."""
         self._executor.stop(call)
 
     async def progress(self):
@@ -400,12 +438,13 @@ class ShardHost:
 
     def _take(self, samples):
         fingerprint = samples.fingerprint
-        X = _DEPOSITS.pop(fingerprint, None)
+        X = _DEPOSITS.pop((self._address, fingerprint), None)
         if X is None:
             X = self._samples.get(fingerprint)
         if X is None:
             raise NotHeldError(f"samples {fingerprint[:8]} are not here")
         self._samples[fingerprint] = X
+        self._taken.append(X)
         return X
 
 

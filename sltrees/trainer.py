@@ -569,6 +569,8 @@ class _Run:
         network = self.trainer.network
         if self.before is not None:
             network.__dict__.update(self.before)
+        elif self.method is not None:
+            self.method.forsake()
         return TrainingStatus.CLUSTER_LOST
 
     def settle(self):

@@ -43,9 +43,16 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def executor(cluster):
+def executor_of_all(cluster):
     with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as executor:
         yield executor
+
+
+@pytest.fixture
+def executor(executor_of_all):
+    while len(executor_of_all.workers()) < 3:  # those that were killed before come back
+        time.sleep(0.05)
+    return executor_of_all
 
 
 def same(here, there, portions=2):
