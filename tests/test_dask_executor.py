@@ -21,17 +21,11 @@ from sltrees.shard_host import Portion, describe_arithmetic
 pytest.importorskip("distributed")
 
 import distributed
+from dask_problems import PROBLEM, children, network_of
 
 from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
-
-WIDTH = 2**18  # 8 units under dense sampling
-PROBLEM = random_problem(0, 40, 6)
-
-
-def network_of(width=WIDTH, sampling="dense", **options):
-    return ShiftedReLUNetwork(width, random_state=0, sampling=sampling, **options)
 
 
 @pytest.fixture(scope="module")
@@ -350,13 +344,6 @@ def small_cluster():
     while set(children()) - before:
         assert time.monotonic() < deadline, "processes are left behind"
         time.sleep(0.1)
-
-
-def children():
-    """Processes that this one has started, and those have, but for those of multiprocessing itself."""
-    import psutil
-
-    return [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
