@@ -23,7 +23,7 @@ def physical_memory() -> float:
     return limit
 
 
-def check_memory(needed, max_memory, what, advice):
+def check_memory(needed, max_memory, what, advice, whose="max_memory allows"):
     """Refuse work that needs more memory than allowed, before anything is allocated.
 
     Parameters
@@ -34,6 +34,8 @@ def check_memory(needed, max_memory, what, advice):
         Bytes allowed; None means all of the machine's.
     what, advice : str
         What needs the memory, and what to change.
+    whose : str
+        How the message begins to tell of a limit that is not the machine's.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def check_memory(needed, max_memory, what, advice):
     """
     limit = physical_memory() if max_memory is None else max_memory
     if needed > limit:
-        whose = "this machine has" if max_memory is None else "max_memory allows"
+        whose = "this machine has" if max_memory is None else whose
         raise MemoryError(f"{what} needs {needed:,.0f} bytes, {whose} {limit:,.0f}; {advice}")
 
 

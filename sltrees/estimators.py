@@ -513,7 +513,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
         where joblib tells its workers. The result does not depend on it.
     executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
         Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
-        files.
+        files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
     random_state : int, RandomState or None, default None
         The source of the weights and folds. An int gives the same result each time.
     verbose : int, default 0
@@ -758,7 +758,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
         where joblib tells its workers. The result does not depend on it.
     executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
         Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
-        files.
+        files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
     random_state : int, RandomState or None, default None
         The source of the weights and folds. An int gives the same result each time.
     verbose : int, default 0

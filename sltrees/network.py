@@ -685,7 +685,7 @@ class ShiftedReLUNetwork:
         held = 0 if self._method is None else self._method.bytes_resident
         return weights + held + threads * sampling.bytes_needed(planes.X.shape)
 
-    def check_memory(self, needed, X, max_memory):
+    def check_memory(self, needed, X, max_memory, whose="max_memory allows"):
         """Refuse, before anything is allocated, what would need more memory than allowed.
 
         Parameters
@@ -695,6 +695,8 @@ class ShiftedReLUNetwork:
         X : ndarray of shape (n, d)
         max_memory : float or None
             Bytes; by default all that the machine has.
+        whose : str
+            How the message begins to tell of `max_memory`.
 
         Raises
         ------
@@ -718,6 +720,7 @@ class ShiftedReLUNetwork:
             max_memory,
             f"a network of width {self.width} on {len(X)} samples with {X.shape[1]} features",
             "lower the width, raise the shift, use fewer samples or dtype float32",
+            whose,
         )
 
     def _signs(self, neurons):

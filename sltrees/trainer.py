@@ -451,9 +451,10 @@ class NewtonTrainer:
         network, method, X = self.network, METHODS[self.method], planes.X
         n, d = X.shape
         limit = physical_memory() if self.max_memory is None else self.max_memory
-        allowed, n_threads, fits_here = self.max_memory, executor.n_threads, True
+        allowed, n_threads, fits_here = [self.max_memory], executor.n_threads, True
         if executor.is_cluster and self.max_memory is None:
-            limit = allowed = executor.memory
+            limit = executor.memory
+            allowed = [limit, "all workers together have"]
             fits_here = GramMatrix.bytes_needed(n, n_threads) <= physical_memory()
         gram = GramMatrix.bytes_needed(n, n_threads)
         if self.alpha == "loo":
@@ -484,7 +485,7 @@ class NewtonTrainer:
                     f"alpha='loo' needs the Gram matrix as an array, which method {self.method!r} never forms; "
                     "give alpha as a number"
                 )
-            network.check_memory(without + method.gram_class.bytes_needed(n), X, allowed)
+            network.check_memory(without + method.gram_class.bytes_needed(n), X, *allowed)
             return method.gram_class
         with_array = without + gram
         as_array = with_array <= limit and fits_here and n <= MAX_GRAM if self.max_gram is None else n <= self.max_gram
@@ -496,9 +497,9 @@ class NewtonTrainer:
                 f"(max_gram {self.max_gram}, max_memory {self.max_memory}); give alpha as a number"
             )
         if as_array or method.gram_product is None:
-            network.check_memory(with_array, X, allowed)
+            network.check_memory(with_array, X, *allowed)
             return GramMatrix
-        network.check_memory(without + MatrixFreeGram.bytes_needed(n), X, allowed)
+        network.check_memory(without + MatrixFreeGram.bytes_needed(n), X, *allowed)
         return MatrixFreeGram
 
 

@@ -444,7 +444,7 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
 
 def test_too_large_a_network_is_refused_before_anything_is_drawn(executor):
     network = network_of(2**34, shift=0.0, sampling="dense")
-    with pytest.raises(MemoryError, match="bytes"):
+    with pytest.raises(MemoryError, match="bytes, all workers together have"):
         NewtonTrainer(network, executor=executor).fit(*PROBLEM)
     assert network.shift_ is None
 
