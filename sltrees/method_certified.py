@@ -149,6 +149,7 @@ class CertifiedMethod:
         self._dtype, self._width = network.dtype, network.width
         self.group, self._planes, group.executor = group, planes, executor
         self._reading = threading.Lock()  # held by who reads the weights, and while a step begins to be kept
+        self._keeper_waits = False  # then readers who come stand back: a lock may be taken by the same one for ever
         n = len(planes.X)
         self._scale = planes.norms / np.sqrt(network.width)  # from sums over pairs to f, and from g to beta
         # a step was taken that is neither kept nor undone
@@ -426,8 +427,12 @@ class CertifiedMethod:
 
     def _begin_keeping(self):
         """From here on the step is kept, whatever interrupts. Waits for who reads the weights."""
-        with self._reading:
-            self._committing = True
+        self._keeper_waits = True
+        try:
+            with self._reading:
+                self._committing = True
+        finally:
+            self._keeper_waits = False
 
     def _apply(self):
         """Have the step kept by all that have not kept it yet; then it is done. May be called again."""
@@ -452,12 +457,13 @@ class CertifiedMethod:
         A step that was being kept when its run came to an end for want of memory is finished first.
         """
         while True:
-            with self._reading:
-                if self._committing and self._executor is None:
-                    self._finish()
-                if not self._committing:
-                    yield
-                    return
+            if not self._keeper_waits:
+                with self._reading:
+                    if self._committing and self._executor is None:
+                        self._finish()
+                    if not self._committing:
+                        yield
+                        return
             time.sleep(1e-3)
 
     def _finish(self):
