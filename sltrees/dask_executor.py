@@ -1,8 +1,8 @@
 """The executor "dask": neurons live on the workers of a Dask cluster (extra "dask").
 
 A cluster is dask.distributed's: a scheduler, worker processes on any machines, a client in this process. On each worker
-one `ShardHost` is made, as an actor, which stays there; what it does it is told by direct calls. Samples are scattered
-by Dask. Everything else that crosses the network is what calls carry: see docs/scaling_out.md.
+one `ShardHost` is made, as an actor, which stays there; what it does it is told by direct calls. What crosses the
+network is what calls carry: see docs/scaling_out.md.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ import numpy as np
 
 from sltrees._validation import as_integer, as_non_negative
 from sltrees.executors import ClusterLostError, ThreadExecutor
-from sltrees.shard_host import NotHeldError, ShardHost, deposit, describe_arithmetic
+from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
+_DEPOSITS_AT_A_TIME = 32  # workers that get samples at the same time
 _SETTLING_SECONDS = 10.0  # for which a worker may take to end what it does after Ctrl-C
 _LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered yet is still there
 
@@ -441,7 +442,6 @@ class DaskExecutor:
             if address not in self._hosts:
                 self._hosts[address] = self._client.submit(
                     ShardHost,
-                    address,
                     n_threads,
                     actor=True,
                     workers=[address],
@@ -473,7 +473,9 @@ class DaskExecutor:
         return host
 
     def deposit(self, addresses, X, fingerprint):
-        """Have samples on workers: scattered once, and passed on from worker to worker.
+        """Have samples on workers, before they are named in a recipe.
+
+        Not by Dask's scatter: where a worker dies in the middle of it, the scheduler copies on for ever.
 
         Parameters
         ----------
@@ -483,21 +485,11 @@ class DaskExecutor:
 
         Notes
         -----
-        Cost: n d numbers from here, and to each worker once.
+        Cost: n d numbers to each worker.
         """
-        client = self._client
-        with contextlib.suppress(OSError, TimeoutError, KeyError, ValueError):  # who is lost is noticed when asked
-            scattered = client.scatter(X, broadcast=len(addresses) > 1, workers=addresses, hash=False)
-            left = [self._submit(self._left(address, scattered.key, fingerprint)) for address in addresses]
-            concurrent.futures.wait(left)
-
-    async def _left(self, address, key, fingerprint):
-        """Have a worker leave scattered samples for its host: no task, for which there may be no thread."""
-        with contextlib.suppress(OSError):
-            await self._while_listed(
-                address,
-                asyncio.ensure_future(self._client.run(_leave, key, fingerprint, workers=[address], on_error="return")),
-            )
+        requests = [Request(address, "deposit", (X, fingerprint)) for address in addresses]
+        for first in range(0, len(requests), _DEPOSITS_AT_A_TIME):  # memory: each is a message
+            self.call(requests[first : first + _DEPOSITS_AT_A_TIME])  # who is lost is noticed when asked
 
     def forget(self, held):
         """Let holdings go, without waiting and whatever became of the cluster: list of (address, key)."""
@@ -576,11 +568,6 @@ def refuse_unlike(address, found):
                 f"results would depend on which worker does what: {name} of worker {address} is {found.get(name)}, "
                 f"here it is {value}"
             )
-
-
-def _leave(key, fingerprint, dask_worker):
-    """In the process of a worker: leave samples that were scattered to it for its host."""
-    deposit(dask_worker.address, dask_worker.data[key], fingerprint)
 
 
 def _refuse_address(address):

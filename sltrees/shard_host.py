@@ -333,36 +333,31 @@ class _StoppableExecutor(ThreadExecutor):
         return super().map(guarded, blocks, progress)
 
 
-_DEPOSITS = {}  # samples that were brought to this process and are not taken yet, by worker and fingerprint
-
-
-def deposit(address, X, fingerprint):
-    """Leave samples for the host of a worker, of which a process may be several. Cost: O(n d)."""
-    _DEPOSITS[address, fingerprint] = np.array(X, order="C")  # its own memory, which views keep
-
-
 class ShardHost:
     """Holds portions of networks in this process. One thread calls `run`; `stop` and `progress` may come meanwhile.
 
     Parameters
     ----------
-    address : str
-        Of the worker.
     n_threads : int
     """
 
-    def __init__(self, address, n_threads):
-        self._address = address
+    def __init__(self, n_threads):
         self._executor = _StoppableExecutor(n_threads)
         self._executor.__enter__()  # for as long as it lives
         weakref.finalize(self, self._executor.__exit__, None, None, None)  # or BLAS would keep to one thread
         self._holdings = {}  # by key
         self._samples = weakref.WeakValueDictionary()  # by fingerprint; holdings keep them
+        self._deposits = {}  # samples that nobody has taken yet, by fingerprint
         self._taken = []  # samples that portions are being made with: others may follow that want them, too
 
     def describe(self):
         """What must be the same in all processes of a cluster: dict. Cost: some 10^6 multiplications."""
         return describe_arithmetic()
+
+    def deposit(self, call, X, fingerprint):
+        """Take samples that a recipe will name. Cost: O(n d)."""
+        self._executor.begin(call)
+        self._deposits[fingerprint] = np.array(X, order="C")  # its own memory, which views keep
 
     def run(self, call, key, what, arguments):
         """Ask a holding.
@@ -438,7 +433,7 @@ class ShardHost:
 
     def _take(self, samples):
         fingerprint = samples.fingerprint
-        X = _DEPOSITS.pop((self._address, fingerprint), None)
+        X = self._deposits.pop(fingerprint, None)
         if X is None:
             X = self._samples.get(fingerprint)
         if X is None:

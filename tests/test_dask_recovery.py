@@ -279,7 +279,7 @@ def test_ctrl_c_does_not_wait_for_a_frozen_worker(cluster, client, monkeypatch):
 
 
 def test_only_the_call_that_is_meant_is_stopped():
-    host = ShardHost("here", 1)
+    host = ShardHost(1)
     host._executor.stop(5)
     for call in (4, 0, 6):
         host._executor.begin(call)
