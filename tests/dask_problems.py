@@ -1,5 +1,7 @@
 """What the tests of executor "dask" share."""
 
+import contextlib
+
 import psutil
 from problems import random_problem
 
@@ -25,3 +27,17 @@ def is_tracker(process):
         return "resource_tracker" in " ".join(process.cmdline()) or process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return True
+
+
+@contextlib.contextmanager
+def local_cluster(**options):
+    """A cluster on this machine whose workers come back however often they are killed.
+
+    By default Dask gives up a worker that happens to be away 15 seconds after an earlier death.
+    """
+    import dask
+    import distributed
+
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": "4GiB"} | options
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}), distributed.LocalCluster(**options) as made:
+        yield made

@@ -21,7 +21,7 @@ from sltrees.shard_host import Portion, describe_arithmetic
 pytest.importorskip("distributed")
 
 import distributed
-from dask_problems import PROBLEM, children, network_of
+from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
 
@@ -30,9 +30,7 @@ pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWa
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=3, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="4GiB"
-    ) as cluster:
+    with local_cluster(n_workers=3) as cluster:
         yield cluster
 
 
@@ -334,9 +332,7 @@ def small_cluster():
     """Workers that may have 600 MB each, and a client."""
     before = set(children())
     with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=6e8
-        ) as cluster,
+        local_cluster(n_workers=2, memory_limit=6e8) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client

@@ -18,7 +18,7 @@ from sltrees.shard_host import Portion, ShardHost, StoppedError
 pytest.importorskip("distributed")
 
 import distributed
-from dask_problems import PROBLEM, children, network_of
+from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees import dask_executor, executors
 from sltrees.dask_executor import DaskExecutor
@@ -32,9 +32,7 @@ X, Y = PROBLEM
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit="4GiB"
-    ) as cluster:
+    with local_cluster(n_workers=2) as cluster:
         yield cluster
 
 
@@ -227,7 +225,7 @@ def test_workers_may_share_a_process():
     here, there = network_of(), network_of()
     NewtonTrainer(here, tol=1e-3).fit(X, Y)
     with (
-        distributed.LocalCluster(n_workers=8, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        local_cluster(n_workers=8, processes=False) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
         DaskExecutor(client) as executor,
     ):
@@ -236,13 +234,15 @@ def test_workers_may_share_a_process():
         assert there.digest() == here.digest()
 
 
-def test_ctrl_c_is_obeyed_while_a_busy_worker_is_waited_for(client):
-    with DaskExecutor(client) as executor:
-        before = set(executor.workers())
-        client.restart()
-        while len(set(executor.workers()) - before) < 2:
-            time.sleep(0.05)
-        tasks = [client.submit(time.sleep, 30, workers=[address], pure=False) for address in executor.workers()]
+def test_ctrl_c_is_obeyed_while_a_busy_worker_is_waited_for():
+    with (
+        local_cluster(n_workers=1) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        DaskExecutor(client) as executor,
+    ):
+        cluster.scale(2)
+        client.wait_for_workers(2)
+        tasks = [client.submit(time.sleep, 10, workers=[address], pure=False) for address in executor.workers()]
         time.sleep(0.3)
         timer, began = ctrl_c_after(1.0), time.monotonic()
         result = NewtonTrainer(network_of(), executor=executor).fit(X, Y)
@@ -250,7 +250,6 @@ def test_ctrl_c_is_obeyed_while_a_busy_worker_is_waited_for(client):
         assert time.monotonic() - began < 4
         timer.join()
         del tasks
-        client.restart()
 
 
 def test_ctrl_c_does_not_wait_for_a_frozen_worker(cluster, client, monkeypatch):
@@ -292,7 +291,7 @@ def test_only_the_call_that_is_meant_is_stopped():
 def test_blas_has_its_threads_again_where_workers_go_on():
     before = executors._BLAS_HOLD._holders  # of this process, where the worker is, too
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        local_cluster(n_workers=1, processes=False) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         for _ in range(2):
