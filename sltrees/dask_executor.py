@@ -220,7 +220,8 @@ class DaskExecutor:
             with self._exit:  # whatever happens
                 for network in list(self._networks):
                     self._bring_home(network)
-                for actor in self._hosts.values():
+                hosts, self._hosts = self._hosts, {}  # nobody asks them any more
+                for actor in hosts.values():
                     with contextlib.suppress(Exception):
                         actor.release()
         return
