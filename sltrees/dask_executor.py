@@ -27,6 +27,7 @@ from sltrees.executors import ClusterLostError, ThreadExecutor
 from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
+_MAKING_SECONDS = 10.0  # that a worker may take to make its host, however impatient one is: it may have to import
 _DEPOSITS_AT_A_TIME = 32  # workers that get samples at the same time
 _SETTLING_SECONDS = 10.0  # for which a worker may take to end what it does after Ctrl-C
 _LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered yet is still there
@@ -68,8 +69,8 @@ class DaskExecutor:
     n_threads : int, optional
         Threads of this process, which solves the Gram systems; by default one per processor.
     patience : float, default 60.0
-        Seconds for which to wait for a worker where there is none, and for one that is paused, or busy with tasks of
-        others, to take neurons.
+        Seconds for which to wait for a worker where there is none, and (at least 10) for one that is paused, or busy
+        with tasks of others, to take neurons.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ class DaskExecutor:
         self._client = None
         self._hosts = {}  # by address of the worker: future of the actor
         self._alike = set()  # keys of those that compute as this process does
-        self._unready = set()  # addresses of workers that were paused or busy for too long
+        self._unready = {}  # by address of workers that were paused, busy or silent for too long: until when
         self._calls = itertools.count(1)
         self._given_up = set()  # numbers of calls that nobody waits for any more
         self._networks = weakref.WeakSet()
@@ -181,7 +182,7 @@ class DaskExecutor:
             self._exit = stack.pop_all()
 
     def _forget_cluster(self):
-        self._hosts, self._alike, self._unready, self._given_up = {}, set(), set(), set()
+        self._hosts, self._alike, self._unready, self._given_up = {}, set(), {}, set()
         self._client = self.dashboard_link = None
 
     def _connected(self, stack):
@@ -249,8 +250,15 @@ class DaskExecutor:
         return {
             address: worker
             for address, worker in workers.items()
-            if worker.get("status", "running") in alive and address not in self._unready
+            if worker.get("status", "running") in alive and not self._is_unready(address)
         }
+
+    def _set_unready(self, address):
+        """Do without a worker for longer than it is waited for others."""
+        self._unready[address] = time.monotonic() + max(_MAKING_SECONDS, 2 * self.patience)
+
+    def _is_unready(self, address):
+        return time.monotonic() < self._unready.get(address, 0.0)
 
     async def _listed(self):
         """The workers that the scheduler lists; OSError if it does not answer for `patience` seconds."""
@@ -359,9 +367,9 @@ class DaskExecutor:
                     try:
                         look.result(_SETTLING_SECONDS)
                     except TimeoutError:
-                        self._unready.add(address)
+                        self._set_unready(address)
                 for future, address in asked.items():
-                    if address in self._unready:
+                    if self._is_unready(address):
                         future.cancel()
             except KeyboardInterrupt:
                 continue
@@ -436,7 +444,7 @@ class DaskExecutor:
         KeyError or OSError if the worker is gone, or has not made it after `patience` seconds, UnlikeWorkerError if it
         computes otherwise than this process.
         """
-        if address in self._unready:
+        if self._is_unready(address):
             raise OSError("it was paused or busy, or did not answer")
         if address not in self._hosts:
             n_threads = (await self._listed())[address]["nthreads"]
@@ -453,15 +461,16 @@ class DaskExecutor:
         host, looked = self._hosts[address], time.monotonic()
         if host.key in self._alike:
             return host
-        deadline = looked + self.patience
+        patience = max(_MAKING_SECONDS, self.patience)
+        deadline = looked + patience
         while not host.done():
             await asyncio.sleep(2e-3)
             if number in self._given_up:
                 raise OSError("nobody waits for it")
             if time.monotonic() > deadline:
-                self._unready.add(address)
+                self._set_unready(address)
                 self._hosts.pop(address, None)
-                raise OSError(f"it has made no host in {self.patience:g} seconds: it is paused, or busy")
+                raise OSError(f"it has made no host in {patience:g} seconds: it is paused, or busy")
             if time.monotonic() - looked > _LISTED_SECONDS:  # one that goes before it is made is not heard of again
                 looked = time.monotonic()
                 if address not in await self._listed():

@@ -23,6 +23,7 @@ pytest.importorskip("distributed")
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
+from sltrees import dask_executor
 from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
@@ -388,7 +389,8 @@ def test_workers_that_run_out_of_memory_again_and_again_end_training_with_a_stat
     assert resumed.network.digest() == here.digest()
 
 
-def test_workers_that_others_keep_busy_are_done_without(small_cluster):
+def test_workers_that_others_keep_busy_are_done_without(small_cluster, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_MAKING_SECONDS", 1.0)
     X, y = PROBLEM
     here, there, later = network_of(), network_of(), network_of()
     NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
