@@ -27,8 +27,10 @@ from sltrees.executors import ClusterLostError, ThreadExecutor
 from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
-_MAKING_SECONDS = 10.0  # that a worker may take to make its host, however impatient one is: it may have to import
+# That a worker may take to make its host, and the scheduler to answer, however impatient one is.
+_MAKING_SECONDS = 10.0
 _DEPOSITS_AT_A_TIME = 32  # workers that get samples at the same time
+_HAS_PACKAGE = "__import__('importlib.util').util.find_spec('sltrees') is not None"
 _SETTLING_SECONDS = 10.0  # for which a worker may take to end what it does after Ctrl-C
 _LISTED_SECONDS = 1.0  # between looks at whether a worker that has not answered yet is still there
 
@@ -127,6 +129,7 @@ class DaskExecutor:
         patience=60.0,
     ):
         self._distributed = _imported()
+        self._dask = importlib.import_module("dask")
         if client is not None and not isinstance(client, (str, self._distributed.Client)):
             raise TypeError(
                 f"client must be a distributed.Client or the address of a scheduler, got {type(client).__name__}"
@@ -194,6 +197,8 @@ class DaskExecutor:
                 client = self._distributed.Client(self._given, set_as_default=False, timeout=self.patience)
                 return stack.enter_context(_closing(client))
             n_workers, n_threads, memory_limit = self._local
+            # by default a worker is given up that happens to be away 15 seconds after an earlier death
+            stack.enter_context(self._dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}))
             n_workers = n_workers or self.n_threads
             cluster = self._distributed.LocalCluster(
                 n_workers=0,  # none before somebody is there who will close it
@@ -219,22 +224,32 @@ class DaskExecutor:
             if self._opened:
                 return
             with self._exit:  # whatever happens
-                for network in list(self._networks):
-                    self._bring_home(network)
+                pressed = [error for network in list(self._networks) if (error := self._bring_home(network))]
                 hosts, self._hosts = self._hosts, {}  # nobody asks them any more
                 for actor in hosts.values():
                     with contextlib.suppress(Exception):
                         actor.release()
+                if pressed:
+                    raise pressed[0]
         return
 
     def _bring_home(self, network):
+        """Fetch a network that lives here. Returns Ctrl-C, which does not cut it off: it would be lost."""
         home = network._home
         if home is None or not home.lives_on(self):
-            return
-        try:
-            network._fetch(None)
-        except Exception as error:
-            warnings.warn(f"a network is lost with its cluster: {error}", RuntimeWarning, stacklevel=3)
+            return None
+        pressed = None
+        for _ in range(2):  # Ctrl-C may come before it has begun
+            try:
+                self._threads.map(network._fetch, [None])  # what is begun is waited for
+            except KeyboardInterrupt as error:
+                pressed = error
+            except Exception as error:
+                warnings.warn(f"a network is lost with its cluster: {error}", RuntimeWarning, stacklevel=3)
+                break
+            if network._home is None:
+                break
+        return pressed
 
     dashboard_link = None
 
@@ -263,7 +278,8 @@ class DaskExecutor:
     async def _listed(self):
         """The workers that the scheduler lists; OSError if it does not answer for `patience` seconds."""
         try:
-            identity = await asyncio.wait_for(self._client.scheduler.identity(), self.patience)
+            patience = max(_MAKING_SECONDS, self.patience)
+            identity = await asyncio.wait_for(self._client.scheduler.identity(), patience)
         except (AttributeError, OSError, RuntimeError, TimeoutError) as error:  # a client may have closed itself
             raise OSError(f"{type(error).__name__}: {error}") from error
         return identity["workers"]
@@ -283,17 +299,24 @@ class DaskExecutor:
     @property
     def memory(self):
         """Bytes that all workers together may use. Cost: O(workers)."""
+        if not self.workers():  # none is ready; but a run begins, and they may be by now
+            self._unready.clear()
         limits = [worker.get("memory_limit") or 0 for worker in self.wait_for_workers().values()]
         return float(sum(limits)) if all(limits) else float("inf")
 
     def _make_hosts(self):
         """Make a host on each worker; RuntimeError if one computes otherwise than this process."""
         hosts = [self._submit(self._host(address)) for address in self.wait_for_workers()]
+        lost = []
         for host in hosts:
-            with contextlib.suppress(KeyError, OSError):  # it went, or is not ready: others may have come
+            try:
                 host.result()
+            except (KeyError, OSError) as error:  # it went, or is not ready: others may have come
+                lost.append(error)
         if self._unready:
             self.wait_for_workers()  # none of them
+        elif len(lost) == len(hosts):
+            raise ClusterLostError(f"no worker could be given neurons: {lost[-1]}")
 
     # ------------------------------------------------------------------ calls
 
@@ -355,22 +378,23 @@ class DaskExecutor:
         """
         if number:
             self._given_up.add(number)  # nobody waits for a host that is not made yet
-        stop, waiting = bool(number), set(futures)
+        addresses = {request.address for request in requests}
+        waiting, looks = set(futures), None
         while waiting:
             try:
-                if stop:
-                    self._ask_quickly({request.address for request in requests}, "stop", number)
-                    stop = False
-                waiting = concurrent.futures.wait(waiting, timeout=_SETTLING_SECONDS).not_done
-                asked = {future: requests[futures.index(future)].address for future in waiting}
-                for address, look in self._ask_quickly(set(asked.values()), "progress").items():
-                    try:
-                        look.result(_SETTLING_SECONDS)
-                    except TimeoutError:
-                        self._set_unready(address)
-                for future, address in asked.items():
-                    if self._is_unready(address):
-                        future.cancel()
+                if looks is None:
+                    if number:
+                        self._ask_quickly(addresses, "stop", number)
+                    looks = self._ask_quickly(addresses, "progress")
+                    deadline = time.monotonic() + _SETTLING_SECONDS
+                waiting = concurrent.futures.wait(waiting, max(0.0, deadline - time.monotonic())).not_done
+                if time.monotonic() >= deadline:
+                    for future in waiting:
+                        address = requests[futures.index(future)].address
+                        if not looks[address].done():
+                            self._set_unready(address)
+                            future.cancel()
+                    looks = None
             except KeyboardInterrupt:
                 continue
 
@@ -394,8 +418,9 @@ class DaskExecutor:
         except UnlikeWorkerError as error:
             return error
         except (AttributeError, KeyError, OSError, RuntimeError) as error:
-            self._hosts.pop(address, None)  # whoever comes to this address has another
-            return LostError(f"{address}: {error or type(error).__name__}")
+            if host is None or self._hosts.get(address) is host:
+                self._hosts.pop(address, None)  # whoever comes to this address has another
+            return LostError(f"{address}: {str(error) or type(error).__name__}")
         except Exception as error:  # what a message says that cannot be read
             return error
         if not quick:
@@ -447,6 +472,7 @@ class DaskExecutor:
         if self._is_unready(address):
             raise OSError("it was paused or busy, or did not answer")
         if address not in self._hosts:
+            await self._require_package(address)
             n_threads = (await self._listed())[address]["nthreads"]
             if address not in self._hosts:
                 self._hosts[address] = self._client.submit(
@@ -482,6 +508,13 @@ class DaskExecutor:
         self._alike.add(host.key)
         return host
 
+    async def _require_package(self, address):
+        """UnlikeWorkerError if a worker has no sltrees: it would end where it reads what it cannot import."""
+        looked = self._client.run(eval, _HAS_PACKAGE, workers=[address], on_error="return")
+        found = await self._while_listed(address, asyncio.ensure_future(looked))
+        if found.get(address) is False:
+            raise UnlikeWorkerError(f"worker {address} has no package sltrees")
+
     def deposit(self, addresses, X, fingerprint):
         """Have samples on workers, before they are named in a recipe.
 
@@ -505,7 +538,8 @@ class DaskExecutor:
         """Let holdings go, without waiting and whatever became of the cluster: list of (address, key)."""
         client = self._client
         if client is not None and client.status == "running":
-            self._submit(self._forgotten(held))
+            with contextlib.suppress(ClusterLostError):
+                self._submit(self._forgotten(held))
 
     async def _forgotten(self, held):
         with contextlib.suppress(OSError):
@@ -518,7 +552,11 @@ class DaskExecutor:
             await asyncio.gather(*calls)
 
     def _submit(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
+        except (AttributeError, RuntimeError) as error:
+            coroutine.close()
+            raise ClusterLostError(f"the client is closed: {error}") from error
 
     # ------------------------------------------------------------------ what every executor does, in this process
 
@@ -549,7 +587,6 @@ class DaskExecutor:
         """
         from sltrees.remote_shards import RemoteGroup  # it calls us
 
-        self._unready.clear()  # they may be ready by now
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)
         return group, state

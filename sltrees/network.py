@@ -494,8 +494,9 @@ class ShiftedReLUNetwork:
         return self
 
     def _fetch(self, max_memory):
-        shards = self._fetched(max_memory)
-        self.__dict__.update(_shards=shards, _method=None)
+        with self._standing():  # a step that was being kept when a cluster was lost is kept by all
+            shards = self._fetched(max_memory)
+            self.__dict__.update(_shards=shards, _method=None)
 
     def _fetched(self, max_memory=None):
         """The shards, with displacements written down; MemoryError if they are elsewhere and have no room here."""

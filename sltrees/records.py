@@ -37,7 +37,7 @@ MESSAGES = {
     TrainingStatus.EARLY_STOPPED: "the validation RMSE did not improve in `patience` steps running",
     TrainingStatus.STOPPED: "a callback asked to stop",
     TrainingStatus.INTERRUPTED: "interrupted; the network is that of the last step taken, and fit goes on from it",
-    TrainingStatus.CLUSTER_LOST: "the cluster was lost, and with it the weights; a checkpoint can be gone on with",
+    TrainingStatus.CLUSTER_LOST: "the cluster was lost; a checkpoint can be gone on with",
 }
 # What `IterationRecord.seconds` tells apart.
 PHASES = ("gram", "solve", "step", "outputs", "validation")

@@ -269,6 +269,11 @@ class RemoteGroup:
         with self._lock:
             answers, losses = {}, 0
             while True:
+                unmade = self._unmade() if method == "run" else []
+                if unmade:  # making them again was cut off, or who made them went at once
+                    losses = self._one_more(losses, f"{unmade[0].address} went")
+                    self._make_again(unmade)
+                    continue
                 placed = [p for p in self._placed if p.portion not in answers and (only is None or only(p.portion))]
                 if not placed:
                     break
@@ -287,16 +292,24 @@ class RemoteGroup:
                         if method == "make":
                             self._summaries[p.portion] = outcome
                 if lost:
-                    losses += 1
-                    if losses > MOST_LOSSES:
-                        raise ClusterLostError(
-                            f"workers were lost {losses} times running with the same neurons, last {lost[0][1]}: "
-                            "too little memory, or the network between"
-                        )
+                    losses = self._one_more(losses, lost[0][1])
                     remade = self._make_again([p for p, _ in lost])
                     if method == "make":
                         answers |= remade
             return [answers[p.portion] for p in self._placed if only is None or only(p.portion)]
+
+    def _unmade(self):
+        """Placed portions that nobody is known to have made."""
+        return [p for p in self._placed if p.portion not in self._summaries]
+
+    @staticmethod
+    def _one_more(losses, last):
+        if losses >= MOST_LOSSES:
+            raise ClusterLostError(
+                f"workers were lost {losses + 1} times running with the same neurons, last {last}: "
+                "too little memory, or the network between"
+            )
+        return losses + 1
 
     def _make_again(self, lost):
         """Follow the recipe anew for portions whose hosts are gone, on workers that are there.
@@ -311,6 +324,8 @@ class RemoteGroup:
         idle = [address for address in workers if address not in busy] or list(workers)
         homeless = [p.portion for p in lost if p.address not in workers]
         again += [_Placed(*pair) for pair in zip(Portion.shared_out(homeless, len(idle)), itertools.cycle(idle))]
+        for p in lost:  # until they are made
+            self._summaries.pop(p.portion, None)
         # in place: whoever forgets them looks here
         self._placed[:] = sorted([*kept, *again], key=lambda p: p.portion.start)
         addresses = sorted({p.address for p in again})
@@ -355,14 +370,15 @@ class RemoteGroup:
 
     def drop(self):
         """As of `ShardGroup`. Nobody is told: hosts put the next step in its place, and may be gone. Cost: O(1)."""
-        self._reviewed = False
-        self.trajectory.trial = None
+        with self._lock:
+            self._reviewed = False
+            self.trajectory.trial = None
 
     def keep(self, n_kept, visited):
         """As of `ShardGroup`."""
-        if self.trajectory.n_kept == n_kept:
-            told = self._ask("keep", n_kept, visited, stoppable=False)
-            with self._lock:
+        with self._lock:  # nobody makes portions again between what is told and what is recorded
+            if self.trajectory.n_kept == n_kept:
+                told = self._ask("keep", n_kept, visited, stoppable=False)
                 if self._n_recorded == n_kept:  # else Ctrl-C fell between this and what follows
                     # in one statement, so that Ctrl-C cannot fall between
                     self.__dict__.update(
@@ -416,6 +432,8 @@ class RemoteGroup:
     # ------------------------------------------------------------------ what it is
 
     def _summaries_now(self):
+        if self._unmade():
+            self._ask("summary")  # who has to be made first is made
         return [self._summaries[p.portion] for p in self._placed]
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_integer, as_non_negative
-from sltrees.executors import LOCAL_EXECUTORS, ThreadExecutor, make_executor
+from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
 from sltrees.gram import GramMatrix
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.kernels import shifted_ntk
@@ -271,6 +271,8 @@ class Networks:
                 results.append(train(trainer, self.target_scale * targets))
                 if results[-1].status is TrainingStatus.INTERRUPTED:
                     raise KeyboardInterrupt  # the other outputs have not been trained
+                if results[-1].status is TrainingStatus.CLUSTER_LOST:
+                    raise ClusterLostError(results[-1].message)
         finally:
             self.results_ = results
         return self

@@ -350,8 +350,11 @@ class ShardHost:
         self._deposits = {}  # samples that nobody has taken yet, by fingerprint
         self._taken = []  # samples that portions are being made with: others may follow that want them, too
 
-    def describe(self):
-        """What must be the same in all processes of a cluster: dict. Cost: some 10^6 multiplications."""
+    async def describe(self):
+        """What must be the same in all processes of a cluster: dict. Does not wait for what others have actors do.
+
+        Cost: some 10^6 multiplications.
+        """
         return describe_arithmetic()
 
     def deposit(self, call, X, fingerprint):

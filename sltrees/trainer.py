@@ -547,8 +547,10 @@ class _Run:
                 except ClusterLostError as error:
                     status = self.lost(error)
                 except BaseException:
-                    self.settle()
+                    self.interrupted()
                     raise
+        except KeyboardInterrupt:  # while a cluster was started, or stopped
+            status = TrainingStatus.INTERRUPTED
         finally:
             if self.method is not None:
                 self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
@@ -603,8 +605,10 @@ class _Run:
         gram_class = trainer._choose_gram(self.planes, self.y, self.executor, self.validation, self.lineage)
         if self.lineage is not None:
             self.lineage.begin(network, gram_class, self.executor)
-        if self.executor.is_cluster and network._home is None:
-            self.before = dict(network.__dict__)
+        if self.executor.is_cluster:
+            network._move_to(self.executor)  # from another cluster
+            if network._home is None:  # lists are written to where displacements are written down
+                self.before = network.__dict__ | {"_shards": list(network._shards)}
         n_stages = 2
 
         def progress(stage):

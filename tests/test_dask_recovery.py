@@ -302,3 +302,124 @@ def test_blas_has_its_threads_again_where_workers_go_on():
         while executors._BLAS_HOLD._holders > before and time.monotonic() < deadline:
             time.sleep(0.05)
         assert executors._BLAS_HOLD._holders <= before
+
+
+def test_a_network_that_was_trained_here_is_as_it_was_after_a_loss(executor, monkeypatch):
+    here, there = network_of(), network_of()
+    for network in (here, there):
+        NewtonTrainer(network, max_iter=2, tol=0.0).fit(X[:30], Y[:30])
+
+    def lost(self, *arguments, **options):
+        raise ClusterLostError("as if")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteGroup, "review", lost)
+        assert NewtonTrainer(there, executor=executor).fit(X, Y).status == "cluster_lost"
+    assert there.digest() == here.digest()
+    for network in (here, there):
+        NewtonTrainer(network, tol=1e-6).fit(X[:30], Y[:30])
+    assert there.digest() == here.digest()
+    assert np.sqrt(np.mean((there.predict(X[:30]) - Y[:30]) ** 2)) < 1e-5
+
+
+def test_a_step_that_only_some_have_kept_is_kept_by_all(executor, monkeypatch):
+    here, there = network_of(), network_of()
+    NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, Y)
+    NewtonTrainer(there, executor=executor, max_iter=1, tol=0.0).fit(X, Y)
+    ask = RemoteGroup._ask
+
+    def some(self, what, *arguments, **options):
+        if what != "keep":
+            return ask(self, what, *arguments, **options)
+        everything, self._placed = self._placed, self._placed[:1]
+        ask(self, what, *arguments, **options)
+        self._placed = everything
+        raise ClusterLostError("as if")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteGroup, "_ask", some)
+        result = NewtonTrainer(there, executor=executor, max_iter=1, tol=0.0).fit(X, Y)
+    assert result.status == "cluster_lost"
+    there.fetch()
+    assert np.allclose(there.predict(X), here.predict(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("what", ["interrupted", "lost again"])
+def test_portions_whose_making_again_was_cut_off_are_made_later(what, cluster, executor, monkeypatch):
+    here, there = network_of(), network_of()
+    for network, where in ((here, "threads"), (there, executor)):
+        NewtonTrainer(network, executor=where, max_iter=2, tol=0.0).fit(X, Y)
+    kill_a_worker(cluster, executor)
+    call = DaskExecutor.call
+
+    def cut_off(self, requests, **options):
+        if requests[0].method != "make":
+            return call(self, requests, **options)
+        patch.undo()
+        if what == "interrupted":
+            raise KeyboardInterrupt
+        return [dask_executor.LostError("as if") for _ in requests]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DaskExecutor, "call", cut_off)
+        if what == "interrupted":
+            with pytest.raises(KeyboardInterrupt):
+                there.predict(X)
+    assert len(there.neurons_) == len(here.neurons_)
+    assert there.digest() == here.digest()
+    assert there.fetch().digest() == here.digest()
+
+
+def test_ctrl_c_while_its_cluster_is_stopped_loses_nothing(monkeypatch):
+    fetch = ShiftedReLUNetwork._fetch
+
+    def slow(self, max_memory):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        fetch(self, max_memory)
+
+    network = network_of()
+    NewtonTrainer(network, max_iter=1, tol=0.0).fit(X, Y)
+    monkeypatch.setattr(ShiftedReLUNetwork, "_fetch", slow)
+    result = NewtonTrainer(network, executor="dask", max_iter=1, tol=0.0).fit(X, Y)
+    assert result.status == "interrupted"
+    assert network._home is None
+    assert network.predict(X).shape == Y.shape
+
+
+def test_ctrl_c_while_its_cluster_is_started_ends_as_interrupted(no_process_left):
+    timer, network = ctrl_c_after(0.3), network_of()
+    assert NewtonTrainer(network, executor="dask", max_iter=1, tol=0.0).fit(X, Y).status == "interrupted"
+    timer.join()
+    assert network.shift_ is None
+
+
+def test_estimators_raise_where_their_cluster_is_lost(executor, monkeypatch):
+    pytest.importorskip("sklearn")
+    from sltrees.estimators import NewtonRegressor
+
+    def lost(self, *arguments, **options):
+        raise ClusterLostError("as if")
+
+    monkeypatch.setattr(RemoteGroup, "review", lost)
+    with pytest.raises(ClusterLostError, match="as if"):
+        NewtonRegressor(model="network", width=2**14, random_state=0, executor=executor).fit(X, Y)
+
+
+def test_a_client_that_is_closed_is_a_lost_cluster(cluster):
+    client = distributed.Client(cluster, set_as_default=False)
+    network = network_of()
+    executor = DaskExecutor(client).__enter__()
+    NewtonTrainer(network, executor=executor, max_iter=1, tol=0.0).fit(X, Y)
+    client.close()
+    with pytest.raises(ClusterLostError):
+        network.predict(X)
+    assert NewtonTrainer(network_of(), executor=executor).fit(X, Y).status == "cluster_lost"
+    with pytest.warns(RuntimeWarning, match="lost"):
+        executor.__exit__(None, None, None)
+
+
+def test_workers_without_the_package_are_refused(client, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_HAS_PACKAGE", "False")
+    with pytest.raises(RuntimeError, match="has no package sltrees"), DaskExecutor(client):
+        pass
