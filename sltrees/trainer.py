@@ -104,7 +104,8 @@ class NewtonTrainer:
         By default one per processor. The result does not depend on it.
     executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
         Who runs the blocks of neurons: a pool of `n_threads` threads, the calling thread, or ("certified" only) the
-        workers of a Dask cluster, on this machine where it is not said which. The result does not depend on it.
+        workers of a Dask cluster. "dask" starts one on this machine for each call. The result does not depend on it;
+        that of further calls differs by rounding where the network moved in between.
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has.
     max_gram : int, optional
@@ -306,7 +307,9 @@ class NewtonTrainer:
         MemoryError
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
-            If the network is being trained by somebody else.
+            If the network is being trained by somebody else; or workers of a cluster compute otherwise.
+        sltrees.executors.ClusterLostError
+            If there is no cluster when training begins.
 
         Warns
         -----

@@ -43,7 +43,9 @@ def executor_of_all(cluster):
 
 @pytest.fixture
 def executor(executor_of_all):
+    deadline = time.monotonic() + 60
     while len(executor_of_all.workers()) < 3:  # those that were killed before come back
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     return executor_of_all
 
@@ -257,6 +259,7 @@ def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
         timer.start()
         result = NewtonTrainer(there, executor=executor, tol=0.0).fit(X, y)
         seconds = time.monotonic() - began
+        timer.join()
         if result.status == "interrupted":
             assert seconds < after + 1.0
     result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)

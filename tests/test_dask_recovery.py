@@ -62,7 +62,9 @@ def no_process_left():
 def kill_a_worker(cluster, executor):
     before = set(executor.workers())
     os.kill(next(iter(cluster.workers.values())).process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
     while set(executor.workers()) == before or len(executor.workers()) < len(before):
+        assert time.monotonic() < deadline, "it does not come back"
         time.sleep(0.05)
 
 
