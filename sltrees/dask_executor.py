@@ -29,6 +29,7 @@ from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
 # That a worker may take to make its host, and the scheduler to answer, however impatient one is.
 _MAKING_SECONDS = 10.0
+_STARTING_SECONDS = 60.0  # that workers of a cluster started here may take, however impatient one is
 _DEPOSITS_AT_A_TIME = 32  # workers that get samples at the same time
 _HAS_PACKAGE = "__import__('importlib.util').util.find_spec('sltrees') is not None"
 _SETTLING_SECONDS = 10.0  # for which a worker may take to end what it does after Ctrl-C
@@ -211,7 +212,7 @@ class DaskExecutor:
             client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
             stack.enter_context(_closing(client))
             cluster.scale(n_workers)
-            client.wait_for_workers(n_workers, timeout=self.patience)
+            client.wait_for_workers(n_workers, timeout=max(_STARTING_SECONDS, self.patience))
         except (OSError, TimeoutError) as error:
             raise ClusterLostError(f"there is no cluster: {error}") from error
         except TypeError as error:  # certificates that an address wants
@@ -231,7 +232,6 @@ class DaskExecutor:
                         actor.release()
                 if pressed:
                     raise pressed[0]
-        return
 
     def _bring_home(self, network):
         """Fetch a network that lives here. Returns Ctrl-C, which does not cut it off: it would be lost."""
