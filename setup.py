@@ -103,9 +103,7 @@ extensions = [
         extra_compile_args=COMPILE_ARGS + ([] if sys.platform == "win32" else EXTRA_ARGS.get(name, [])),
         extra_link_args=LINK_ARGS,
     )
-    for name in sorted(
-        MODULES, key=lambda name: -Path(CORE, f"{name}.pyx").stat().st_size
-    )  # what takes long comes first
+    for name in sorted(MODULES, key=lambda name: -Path(CORE, f"{name}.pyx").stat().st_size)  # the longest first
 ]
 
 
@@ -116,9 +114,7 @@ class BuildExtensions(build_ext):
 
     def finalize_options(self):
         super().finalize_options()
-        self.parallel = (
-            self.parallel or os.cpu_count()
-        )  # here, as what is given to setup does not reach editable builds
+        self.parallel = self.parallel or os.cpu_count()  # here: options of setup() do not reach editable builds
 
     def run(self):
         self.force = True  # what is asked to be built is: what need not be is decided here
