@@ -10,8 +10,8 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, padded
 from sltrees._memory import return_freed_memory
-from sltrees.fixed_sums import FixedSum
 from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
+from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.records import StepCounts
 from sltrees.shards import ImpliedDisplacement
 from sltrees.trajectory import Trajectory

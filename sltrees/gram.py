@@ -9,8 +9,8 @@ import numpy as np
 from sltrees._core._gram import multiply_counts
 from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
-from sltrees.cholesky import CholeskyFactor
-from sltrees.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
 from sltrees.pair_counts import PairCounts
 
 SOLVERS = ("auto", "cholesky", "cg")
@@ -59,7 +59,7 @@ class GramMatrix:
     solver : {"auto", "cholesky", "cg"}, default "auto"
         "cholesky" factorises whenever G or c changed. "cg" keeps the factor of an earlier system as the preconditioner
         of conjugate gradients for as long as they converge. "auto" does so while it is cheaper than a new factor.
-        All solve to the same backward error, `sltrees.conjugate_gradients.TOL`.
+        All solve to the same backward error, `sltrees.linalg.conjugate_gradients.TOL`.
 
     Attributes
     ----------

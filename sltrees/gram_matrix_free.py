@@ -7,7 +7,7 @@ import typing
 import numpy as np
 import scipy.linalg
 
-from sltrees.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
 
 # Steps at most in one solve. They suffice for a condition number, after preconditioning, of about (2 MAX_STEPS / 33)^2,
 # that is 1.5e4, where eigenvalues are spread evenly, and for more where they come in clusters (33 = ln(2 / TOL)).

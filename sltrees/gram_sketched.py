@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.cholesky import CholeskyFactor
-from sltrees.conjugate_gradients import conjugate_gradients, found_singular
 from sltrees.gram import FactorState
 from sltrees.gram_matrix_free import MAX_STEPS, MatrixFreeGram
+from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular
 
 # Backward error at which a solution is done. A Newton step divides the residual by some 10 to 50, which needs no more;
 # the other solvers, whose systems cost less, go to rounding.

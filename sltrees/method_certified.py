@@ -18,7 +18,7 @@ import numpy as np
 from sltrees._memory import return_freed_memory
 from sltrees.certified_shards import FINDINGS_KEPT, ShardGroup
 from sltrees.executors import InlineExecutor
-from sltrees.fixed_sums import FixedSum
+from sltrees.linalg.fixed_sums import FixedSum
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
 # one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).

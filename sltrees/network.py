@@ -16,8 +16,8 @@ from sltrees._core._lazy_rows import NearLists
 from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor
-from sltrees.fixed_sums import FixedSum
 from sltrees.hyperplanes import Hyperplanes
+from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.prediction import NEURONS_PER_PART, add_up
 from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams, generator
 from sltrees.sampling_dense import DenseSampling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
-from sltrees.fixed_sums import FixedSum
+from sltrees.linalg.fixed_sums import FixedSum
 
 NEURONS_PER_PART = 4096  # whose outputs are one partial sum: changing it changes predictions by rounding
 SAMPLES_PER_BLOCK = 256  # 4 MiB of products in float32

@@ -17,7 +17,7 @@ import numpy as np
 
 from sltrees.dask_executor import LostError, Request
 from sltrees.executors import ClusterLostError
-from sltrees.fixed_sums import FixedSum
+from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.network import sample_fingerprint
 from sltrees.random_streams import NEURONS_PER_BLOCK
 from sltrees.records import StepCounts

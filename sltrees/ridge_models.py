@@ -16,7 +16,7 @@ from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor,
 from sltrees.gram import GramMatrix
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.kernels import shifted_ntk
-from sltrees.leave_one_out import FEWEST_SAMPLES, RidgeProblem
+from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
 from sltrees.method_certified import CertifiedMethod, choose_skin
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.records import TrainingStatus
@@ -38,7 +38,7 @@ class KernelRidge:
         b.
     alpha : float or "loo", default "loo"
         Ridge, relative to the weighted mean of the diagonal of the kernel; "loo": the one of
-        `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error.
+        `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error.
     n_threads : int, optional
 
     Attributes

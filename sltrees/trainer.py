@@ -42,7 +42,7 @@ from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, as_executor, ma
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
-from sltrees.leave_one_out import ALPHAS, RidgeProblem
+from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_bpsw import BPSWHadamardMethod, BPSWMethod
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_dense import DenseMethod
@@ -92,7 +92,7 @@ class NewtonTrainer:
         same steps, up to rounding or that error.
     alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
-        "loo": that of `sltrees.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
+        "loo": that of `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
         where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the

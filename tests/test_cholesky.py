@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from sltrees import cholesky
-from sltrees.cholesky import CholeskyFactor
 from sltrees.executors import ThreadExecutor
+from sltrees.linalg import cholesky
+from sltrees.linalg.cholesky import CholeskyFactor
 
 THREADS = (1, 2, 3, 8)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sltrees.conjugate_gradients import TOL, conjugate_gradients, found_singular, ritz_values
+from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, ritz_values
 
 
 def with_eigenvalues(rng, eigenvalues):

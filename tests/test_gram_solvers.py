@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sltrees import cholesky, gram
-from sltrees.conjugate_gradients import TOL
 from sltrees.executors import ThreadExecutor
 from sltrees.gram import GramMatrix, steps_worth_a_factorisation
 from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.linalg.conjugate_gradients import TOL
 
 THREADS = (1, 2, 3, 8)
 SOLVERS = ("auto", "cholesky", "cg")

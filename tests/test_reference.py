@@ -15,9 +15,9 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.executors import InlineExecutor, ThreadExecutor
 from sltrees.gram_sketched import SketchedGram
+from sltrees.linalg.sketches import SparseSign, SubsampledHadamard, hadamard_transform
 from sltrees.method_dense import fired_pairs
 from sltrees.reference import GradientDescent
-from sltrees.sketches import SparseSign, SubsampledHadamard, hadamard_transform
 
 SKETCHES = [SparseSign, SubsampledHadamard]
 DENSE_METHODS = ["dense", "bpsw", "bpsw-srht"]

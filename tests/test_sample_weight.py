@@ -5,7 +5,7 @@ import pytest
 from problems import unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.leave_one_out import ALPHA_OF_FEW, ALPHAS, RidgeProblem
+from sltrees.linalg.leave_one_out import ALPHA_OF_FEW, ALPHAS, RidgeProblem
 
 
 def network(width=2048, **options):

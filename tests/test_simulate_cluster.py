@@ -77,7 +77,7 @@ def test_a_queue_serves_who_comes_first(simulation):
 
 @pytest.mark.parametrize(("start", "stop", "nodes"), [(0, 8, 1), (0, 7, 3), (1, 8, 3), (3, 5, 2), (4, 4, 0)])
 def test_nodes_are_those_of_a_fixed_sum(simulation, start, stop, nodes):
-    from sltrees.fixed_sums import FixedSum
+    from sltrees.linalg.fixed_sums import FixedSum
 
     whole = FixedSum()
     for number in range(start, stop):
