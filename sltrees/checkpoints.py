@@ -19,7 +19,7 @@ import typing
 import numpy as np
 
 from sltrees._memory import array_bytes
-from sltrees.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram import FactorState, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram, SketchState
 from sltrees.gram_sketched import SketchedGram
@@ -319,7 +319,7 @@ def read_checkpoint(path, make_trainer):
 
     Raises
     ------
-    sltrees.archive.ArchiveError
+    sltrees.files.archive.ArchiveError
         If the file is foreign, damaged, of a newer version or no checkpoint, or what is in it makes no sense.
     OSError
         If there is no such file, or it cannot be read.

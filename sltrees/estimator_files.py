@@ -8,9 +8,9 @@ import typing
 
 import numpy as np
 
-from sltrees.archive import ArchiveError
 from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
 from sltrees.executors import LOCAL_EXECUTORS
+from sltrees.files.archive import ArchiveError
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.persistence import (
     Contents,
@@ -113,7 +113,7 @@ def unpack_estimator(header, arrays):
 
     Raises
     ------
-    sltrees.archive.ArchiveError
+    sltrees.files.archive.ArchiveError
         If they are no estimator's.
 
     Notes

@@ -8,11 +8,11 @@ import os
 
 import numpy as np
 
-from sltrees.archive import ArchiveError, write_archive
 from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import as_callbacks
 from sltrees.distinct_samples import distinct_samples
 from sltrees.executors import default_threads
+from sltrees.files.archive import ArchiveError, write_archive
 from sltrees.model_search import hold_out, search_models
 from sltrees.persistence import load
 from sltrees.preprocessing import InputScaling
@@ -323,7 +323,7 @@ class _NewtonEstimator(BaseEstimator):
 
         Notes
         -----
-        An npz file without pickle: see `sltrees.archive.write_archive`. Callbacks, and a `random_state` that is a
+        An npz file without pickle: see `sltrees.files.archive.write_archive`. Callbacks, and a `random_state` that is a
         generator, are left behind. Cost: O(bytes).
 
         Examples
@@ -353,7 +353,7 @@ class _NewtonEstimator(BaseEstimator):
 
         Raises
         ------
-        sltrees.archive.ArchiveError
+        sltrees.files.archive.ArchiveError
             If the file is foreign, damaged, of a newer version, or holds something else. Nothing in it is ever run.
         OSError
             If there is no such file, or it cannot be read.

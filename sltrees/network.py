@@ -591,7 +591,7 @@ class ShiftedReLUNetwork:
 
         Raises
         ------
-        sltrees.archive.ArchiveError
+        sltrees.files.archive.ArchiveError
             If the file is damaged, foreign, of a newer version, or holds no network: a ValueError. Nothing that is in
             a file is ever run.
         OSError

@@ -1,6 +1,6 @@
 """Saving and loading objects of this package: what of them goes into a file, and what a file must say to be believed.
 
-`sltrees.archive` sees to it that a file is what was written; here it is seen to that what was written makes sense.
+`sltrees.files.archive` sees to it that a file is what was written; here it is seen to that what was written makes sense.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typing
 import numpy as np
 
 from sltrees._validation import MAX_FLOAT, MAX_INTEGER
-from sltrees.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.network import SAMPLINGS, ShiftedReLUNetwork
 from sltrees.random_streams import RandomStreams
 from sltrees.shards import NeuronShard
@@ -45,7 +45,7 @@ def register(kind, classes, pack, unpack):
     classes : tuple of type
         Their instances, not those of subclasses, are packed in this way.
     pack : callable
-        pack(object) is (header, arrays), as `sltrees.archive.write_archive` takes them.
+        pack(object) is (header, arrays), as `sltrees.files.archive.write_archive` takes them.
     unpack : callable
         unpack(header, arrays) is the object again; any ValueError, TypeError, LookupError, AttributeError or
         ArithmeticError says that they do not make sense.
@@ -89,7 +89,7 @@ def save(object, path):
 
     Notes
     -----
-    See `sltrees.archive.write_archive`. Cost: O(bytes), and memory for what has to be written down first: the
+    See `sltrees.files.archive.write_archive`. Cost: O(bytes), and memory for what has to be written down first: the
     displacements of a network that was trained by method "certified".
 
     Examples
@@ -124,7 +124,7 @@ def load(path, kind=None):
 
     Raises
     ------
-    sltrees.archive.ArchiveError
+    sltrees.files.archive.ArchiveError
         If the file is foreign, damaged, of a newer version or of another kind, or what is in it makes no sense.
     OSError
         If there is no such file, or it cannot be read.
@@ -387,7 +387,7 @@ def unpack_network(header, arrays):
 
     Raises
     ------
-    sltrees.archive.ArchiveError
+    sltrees.files.archive.ArchiveError
         If they are no network's.
 
     Notes

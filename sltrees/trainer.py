@@ -218,7 +218,7 @@ class NewtonTrainer:
 
         Raises
         ------
-        sltrees.archive.ArchiveError
+        sltrees.files.archive.ArchiveError
             If the file is damaged, foreign, of a newer version, or holds no checkpoint: a ValueError.
         OSError
             If there is no such file, or it cannot be read.

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from sltrees import archive
+from sltrees.files import archive
 
 
 def put_together(document, members):

@@ -19,8 +19,8 @@ from archive_files import bits, forged, pickled_npy, put_together, read, signed,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sltrees import archive
-from sltrees.archive import Archive, ArchiveError, read_archive, write_archive
+from sltrees.files import archive
+from sltrees.files.archive import Archive, ArchiveError, read_archive, write_archive
 
 DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "<U1", "<U7")
 SHAPES = ((), (0,), (1,), (7,), (3, 0, 2), (2, 3, 4), (1,) * 64)
@@ -655,7 +655,7 @@ def test_readers_keep_what_they_opened(path):
 DYING = """
 import os, random, signal, sys, time
 import numpy as np
-from sltrees import archive
+from sltrees.files import archive
 path = sys.argv[1]
 
 def write(k):

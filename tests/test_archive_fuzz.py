@@ -12,7 +12,7 @@ import pytest
 from archive_files import bits, forged, pickled_npy, put_together, read, signed, taken_apart
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.persistence import load, pack_network, save
 
 N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "5000"))

@@ -11,10 +11,10 @@ import pytest
 from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.archive import ArchiveError, read_archive, write_archive
 from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
 from sltrees.checkpoints import GRAMS, KIND
 from sltrees.executors import InlineExecutor
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.method_certified import CertifiedMethod

@@ -18,8 +18,8 @@ from problems import random_problem
 
 import sltrees
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.archive import read_archive
 from sltrees.callbacks import Callback, Checkpoint
+from sltrees.files.archive import read_archive
 
 N_KILLS = int(os.environ.get("SLTREES_KILLS", "2"))
 
@@ -51,7 +51,7 @@ class Announce(Callback):
 
 def slow_writes():
     """Make writing a checkpoint take the better part of the time, with most of it between its parts."""
-    from sltrees import archive
+    from sltrees.files import archive
 
     fsync, replace = os.fsync, os.replace
 
@@ -70,7 +70,7 @@ def slow_writes():
 
 def slow_parts(each=lambda part: time.sleep(0.002)):
     """Call a function before each array of a checkpoint goes to its file."""
-    from sltrees import archive
+    from sltrees.files import archive
 
     chunks_of = archive._chunks_of
 
@@ -88,7 +88,7 @@ def die():
 
 def die_within(moment, write):
     """Be killed at a moment of some write."""
-    from sltrees import archive
+    from sltrees.files import archive
 
     calls = []
 

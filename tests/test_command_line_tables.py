@@ -16,8 +16,8 @@ import pytest
 from sltrees import ShiftedReLUNetwork, __version__
 from sltrees.__main__ import main
 from sltrees._command_line.shared import file_size
-from sltrees.archive import read_archive, write_archive
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.files.archive import read_archive, write_archive
 from sltrees.persistence import save
 
 N_ROWS = 60

@@ -11,8 +11,8 @@ from archive_files import bits, forged, taken_apart
 from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, persistence
-from sltrees.archive import ArchiveError, read_archive, write_archive
 from sltrees.callbacks import Callback
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.persistence import Contents, load, nested, pack_network, prefixed, save, unpack_network
 
 DRAWN_BY = (

@@ -8,7 +8,7 @@ import os
 
 from sltrees._command_line import shared
 from sltrees._command_line.table_models import KIND, TableModel
-from sltrees.archive import read_archive
+from sltrees.files.archive import read_archive
 
 DESCRIPTION = """Say what is in a file that this package wrote: a model, a network, a checkpoint. All of its checksums
 are verified."""

@@ -8,7 +8,7 @@ import math
 import typing
 
 from sltrees import __version__
-from sltrees.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.tables import TableEncoder
 from sltrees.tables._cells import plural
 from sltrees.tables._targets import TASKS

@@ -193,7 +193,7 @@ def read_archive(path, kind=None):
     >>> read_archive(path, kind="network")
     Traceback (most recent call last):
         ...
-    sltrees.archive.ArchiveError: ...example.npz holds an 'example', not a 'network'
+    sltrees.files.archive.ArchiveError: ...example.npz holds an 'example', not a 'network'
     """
     path = os.fsdecode(os.fspath(path))
     with _opened(path) as file:
