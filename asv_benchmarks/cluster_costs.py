@@ -119,7 +119,7 @@ def best_of(function, repeats=7):
 
 def measure_client(X, y):
     """Seconds of this process: the system, what it is made of, and sums."""
-    from sltrees.executors import ThreadExecutor
+    from sltrees.execution.threads import ThreadExecutor
     from sltrees.gram import GramMatrix
     from sltrees.pair_counts import CountedPairs
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 from threadpoolctl import threadpool_limits
 
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 
 # ---------------------------------------------------------------------- timing
 

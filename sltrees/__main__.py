@@ -10,7 +10,7 @@ import sys
 from sltrees import __version__
 from sltrees._command_line import demo, fit, info, predict
 from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
-from sltrees.executors import ClusterLostError
+from sltrees.execution.threads import ClusterLostError
 
 COMMANDS = (demo, fit, predict, info)
 

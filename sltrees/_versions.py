@@ -8,7 +8,7 @@ import platform
 from threadpoolctl import threadpool_info
 
 from sltrees._core import _simd
-from sltrees.executors import default_threads
+from sltrees.execution.threads import default_threads
 
 _PACKAGES = ("sltrees", "numpy", "scipy", "threadpoolctl", "cython", "scikit-learn")
 

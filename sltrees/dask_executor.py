@@ -23,7 +23,7 @@ import weakref
 import numpy as np
 
 from sltrees._validation import as_integer, as_non_negative
-from sltrees.executors import ClusterLostError, ThreadExecutor
+from sltrees.execution.threads import ClusterLostError, ThreadExecutor
 from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
@@ -87,7 +87,7 @@ class DaskExecutor:
     ------
     ImportError
         If dask.distributed is not installed.
-    sltrees.executors.ClusterLostError
+    sltrees.execution.threads.ClusterLostError
         When it is opened, if there is no cluster, or it has no worker.
     RuntimeError
         Likewise, if the workers have other versions or round otherwise than this process.

@@ -9,7 +9,7 @@ import typing
 import numpy as np
 
 from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
-from sltrees.executors import LOCAL_EXECUTORS
+from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.archive import ArchiveError
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.persistence import (

@@ -11,7 +11,7 @@ import numpy as np
 from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import as_callbacks
 from sltrees.distinct_samples import distinct_samples
-from sltrees.executors import default_threads
+from sltrees.execution.threads import default_threads
 from sltrees.files.archive import ArchiveError, write_archive
 from sltrees.model_search import hold_out, search_models
 from sltrees.persistence import load

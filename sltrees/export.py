@@ -11,7 +11,7 @@ import numpy as np
 import sltrees
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.archive import replacing
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.prediction import NEURONS_PER_PART

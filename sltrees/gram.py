@@ -94,7 +94,7 @@ class GramMatrix:
     Examples
     --------
     >>> import numpy as np
-    >>> from sltrees.executors import ThreadExecutor
+    >>> from sltrees.execution.threads import ThreadExecutor
     >>> gram = GramMatrix(np.eye(2), width=4)
     >>> gram.counts[...] = [[4, 1], [1, 8]]
     >>> with ThreadExecutor(1) as executor:

@@ -70,7 +70,7 @@ class MatrixFreeGram:
     Examples
     --------
     >>> import numpy as np
-    >>> from sltrees.executors import ThreadExecutor
+    >>> from sltrees.execution.threads import ThreadExecutor
     >>> d = np.array([1.0, 3.0])
     >>> gram = MatrixFreeGram(lambda v: d * v, lambda: d, 2)
     >>> with ThreadExecutor(1) as executor:

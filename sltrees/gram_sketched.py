@@ -53,7 +53,7 @@ class SketchedGram(MatrixFreeGram):
 
     Examples
     --------
-    >>> from sltrees.executors import ThreadExecutor
+    >>> from sltrees.execution.threads import ThreadExecutor
     >>> d = np.array([1.0, 3.0])
     >>> gram = SketchedGram(lambda v: d * v, lambda: d, 2, lambda executor: np.diag(1.1 * d))
     >>> with ThreadExecutor(1) as executor:

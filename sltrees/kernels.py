@@ -10,7 +10,7 @@ from scipy.special import erf, ndtr
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_non_negative, as_real_matrix
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 
 _TILE = 128  # rows and columns worked on at a time: the handful of arrays of this size stay in cache
 _NUMBERS_PER_GATHER = 1 << 17  # of the rows copied to compute small angles anew: 1 MiB

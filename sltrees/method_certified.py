@@ -17,7 +17,7 @@ import numpy as np
 
 from sltrees._memory import return_freed_memory
 from sltrees.certified_shards import FINDINGS_KEPT, ShardGroup
-from sltrees.executors import InlineExecutor
+from sltrees.execution.threads import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller

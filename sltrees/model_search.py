@@ -15,7 +15,7 @@ import numpy as np
 
 from sltrees.callbacks import Callback
 from sltrees.distinct_samples import deal_into_folds
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.ridge_models import KernelRidge, Networks
 
 # What is tried, one thing after the other, each time from the best candidate so far: how far weights move, how much

@@ -15,7 +15,7 @@ import numpy as np
 from sltrees._core._lazy_rows import NearLists
 from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.prediction import NEURONS_PER_PART, add_up
@@ -331,7 +331,7 @@ class ShiftedReLUNetwork:
 
         Examples
         --------
-        >>> from sltrees.executors import ThreadExecutor
+        >>> from sltrees.execution.threads import ThreadExecutor
         >>> network = ShiftedReLUNetwork(100, random_state=0)
         >>> with ThreadExecutor() as executor:
         ...     a, b = network.draw_alike(2, np.eye(2), skin=1.0, executor=executor)
@@ -472,7 +472,7 @@ class ShiftedReLUNetwork:
         ------
         MemoryError
             If the network needs more than `max_memory` bytes. It then stays where it is.
-        sltrees.executors.ClusterLostError
+        sltrees.execution.threads.ClusterLostError
             If the cluster is gone.
         RuntimeError
             If the network was not initialised, or is being trained.

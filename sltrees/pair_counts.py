@@ -23,7 +23,7 @@ class PairCounts:
 
     Examples
     --------
-    >>> from sltrees.executors import ThreadExecutor
+    >>> from sltrees.execution.threads import ThreadExecutor
     >>> pairs = PairCounts(2)
     >>> def counter(start, stop, counts):
     ...     counts[start:stop] += 1

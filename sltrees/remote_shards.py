@@ -16,7 +16,7 @@ import weakref
 import numpy as np
 
 from sltrees.dask_executor import LostError, Request
-from sltrees.executors import ClusterLostError
+from sltrees.execution.threads import ClusterLostError
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.network import sample_fingerprint
 from sltrees.random_streams import NEURONS_PER_BLOCK

@@ -12,7 +12,7 @@ import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_integer, as_non_negative
-from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
+from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
 from sltrees.gram import GramMatrix
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.kernels import shifted_ntk

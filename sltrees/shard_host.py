@@ -21,7 +21,7 @@ import numpy as np
 import scipy
 
 from sltrees.certified_shards import ShardGroup
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.pair_counts import CountedPairs, PairCounts
 from sltrees.random_streams import NEURONS_PER_BLOCK

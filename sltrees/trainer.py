@@ -38,7 +38,7 @@ from sltrees._validation import (
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
 from sltrees.damping import LevenbergMarquardt
-from sltrees.executors import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
+from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes
@@ -308,7 +308,7 @@ class NewtonTrainer:
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
             If the network is being trained by somebody else; or workers of a cluster compute otherwise.
-        sltrees.executors.ClusterLostError
+        sltrees.execution.threads.ClusterLostError
             If there is no cluster when training begins.
 
         Warns

@@ -8,7 +8,7 @@ from problems import digits_parity, random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
-from sltrees.executors import InlineExecutor
+from sltrees.execution.threads import InlineExecutor
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.hyperplanes import Hyperplanes

@@ -13,7 +13,7 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
 from sltrees.checkpoints import GRAMS, KIND
-from sltrees.executors import InlineExecutor
+from sltrees.execution.threads import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram

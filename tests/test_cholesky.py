@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.linalg import cholesky
 from sltrees.linalg.cholesky import CholeskyFactor
 

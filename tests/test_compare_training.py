@@ -10,7 +10,7 @@ import pytest
 from problems import random_problem
 
 from sltrees import ShiftedReLUNetwork, TrainingResult, reference
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "asv_benchmarks"
 

@@ -15,7 +15,7 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
-from sltrees.executors import ClusterLostError
+from sltrees.execution.threads import ClusterLostError
 from sltrees.shard_host import Portion, describe_arithmetic
 
 pytest.importorskip("distributed")

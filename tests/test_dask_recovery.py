@@ -12,7 +12,7 @@ import pytest
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.executors import ClusterLostError
+from sltrees.execution.threads import ClusterLostError
 from sltrees.shard_host import Portion, ShardHost, StoppedError
 
 pytest.importorskip("distributed")

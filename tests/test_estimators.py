@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sltrees import shifted_ntk
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}

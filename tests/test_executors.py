@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sltrees.executors import ThreadExecutor, _set_blas_threads, default_threads
+from sltrees.execution.threads import ThreadExecutor, _set_blas_threads, default_threads
 
 THREADS = (1, 2, 3, 8)
 
@@ -131,7 +131,7 @@ def test_ctrl_c_while_blas_is_being_held_leaves_no_holder_behind(monkeypatch):
         def interrupted(**options):
             raise KeyboardInterrupt
 
-        patch.setattr("sltrees.executors.ThreadpoolController", interrupted)
+        patch.setattr("sltrees.execution.threads.ThreadpoolController", interrupted)
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     with ThreadExecutor(1):
@@ -149,7 +149,7 @@ def test_ctrl_c_between_libraries_leaves_none_limited(monkeypatch):
             if len(calls) == 1:
                 raise KeyboardInterrupt
 
-        patch.setattr("sltrees.executors._set_blas_threads", interrupted)
+        patch.setattr("sltrees.execution.threads._set_blas_threads", interrupted)
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     assert blas_threads() == before

@@ -8,7 +8,7 @@ from problems import unit_rows
 
 from sltrees import reference
 from sltrees._core._gram import multiply_counts
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram import GramMatrix
 
 

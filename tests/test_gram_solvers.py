@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sltrees import cholesky, gram
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram import GramMatrix, steps_worth_a_factorisation
 from sltrees.gram_matrix_free import MatrixFreeGram
 from sltrees.linalg.conjugate_gradients import TOL

@@ -262,7 +262,7 @@ def test_results_do_not_depend_on_threads(seed, monkeypatch, n_threads):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((400, 10))
     kernel = shifted_ntk(X, shift=1.0)
-    monkeypatch.setattr("sltrees.executors.default_threads", lambda: n_threads)
+    monkeypatch.setattr("sltrees.execution.threads.default_threads", lambda: n_threads)
     assert np.array_equal(shifted_ntk(X, shift=1.0), kernel)
 
 

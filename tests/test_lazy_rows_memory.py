@@ -8,7 +8,7 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import CertifiedMethod
 

@@ -10,7 +10,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import Checkpoint
 from sltrees.distinct_samples import deal_into_folds, distinct_samples
-from sltrees.executors import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.model_search import Candidate, _Comparison, search_models
 from sltrees.preprocessing import InputScaling
 

@@ -9,7 +9,7 @@ import json
 from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees._demo import run_demo
 from sltrees.callbacks import PrintProgress
-from sltrees.executors import EXECUTORS, ClusterLostError
+from sltrees.execution.threads import EXECUTORS, ClusterLostError
 from sltrees.network import ShiftedReLUNetwork
 from sltrees.shift import POLICIES
 from sltrees.trainer import METHODS

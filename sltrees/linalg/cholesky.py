@@ -42,7 +42,7 @@ class CholeskyFactor:
     Examples
     --------
     >>> import numpy as np
-    >>> from sltrees.executors import ThreadExecutor
+    >>> from sltrees.execution.threads import ThreadExecutor
     >>> factor = CholeskyFactor(2)
     >>> with ThreadExecutor(1) as executor:
     ...     factor.factorise(np.array([[3.0, 0.0], [0.0, 15.0]]), 1.0, executor)

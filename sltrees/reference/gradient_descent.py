@@ -12,7 +12,7 @@ from sltrees._memory import array_bytes
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.executors import LOCAL_EXECUTORS, make_executor
+from sltrees.execution.threads import LOCAL_EXECUTORS, make_executor
 from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_dense import fired_pairs, gram_product
 from sltrees.network import ShiftedReLUNetwork
