@@ -219,8 +219,8 @@ def _drawn(network, X):
 
 
 def _planes(network, X):
-    from sltrees.hyperplanes import Hyperplanes
-    from sltrees.shift import resolve_shift
+    from sltrees.network.hyperplanes import Hyperplanes
+    from sltrees.network.shift import resolve_shift
 
     return Hyperplanes(X, resolve_shift(network.shift, network.width, len(X)))
 

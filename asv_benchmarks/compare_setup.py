@@ -16,10 +16,10 @@ import time
 import numpy as np
 
 from sltrees import ShiftedReLUNetwork, load_digits, sampling_rejection
-from sltrees.hyperplanes import Hyperplanes
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.sampling_rejection import cheaper_sampling
+from sltrees.network.shift import resolve_shift
 from sltrees.preprocessing import InputScaling
-from sltrees.sampling_rejection import cheaper_sampling
-from sltrees.shift import resolve_shift
 
 # log2 of the largest widths that are drawn at all
 UP_TO = {"dense": 22, "plain": 26, "rejection": 40}

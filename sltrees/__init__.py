@@ -7,7 +7,7 @@ from sltrees._versions import show_versions
 from sltrees.correlation_trees import CorrelationTrees
 from sltrees.datasets import load_digits
 from sltrees.kernels import shifted_ntk
-from sltrees.network import ShiftedReLUNetwork
+from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 from sltrees.trainer import NewtonTrainer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sltrees.prediction import NEURONS_PER_PART
+from sltrees.network.prediction import NEURONS_PER_PART
 
 
 class TorchNetwork(torch.nn.Module):

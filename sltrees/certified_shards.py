@@ -10,10 +10,10 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows, padded
 from sltrees._memory import return_freed_memory
-from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
+from sltrees.network.shards import ImpliedDisplacement
 from sltrees.records import StepCounts
-from sltrees.shards import ImpliedDisplacement
 from sltrees.trajectory import Trajectory
 
 # Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the

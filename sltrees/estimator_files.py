@@ -11,8 +11,8 @@ import numpy as np
 from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
 from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.archive import ArchiveError
-from sltrees.network import ShiftedReLUNetwork
-from sltrees.persistence import (
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import (
     Contents,
     as_integer_entry,
     as_number_entry,

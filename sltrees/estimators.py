@@ -14,9 +14,9 @@ from sltrees.distinct_samples import distinct_samples
 from sltrees.execution.threads import default_threads
 from sltrees.files.archive import ArchiveError, write_archive
 from sltrees.model_search import hold_out, search_models
-from sltrees.persistence import load
+from sltrees.network.packing import load
+from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
-from sltrees.random_streams import MAX_SEED
 from sltrees.ridge_models import KernelRidge, Networks
 
 try:

@@ -13,8 +13,8 @@ from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.archive import replacing
-from sltrees.network import ShiftedReLUNetwork
-from sltrees.prediction import NEURONS_PER_PART
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.prediction import NEURONS_PER_PART
 from sltrees.preprocessing import InputScaling
 
 OPSET, IR_VERSION = 13, 7  # of 2020: every runtime in use reads them, and nothing newer is needed

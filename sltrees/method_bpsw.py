@@ -9,7 +9,7 @@ from sltrees._memory import array_bytes
 from sltrees.gram_sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard
 from sltrees.method_dense import DenseMethod
-from sltrees.random_streams import generator
+from sltrees.network.random_streams import generator
 
 # Columns of the sketch for each sample. With n of them conjugate gradients would take some three times the steps; with
 # more, sketch and factor cost more than they save (asv_benchmarks/benchmarks/training.py counts steps).

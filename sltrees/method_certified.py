@@ -56,7 +56,7 @@ def strayed_share(network, planes, y, skin):
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.hyperplanes import Hyperplanes
+    >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> planes = Hyperplanes(np.eye(4), shift=1.0)
     >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.5) < 0.01
     True
@@ -88,7 +88,7 @@ def choose_skin(network, planes, y):
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.hyperplanes import Hyperplanes
+    >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
     0.5
     """

@@ -18,10 +18,10 @@ import numpy as np
 from sltrees.dask_executor import LostError, Request
 from sltrees.execution.threads import ClusterLostError
 from sltrees.linalg.fixed_sums import FixedSum
-from sltrees.network import sample_fingerprint
-from sltrees.random_streams import NEURONS_PER_BLOCK
+from sltrees.network.network import sample_fingerprint
+from sltrees.network.random_streams import NEURONS_PER_BLOCK
+from sltrees.network.sampling_dense import BLOCKS_PER_TASK
 from sltrees.records import StepCounts
-from sltrees.sampling_dense import BLOCKS_PER_TASK
 from sltrees.shard_host import Portion, Samples
 from sltrees.trajectory import Trajectory
 

@@ -14,13 +14,13 @@ from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_integer, as_non_negative
 from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
 from sltrees.gram import GramMatrix
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.kernels import shifted_ntk
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
 from sltrees.method_certified import CertifiedMethod, choose_skin
-from sltrees.network import ShiftedReLUNetwork
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
-from sltrees.shift import validate_shift
 from sltrees.trainer import NewtonTrainer
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.

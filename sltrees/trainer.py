@@ -41,15 +41,15 @@ from sltrees.damping import LevenbergMarquardt
 from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
 from sltrees.gram import MAX_GRAM, GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_bpsw import BPSWHadamardMethod, BPSWMethod
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_dense import DenseMethod
 from sltrees.method_trees import TreesMethod
-from sltrees.network import ShiftedReLUNetwork, sample_fingerprint
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.network import ShiftedReLUNetwork, sample_fingerprint
+from sltrees.network.shift import resolve_shift
 from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
-from sltrees.shift import resolve_shift
 from sltrees.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.

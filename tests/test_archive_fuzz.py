@@ -13,7 +13,7 @@ from archive_files import bits, forged, pickled_npy, put_together, read, signed,
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.persistence import load, pack_network, save
+from sltrees.network.packing import load, pack_network, save
 
 N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "5000"))
 PER_TEST = 2000  # so that one that fails is soon found again

@@ -11,8 +11,8 @@ from sltrees.callbacks import Callback
 from sltrees.execution.threads import InlineExecutor
 from sltrees.gram import GramMatrix
 from sltrees.gram_matrix_free import MatrixFreeGram
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import SKINS
+from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.trajectory import MAX_STAMPS
 
 TOLERANCE = 1e-8

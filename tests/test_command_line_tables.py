@@ -18,7 +18,7 @@ from sltrees.__main__ import main
 from sltrees._command_line.shared import file_size
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.files.archive import read_archive, write_archive
-from sltrees.persistence import save
+from sltrees.network.packing import save
 
 N_ROWS = 60
 KERNEL = ("--model", "kernel")  # quick: nothing is compared

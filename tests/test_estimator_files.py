@@ -12,7 +12,7 @@ from sltrees.callbacks import Callback
 from sltrees.estimator_files import pack_estimator, unpack_estimator
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.persistence import load, save
+from sltrees.network.packing import load, save
 
 NETWORK = {"model": "network", "width": 128, "random_state": 0, "alpha": 0.1, "max_iter": 5}
 

@@ -9,7 +9,7 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.network import sample_fingerprint
+from sltrees.network.network import sample_fingerprint
 
 SAMPLINGS = ("dense", "rejection")
 

@@ -9,8 +9,8 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import CertifiedMethod
+from sltrees.network.hyperplanes import Hyperplanes
 
 N, D = 50, 6
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -8,7 +8,7 @@ from problems import bytes_named, peak_bytes, random_problem, unit_rows
 from scipy.stats import norm
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
-from sltrees.random_streams import NEURONS_PER_BLOCK
+from sltrees.network.random_streams import NEURONS_PER_BLOCK
 
 INITS = ("paired", "gaussian")
 DTYPES = (np.float32, np.float64)

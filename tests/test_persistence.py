@@ -13,7 +13,7 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, persistence
 from sltrees.callbacks import Callback
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.persistence import Contents, load, nested, pack_network, prefixed, save, unpack_network
+from sltrees.network.packing import Contents, load, nested, pack_network, prefixed, save, unpack_network
 
 DRAWN_BY = (
     {"sampling": "dense"},

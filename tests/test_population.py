@@ -12,11 +12,11 @@ from problems import unit_rows
 from scipy import stats
 from scipy.special import ndtr
 
-from sltrees import population
 from sltrees._demo import digits_parity
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_certified import SKINS
-from sltrees.population import Population
+from sltrees.network import population
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.population import Population
 
 FALSE_ALARM = 1e-6
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)

@@ -11,9 +11,9 @@ from problems import random_problem, unit_rows
 from scipy import stats
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.hyperplanes import Hyperplanes
-from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams
-from sltrees.sampling_rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.random_streams import NEURONS_PER_BLOCK, RandomStreams
+from sltrees.network.sampling_rejection import PROPOSALS_PER_CHUNK, Proposals, cheaper_sampling
 
 FALSE_ALARM = 1e-6
 

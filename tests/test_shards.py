@@ -15,8 +15,8 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
 from sltrees.callbacks import Callback
 from sltrees.certified_shards import CertifiedShard
-from sltrees.hyperplanes import Hyperplanes
-from sltrees.shards import ImpliedDisplacement, NeuronShard
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.shards import ImpliedDisplacement, NeuronShard
 
 CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
 
@@ -219,7 +219,7 @@ def test_memory_and_neurons_are_estimated_beforehand_also_where_samples_are_alik
 @pytest.mark.parametrize("options", [{"alpha": 1e-2}, {"method": "trees"}])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_writing_down_cut_short_leaves_a_network_to_go_on_with(options, error, monkeypatch):
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y, network, _ = trained(dtype="float64", max_iter=8, tol=1e-9)
     assert len(network._shards) > 3
     outputs, original, calls = network.predict(X), NeuronShard.written_down, []
@@ -244,7 +244,7 @@ def test_writing_down_cut_short_leaves_a_network_to_go_on_with(options, error, m
 
 
 def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch):
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y, expected, _ = trained(dtype="float64", max_iter=1)
     original, failed = CertifiedShard.apply, []
 

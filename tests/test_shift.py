@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.shift import SPARE_FIRINGS, firing_probability, resolve_shift, validate_shift
+from sltrees.network.shift import SPARE_FIRINGS, firing_probability, resolve_shift, validate_shift
 
 
 @pytest.mark.parametrize("width", [2**14, 2**17, 10**6, 10**9])

@@ -310,7 +310,7 @@ def test_breast_cancer_needs_damping_and_gets_it():
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "bpsw-srht"])  # tests/test_reference.py
 def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtype, init, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 150_000)  # several shards
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y = random_problem(seed, 150, 8)
     seen = set()
     for executor, n_threads in (("inline", None), *(("threads", count) for count in (1, 2, 3, 8))):
@@ -325,7 +325,7 @@ def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtyp
 @pytest.mark.parametrize("max_gram", [None, 0])
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_findings_that_are_not_kept_are_found_again(seed, alpha, max_gram, monkeypatch):
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
     X, y = random_problem(seed, 100, 8)
     seen = set()
@@ -472,7 +472,7 @@ def test_ctrl_c_before_anything_is_drawn_does_not_raise(monkeypatch):
 def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(method, call, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 20_000)
     monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y = random_problem(0, 30, 5)
     network = network_of(2**14)
     threads = blas_threads()
@@ -517,7 +517,7 @@ MOMENTS = {
 def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(moment, alpha, executor, monkeypatch):
     monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
     monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     if "again" in moment:
         monkeypatch.setattr("sltrees.certified_shards.FINDINGS_KEPT", 0)
         monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
@@ -583,7 +583,7 @@ class Diary(Callback):
 
 
 def test_callbacks_are_called_in_order(monkeypatch):
-    monkeypatch.setattr("sltrees.sampling_dense.BLOCKS_PER_TASK", 1)
+    monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y = random_problem(0, 30, 5)
     first, second = Diary(), Diary()
     result = NewtonTrainer(network_of(2**14), callbacks=[first, second, StopAfter(2)], tol=0.0).fit(X, y)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
 
-Hyperplanes = needed("sltrees.hyperplanes", "Hyperplanes")
+Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes")
 ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor")
 choose_skin = needed("sltrees.method_certified", "choose_skin")
 

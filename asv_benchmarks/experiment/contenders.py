@@ -19,7 +19,7 @@ import scipy.linalg
 from asv_benchmarks.experiment.cases import LOOSE, Case
 from sltrees import NewtonTrainer, reference, shifted_ntk
 from sltrees.callbacks import Callback
-from sltrees.shift import resolve_shift
+from sltrees.network.shift import resolve_shift
 from sltrees.trainer import METHODS
 
 TINY_RIDGE = 1e-10  # of kernel ridge regression, relative to the mean of the diagonal: it interpolates

@@ -10,8 +10,8 @@ from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees._demo import run_demo
 from sltrees.callbacks import PrintProgress
 from sltrees.execution.threads import EXECUTORS, ClusterLostError
-from sltrees.network import ShiftedReLUNetwork
-from sltrees.shift import POLICIES
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.shift import POLICIES
 from sltrees.trainer import METHODS
 
 DEFAULT_WIDTH = 2**17

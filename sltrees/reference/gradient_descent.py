@@ -13,10 +13,10 @@ from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_neg
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.execution.threads import LOCAL_EXECUTORS, make_executor
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.method_dense import fired_pairs, gram_product
-from sltrees.network import ShiftedReLUNetwork
-from sltrees.random_streams import generator
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.random_streams import generator
 from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
 
 _PAIRS_PER_BLOCK = 1 << 20  # products of a block: they stay in cache, and a task takes some 10 ms

@@ -6,9 +6,9 @@ import numpy as np
 
 from sltrees._core._normals import fill_normals
 from sltrees._memory import array_bytes
-from sltrees.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
-from sltrees.random_streams import NEURONS_PER_BLOCK
-from sltrees.shards import Drawn
+from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
+from sltrees.network.random_streams import NEURONS_PER_BLOCK
+from sltrees.network.shards import Drawn
 
 WORK_PER_TASK = 1 << 30  # multiplications to draw one: some 25 ms, so that Ctrl-C is obeyed soon on a busy machine too
 BLOCKS_PER_TASK = 4  # at most; a power of two, as its lesser values are, so that tasks lie within those of this size

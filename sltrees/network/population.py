@@ -66,7 +66,7 @@ class Population:
     --------
     Five samples, all the same: what fires on one of them fires on all.
 
-    >>> from sltrees.hyperplanes import Hyperplanes
+    >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> planes = Hyperplanes(np.ones((5, 1)), shift=2.0)
     >>> population = Population(planes)
     >>> round(population.share, 6), round(planes.materialised_share, 6)
@@ -115,7 +115,7 @@ class Population:
 
         Examples
         --------
-        >>> from sltrees.hyperplanes import Hyperplanes
+        >>> from sltrees.network.hyperplanes import Hyperplanes
         >>> population = Population(Hyperplanes(np.eye(100), shift=3.0))
         >>> population.near_per_draw(0.0) < 1.1, 2.0 < population.near_per_draw(1.0) < 5.0
         (True, True)

@@ -15,10 +15,10 @@ import numpy as np
 
 from sltrees._validation import MAX_FLOAT, MAX_INTEGER
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.network import SAMPLINGS, ShiftedReLUNetwork
-from sltrees.random_streams import RandomStreams
-from sltrees.shards import NeuronShard
-from sltrees.shift import POLICIES
+from sltrees.network.network import SAMPLINGS, ShiftedReLUNetwork
+from sltrees.network.random_streams import RandomStreams
+from sltrees.network.shards import NeuronShard
+from sltrees.network.shift import POLICIES
 
 MAX_NEURONS_PER_SHARD = 2**31 - 1  # the kernels count them in 32 bits
 

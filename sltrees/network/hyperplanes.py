@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from sltrees._core._lazy_rows import NearLists, padded
-from sltrees.population import Population
-from sltrees.shift import firing_probability
+from sltrees.network.population import Population
+from sltrees.network.shift import firing_probability
 
 PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
 

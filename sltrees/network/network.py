@@ -16,14 +16,14 @@ from sltrees._core._lazy_rows import NearLists
 from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.hyperplanes import Hyperplanes
 from sltrees.linalg.fixed_sums import FixedSum
-from sltrees.prediction import NEURONS_PER_PART, add_up
-from sltrees.random_streams import NEURONS_PER_BLOCK, RandomStreams, generator
-from sltrees.sampling_dense import DenseSampling
-from sltrees.sampling_rejection import RejectionSampling, cheaper_sampling
-from sltrees.shards import NeuronShard
-from sltrees.shift import resolve_shift, validate_shift
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.prediction import NEURONS_PER_PART, add_up
+from sltrees.network.random_streams import NEURONS_PER_BLOCK, RandomStreams, generator
+from sltrees.network.sampling_dense import DenseSampling
+from sltrees.network.sampling_rejection import RejectionSampling, cheaper_sampling
+from sltrees.network.shards import NeuronShard
+from sltrees.network.shift import resolve_shift, validate_shift
 
 SAMPLINGS = {"dense": DenseSampling, "rejection": RejectionSampling}
 
@@ -49,7 +49,7 @@ class ShiftedReLUNetwork:
     width : int
         m, at least 1; even for init "paired". A float with an integral value, such as 1e6, is accepted.
     shift : {"auto", "paper", "density"} or float, default "auto"
-        b >= 0, or a policy that chooses it for the width and the data; see `sltrees.shift.resolve_shift`.
+        b >= 0, or a policy that chooses it for the width and the data; see `sltrees.network.shift.resolve_shift`.
     init : {"paired", "gaussian"}, default "paired"
         "paired": neurons come in pairs with the same initial weights and signs +1, -1, so that f = 0 at first, and
         pairs that training never touches contribute exactly 0 everywhere. "gaussian": weights and signs are
@@ -57,7 +57,7 @@ class ShiftedReLUNetwork:
     sampling : {"auto", "dense", "rejection"}, default "auto"
         How firing neurons are found: "dense" draws all m and looks; "rejection" (for init "paired") draws only neurons
         that fire, the silent ones not at all, so that the width may be in the billions. Its network has a random
-        number of pairs, Poisson with mean m/2: see `sltrees.sampling_rejection`. "auto" is what is expected to cost
+        number of pairs, Poisson with mean m/2: see `sltrees.network.sampling_rejection`. "auto" is what is expected to cost
         less.
     dtype : float32 or float64, default float32
         Of weights and correlations. The weights are drawn in single precision, so that a seed gives the same network
@@ -560,7 +560,7 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Everything but a training run in progress goes into the file, as into copies: see `sltrees.persistence`. Cost:
+        Everything but a training run in progress goes into the file, as into copies: see `sltrees.network.packing`. Cost:
         O(k d) for k materialised neurons, or O(active pairs d) where displacements are implied.
 
         Examples
@@ -609,7 +609,7 @@ class ShiftedReLUNetwork:
         >>> ShiftedReLUNetwork.load(path).width
         100
         """
-        from sltrees import persistence
+        from sltrees.network import packing as persistence
 
         return persistence.load(path, kind="network")
 
@@ -879,7 +879,7 @@ class ShiftedReLUNetwork:
         With init "paired" only neurons that have moved are looked at: the others cancel exactly. Cost: O(moved d) per
         sample, and weights once for the call: O(active pairs d) where displacements are implied. With init "gaussian"
         all m neurons count, and the silent ones are drawn again: O(m d) per sample. Memory is bounded, however many
-        samples there are, but for a copy of them and some numbers for each: see `sltrees.prediction`.
+        samples there are, but for a copy of them and some numbers for each: see `sltrees.network.prediction`.
 
         Examples
         --------

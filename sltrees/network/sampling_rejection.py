@@ -25,10 +25,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from sltrees._core._normals import fill_normals
-from sltrees.hyperplanes import collect_near
-from sltrees.random_streams import generator
-from sltrees.sampling_dense import WORK_PER_TASK, DenseSampling
-from sltrees.shards import Drawn
+from sltrees.network.hyperplanes import collect_near
+from sltrees.network.random_streams import generator
+from sltrees.network.sampling_dense import WORK_PER_TASK, DenseSampling
+from sltrees.network.shards import Drawn
 
 PROPOSALS_PER_CHUNK = 4096  # of one sample, from one random stream
 
@@ -321,7 +321,7 @@ def cheaper_sampling(width, copies, planes):
 
     Examples
     --------
-    >>> from sltrees.hyperplanes import Hyperplanes
+    >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> planes = Hyperplanes(np.eye(4), shift=4.0)
     >>> cheaper_sampling(10**3, 2, planes), cheaper_sampling(10**8, 2, planes)
     ('dense', 'rejection')
