@@ -120,8 +120,8 @@ def best_of(function, repeats=7):
 def measure_client(X, y):
     """Seconds of this process: the system, what it is made of, and sums."""
     from sltrees.execution.threads import ThreadExecutor
-    from sltrees.gram import GramMatrix
-    from sltrees.pair_counts import CountedPairs
+    from sltrees.gram.matrix import GramMatrix
+    from sltrees.gram.pair_counts import CountedPairs
 
     n, rng = len(X), np.random.default_rng(0)
     weights = rng.standard_normal((4096, X.shape[1]))

@@ -43,7 +43,7 @@ from training_report import MissingError, NothingToMeasureError, Repeats, Report
 import sltrees
 from sltrees._demo import peak_rss_bytes
 from sltrees.callbacks import Callback
-from sltrees.gram import GramMatrix
+from sltrees.gram.matrix import GramMatrix
 from sltrees.trainer import METHODS
 
 HERE = Path(__file__).resolve().parent

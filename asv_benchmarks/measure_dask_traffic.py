@@ -35,7 +35,7 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.dask_executor import DaskExecutor, Request
-from sltrees.pair_counts import CountedPairs
+from sltrees.gram.pair_counts import CountedPairs
 from sltrees.records import StepCounts
 from sltrees.shard_host import Portion, describe_arithmetic
 from sltrees.trajectory import Advance

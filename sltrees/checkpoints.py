@@ -20,9 +20,9 @@ import numpy as np
 
 from sltrees._memory import array_bytes
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.gram import FactorState, GramMatrix
-from sltrees.gram_matrix_free import MatrixFreeGram, SketchState
-from sltrees.gram_sketched import SketchedGram
+from sltrees.gram.matrix import FactorState, GramMatrix
+from sltrees.gram.matrix_free import MatrixFreeGram, SketchState
+from sltrees.gram.sketched import SketchedGram
 from sltrees.network.network import sample_fingerprint
 from sltrees.network.packing import Contents, as_integer_entry, nested, pack_network, prefixed, unpack_network
 from sltrees.records import IterationRecord, TrainingStatus

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 
 from sltrees._memory import array_bytes
-from sltrees.gram_sketched import SketchedGram
+from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard
 from sltrees.method_dense import DenseMethod
 from sltrees.network.random_streams import generator

@@ -22,11 +22,11 @@ import scipy
 
 from sltrees.certified_shards import ShardGroup
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.gram.pair_counts import CountedPairs, PairCounts
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK
 from sltrees.network.shards import NeuronShard
-from sltrees.pair_counts import CountedPairs, PairCounts
 
 
 class NotHeldError(LookupError):

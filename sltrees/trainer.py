@@ -39,8 +39,8 @@ from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
 from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
 from sltrees.damping import LevenbergMarquardt
 from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
-from sltrees.gram import MAX_GRAM, GramMatrix
-from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.gram.matrix import MAX_GRAM, GramMatrix
+from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.method_bpsw import BPSWHadamardMethod, BPSWMethod
 from sltrees.method_certified import CertifiedMethod

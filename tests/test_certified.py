@@ -9,8 +9,8 @@ from problems import digits_parity, random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
 from sltrees.execution.threads import InlineExecutor
-from sltrees.gram import GramMatrix
-from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.method_certified import SKINS
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.trajectory import MAX_STAMPS

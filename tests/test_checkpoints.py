@@ -15,8 +15,8 @@ from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
 from sltrees.checkpoints import GRAMS, KIND
 from sltrees.execution.threads import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.gram import GramMatrix
-from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.method_certified import CertifiedMethod
 from sltrees.trainer import METHODS
 
@@ -166,7 +166,7 @@ def test_how_a_run_ends_is_found_again(tmp_path):
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_solved_with_an_old_factor(tmp_path, alpha, monkeypatch):
-    monkeypatch.setattr("sltrees.gram._STEPS_WORTH", {256: 30})  # as if factorising took long
+    monkeypatch.setattr("sltrees.gram.matrix._STEPS_WORTH", {256: 30})  # as if factorising took long
     X, y = random_problem(3, 260, 8)
     result = assert_resumes_everywhere(
         tmp_path, lambda: network_of(2**13, dtype="float32"), X, 0.1 * y, alpha=alpha, tol=1e-6, max_iter=7
@@ -180,7 +180,7 @@ def test_systems_that_are_solved_with_an_old_factor(tmp_path, alpha, monkeypatch
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
-    monkeypatch.setattr("sltrees.gram_matrix_free.RANK", 6)
+    monkeypatch.setattr("sltrees.gram.matrix_free.RANK", 6)
     X, y = random_problem(2, 60, 5)
     result = assert_resumes_everywhere(tmp_path, network_of, X, y, alpha=alpha, max_gram=0, max_iter=6, tol=1e-8)
     assert all(record.cg_steps > 0 for record in result.history)

@@ -9,7 +9,7 @@ from problems import unit_rows
 from sltrees import reference
 from sltrees._core._gram import multiply_counts
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.gram import GramMatrix
+from sltrees.gram.matrix import GramMatrix
 
 
 def firing(rng, n, width=400, d=5, shift=0.5):

@@ -10,8 +10,8 @@ import pytest
 
 from sltrees import cholesky, gram
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.gram import GramMatrix, steps_worth_a_factorisation
-from sltrees.gram_matrix_free import MatrixFreeGram
+from sltrees.gram.matrix import GramMatrix, steps_worth_a_factorisation
+from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.linalg.conjugate_gradients import TOL
 
 THREADS = (1, 2, 3, 8)
@@ -342,7 +342,7 @@ def test_products_alone_hold_no_square_array():
 
 
 def test_a_system_beyond_the_steps_allowed_has_no_solution(seed, monkeypatch):
-    monkeypatch.setattr("sltrees.gram_matrix_free.MAX_STEPS", 150)
+    monkeypatch.setattr("sltrees.gram.matrix_free.MAX_STEPS", 150)
     d = np.geomspace(1, 1e-9, 1000)
     vectors = np.linalg.qr(np.random.default_rng(seed).standard_normal((1000, 1000)))[0]
     A = (vectors * d) @ vectors.T

@@ -14,7 +14,7 @@ from problems import WeightsRecorder, bytes_named, peak_bytes, random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.execution.threads import InlineExecutor, ThreadExecutor
-from sltrees.gram_sketched import SketchedGram
+from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard, hadamard_transform
 from sltrees.method_dense import fired_pairs
 from sltrees.reference import GradientDescent

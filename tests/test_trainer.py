@@ -22,11 +22,11 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.certified_shards import CertifiedShard
-from sltrees.gram import GramMatrix
+from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.pair_counts import PairCounts
 from sltrees.method_certified import CertifiedMethod
 from sltrees.method_dense import DenseMethod, DenseShard
 from sltrees.method_trees import TreeShard, TreesMethod
-from sltrees.pair_counts import PairCounts
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
 from sltrees.trainer import METHODS

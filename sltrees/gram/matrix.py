@@ -9,9 +9,9 @@ import numpy as np
 from sltrees._core._gram import multiply_counts
 from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
+from sltrees.gram.pair_counts import PairCounts
 from sltrees.linalg.cholesky import CholeskyFactor
 from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
-from sltrees.pair_counts import PairCounts
 
 SOLVERS = ("auto", "cholesky", "cg")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.gram import FactorState
-from sltrees.gram_matrix_free import MAX_STEPS, MatrixFreeGram
+from sltrees.gram.matrix import FactorState
+from sltrees.gram.matrix_free import MAX_STEPS, MatrixFreeGram
 from sltrees.linalg.cholesky import CholeskyFactor
 from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular
 
