@@ -49,7 +49,7 @@ def timed(seconds, function):
 def watched_run(X, y, width, **options):
     """Train on one thread: (result, calls of each method of `ShardGroup`)."""
     from sltrees import NewtonTrainer, ShiftedReLUNetwork
-    from sltrees.certified_shards import ShardGroup
+    from sltrees.methods.certified.group import ShardGroup
 
     calls = {name: [] for name in ("review", "count_flips", "keep", "product")}
     kept = {name: getattr(ShardGroup, name) for name in calls}
@@ -228,7 +228,7 @@ def _planes(network, X):
 def expected_at(X, y, width, setup):
     """What the package expects of a width: neurons, pairs, shards, bytes, and from that seconds of set-up."""
     from sltrees import ShiftedReLUNetwork
-    from sltrees.method_certified import CertifiedMethod
+    from sltrees.methods.certified.method import CertifiedMethod
 
     network = ShiftedReLUNetwork(width, random_state=0)
     planes = _planes(network, X)

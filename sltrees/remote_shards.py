@@ -1,6 +1,6 @@
 """Neurons of a network on other processes: a group of shards for method "certified", and stand-ins for each shard.
 
-A `RemoteGroup` has the methods of `sltrees.certified_shards.ShardGroup`. It asks the hosts of all portions the same
+A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`. It asks the hosts of all portions the same
 thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers the
 recipe of its portions: a portion whose host is lost is made again on another, and asked again.
 """
@@ -18,12 +18,12 @@ import numpy as np
 from sltrees.dask_executor import LostError, Request
 from sltrees.execution.threads import ClusterLostError
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.methods.certified.trajectory import Trajectory
 from sltrees.network.network import sample_fingerprint
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK
 from sltrees.records import StepCounts
 from sltrees.shard_host import Portion, Samples
-from sltrees.trajectory import Trajectory
 
 # Who predicts for so many bytes of samples at a time, so that memory is bounded there.
 BYTES_AT_A_TIME = 1 << 23

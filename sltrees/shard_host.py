@@ -20,9 +20,9 @@ import weakref
 import numpy as np
 import scipy
 
-from sltrees.certified_shards import ShardGroup
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram.pair_counts import CountedPairs, PairCounts
+from sltrees.methods.certified.group import ShardGroup
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK

@@ -42,10 +42,10 @@ from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_exec
 from sltrees.gram.matrix import MAX_GRAM, GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
-from sltrees.method_bpsw import BPSWHadamardMethod, BPSWMethod
-from sltrees.method_certified import CertifiedMethod
-from sltrees.method_dense import DenseMethod
-from sltrees.method_trees import TreesMethod
+from sltrees.methods.bpsw import BPSWHadamardMethod, BPSWMethod
+from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.dense import DenseMethod
+from sltrees.methods.trees import TreesMethod
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.network.shift import resolve_shift

@@ -11,9 +11,9 @@ from sltrees.callbacks import Callback
 from sltrees.execution.threads import InlineExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
-from sltrees.method_certified import SKINS
+from sltrees.methods.certified.method import SKINS
+from sltrees.methods.certified.trajectory import MAX_STAMPS
 from sltrees.network.hyperplanes import Hyperplanes
-from sltrees.trajectory import MAX_STAMPS
 
 TOLERANCE = 1e-8
 
@@ -161,7 +161,7 @@ def test_a_ridge_too_small_to_shrink_anything_is_carried_along_all_the_same(alph
 
 
 def test_more_steps_than_stamps(monkeypatch):
-    monkeypatch.setattr("sltrees.trajectory.MAX_STAMPS", 3)
+    monkeypatch.setattr("sltrees.methods.certified.trajectory.MAX_STAMPS", 3)
     X, y = clusters(0)
     digests = set()
     network = ShiftedReLUNetwork(1024, shift=0.8, dtype="float64", random_state=0)

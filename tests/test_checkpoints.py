@@ -17,7 +17,7 @@ from sltrees.execution.threads import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
-from sltrees.method_certified import CertifiedMethod
+from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.trainer import METHODS
 
 
@@ -207,7 +207,7 @@ def test_how_the_gram_matrix_was_held_is_not_chosen_again(tmp_path, monkeypatch)
 @pytest.mark.parametrize("alpha", [0.0, 1e-2])
 def test_coefficients_that_are_worn(tmp_path, alpha, monkeypatch):
     anew = []
-    monkeypatch.setattr("sltrees.method_certified.WORN", 1e-16)
+    monkeypatch.setattr("sltrees.methods.certified.method.WORN", 1e-16)
     original = CertifiedMethod.set_up.__func__
     monkeypatch.setattr(
         CertifiedMethod,

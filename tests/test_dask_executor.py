@@ -132,7 +132,7 @@ def test_the_best_weights_are_given_back(executor):
 
 
 def test_worn_coefficients_are_written_down_there(executor, monkeypatch):
-    monkeypatch.setattr("sltrees.method_certified.WORN", 1e-16)
+    monkeypatch.setattr("sltrees.methods.certified.method.WORN", 1e-16)
     X, y = PROBLEM
     here, there = network_of(), network_of()
     for network, where in ((here, "threads"), (there, executor)):

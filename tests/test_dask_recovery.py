@@ -22,8 +22,8 @@ from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees import dask_executor, executors
 from sltrees.dask_executor import DaskExecutor
+from sltrees.methods.certified.trajectory import Trajectory
 from sltrees.remote_shards import RemoteGroup, _Placed
-from sltrees.trajectory import Trajectory
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 

@@ -9,7 +9,7 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.method_certified import CertifiedMethod
+from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.network.hyperplanes import Hyperplanes
 
 N, D = 50, 6

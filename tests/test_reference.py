@@ -16,7 +16,7 @@ from sltrees.callbacks import Callback, Checkpoint
 from sltrees.execution.threads import InlineExecutor, ThreadExecutor
 from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard, hadamard_transform
-from sltrees.method_dense import fired_pairs
+from sltrees.methods.dense import fired_pairs
 from sltrees.reference import GradientDescent
 
 SKETCHES = [SparseSign, SubsampledHadamard]
@@ -39,7 +39,7 @@ def pattern(seed, n_neurons=300, n_samples=40, share=0.2):
 @pytest.mark.parametrize("alpha", [0.0, 1e-2])
 @pytest.mark.parametrize("method", DENSE_METHODS)
 def test_every_iteration_equals_that_by_definition(method, alpha, options, monkeypatch):
-    monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 10_000)  # several shards
+    monkeypatch.setattr("sltrees.methods.dense._PAIRS_PER_SHARD", 10_000)  # several shards
     monkeypatch.setattr(SketchedGram.__init__, "__kwdefaults__", {"tol": 1e-13})  # as precise as the oracle
     X, y = random_problem(3, 40, 5)
     network, seen = network_of(1000, **options), WeightsRecorder()

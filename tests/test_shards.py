@@ -14,7 +14,7 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
 from sltrees.callbacks import Callback
-from sltrees.certified_shards import CertifiedShard
+from sltrees.methods.certified.group import CertifiedShard
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.shards import ImpliedDisplacement, NeuronShard
 

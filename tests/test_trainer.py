@@ -19,14 +19,14 @@ from sklearn.datasets import load_breast_cancer
 from threadpoolctl import threadpool_info
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
-from sltrees.all_neurons import AllNeurons
 from sltrees.callbacks import Callback, PrintProgress
-from sltrees.certified_shards import CertifiedShard
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.pair_counts import PairCounts
-from sltrees.method_certified import CertifiedMethod
-from sltrees.method_dense import DenseMethod, DenseShard
-from sltrees.method_trees import TreeShard, TreesMethod
+from sltrees.methods.all_neurons import AllNeurons
+from sltrees.methods.certified.group import CertifiedShard
+from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.dense import DenseMethod, DenseShard
+from sltrees.methods.trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
 from sltrees.trainer import METHODS
@@ -309,7 +309,7 @@ def test_breast_cancer_needs_damping_and_gets_it():
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "bpsw-srht"])  # tests/test_reference.py
 def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtype, init, alpha, monkeypatch):
-    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 150_000)  # several shards
+    monkeypatch.setattr("sltrees.methods.trees._PAIRS_PER_SHARD", 150_000)  # several shards
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y = random_problem(seed, 150, 8)
     seen = set()
@@ -326,11 +326,11 @@ def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtyp
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_findings_that_are_not_kept_are_found_again(seed, alpha, max_gram, monkeypatch):
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
-    monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
+    monkeypatch.setattr("sltrees.methods.certified.group._SHARDS_FOUND_AGAIN", 2)
     X, y = random_problem(seed, 100, 8)
     seen = set()
     for kept in (1 << 29, 1 << 16, 0):
-        monkeypatch.setattr("sltrees.certified_shards.FINDINGS_KEPT", kept)
+        monkeypatch.setattr("sltrees.methods.certified.group.FINDINGS_KEPT", kept)
         network = network_of(2**14, random_state=seed)
         result = NewtonTrainer(network, alpha=alpha, max_iter=4, tol=1e-9, max_gram=max_gram).fit(X, 20 * y)
         assert any(record.rebuilt_lists for record in result.history)
@@ -343,7 +343,7 @@ def test_shards_make_no_difference_but_rounding(seed, monkeypatch):
     X, y = random_problem(seed, 50, 6)
     trained = []
     for pairs in (1, 1000, 1 << 23):
-        monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", pairs)
+        monkeypatch.setattr("sltrees.methods.trees._PAIRS_PER_SHARD", pairs)
         network = network_of(512, shift=0.5, random_state=seed)
         NewtonTrainer(network, max_iter=4).fit(X, y)
         trained.append(network.dense_weights()[0])
@@ -470,8 +470,8 @@ def test_ctrl_c_before_anything_is_drawn_does_not_raise(monkeypatch):
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
 @pytest.mark.parametrize("method", METHODS)
 def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(method, call, monkeypatch):
-    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 20_000)
-    monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
+    monkeypatch.setattr("sltrees.methods.trees._PAIRS_PER_SHARD", 20_000)
+    monkeypatch.setattr("sltrees.methods.dense._PAIRS_PER_SHARD", 200_000)
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y = random_problem(0, 30, 5)
     network = network_of(2**14)
@@ -515,12 +515,12 @@ MOMENTS = {
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(moment, alpha, executor, monkeypatch):
-    monkeypatch.setattr("sltrees.method_trees._PAIRS_PER_SHARD", 10_000)
-    monkeypatch.setattr("sltrees.method_dense._PAIRS_PER_SHARD", 200_000)
+    monkeypatch.setattr("sltrees.methods.trees._PAIRS_PER_SHARD", 10_000)
+    monkeypatch.setattr("sltrees.methods.dense._PAIRS_PER_SHARD", 200_000)
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     if "again" in moment:
-        monkeypatch.setattr("sltrees.certified_shards.FINDINGS_KEPT", 0)
-        monkeypatch.setattr("sltrees.certified_shards._SHARDS_FOUND_AGAIN", 2)
+        monkeypatch.setattr("sltrees.methods.certified.group.FINDINGS_KEPT", 0)
+        monkeypatch.setattr("sltrees.methods.certified.group._SHARDS_FOUND_AGAIN", 2)
     cls, name, kept = MOMENTS[moment]
     X, y = random_problem(0, 30, 5)
     options = {"method": moment.split(":")[0], "executor": executor, "alpha": alpha, "tol": 0.0}

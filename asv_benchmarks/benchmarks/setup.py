@@ -10,7 +10,7 @@ from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_r
 
 Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes")
 ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor")
-choose_skin = needed("sltrees.method_certified", "choose_skin")
+choose_skin = needed("sltrees.methods.certified.method", "choose_skin")
 
 WIDTH = 2**17
 N = 1000

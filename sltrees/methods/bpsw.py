@@ -8,7 +8,7 @@ import scipy.sparse
 from sltrees._memory import array_bytes
 from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard
-from sltrees.method_dense import DenseMethod
+from sltrees.methods.dense import DenseMethod
 from sltrees.network.random_streams import generator
 
 # Columns of the sketch for each sample. With n of them conjugate gradients would take some three times the steps; with

@@ -6,7 +6,7 @@ import numpy as np
 
 from sltrees._memory import array_bytes
 from sltrees.correlation_trees import CorrelationTrees
-from sltrees.method_explicit import ExplicitMethod, ExplicitShard
+from sltrees.methods.explicit import ExplicitMethod, ExplicitShard
 
 _PAIRS_PER_SHARD = 1 << 23  # (neuron, sample) products of a shard: a task of some 0.1 s, so that Ctrl-C is obeyed soon
 

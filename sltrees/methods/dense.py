@@ -8,8 +8,8 @@ import numpy as np
 
 from sltrees._core._jacobian import add_jacobian_product, shrink_and_step
 from sltrees._memory import array_bytes
-from sltrees.all_neurons import AllNeurons
-from sltrees.method_explicit import ExplicitMethod, ExplicitShard
+from sltrees.methods.all_neurons import AllNeurons
+from sltrees.methods.explicit import ExplicitMethod, ExplicitShard
 
 # Products of a shard: 4 MB in single precision, which stay in cache, and a task of some 10 ms.
 _PAIRS_PER_SHARD = 1 << 20

@@ -3,7 +3,7 @@
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
 docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done by groups of
-shards, here (`sltrees.certified_shards`) or on other machines.
+shards, here (`sltrees.methods.certified.group`) or on other machines.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import types
 import numpy as np
 
 from sltrees._memory import return_freed_memory
-from sltrees.certified_shards import FINDINGS_KEPT, ShardGroup
 from sltrees.execution.threads import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
 # one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).

@@ -1,7 +1,7 @@
 """Method "certified", the part that touches neurons: shards as lazy rows, and groups of shards that one process holds.
 
 A group takes instructions that are the same for all groups of a network and answers with sums over its shards, as nodes
-of a `FixedSum`, and with counts. Who gives the instructions is `sltrees.method_certified`; it never sees a neuron.
+of a `FixedSum`, and with counts. Who gives the instructions is `sltrees.methods.certified.method`; it never sees a neuron.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 from sltrees._core._lazy_rows import LazyRows, padded
 from sltrees._memory import return_freed_memory
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.methods.certified.trajectory import Trajectory
 from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
 from sltrees.network.shards import ImpliedDisplacement
 from sltrees.records import StepCounts
-from sltrees.trajectory import Trajectory
 
 # Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
 # step is kept: in the first step of a very wide network they would need a third of the memory of its neurons.

@@ -1,0 +1,1 @@
+"""How a step finds which neurons fire: one module a method."""

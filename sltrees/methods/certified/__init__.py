@@ -1,0 +1,1 @@
+"""Method "certified": visit only the neurons that may have changed their firing pattern."""
