@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sltrees.shard_host import Portion
+from sltrees.cluster.host import Portion
 
 STORED = Path(__file__).resolve().parents[1] / "docs" / "figures" / "cluster_costs.csv"
 
@@ -168,7 +168,7 @@ def measure_cluster():
     event loop (and here, on the same processors, the workers') needs for each.
     """
     from sltrees._memory import physical_memory
-    from sltrees.dask_executor import DaskExecutor, Request
+    from sltrees.cluster.dask.executor import DaskExecutor, Request
 
     with DaskExecutor(n_workers=2, threads_per_worker=1, memory_limit=physical_memory() / 8) as executor:
         addresses = list(executor.workers())

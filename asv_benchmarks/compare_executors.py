@@ -25,7 +25,7 @@ import psutil
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees._demo import digits_parity
-from sltrees.dask_executor import DaskExecutor
+from sltrees.cluster.dask.executor import DaskExecutor
 
 
 def main(arguments=None):

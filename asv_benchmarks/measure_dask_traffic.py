@@ -34,11 +34,11 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.dask_executor import DaskExecutor, Request
+from sltrees.cluster.dask.executor import DaskExecutor, Request
+from sltrees.cluster.host import Portion, describe_arithmetic
 from sltrees.gram.pair_counts import CountedPairs
 from sltrees.methods.certified.trajectory import Advance
 from sltrees.records import StepCounts
-from sltrees.shard_host import Portion, describe_arithmetic
 
 KEY = ("0" * 32, Portion(0, 1, 1))  # as long as those of holdings
 TOLERANCE = 0.1

@@ -8,7 +8,7 @@
 
 Measured are seconds of what workers do (by shard, by neuron, by flip), of what the client does (calls, bytes, sums, the
 n x n system, factorised), and counts of neurons and bytes. Simulated is one accepted iteration at shift "auto" on the
-digits (n = 1000, d = 64), as `sltrees.remote_shards.RemoteGroup` makes it: solve, then three rounds of calls to all
+digits (n = 1000, d = 64), as `sltrees.cluster.remote_group.RemoteGroup` makes it: solve, then three rounds of calls to all
 workers, "review", "count_flips" and "keep". A message passes queues: the client's event loop (seconds a call), its
 link, the scheduler's loop and link unless calls go to workers directly, the worker, and the same way back; sums begin
 when all have answered. Each moment remembers what was waited for on the way to it, so that shares add up to the time.
@@ -29,7 +29,7 @@ import numpy as np
 import pages
 from cluster_costs import STORED, WIDTHS, measure, read_costs, write_costs
 
-from sltrees.shard_host import Portion
+from sltrees.cluster.host import Portion
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scaling_out.md"
@@ -379,7 +379,7 @@ def check_table(costs, widths=(2**18, 2**20), repeats=5):
     """Seconds of an iteration, and of set-up, on two workers of this machine beside those of the model."""
     from sltrees import NewtonTrainer, ShiftedReLUNetwork
     from sltrees._demo import digits_parity
-    from sltrees.dask_executor import DaskExecutor
+    from sltrees.cluster.dask.executor import DaskExecutor
 
     X, y, _, _ = digits_parity()
     cluster = Cluster(2, threads=1, bandwidth=np.inf, latency=0.0, spread=0.0, direct=True)

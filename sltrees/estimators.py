@@ -511,7 +511,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     n_jobs : int, optional
         Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
         where joblib tells its workers. The result does not depend on it.
-    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+    executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskExecutor, default "threads"
         Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
         files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
     random_state : int, RandomState or None, default None
@@ -756,7 +756,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     n_jobs : int, optional
         Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
         where joblib tells its workers. The result does not depend on it.
-    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+    executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskExecutor, default "threads"
         Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
         files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
     random_state : int, RandomState or None, default None

@@ -102,7 +102,7 @@ class NewtonTrainer:
         Iterations at most, refused steps included.
     n_threads : int, optional
         By default one per processor. The result does not depend on it.
-    executor : {"threads", "inline", "dask"} or sltrees.dask_executor.DaskExecutor, default "threads"
+    executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskExecutor, default "threads"
         Who runs the blocks of neurons: a pool of `n_threads` threads, the calling thread, or ("certified" only) the
         workers of a Dask cluster. "dask" starts one on this machine for each call. The result does not depend on it;
         that of further calls differs by rounding where the network moved in between.

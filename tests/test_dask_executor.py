@@ -15,16 +15,16 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
+from sltrees.cluster.host import Portion, describe_arithmetic
 from sltrees.execution.threads import ClusterLostError
-from sltrees.shard_host import Portion, describe_arithmetic
 
 pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees import dask_executor
-from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
+from sltrees.cluster.dask import executor as dask_executor
+from sltrees.cluster.dask.executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -433,7 +433,7 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
     for name in found:
         with pytest.raises(UnlikeWorkerError, match=f"{name} of worker tcp://a:1 is other, here it is"):
             refuse_unlike("tcp://a:1", found | {name: "other"})
-    monkeypatch.setattr("sltrees.dask_executor.describe_arithmetic", lambda: found | {"numpy": "other"})
+    monkeypatch.setattr("sltrees.cluster.dask.executor.describe_arithmetic", lambda: found | {"numpy": "other"})
     with distributed.Client(cluster, set_as_default=False) as client, pytest.raises(RuntimeError, match="numpy of"):
         DaskExecutor(client).__enter__()
     before = set(executor.workers())

@@ -18,7 +18,7 @@ from sltrees.callbacks import Callback, Checkpoint
 
 pytest.importorskip("distributed")
 
-from sltrees.dask_executor import DaskExecutor
+from sltrees.cluster.dask.executor import DaskExecutor
 
 pytestmark = [
     pytest.mark.dask,

@@ -12,8 +12,8 @@ import pytest
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
+from sltrees.cluster.host import Portion, ShardHost, StoppedError
 from sltrees.execution.threads import ClusterLostError
-from sltrees.shard_host import Portion, ShardHost, StoppedError
 
 pytest.importorskip("distributed")
 
@@ -21,9 +21,9 @@ import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees import dask_executor, executors
-from sltrees.dask_executor import DaskExecutor
+from sltrees.cluster.dask.executor import DaskExecutor
+from sltrees.cluster.remote_group import RemoteGroup, _Placed
 from sltrees.methods.certified.trajectory import Trajectory
-from sltrees.remote_shards import RemoteGroup, _Placed
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 

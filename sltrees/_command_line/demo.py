@@ -89,7 +89,7 @@ def _executor(options):
             raise ValueError("--workers and --scheduler are for --executor dask")
         yield options.executor
         return
-    from sltrees.dask_executor import DaskExecutor  # an extra
+    from sltrees.cluster.dask.executor import DaskExecutor  # an extra
 
     with DaskExecutor(options.scheduler, n_workers=options.workers, n_threads=options.threads) as executor:
         print(f"{len(executor.workers())} workers; dashboard: {executor.dashboard_link or 'needs bokeh'}")

@@ -253,7 +253,7 @@ def make_executor(name, n_threads=None):
     if not isinstance(name, str):
         return name
     if name == "dask":
-        from sltrees.dask_executor import DaskExecutor  # it needs this module, and an extra
+        from sltrees.cluster.dask.executor import DaskExecutor  # it needs this module, and an extra
 
         return DaskExecutor(n_threads=n_threads)
     return InlineExecutor() if name == "inline" else ThreadExecutor(n_threads)

@@ -447,7 +447,7 @@ class ShiftedReLUNetwork:
 
     @property
     def _home(self):
-        """Who holds the neurons where that is not this process: a `sltrees.remote_shards.RemoteGroup`, or None."""
+        """Who holds the neurons where that is not this process: a `sltrees.cluster.remote_group.RemoteGroup`, or None."""
         return self._shards[0].home if self._shards else None
 
     def _move_to(self, executor):

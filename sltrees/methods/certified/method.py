@@ -121,7 +121,7 @@ class CertifiedMethod:
     ----------
     network : ShiftedReLUNetwork
         Drawn, or about to be, for the samples.
-    group : ShardGroup or sltrees.remote_shards.RemoteGroup
+    group : ShardGroup or sltrees.cluster.remote_group.RemoteGroup
         Its neurons.
     planes : Hyperplanes
     executor : ThreadExecutor

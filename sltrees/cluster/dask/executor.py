@@ -23,8 +23,8 @@ import weakref
 import numpy as np
 
 from sltrees._validation import as_integer, as_non_negative
+from sltrees.cluster.host import NotHeldError, ShardHost, describe_arithmetic
 from sltrees.execution.threads import ClusterLostError, ThreadExecutor
-from sltrees.shard_host import NotHeldError, ShardHost, describe_arithmetic
 
 _PROGRESS_SECONDS = 0.2  # between looks at how far hosts are
 # That a worker may take to make its host, and the scheduler to answer, however impatient one is.
@@ -110,7 +110,7 @@ class DaskExecutor:
     --------
     >>> import numpy as np
     >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
-    >>> from sltrees.dask_executor import DaskExecutor
+    >>> from sltrees.cluster.dask.executor import DaskExecutor
     >>> with DaskExecutor(n_workers=2) as executor:  # doctest: +SKIP
     ...     network = ShiftedReLUNetwork(2**20, random_state=0)
     ...     result = NewtonTrainer(network, executor=executor).fit(np.eye(5), np.arange(5.0))
@@ -206,7 +206,7 @@ class DaskExecutor:
                 threads_per_worker=n_threads or max(1, self.n_threads // n_workers),
                 memory_limit="auto" if memory_limit is None else memory_limit,
                 dashboard_address="127.0.0.1:0",  # for this machine alone
-                preload=["sltrees._dask_preload"],
+                preload=["sltrees.cluster.dask.preload"],
             )
             stack.callback(_closed_quietly, cluster)
             client = self._distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
@@ -585,7 +585,7 @@ class DaskExecutor:
         progress : callable
             As of `CertifiedMethod.set_up`.
         """
-        from sltrees.remote_shards import RemoteGroup  # it calls us
+        from sltrees.cluster.remote_group import RemoteGroup  # it calls us
 
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)

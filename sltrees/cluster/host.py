@@ -5,7 +5,7 @@ How a portion came to be is told by a *recipe*, a list of instructions that is t
 drawn from its seeds for these samples, lists built, this step taken, and that. Whatever process follows the recipe for
 a portion holds the same numbers, bit for bit; so a portion that was lost with its process is made again elsewhere.
 
-Nothing here knows of networks between machines: `sltrees.dask_executor` calls the methods.
+Nothing here knows of networks between machines: `sltrees.cluster.dask.executor` calls the methods.
 """
 
 from __future__ import annotations

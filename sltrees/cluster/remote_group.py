@@ -15,7 +15,8 @@ import weakref
 
 import numpy as np
 
-from sltrees.dask_executor import LostError, Request
+from sltrees.cluster.dask.executor import LostError, Request
+from sltrees.cluster.host import Portion, Samples
 from sltrees.execution.threads import ClusterLostError
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.trajectory import Trajectory
@@ -23,7 +24,6 @@ from sltrees.network.network import sample_fingerprint
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK
 from sltrees.records import StepCounts
-from sltrees.shard_host import Portion, Samples
 
 # Who predicts for so many bytes of samples at a time, so that memory is bounded there.
 BYTES_AT_A_TIME = 1 << 23

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-import sltrees.shard_host  # noqa: F401  (modules are there when the first call comes)
+import sltrees.cluster.host  # noqa: F401  (modules are there when the first call comes)
 
 
 def dask_setup(worker):

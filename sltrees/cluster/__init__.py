@@ -1,0 +1,1 @@
+"""Neurons of a network on other machines."""
