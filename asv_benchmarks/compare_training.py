@@ -44,7 +44,7 @@ import sltrees
 from sltrees._demo import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
-from sltrees.trainer import METHODS
+from sltrees.training.trainer import METHODS
 
 HERE = Path(__file__).resolve().parent
 SHIFTS = ("paper", "auto")

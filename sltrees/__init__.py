@@ -9,7 +9,7 @@ from sltrees.datasets import load_digits
 from sltrees.kernels import shifted_ntk
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
-from sltrees.trainer import NewtonTrainer
+from sltrees.training.trainer import NewtonTrainer
 
 try:
     __version__ = version("sltrees")

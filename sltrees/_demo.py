@@ -9,7 +9,7 @@ import numpy as np
 
 from sltrees.datasets import load_digits
 from sltrees.preprocessing import InputScaling
-from sltrees.trainer import NewtonTrainer
+from sltrees.training.trainer import NewtonTrainer
 
 N_TRAIN = 1000
 _SPLIT_SEED = 0  # of the split only, so that runs with different networks see the same data

@@ -21,7 +21,7 @@ from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
-from sltrees.trainer import NewtonTrainer
+from sltrees.training.trainer import NewtonTrainer
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
 SMALL, SKIN_OF_SMALL = 1 << 21, 1.0

@@ -12,13 +12,13 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
-from sltrees.checkpoints import GRAMS, KIND
 from sltrees.execution.threads import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.methods.certified.method import CertifiedMethod
-from sltrees.trainer import METHODS
+from sltrees.training.lineage import GRAMS, KIND
+from sltrees.training.trainer import METHODS
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +193,7 @@ def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
 def test_how_the_gram_matrix_was_held_is_not_chosen_again(tmp_path, monkeypatch):
     X, y = random_problem(0, 30, 5)
     path, copy = str(tmp_path / "training.npz"), str(tmp_path / "copy.npz")
-    monkeypatch.setattr("sltrees.trainer.MAX_GRAM", 10)  # as on a machine with less memory
+    monkeypatch.setattr("sltrees.training.trainer.MAX_GRAM", 10)  # as on a machine with less memory
     network = network_of()
     NewtonTrainer(network, callbacks=[Checkpoint(path)], max_iter=3).fit(X, y)
     shutil.copy(path, copy)

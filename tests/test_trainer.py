@@ -29,7 +29,7 @@ from sltrees.methods.dense import DenseMethod, DenseShard
 from sltrees.methods.trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
-from sltrees.trainer import METHODS
+from sltrees.training.trainer import METHODS
 
 DTYPES = ("float32", "float64")
 

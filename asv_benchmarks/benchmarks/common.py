@@ -32,7 +32,7 @@ ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
 digits_parity = functools.cache(needed("sltrees._demo", "digits_parity"))
 
 try:
-    from sltrees.trainer import METHODS as AVAILABLE
+    from sltrees.training.trainer import METHODS as AVAILABLE
 except ImportError:
     AVAILABLE = {}
 

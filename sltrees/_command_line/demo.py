@@ -12,7 +12,7 @@ from sltrees.callbacks import PrintProgress
 from sltrees.execution.threads import EXECUTORS, ClusterLostError
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import POLICIES
-from sltrees.trainer import METHODS
+from sltrees.training.trainer import METHODS
 
 DEFAULT_WIDTH = 2**17
 

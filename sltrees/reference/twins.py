@@ -10,7 +10,7 @@ import typing
 
 import numpy as np
 
-from sltrees.damping import LevenbergMarquardt
+from sltrees.training.damping import LevenbergMarquardt
 
 # ---------------------------------------------------------------------- trees
 

@@ -36,8 +36,6 @@ from sltrees._validation import (
     as_targets,
 )
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.checkpoints import GRAMS, Lineage, read_checkpoint
-from sltrees.damping import LevenbergMarquardt
 from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
 from sltrees.gram.matrix import MAX_GRAM, GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
@@ -50,7 +48,9 @@ from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.network.shift import resolve_shift
 from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
-from sltrees.validation_set import ValidationSet
+from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.lineage import GRAMS, Lineage, read_checkpoint
+from sltrees.training.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")

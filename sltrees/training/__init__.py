@@ -1,0 +1,1 @@
+"""Training: the loop of Newton steps, its damping, its checkpoints."""
