@@ -9,8 +9,8 @@ from sklearn.exceptions import NotFittedError
 
 from sltrees import ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.estimator_files import pack_estimator, unpack_estimator
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.estimators.packing import pack_estimator, unpack_estimator
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.network.packing import load, save
 

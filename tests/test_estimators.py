@@ -361,7 +361,7 @@ def test_interruption_before_there_is_a_model_changes_nothing(fitted, monkeypatc
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sltrees.ridge_models.ShiftedReLUNetwork.draw_alike", interrupt)
+    monkeypatch.setattr("sltrees.estimators.kernel_ridge.ShiftedReLUNetwork.draw_alike", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X * 9, y * 9)
     if fitted:
@@ -377,7 +377,7 @@ def test_interrupted_search_leaves_the_kernel(monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sltrees.estimators.search_models", interrupt)
+    monkeypatch.setattr("sltrees.estimators.base.search_models", interrupt)
     model = NewtonClassifier(random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from problems import unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import Checkpoint
-from sltrees.distinct_samples import deal_into_folds, distinct_samples
+from sltrees.estimators.calibration import learn_sharpness, probabilities
+from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples
+from sltrees.estimators.model_search import Candidate, _Comparison, search_models
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.model_search import Candidate, _Comparison, search_models
 from sltrees.preprocessing import InputScaling
 
 

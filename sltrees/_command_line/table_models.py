@@ -72,7 +72,7 @@ class TableModel:
 
     def save(self, path):
         """Write the model to a file, in one instant."""
-        from sltrees.estimator_files import pack_estimator
+        from sltrees.estimators.packing import pack_estimator
 
         names = [field.name for field in dataclasses.fields(self) if field.name not in ("encoder", "estimator")]
         estimator, arrays = pack_estimator(self.estimator)
@@ -82,7 +82,7 @@ class TableModel:
     @classmethod
     def load(cls, path):
         """Read a model that can predict; ArchiveError if the file holds none."""
-        from sltrees.estimator_files import unpack_estimator
+        from sltrees.estimators.packing import unpack_estimator
 
         _, header, arrays = read_archive(path, KIND)
         with _of_file(path):

@@ -32,7 +32,7 @@ class _Format(typing.NamedTuple):
 
 
 _FORMATS: dict[str, _Format] = {}  # by kind
-_MODULES = {"estimator": "sltrees.estimator_files"}  # that register a kind when they are imported, and need an extra
+_MODULES = {"estimator": "sltrees.estimators.packing"}  # that register a kind when they are imported, and need an extra
 
 
 def register(kind, classes, pack, unpack):

@@ -8,16 +8,16 @@ import os
 
 import numpy as np
 
-from sltrees.calibration import learn_sharpness, probabilities
 from sltrees.callbacks import as_callbacks
-from sltrees.distinct_samples import distinct_samples
+from sltrees.estimators.calibration import learn_sharpness, probabilities
+from sltrees.estimators.distinct_samples import distinct_samples
+from sltrees.estimators.kernel_ridge import KernelRidge, Networks
+from sltrees.estimators.model_search import hold_out, search_models
 from sltrees.execution.threads import default_threads
 from sltrees.files.archive import ArchiveError, write_archive
-from sltrees.model_search import hold_out, search_models
 from sltrees.network.packing import load
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
-from sltrees.ridge_models import KernelRidge, Networks
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -334,7 +334,7 @@ class _NewtonEstimator(BaseEstimator):
         >>> NewtonRegressor.load(path).predict([[1.0]]).round(2)
         array([1.])
         """
-        from sltrees.estimator_files import pack_estimator
+        from sltrees.estimators.packing import pack_estimator
 
         write_archive(path, "estimator", *pack_estimator(self))
 
@@ -533,7 +533,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     validation_score_ : float or None
         R^2 at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
-    fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
+    fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.kernel_ridge.Networks
     scaling_ : sltrees.preprocessing.InputScaling
     evenness_ : float
         Of `scaling_`.
@@ -769,7 +769,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     classes_ : ndarray of shape (n_classes,)
         Ascending.
     sharpness_ : float
-        What outputs are multiplied by before the softmax: learned at samples left out, see `sltrees.calibration`.
+        What outputs are multiplied by before the softmax: learned at samples left out, see `sltrees.estimators.calibration`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         If samples came with names of their columns.
@@ -782,7 +782,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     validation_score_ : float or None
         Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
-    fitted_model_ : sltrees.ridge_models.KernelRidge or sltrees.ridge_models.Networks
+    fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.kernel_ridge.Networks
     scaling_ : sltrees.preprocessing.InputScaling
     evenness_ : float
         Of `scaling_`.

@@ -14,9 +14,9 @@ import threading
 import numpy as np
 
 from sltrees.callbacks import Callback
-from sltrees.distinct_samples import deal_into_folds
+from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.kernel_ridge import KernelRidge, Networks
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.ridge_models import KernelRidge, Networks
 
 # What is tried, one thing after the other, each time from the best candidate so far: how far weights move, how much
 # ridge there is (the kernel tells how much the data need, within factors), how many neurons there are.

@@ -8,7 +8,8 @@ import typing
 
 import numpy as np
 
-from sltrees.estimators import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
+from sltrees.estimators.base import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
+from sltrees.estimators.kernel_ridge import KernelRidge, Networks
 from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.archive import ArchiveError
 from sltrees.network.network import ShiftedReLUNetwork
@@ -24,7 +25,6 @@ from sltrees.network.packing import (
 )
 from sltrees.preprocessing import InputScaling
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
-from sltrees.ridge_models import KernelRidge, Networks
 
 CLASSES = {"classifier": NewtonClassifier, "regressor": NewtonRegressor}
 _NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
