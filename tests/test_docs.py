@@ -20,7 +20,7 @@ MODULES = ["sltrees"] + [
     if not module.name.endswith("__main__")  # importing it would run the command line
 ]
 # what examples of some modules need beyond the extra "test": without it they are skipped
-OPTIONAL = {"sltrees.export": ("torch", "onnx", "onnxruntime"), "sltrees._torch_network": ("torch",)}
+OPTIONAL = {"sltrees.export": ("torch", "onnx", "onnxruntime"), "sltrees.export.torch_network": ("torch",)}
 
 
 def finder_of_compiled_too():

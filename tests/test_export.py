@@ -288,7 +288,7 @@ def test_too_little_memory_is_refused(exporting, init, monkeypatch):
 @pytest.mark.parametrize(("module", "extra"), [("torch", "torch"), ("onnx", "onnx")])
 def test_missing_packages_are_named(module, extra, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, module, None)  # what cannot be imported
-    monkeypatch.delitem(sys.modules, "sltrees._torch_network", raising=False)
+    monkeypatch.delitem(sys.modules, "sltrees.export.torch_network", raising=False)
     network = trained()[0]
     with pytest.raises(ImportError, match=rf'pip install "sltrees\[{extra}\]"'):
         to_torch(network) if module == "torch" else to_onnx(network, tmp_path / "network.onnx")

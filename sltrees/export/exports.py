@@ -78,7 +78,7 @@ def to_torch(networks, *, scaling=None, output_scale=None, output_offset=None):
     True
     """
     try:
-        from sltrees._torch_network import TorchNetwork
+        from sltrees.export.torch_network import TorchNetwork
     except ImportError as error:
         raise ImportError('to_torch needs PyTorch: pip install "sltrees[torch]"') from error
     return TorchNetwork(_Model.of(networks, scaling, output_scale, output_offset))
