@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._demo import digits_parity
+from sltrees._command_line.digits_demo import digits_parity
 from sltrees.cluster.dask.executor import DaskExecutor
 
 

@@ -29,7 +29,7 @@ def needed(module, name):
 
 NewtonTrainer = needed("sltrees", "NewtonTrainer")
 ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
-digits_parity = functools.cache(needed("sltrees._demo", "digits_parity"))
+digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity"))
 
 try:
     from sltrees.training.trainer import METHODS as AVAILABLE

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import json
 
+from sltrees._command_line.digits_demo import run_demo
 from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
-from sltrees._demo import run_demo
 from sltrees.callbacks import PrintProgress
 from sltrees.execution.threads import EXECUTORS, ClusterLostError
 from sltrees.network.network import ShiftedReLUNetwork
