@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1] / "asv_benchmarks"
+FOLDER = Path(__file__).resolve().parents[2] / "asv_benchmarks"
 SUITES = {path.stem for path in (FOLDER / "benchmarks").glob("[!_]*.py")} - {"common"}
 SUITE = """
 import os

@@ -19,7 +19,7 @@ from pathlib import Path
 import asv_report
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECONDS = 20  # to wait for what a page does by itself
 
 

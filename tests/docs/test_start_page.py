@@ -12,7 +12,7 @@ import pytest
 
 import sltrees
 
-PAGE = Path(__file__).parent.parent / "docs" / "start.md"
+PAGE = Path(__file__).parents[2] / "docs" / "start.md"
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

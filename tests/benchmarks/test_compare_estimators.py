@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SKLEARN = ["iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud"]
 

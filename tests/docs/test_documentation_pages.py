@@ -11,7 +11,7 @@ import pytest
 
 import sltrees
 
-PAGES = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -39,7 +39,7 @@ def test_lines_are_short(page):
 
 @pytest.mark.slow
 def test_cython_example_builds_and_prints_what_the_page_says(tmp_path):
-    text = (Path(__file__).parent.parent / "docs" / "threshold_trees.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "threshold_trees.md").read_text(encoding="utf-8")
     (source,) = blocks(text, "cython")
     setup, use = (block for block in blocks(text, "python") if ">>>" not in block)
     for name, content in (("alarms.pyx", source), ("setup.py", setup), ("use.py", use)):

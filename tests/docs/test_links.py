@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md"))  # none where tests were installed
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 PATH = re.compile(r"`((?:docs|tests|sltrees|asv_benchmarks|\.ci)/[\w./*-]+)`")

@@ -136,7 +136,7 @@ def work(path, kind, moment):
 
 def process(path, kind, moment):
     root = Path(sltrees.__file__).parent.parent
-    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"}
+    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parents[1]}"}
     command = [sys.executable, __file__, str(path), kind, moment]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 

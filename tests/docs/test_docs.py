@@ -12,7 +12,7 @@ from numpydoc.docscrape import FunctionDoc, NumpyDocString
 
 import sltrees
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MODULES = ["sltrees"] + [
     module.name

@@ -14,7 +14,7 @@ import pytest
 
 from sltrees import NewtonTrainer, reference
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FEW = ["certified", "kernel-ridge", "sklearn-lbfgs"]
 
 

@@ -12,7 +12,7 @@ from problems import random_problem
 from sltrees import ShiftedReLUNetwork, TrainingResult, reference
 from sltrees.execution.threads import ThreadExecutor
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "asv_benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "asv_benchmarks"
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_worker_that_is_killed_is_missed_at_once(problem, undisturbed, tmp_path)
 )
 def test_bytes_on_the_wire_are_those_of_the_model(options, capsys):
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[1] / "asv_benchmarks")
+        patch.syspath_prepend(Path(__file__).parents[2] / "asv_benchmarks")
         import measure_dask_traffic  # workers have to find it, too
 
         status = measure_dask_traffic.main(["--samples", "500", "--alpha", "1e-3", *options])
