@@ -8,8 +8,8 @@
 
 Measured are seconds of what workers do (by shard, by neuron, by flip), of what the client does (calls, bytes, sums, the
 n x n system, factorised), and counts of neurons and bytes. Simulated is one accepted iteration at shift "auto" on the
-digits (n = 1000, d = 64), as `sltrees.cluster.remote_group.RemoteGroup` makes it: solve, then three rounds of calls to all
-workers, "review", "count_flips" and "keep". A message passes queues: the client's event loop (seconds a call), its
+digits (n = 1000, d = 64), as `sltrees.cluster.remote_group.RemoteGroup` makes it: solve, then three rounds of calls to
+all workers, "review", "count_flips" and "keep". A message passes queues: the client's event loop (seconds a call), its
 link, the scheduler's loop and link unless calls go to workers directly, the worker, and the same way back; sums begin
 when all have answered. Each moment remembers what was waited for on the way to it, so that shares add up to the time.
 

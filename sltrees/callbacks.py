@@ -317,10 +317,10 @@ class Checkpoint(Callback):
     Notes
     -----
     The file does not hold neurons that training has moved, but their lineage: the network as the run found it, and what
-    was solved for in each iteration; see `sltrees.training.lineage`. Of a network that was not drawn yet it takes 8 n bytes
-    an iteration for n samples, whatever the width. One that was, or was trained before, is in the file as it was then,
-    O(k d) bytes for k materialised neurons; the run then begins from displacements written down (and so does not go on
-    with near lists of the run before), so that runs cut off and uncut agree.
+    was solved for in each iteration; see `sltrees.training.lineage`. Of a network that was not drawn yet it takes 8 n
+    bytes an iteration for n samples, whatever the width. One that was, or was trained before, is in the file as it was
+    then, O(k d) bytes for k materialised neurons; the run then begins from displacements written down (and so does not
+    go on with near lists of the run before), so that runs cut off and uncut agree.
 
     Cost: O(file) to write it. With `every` above 1 a run that is cut off repeats up to `every` - 1 iterations.
 

@@ -13,11 +13,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._demo import digits_parity
+from sltrees._command_line.digits_demo import digits_parity
 from sltrees.callbacks import Callback
-from sltrees.hyperplanes import Hyperplanes
-from sltrees.method_certified import choose_skin
-from sltrees.trajectory import MARGIN_SHARE
+from sltrees.methods.certified.method import choose_skin
+from sltrees.methods.certified.trajectory import MARGIN_SHARE
+from sltrees.network.hyperplanes import Hyperplanes
 
 FOLDER = Path(__file__).parent
 BLUE, ORANGE, GREEN, GREY, RED = "#0072b2", "#e69f00", "#009e73", "#8a8a8a", "#d55e00"

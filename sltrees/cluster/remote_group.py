@@ -1,8 +1,8 @@
 """Neurons of a network on other processes: a group of shards for method "certified", and stand-ins for each shard.
 
-A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`. It asks the hosts of all portions the same
-thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers the
-recipe of its portions: a portion whose host is lost is made again on another, and asked again.
+A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`. It asks the hosts of all portions the
+same thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers
+the recipe of its portions: a portion whose host is lost is made again on another, and asked again.
 """
 
 from __future__ import annotations

@@ -769,7 +769,8 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     classes_ : ndarray of shape (n_classes,)
         Ascending.
     sharpness_ : float
-        What outputs are multiplied by before the softmax: learned at samples left out, see `sltrees.estimators.calibration`.
+        What outputs are multiplied by before the softmax: learned at samples left out, see
+        `sltrees.estimators.calibration`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         If samples came with names of their columns.

@@ -1,1 +1,1 @@
-"""Linear algebra that knows no network: factors, conjugate gradients, sketches, leave-one-out errors, sums in a fixed order."""
+"""Linear algebra that knows no network: factors, iterative solvers, sketches, leave-one-out, sums in a fixed order."""

@@ -57,8 +57,8 @@ class ShiftedReLUNetwork:
     sampling : {"auto", "dense", "rejection"}, default "auto"
         How firing neurons are found: "dense" draws all m and looks; "rejection" (for init "paired") draws only neurons
         that fire, the silent ones not at all, so that the width may be in the billions. Its network has a random
-        number of pairs, Poisson with mean m/2: see `sltrees.network.sampling_rejection`. "auto" is what is expected to cost
-        less.
+        number of pairs, Poisson with mean m/2: see `sltrees.network.sampling_rejection`. "auto" is what is expected to
+        cost less.
     dtype : float32 or float64, default float32
         Of weights and correlations. The weights are drawn in single precision, so that a seed gives the same network
         in both dtypes (under rejection up to rounding). Sums over neurons are accumulated in float64.
@@ -447,7 +447,7 @@ class ShiftedReLUNetwork:
 
     @property
     def _home(self):
-        """Who holds the neurons where that is not this process: a `sltrees.cluster.remote_group.RemoteGroup`, or None."""
+        """Who holds the neurons where that is not this process: a remote group, or None."""
         return self._shards[0].home if self._shards else None
 
     def _move_to(self, executor):
@@ -560,8 +560,8 @@ class ShiftedReLUNetwork:
 
         Notes
         -----
-        Everything but a training run in progress goes into the file, as into copies: see `sltrees.network.packing`. Cost:
-        O(k d) for k materialised neurons, or O(active pairs d) where displacements are implied.
+        Everything but a training run in progress goes into the file, as into copies: see `sltrees.network.packing`.
+        Cost: O(k d) for k materialised neurons, or O(active pairs d) where displacements are implied.
 
         Examples
         --------

@@ -1,6 +1,7 @@
 """Saving and loading objects of this package: what of them goes into a file, and what a file must say to be believed.
 
-`sltrees.files.archive` sees to it that a file is what was written; here it is seen to that what was written makes sense.
+`sltrees.files.archive` sees to it that a file is what was written; here it is seen to that what was written makes
+sense.
 """
 
 from __future__ import annotations

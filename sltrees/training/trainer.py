@@ -92,8 +92,8 @@ class NewtonTrainer:
         same steps, up to rounding or that error.
     alpha : float or "loo", default 0.0
         Ridge towards the initial weights, relative to trace(G)/n when the network was first trained on the samples.
-        "loo": that of `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network linearised
-        where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
+        "loo": that of `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network
+        linearised where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
         Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
         training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in

@@ -20,9 +20,10 @@ pytest.importorskip("distributed")
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees import dask_executor, executors
+from sltrees.cluster.dask import executor as dask_executor
 from sltrees.cluster.dask.executor import DaskExecutor
 from sltrees.cluster.remote_group import RemoteGroup, _Placed
+from sltrees.execution import threads as executors
 from sltrees.methods.certified.trajectory import Trajectory
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]

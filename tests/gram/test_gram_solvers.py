@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from sltrees import cholesky, gram
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.gram import matrix as gram
 from sltrees.gram.matrix import GramMatrix, steps_worth_a_factorisation
 from sltrees.gram.matrix_free import MatrixFreeGram
+from sltrees.linalg import cholesky
 from sltrees.linalg.conjugate_gradients import TOL
 
 THREADS = (1, 2, 3, 8)

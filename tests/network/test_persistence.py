@@ -10,9 +10,10 @@ import pytest
 from archive_files import bits, forged, taken_apart
 from problems import random_problem, unit_rows
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork, persistence
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
+from sltrees.network import packing as persistence
 from sltrees.network.packing import Contents, load, nested, pack_network, prefixed, save, unpack_network
 
 DRAWN_BY = (
@@ -294,7 +295,7 @@ def test_modules_of_kinds_are_imported_when_they_are_needed_and_missing_ones_are
     monkeypatch.setattr(persistence, "_FORMATS", dict(persistence._FORMATS))
     monkeypatch.setattr(persistence, "_MODULES", {"lazy": "sltrees_lazy_kind", "none": "sltrees_no_such_module"})
     (tmp_path / "sltrees_lazy_kind.py").write_text(
-        "from sltrees import persistence\npersistence.register('lazy', (), None, lambda header, arrays: header)\n"
+        "from sltrees.network import packing as persistence\npersistence.register('lazy', (), None, lambda header, arrays: header)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     write_archive(path, "lazy", {"a": 1}, {})

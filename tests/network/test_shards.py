@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from problems import random_problem, unit_rows
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork, prediction, reference
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
 from sltrees.methods.certified.group import CertifiedShard
+from sltrees.network import prediction
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.shards import ImpliedDisplacement, NeuronShard
 

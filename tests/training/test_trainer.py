@@ -307,7 +307,8 @@ def test_breast_cancer_needs_damping_and_gets_it():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "bpsw-srht"])  # tests/reference/test_reference.py
+# that with a Hadamard transform: tests/reference/test_reference.py
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "bpsw-srht"])
 def test_the_trained_network_does_not_depend_on_who_trains_it(seed, method, dtype, init, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.methods.trees._PAIRS_PER_SHARD", 150_000)  # several shards
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)

@@ -1,7 +1,8 @@
 """Method "certified", the part that touches neurons: shards as lazy rows, and groups of shards that one process holds.
 
 A group takes instructions that are the same for all groups of a network and answers with sums over its shards, as nodes
-of a `FixedSum`, and with counts. Who gives the instructions is `sltrees.methods.certified.method`; it never sees a neuron.
+of a `FixedSum`, and with counts. Who gives the instructions is `sltrees.methods.certified.method`; it never sees a
+neuron.
 """
 
 from __future__ import annotations
