@@ -41,7 +41,7 @@ from training_cases import TOLERANCE, Case, disturbance, forward_pass, problem, 
 from training_report import MissingError, NothingToMeasureError, Repeats, Report, field, fit_exponent, power, si
 
 import sltrees
-from sltrees._command_line.digits_demo import peak_rss_bytes
+from sltrees._memory import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
 from sltrees.training.trainer import METHODS

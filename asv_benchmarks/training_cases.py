@@ -15,7 +15,7 @@ from synthetic_data import gaussian_directions
 from training_report import power, si
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingResult
-from sltrees._command_line.digits_demo import digits_parity
+from sltrees.datasets.parity import digits_parity
 from sltrees.training.trainer import METHODS
 
 TOLERANCE = 1e-6

@@ -4,6 +4,7 @@ asv sets a benchmark up again before every sample, and a sample is then one call
 needs is kept from one sample to the next, and what takes microseconds is called in a loop inside the benchmark.
 """
 
+import contextlib
 import functools
 import importlib
 
@@ -12,29 +13,31 @@ import numpy as np
 THREADS = 2
 
 
-def needed(module, name):
-    """`module.name`, or if this commit has no such thing, a stand-in that has asv skip whatever sets itself up with it.
+def found(name, *modules):
+    """What the first of some modules that has it calls `name`, None if none has: they may be of different commits."""
+    for module in modules:
+        with contextlib.suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(module), name)
+    return None
+
+
+def needed(name, *modules):
+    """What `found` finds, or if this commit has no such thing, what has asv skip whatever sets itself up with it.
 
     asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
     """
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
 
-        def missing(*args, **kwargs):
-            raise NotImplementedError(f"this commit has no {module}.{name}")
+    def missing(*args, **kwargs):
+        raise NotImplementedError(f"this commit has no {modules[0]}.{name}")
 
-        return missing
+    return found(name, *modules) or missing
 
 
-NewtonTrainer = needed("sltrees", "NewtonTrainer")
-ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
-digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity"))
+NewtonTrainer = needed("NewtonTrainer", "sltrees")
+ShiftedReLUNetwork = needed("ShiftedReLUNetwork", "sltrees")
+digits_parity = functools.cache(needed("digits_parity", "sltrees.datasets.parity", "sltrees._demo"))
 
-try:
-    from sltrees.training.trainer import METHODS as AVAILABLE
-except ImportError:
-    AVAILABLE = {}
+AVAILABLE = found("METHODS", "sltrees.methods.choose", "sltrees.training.trainer", "sltrees.trainer") or {}
 
 # asv counts combinations of parameters by number, so two commits have to agree on the first ones: a list of what this
 # commit has would mix them up. Methods that a commit lacks are skipped there, new ones come last.

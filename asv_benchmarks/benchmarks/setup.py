@@ -8,9 +8,11 @@ import numpy as np
 
 from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
 
-Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes")
-ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor")
-choose_skin = needed("sltrees.methods.certified.method", "choose_skin")
+Hyperplanes = needed("Hyperplanes", "sltrees.network.hyperplanes", "sltrees.hyperplanes")
+ThreadExecutor = needed("ThreadExecutor", "sltrees.execution.threads", "sltrees.executors")
+choose_skin = needed(
+    "choose_skin", "sltrees.methods.certified.skin", "sltrees.methods.certified.method", "sltrees.method_certified"
+)
 
 WIDTH = 2**17
 N = 1000

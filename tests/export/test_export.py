@@ -10,10 +10,11 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import digits_parity, random_problem
+from problems import random_problem
 
 import sltrees
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, export
+from sltrees.datasets.parity import digits_parity
 from sltrees.export import to_onnx, to_torch
 from sltrees.preprocessing import InputScaling
 
