@@ -30,10 +30,12 @@ import numpy as np
 
 from sltrees._memory import check_memory
 from sltrees.files.arrays import chunks_of, chunks_to_fill, has_values, npy_head, parsed_entry, writable_dtype
-from sltrees.files.errors import ArchiveError, shortened
+from sltrees.files.errors import ArchiveError, cut
 from sltrees.files.header import encoded, from_json, to_json
 from sltrees.files.replacing import replacing
 from sltrees.files.zip_layout import Member, complete, ending
+
+__all__ = ["Archive", "ArchiveError", "read_archive", "write_archive"]
 
 VERSION = 1
 DOCUMENT = "sltrees.json"
@@ -53,6 +55,7 @@ class Archive(typing.NamedTuple):
     kind: str
     header: dict
     arrays: dict[str, np.ndarray]
+    version: int  # of the format
 
 
 def write_archive(path, kind, header, arrays):
@@ -144,7 +147,7 @@ def read_archive(path, kind=None):
     Returns
     -------
     Archive
-        kind, header and arrays, exactly as they were written.
+        kind, header and arrays, exactly as they were written, and the version of the format.
 
     Raises
     ------
@@ -171,7 +174,7 @@ def read_archive(path, kind=None):
     >>> read_archive(path, kind="network")
     Traceback (most recent call last):
         ...
-    sltrees.files.archive.ArchiveError: ...example.npz holds an 'example', not a 'network'
+    sltrees.files.errors.ArchiveError: ...example.npz holds an 'example', not a 'network'
     """
     path = os.fsdecode(os.fspath(path))
     with _opened(path) as file:
@@ -220,7 +223,7 @@ def _read(file, size, kind=None):
     file.seek(last.stop)
     if _exactly(file, ending_bytes) != ending([*members, last], last.stop, mark[0]):
         raise ArchiveError("is damaged: its zip directory is not as it was written")
-    return Archive(found, header, arrays)
+    return Archive(found, header, arrays, int(mark[4]))
 
 
 def _read_array(file, entry, head, member):
@@ -271,7 +274,7 @@ def _parsed(document):
     try:
         content = from_json(document)
     except (ValueError, RecursionError) as error:
-        raise ArchiveError(f"is damaged: its header is not the JSON that it should be: {shortened(error)}") from None
+        raise ArchiveError(f"is damaged: its header is not the JSON that it should be: {cut(error)}") from None
     if not isinstance(content, dict) or list(content) != ["kind", "header", "arrays"]:
         raise ArchiveError("is damaged: its header has not the entries 'kind', 'header' and 'arrays'")
     kind, header, entries = content.values()

@@ -38,21 +38,17 @@ def parsed_entry(entry):
         raise ArchiveError("is damaged: its header lists something that is no array")
     name, dtype, shape, checksum = entry
     if not _is_name(name):
-        raise ArchiveError(f"is damaged: its header lists an array with the name {shortened(repr(name))}")
+        raise ArchiveError(f"is damaged: its header lists an array with the name {shortened(name)}")
     item_bytes = _item_bytes(dtype)
     if not item_bytes:
-        raise ArchiveError(
-            f"is damaged: array {name!r} has the dtype {shortened(repr(dtype))}, which no array here has"
-        )
+        raise ArchiveError(f"is damaged: array {name!r} has the dtype {shortened(dtype)}, which no array here has")
     if (
         not isinstance(shape, list)
         or len(shape) > MAX_NDIM
         or not all(type(length) is int and length >= 0 for length in shape)
         or math.prod(max(length, 1) for length in shape) * item_bytes > MAX_ARRAY_BYTES
     ):
-        raise ArchiveError(
-            f"is damaged: array {name!r} has the shape {shortened(repr(shape))}, which no array can have"
-        )
+        raise ArchiveError(f"is damaged: array {name!r} has the shape {shortened(shape)}, which no array can have")
     if not isinstance(checksum, str):
         raise ArchiveError(f"is damaged: array {name!r} has no checksum")
     return ArrayEntry(name, np.dtype(dtype), tuple(shape), checksum)
@@ -83,7 +79,7 @@ def writable_dtype(name, array):
     if not _is_name(name):
         raise ValueError(
             f"names of arrays must be parts of letters, digits, '_', '-' and '.', joined by '/', at most {_MAX_NAME} "
-            f"characters and without '.npy' at the end, got {shortened(repr(name))}"
+            f"characters and without '.npy' at the end, got {shortened(name)}"
         )
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"array {name!r} must be an ndarray, got {type(array).__name__}")

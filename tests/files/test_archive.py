@@ -316,7 +316,7 @@ def test_other_kinds_are_refused(path):
     write_archive(path, "checkpoint", {}, {})
     refused(path, "holds a 'checkpoint', not a 'network'", "network")
     refused(path, "holds a 'checkpoint', not an 'estimator'", "estimator")
-    assert read_archive(path, "checkpoint") == Archive("checkpoint", {}, {})
+    assert read_archive(path, "checkpoint") == Archive("checkpoint", {}, {}, archive.VERSION)
 
 
 def test_newer_versions_are_refused_as_such(path):
