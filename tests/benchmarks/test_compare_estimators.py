@@ -19,17 +19,17 @@ SKLEARN = ["iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud"]
 
 @pytest.fixture
 def data(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "asv_benchmarks"))
-    import real_data
+    monkeypatch.syspath_prepend(str(ROOT))
+    from asv_benchmarks.compare.parts import real_data
 
     return real_data
 
 
 @pytest.fixture
 def script(data):
-    import compare_estimators
+    from asv_benchmarks.compare import estimators
 
-    return compare_estimators
+    return estimators
 
 
 def make_dummy(model, task, multi_output):

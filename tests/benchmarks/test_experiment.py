@@ -25,7 +25,7 @@ def experiment(monkeypatch):
     names = ("cases", "contenders", "exponents", "machine", "measuring", "plots", "report", "summary")
     modules = {name: importlib.import_module(f"asv_benchmarks.experiment.{name}") for name in names}
     modules["command"] = importlib.import_module("asv_benchmarks.experiment.__main__")
-    modules["pages"] = importlib.import_module("asv_benchmarks.pages")
+    modules["pages"] = importlib.import_module("asv_benchmarks.compare.parts.pages")
     return types.SimpleNamespace(**modules)
 
 

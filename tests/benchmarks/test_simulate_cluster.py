@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def simulation(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "asv_benchmarks"))
-    import simulate_cluster
+    monkeypatch.syspath_prepend(str(ROOT))
+    from asv_benchmarks.cluster import simulate
 
-    return simulate_cluster
+    return simulate
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What training on a cluster would cost: small measurements here, and a simulation of many workers from them.
 
-    python asv_benchmarks/simulate_cluster.py                      measure, write the costs, print the tables
-    python asv_benchmarks/simulate_cluster.py --costs FILE         from costs that were measured before
-    python asv_benchmarks/simulate_cluster.py --quick              from those of docs/figures/cluster_costs.csv
-    python asv_benchmarks/simulate_cluster.py --quick --write-page also writes the tables to docs/scaling_out.md
-    python asv_benchmarks/simulate_cluster.py --quick --check      beside runs on two workers of this machine
+    python asv_benchmarks/cluster/simulate.py                      measure, write the costs, print the tables
+    python asv_benchmarks/cluster/simulate.py --costs FILE         from costs that were measured before
+    python asv_benchmarks/cluster/simulate.py --quick              from those of docs/figures/cluster_costs.csv
+    python asv_benchmarks/cluster/simulate.py --quick --write-page also writes the tables to docs/scaling_out.md
+    python asv_benchmarks/cluster/simulate.py --quick --check      beside runs on two workers of this machine
 
 Measured are seconds of what workers do (by shard, by neuron, by flip), of what the client does (calls, bytes, sums, the
 n x n system, factorised), and counts of neurons and bytes. Simulated is one accepted iteration at shift "auto" on the
@@ -23,15 +23,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
-import pages
-from cluster_costs import STORED, WIDTHS, measure, read_costs, write_costs
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
+from asv_benchmarks.cluster.costs import STORED, WIDTHS, measure, read_costs, write_costs
+from asv_benchmarks.compare.parts import pages
 from sltrees.cluster.host import Portion
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "scaling_out.md"
 
 N_SAMPLES, N_FEATURES = 1000, 64
