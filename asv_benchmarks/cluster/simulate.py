@@ -3,7 +3,7 @@
     python asv_benchmarks/cluster/simulate.py                      measure, write the costs, print the tables
     python asv_benchmarks/cluster/simulate.py --costs FILE         from costs that were measured before
     python asv_benchmarks/cluster/simulate.py --quick              from those of docs/figures/cluster_costs.csv
-    python asv_benchmarks/cluster/simulate.py --quick --write-page also writes the tables to docs/scaling_out.md
+    python asv_benchmarks/cluster/simulate.py --quick --write-page also writes the tables to docs/guide/scaling_out.md
     python asv_benchmarks/cluster/simulate.py --quick --check      beside runs on two workers of this machine
 
 Measured are seconds of what workers do (by shard, by neuron, by flip), of what the client does (calls, bytes, sums, the
@@ -34,7 +34,7 @@ from asv_benchmarks.compare.parts import pages
 from sltrees.cluster.host import Portion
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "scaling_out.md"
+PAGE = ROOT / "docs" / "guide" / "scaling_out.md"
 
 N_SAMPLES, N_FEATURES = 1000, 64
 WORKERS = (10, 100, 1000)
@@ -406,7 +406,7 @@ def main(arguments=None):
     parser.add_argument("--costs", type=Path, help="read the costs from this file instead of measuring")
     parser.add_argument("--quick", action="store_true", help=f"the same as --costs {STORED.relative_to(ROOT)}")
     parser.add_argument("--check", action="store_true", help="run on two workers here, too, and compare")
-    parser.add_argument("--write-page", action="store_true", help="write the tables to docs/scaling_out.md")
+    parser.add_argument("--write-page", action="store_true", help="write the tables to docs/guide/scaling_out.md")
     parser.add_argument("--workers", type=int, nargs="+", default=list(WORKERS))
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS), help="of those in the costs")
     for field in dataclasses.fields(Cluster):

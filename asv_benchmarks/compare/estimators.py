@@ -1,7 +1,7 @@
 """Our estimators on real data beside scikit-learn's: score and time of every data set, model and fold.
 
     python asv_benchmarks/compare/estimators.py [--sets iris wine ...] [--models newton svm ...] [--folds 5] [--jobs 1]
-        [--threads 2] [--csv docs/figures/estimators.csv] [--docs docs/estimators.md] [--again]
+        [--threads 2] [--csv docs/figures/estimators.csv] [--docs docs/guide/estimators.md] [--again]
 
 The sets and the rule that chose them are in `parts/real_data.py`. Score: accuracy, or R^2 (the mean over the outputs).
 Folds: StratifiedKFold or KFold, shuffled with seed 0, the same for all models. All models are at their defaults,

@@ -126,7 +126,7 @@ def sweep_block(results, name):
 
 def figure(name, title):
     """The plot of this name, as pages in `docs` show it."""
-    return f"![{title}](figures/experiment_{name}.svg)"
+    return f"![{title}](../figures/experiment_{name}.svg)"
 
 
 def _tested(cells):

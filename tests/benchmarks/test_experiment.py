@@ -556,7 +556,7 @@ def test_plots_need_matplotlib(experiment, tmp_path, monkeypatch):
         experiment.plots.draw_all(results_of(experiment, tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["experiment.md", "when_not_to_use_this.md"])
+@pytest.mark.parametrize("name", ["background/experiment.md", "guide/when_not_to_use_this.md"])
 def test_pages_say_what_the_files_say(experiment, name):
     page = ROOT / "docs" / name
     assert page in experiment.command.PAGES
