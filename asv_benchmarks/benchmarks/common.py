@@ -4,7 +4,6 @@ asv sets a benchmark up again before every sample, and a sample is then one call
 needs is kept from one sample to the next, and what takes microseconds is called in a loop inside the benchmark.
 """
 
-import contextlib
 import functools
 import importlib
 
@@ -13,31 +12,47 @@ import numpy as np
 THREADS = 2
 
 
-def found(name, *modules):
-    """What the first of some modules that has it calls `name`, None if none has: they may be of different commits."""
-    for module in modules:
-        with contextlib.suppress(ImportError, AttributeError):
+# Names that other modules than `sltrees` define: where commits have them, the newest first.
+MODULES = {
+    "GramMatrix": ("sltrees.gram",),
+    "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
+    "METHODS": ("sltrees.methods.choose", "sltrees.training.trainer", "sltrees.trainer"),
+    "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
+    "choose_skin": (
+        "sltrees.methods.certified.skin",
+        "sltrees.methods.certified.method",
+        "sltrees.method_certified",
+    ),
+    "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
+}
+
+
+def found(name):
+    """What this commit calls so; None if it has no such thing."""
+    for module in MODULES.get(name, ("sltrees",)):
+        try:
             return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
     return None
 
 
-def needed(name, *modules):
-    """What `found` finds, or if this commit has no such thing, what has asv skip whatever sets itself up with it.
+def needed(name):
+    """What this commit calls so; without such a thing, a stand-in that has asv skip whatever sets itself up with it.
 
     asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
     """
 
     def missing(*args, **kwargs):
-        raise NotImplementedError(f"this commit has no {modules[0]}.{name}")
+        raise NotImplementedError(f"this commit has no {name}")
 
-    return found(name, *modules) or missing
+    return found(name) or missing
 
 
-NewtonTrainer = needed("NewtonTrainer", "sltrees")
-ShiftedReLUNetwork = needed("ShiftedReLUNetwork", "sltrees")
-digits_parity = functools.cache(needed("digits_parity", "sltrees.datasets.parity", "sltrees._demo"))
-
-AVAILABLE = found("METHODS", "sltrees.methods.choose", "sltrees.training.trainer", "sltrees.trainer") or {}
+NewtonTrainer = needed("NewtonTrainer")
+ShiftedReLUNetwork = needed("ShiftedReLUNetwork")
+digits_parity = functools.cache(needed("digits_parity"))
+AVAILABLE = found("METHODS") or {}
 
 # asv counts combinations of parameters by number, so two commits have to agree on the first ones: a list of what this
 # commit has would mix them up. Methods that a commit lacks are skipped there, new ones come last.

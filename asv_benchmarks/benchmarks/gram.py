@@ -6,8 +6,8 @@ import numpy as np
 
 from .common import needed, unit_rows
 
-GramMatrix = needed("GramMatrix", "sltrees.gram")
-ThreadExecutor = needed("ThreadExecutor", "sltrees.execution.threads", "sltrees.executors")
+GramMatrix = needed("GramMatrix")
+ThreadExecutor = needed("ThreadExecutor")
 
 STEPS = 10
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .common import needed, unit_rows
 
-shifted_ntk = needed("shifted_ntk", "sltrees")
+shifted_ntk = needed("shifted_ntk")
 
 N = 1000
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from .common import METHODS, THREADS, ShiftedReLUNetwork, digits, needed, normal_values, trainer, unit_rows
 
-CorrelationTrees = needed("CorrelationTrees", "sltrees")
-ThresholdTree = needed("ThresholdTree", "sltrees")
-shifted_ntk = needed("shifted_ntk", "sltrees")
+CorrelationTrees = needed("CorrelationTrees")
+ThresholdTree = needed("ThresholdTree")
+shifted_ntk = needed("shifted_ntk")
 
 
 class Reference:

@@ -8,11 +8,9 @@ import numpy as np
 
 from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
 
-Hyperplanes = needed("Hyperplanes", "sltrees.network.hyperplanes", "sltrees.hyperplanes")
-ThreadExecutor = needed("ThreadExecutor", "sltrees.execution.threads", "sltrees.executors")
-choose_skin = needed(
-    "choose_skin", "sltrees.methods.certified.skin", "sltrees.methods.certified.method", "sltrees.method_certified"
-)
+Hyperplanes = needed("Hyperplanes")
+ThreadExecutor = needed("ThreadExecutor")
+choose_skin = needed("choose_skin")
 
 WIDTH = 2**17
 N = 1000

@@ -1,7 +1,7 @@
 """What crosses the network between a trainer and each worker of a Dask cluster in an iteration, against a model.
 
-    python asv_benchmarks/measure_dask_traffic.py
-    python asv_benchmarks/measure_dask_traffic.py --samples 60 500 --alpha 0 1e-3 --workers 3
+    python asv_benchmarks/cluster/traffic.py
+    python asv_benchmarks/cluster/traffic.py --samples 60 500 --alpha 0 1e-3 --workers 3
 
 Linux alone, as root: each worker has a network namespace, and the counters of its interface tell what crosses the wire,
 headers of all layers included. The model knows the number of calls, n, the nodes of sums and the numbers q of pairs
@@ -28,7 +28,7 @@ import time
 
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests"))
 from network_namespaces import NamespacedCluster, why_unavailable
 from problems import random_problem
 

@@ -1,6 +1,6 @@
 """Samples that join a network in training, beside training anew on all of them. Times side by side, in one process.
 
-    python asv_benchmarks/compare_extend.py [--width 1048576] [--shift auto] [--repeats 3] [--threads 2]
+    python asv_benchmarks/compare/extend.py [--width 1048576] [--shift auto] [--repeats 3] [--threads 2]
 
 On the digits: 900 are trained on, then 100 join in 4 batches of 25 (`NewtonTrainer.extend`), each time to the same
 RMSE. Beside it, what somebody without `extend` does: train a fresh network on all samples there are after each batch.

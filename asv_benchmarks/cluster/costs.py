@@ -1,6 +1,6 @@
 """What workers and the client of a cluster take for each thing they do, measured on this machine, and kept in a file.
 
-`simulate_cluster.py` makes of it what training would take on many machines.
+`simulate.py` makes of it what training would take on many machines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from sltrees.cluster.host import Portion
 
-STORED = Path(__file__).resolve().parents[1] / "docs" / "figures" / "cluster_costs.csv"
+STORED = Path(__file__).resolve().parents[2] / "docs" / "figures" / "cluster_costs.csv"
 
 MEASURED_WIDTHS = (2**14, 2**16, 2**18, 2**20)
 WIDTHS = (2**20, 2**26, 10**9, 10**10, 10**11, 10**12)

@@ -1,7 +1,7 @@
 """What training on a Dask cluster of this machine costs beside threads, and whether it survives the death of workers.
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python asv_benchmarks/compare_executors.py
-    python asv_benchmarks/compare_executors.py --kills 20
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python asv_benchmarks/compare/executors.py
+    python asv_benchmarks/compare/executors.py --kills 20
 
 The first trains the same network, on the shipped digits, by threads and on LocalClusters in turn, and prints medians of
 ratios of seconds, taken round by round; the cluster is started before, and its start is told apart. The second kills a

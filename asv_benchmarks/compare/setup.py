@@ -1,6 +1,6 @@
 """Drawing a network: every neuron, or only those that fire. Times of both, side by side, and the exponent in the width.
 
-    python asv_benchmarks/compare_setup.py [--widths 18 20 22 24 26] [--repeats 3] [--threads 2]
+    python asv_benchmarks/compare/setup.py [--widths 18 20 22 24 26] [--repeats 3] [--threads 2]
 
 Each row is a width at shift "auto", on the digits (n = 1000, d = 64) without and with a bias (rows that are alike):
 seconds of `initialize` by sampling, medians of interleaved runs, what "auto" chooses, and nanoseconds a neuron kept.
@@ -15,7 +15,8 @@ import time
 
 import numpy as np
 
-from sltrees import ShiftedReLUNetwork, load_digits, sampling_rejection
+from sltrees import ShiftedReLUNetwork, load_digits
+from sltrees.network import sampling_rejection
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.sampling_rejection import cheaper_sampling
 from sltrees.network.shift import resolve_shift

@@ -1,10 +1,10 @@
 """What training on a cluster would cost: small measurements here, and a simulation of many workers from them.
 
-    python asv_benchmarks/simulate_cluster.py                      measure, write the costs, print the tables
-    python asv_benchmarks/simulate_cluster.py --costs FILE         from costs that were measured before
-    python asv_benchmarks/simulate_cluster.py --quick              from those of docs/figures/cluster_costs.csv
-    python asv_benchmarks/simulate_cluster.py --quick --write-page also writes the tables to docs/scaling_out.md
-    python asv_benchmarks/simulate_cluster.py --quick --check      beside runs on two workers of this machine
+    python asv_benchmarks/cluster/simulate.py                      measure, write the costs, print the tables
+    python asv_benchmarks/cluster/simulate.py --costs FILE         from costs that were measured before
+    python asv_benchmarks/cluster/simulate.py --quick              from those of docs/figures/cluster_costs.csv
+    python asv_benchmarks/cluster/simulate.py --quick --write-page also writes the tables to docs/guide/scaling_out.md
+    python asv_benchmarks/cluster/simulate.py --quick --check      beside runs on two workers of this machine
 
 Measured are seconds of what workers do (by shard, by neuron, by flip), of what the client does (calls, bytes, sums, the
 n x n system, factorised), and counts of neurons and bytes. Simulated is one accepted iteration at shift "auto" on the
@@ -23,16 +23,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
-import pages
-from cluster_costs import STORED, WIDTHS, measure, read_costs, write_costs
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
+from asv_benchmarks.cluster.costs import STORED, WIDTHS, measure, read_costs, write_costs
+from asv_benchmarks.compare.parts import pages
 from sltrees.cluster.host import Portion
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "scaling_out.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "guide" / "scaling_out.md"
 
 N_SAMPLES, N_FEATURES = 1000, 64
 WORKERS = (10, 100, 1000)
@@ -404,7 +406,7 @@ def main(arguments=None):
     parser.add_argument("--costs", type=Path, help="read the costs from this file instead of measuring")
     parser.add_argument("--quick", action="store_true", help=f"the same as --costs {STORED.relative_to(ROOT)}")
     parser.add_argument("--check", action="store_true", help="run on two workers here, too, and compare")
-    parser.add_argument("--write-page", action="store_true", help="write the tables to docs/scaling_out.md")
+    parser.add_argument("--write-page", action="store_true", help="write the tables to docs/guide/scaling_out.md")
     parser.add_argument("--workers", type=int, nargs="+", default=list(WORKERS))
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS), help="of those in the costs")
     for field in dataclasses.fields(Cluster):

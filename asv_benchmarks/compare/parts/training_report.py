@@ -1,4 +1,4 @@
-"""What `compare_training.py` prints and writes: measurements as CSV, a table of what is asked for, a plot."""
+"""What `compare/training.py` prints and writes: measurements as CSV, a table of what is asked for, a plot."""
 
 import contextlib
 import csv

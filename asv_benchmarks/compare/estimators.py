@@ -1,9 +1,9 @@
 """Our estimators on real data beside scikit-learn's: score and time of every data set, model and fold.
 
-    python asv_benchmarks/compare_estimators.py [--sets iris wine ...] [--models newton svm ...] [--folds 5] [--jobs 1]
-        [--threads 2] [--csv docs/figures/estimators.csv] [--docs docs/estimators.md] [--again]
+    python asv_benchmarks/compare/estimators.py [--sets iris wine ...] [--models newton svm ...] [--folds 5] [--jobs 1]
+        [--threads 2] [--csv docs/figures/estimators.csv] [--docs docs/guide/estimators.md] [--again]
 
-The sets and the rule that chose them are in `real_data.py`. Score: accuracy, or R^2 (the mean over the outputs).
+The sets and the rule that chose them are in `parts/real_data.py`. Score: accuracy, or R^2 (the mean over the outputs).
 Folds: StratifiedKFold or KFold, shuffled with seed 0, the same for all models. All models are at their defaults,
 ours too:
 
@@ -40,11 +40,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from pages import rewrite, table
-from real_data import SETS, load
 from threadpoolctl import threadpool_limits
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
+from asv_benchmarks.compare.parts.pages import rewrite, table
+from asv_benchmarks.compare.parts.real_data import SETS, load
+
+ROOT = Path(__file__).resolve().parents[2]
 OURS = "newton"
 MODELS = {
     OURS: "Newton",

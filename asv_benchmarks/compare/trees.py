@@ -1,6 +1,6 @@
 """Threshold trees beside everything else one would use, from Python calls, on one thread, in float32.
 
-    python asv_benchmarks/compare_trees.py [--quick] [--out FILE.csv] [--tune]
+    python asv_benchmarks/compare/trees.py [--quick] [--out FILE.csv] [--tune]
 
 Every figure is a median of interleaved runs in one process, and every ratio is (other method) / (tree), so that more
 than 1 means that the tree is faster. Two timings are printed for each case:
@@ -19,7 +19,7 @@ Values are standard normal in random order; the same values sorted; or the sorte
 whose order is random, so that hits come in blocks. The other methods must give the same answers, which is checked
 before anything is timed.
 
-Compared are NumPy; a binary max-tree in C (binary_tree.c, compiled on the fly, called by ctypes);
+Compared are NumPy; a binary max-tree in C (parts/binary_tree.c, compiled on the fly, called by ctypes);
 sortedcontainers.SortedList of (value, index); a heapq with lazy deletion; and cpprb's prioritised replay buffer, which
 keeps a sum tree and a minimum tree of the priorities and has no threshold query, so only its updates are
 compared. What is not installed is left out, and said so. scipy and scikit-learn have nothing that applies: their range
@@ -214,7 +214,8 @@ class BinaryTree:
     def compile(cls, directory):
         path = Path(directory) / "binary_tree.so"
         compiler = os.environ.get("CC", "cc").split()
-        command = [*compiler, "-O3", "-std=gnu11", "-shared", "-fPIC", str(HERE / "binary_tree.c"), "-o", str(path)]
+        source = HERE / "parts" / "binary_tree.c"
+        command = [*compiler, "-O3", "-std=gnu11", "-shared", "-fPIC", str(source), "-o", str(path)]
         subprocess.run(command, check=True)
         library = ctypes.CDLL(str(path))
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
@@ -585,7 +586,7 @@ def tune(quick):
         runs = {name: [] for name in VARIANTS}
         for _ in range(1 if quick else 3):
             for name, directory in directories.items():
-                command = [sys.executable, str(HERE / "compare_trees.py"), "--tune-child"] + ["--quick"] * quick
+                command = [sys.executable, __file__, "--tune-child"] + ["--quick"] * quick
                 environment = os.environ | {"PYTHONPATH": str(directory)}
                 child = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
                 runs[name].append(json.loads(child.stdout))
@@ -607,7 +608,7 @@ def tune(quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and shorter runs: within 40 seconds")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "trees.csv", help="the table, as CSV")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "trees.csv", help="the table, as CSV")
     parser.add_argument("--tune", action="store_true", help="print the tables behind the constants instead")
     parser.add_argument("--tune-child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

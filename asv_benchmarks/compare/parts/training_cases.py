@@ -1,4 +1,4 @@
-"""What `compare_training.py` trains: data, networks, and timed runs of them."""
+"""What `compare/training.py` trains: data, networks, and timed runs of them."""
 
 import contextlib
 import dataclasses
@@ -9,11 +9,11 @@ import statistics
 import time
 from unittest import mock
 
-import dense_methods as dense
 import numpy as np
-from synthetic_data import gaussian_directions
-from training_report import power, si
 
+from asv_benchmarks.compare.parts import dense_methods as dense
+from asv_benchmarks.compare.parts.synthetic_data import gaussian_directions
+from asv_benchmarks.compare.parts.training_report import power, si
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingResult
 from sltrees.datasets.parity import digits_parity
 from sltrees.training.trainer import METHODS

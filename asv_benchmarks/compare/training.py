@@ -1,6 +1,6 @@
 """What an iteration of training costs, in dense forward passes of the same network and beside dense Gauss-Newton.
 
-    python asv_benchmarks/compare_training.py [--quick] [--widths 2^14 2^16] [--only runs] [--out DIR]
+    python asv_benchmarks/compare/training.py [--quick] [--widths 2^14 2^16] [--only runs] [--out DIR]
 
 The unit is D: one forward pass of all m neurons over all n samples with NumPy, in blocks of neurons whose products
 stay in cache (the best of several block sizes), with as many BLAS threads as the trainer has threads. The weights lie
@@ -35,18 +35,36 @@ import sys
 import time
 from pathlib import Path
 
-import dense_methods as dense
 import numpy as np
-from training_cases import TOLERANCE, Case, disturbance, forward_pass, problem, time_full_visit, train
-from training_report import MissingError, NothingToMeasureError, Repeats, Report, field, fit_exponent, power, si
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
 import sltrees
+from asv_benchmarks.compare.parts import dense_methods as dense
+from asv_benchmarks.compare.parts.training_cases import (
+    TOLERANCE,
+    Case,
+    disturbance,
+    forward_pass,
+    problem,
+    time_full_visit,
+    train,
+)
+from asv_benchmarks.compare.parts.training_report import (
+    MissingError,
+    NothingToMeasureError,
+    Repeats,
+    Report,
+    field,
+    fit_exponent,
+    power,
+    si,
+)
 from sltrees._memory import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
 from sltrees.training.trainer import METHODS
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 SHIFTS = ("paper", "auto")
 BAR_WIDTH = 2**20  # at which bars are asked for
 EXPONENT_WIDTHS = (2**14, 2**20)
@@ -455,9 +473,8 @@ def parse():
     parser.add_argument("--no-torch", action="store_true", help="leave PyTorch out")
     parser.add_argument("--dense-width", type=width_of, help="of whole dense Gauss-Newton runs; default 2^17")
     parser.add_argument("--trajectory-width", type=width_of, default=2**18, help="default 2^18")
-    parser.add_argument(
-        "--out", type=Path, default=HERE / "results", help="directory of training*.csv and training.png"
-    )
+    results = ROOT / "asv_benchmarks" / "results"
+    parser.add_argument("--out", type=Path, default=results, help="directory of training*.csv and training.png")
     parser.add_argument("--memory-child", choices=("digits", "gaussian"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.method not in METHODS:

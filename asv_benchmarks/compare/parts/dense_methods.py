@@ -1,4 +1,4 @@
-"""What `compare_training.py` measures against: the same network with no neuron left out, in NumPy and in PyTorch.
+"""What `compare/training.py` measures against: the same network with no neuron left out, in NumPy and in PyTorch.
 
 Everything works through blocks of neurons whose products with the data stay in cache, with buffers allocated once.
 """
