@@ -8,6 +8,7 @@ import numpy as np
 
 from sltrees._core._lazy_rows import NearLists, padded
 from sltrees.network.population import Population
+from sltrees.network.samples import Samples
 from sltrees.network.shift import firing_probability
 
 PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
@@ -22,11 +23,14 @@ class Hyperplanes:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    samples : Samples or ndarray of shape (n, d)
     shift : float
 
     Attributes
     ----------
+    samples : Samples
+    X : ndarray of shape (n, d)
+        Those of the samples.
     norms : ndarray of shape (n,), dtype=float64
     directions : ndarray of shape (n, stride), dtype of X
         u_i, padded with zeros to whole blocks of 64 bytes. Zero for samples whose norm is below `smallest` (some 1e-16
@@ -46,8 +50,10 @@ class Hyperplanes:
            [0. , 0. ]]), array([0.4, 0. ]))
     """
 
-    def __init__(self, X, shift):
-        self.X, self.shift = X, float(shift)
+    def __init__(self, samples, shift):
+        self.samples = samples if isinstance(samples, Samples) else Samples(samples)
+        self.X = X = self.samples.X
+        self.shift = float(shift)
         exact = X.astype(np.float64, copy=False)
         self.norms = np.linalg.norm(exact, axis=1)
         live = self.norms > self.smallest(X.dtype)
