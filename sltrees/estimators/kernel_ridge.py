@@ -16,7 +16,8 @@ from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadE
 from sltrees.gram.matrix import GramMatrix
 from sltrees.kernels import shifted_ntk
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
-from sltrees.methods.certified.method import CertifiedMethod, choose_skin
+from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.certified.skin import choose_skin
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import validate_shift

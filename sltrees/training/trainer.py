@@ -40,10 +40,9 @@ from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_exec
 from sltrees.gram.matrix import MAX_GRAM, GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
-from sltrees.methods.bpsw import BPSWHadamardMethod, BPSWMethod
 from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.choose import METHODS
 from sltrees.methods.dense import DenseMethod
-from sltrees.methods.trees import TreesMethod
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork, sample_fingerprint
 from sltrees.network.shift import resolve_shift
@@ -54,14 +53,6 @@ from sltrees.training.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")
-
-METHODS = {
-    "certified": CertifiedMethod,
-    "trees": TreesMethod,
-    "dense": DenseMethod,
-    "bpsw": BPSWMethod,
-    "bpsw-srht": BPSWHadamardMethod,
-}
 
 # A predicted decrease of the loss below this share of it is rounding.
 NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
