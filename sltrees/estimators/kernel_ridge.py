@@ -22,6 +22,7 @@ from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
+from sltrees.training.ridge import alpha_left_out
 from sltrees.training.trainer import NewtonTrainer
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
@@ -307,7 +308,7 @@ class Networks:
             method.count_pairs(gram)
             method.release()
             targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
-            return executor.run(lambda: RidgeProblem(gram.matrix, targets, weights=weights).choose())
+            return alpha_left_out(gram.matrix, targets, executor, weights=weights)
 
     def predict(self, X):
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""

@@ -65,7 +65,8 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    gram_class = None  # how G is held is the trainer's choice
+    gram_held_as = ("array", "products")
+    leaves_out_silent = True
 
     def __init__(self, network, group, planes, executor, visit=False):
         # not the network itself: it holds the method, and memory held in a circle lingers
@@ -198,10 +199,10 @@ class CertifiedMethod:
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
         """Bytes for so many materialised neurons besides their weights: lists, certificates, findings of a step.
 
-        Cost: that of `Population`, once for the samples.
+        Where a method that was kept goes on, what it holds is there. Cost: that of `Population`, once for the samples.
         """
         itemsize = network.dtype.itemsize
         entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
@@ -216,7 +217,10 @@ class CertifiedMethod:
         per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network._copies))
         held = per_neuron * neurons + pairs * 3.0 * entry
         findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
-        return held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
+        needed = held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
+        if kept is not None:  # of what there is, half may be holes before a pool is closed
+            needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
+        return needed
 
     # ------------------------------------------------------------------ where training stands
 
