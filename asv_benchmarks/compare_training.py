@@ -44,7 +44,7 @@ import sltrees
 from sltrees._command_line.digits_demo import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
-from sltrees.training.trainer import METHODS
+from sltrees.methods.choose import METHODS
 
 HERE = Path(__file__).resolve().parent
 SHIFTS = ("paper", "auto")

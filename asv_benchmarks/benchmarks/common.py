@@ -4,6 +4,7 @@ asv sets a benchmark up again before every sample, and a sample is then one call
 needs is kept from one sample to the next, and what takes microseconds is called in a loop inside the benchmark.
 """
 
+import contextlib
 import functools
 import importlib
 
@@ -12,29 +13,35 @@ import numpy as np
 THREADS = 2
 
 
-def needed(module, name):
+def needed(module, name, *before):
     """`module.name`, or if this commit has no such thing, a stand-in that has asv skip whatever sets itself up with it.
 
-    asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
+    Modules where older commits have it may follow: whatever is there first is taken. asv skips a benchmark whose set-up
+    raises NotImplementedError; from elsewhere it would be a failure.
     """
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
+    found = _found(name, module, *before)
+    if found is not None:
+        return found
 
-        def missing(*args, **kwargs):
-            raise NotImplementedError(f"this commit has no {module}.{name}")
+    def missing(*args, **kwargs):
+        raise NotImplementedError(f"this commit has no {module}.{name}")
 
-        return missing
+    return missing
+
+
+def _found(name, *modules):
+    """What has the name in the first of the modules that has it, or None."""
+    for module in modules:
+        with contextlib.suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(module), name)
+    return None
 
 
 NewtonTrainer = needed("sltrees", "NewtonTrainer")
 ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
-digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity"))
+digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity", "sltrees._demo"))
 
-try:
-    from sltrees.training.trainer import METHODS as AVAILABLE
-except ImportError:
-    AVAILABLE = {}
+AVAILABLE = _found("METHODS", "sltrees.methods.choose", "sltrees.trainer") or {}
 
 # asv counts combinations of parameters by number, so two commits have to agree on the first ones: a list of what this
 # commit has would mix them up. Methods that a commit lacks are skipped there, new ones come last.

@@ -7,7 +7,7 @@ import numpy as np
 from .common import needed, unit_rows
 
 GramMatrix = needed("sltrees.gram", "GramMatrix")
-ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor")
+ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor", "sltrees.executors")
 
 STEPS = 10
 

@@ -11,7 +11,7 @@ from sltrees.callbacks import Callback
 from sltrees.execution.threads import InlineExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
-from sltrees.methods.certified.method import SKINS
+from sltrees.methods.certified.skin import SKINS
 from sltrees.methods.certified.trajectory import MAX_STAMPS
 from sltrees.network.hyperplanes import Hyperplanes
 

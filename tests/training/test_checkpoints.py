@@ -17,8 +17,8 @@ from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.choose import METHODS
 from sltrees.training.lineage import GRAMS, KIND
-from sltrees.training.trainer import METHODS
 
 
 @pytest.fixture(autouse=True)
