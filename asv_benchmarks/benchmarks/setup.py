@@ -11,6 +11,15 @@ from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_r
 Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes", "sltrees.hyperplanes")
 ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor", "sltrees.executors")
 choose_skin = needed("sltrees.methods.certified.skin", "choose_skin", "sltrees.method_certified")
+resolve_shift = needed("sltrees.network.shift", "resolve_shift", "sltrees.shift")
+
+try:
+    from sltrees.network.drawing import draw
+except ImportError:  # of older commits
+
+    def draw(network, planes, skin, executor):
+        return network._draw(planes, skin, executor)
+
 
 WIDTH = 2**17
 N = 1000
@@ -22,7 +31,7 @@ ROUNDS = 3
 def planes_and_skin(shift):
     """Of random directions. The skin is chosen from estimates that take long, so that is done once."""
     X, network = unit_rows(N), ShiftedReLUNetwork(WIDTH, shift=shift)
-    planes = Hyperplanes(X, network._shift_for(X))
+    planes = Hyperplanes(X, resolve_shift(network.shift, WIDTH, N))
     return planes, choose_skin(network, planes, np.sign(X[:, 0]))
 
 
@@ -44,7 +53,7 @@ class Dense:
 
     def time_draw_with_near_lists(self, shift):
         with ThreadExecutor(THREADS) as executor:
-            ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0)._draw(self.planes, self.skin, executor)
+            draw(ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0), self.planes, self.skin, executor)
 
     def multiply_all(self):
         """The product of weights and samples alone: weights and memory are there."""

@@ -12,7 +12,9 @@ from sltrees.estimators.kernel_ridge import KernelRidge, Networks
 from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
-from sltrees.network.network import ShiftedReLUNetwork, pack_network, unpack_network
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import pack_network, unpack_network
+from sltrees.network.samples import samples_for
 from sltrees.preprocessing import InputScaling
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 
@@ -290,7 +292,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     model.results_ = [_unpacked_result(entry) for entry in results]
     model.networks_ = []
     for k, header in enumerate(headers):
-        network = unpack_network(header, contents.nested(f"networks/{k}/"))
+        network = unpack_network(header, contents.nested(f"networks/{k}/"), ShiftedReLUNetwork)
         if network.shift_ is None or network.n_features_in_ != n_columns:
             raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
         model.networks_.append(network)
@@ -301,7 +303,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     model.samples_ = X, Y, weights
     model.trainers_ = [model._trainer(network, model.alpha_) for network in model.networks_]
     for trainer, targets in zip(model.trainers_, Y.T, strict=True):
-        samples = trainer.network._as_samples(X)
+        samples = samples_for(trainer.network, X).X
         trainer._samples, trainer.alpha_ = (samples, model.target_scale * targets, weights), model.alpha_
         trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
     return model

@@ -81,7 +81,7 @@ class ThreadExecutor:
     [0, 1, 4, 9]
     """
 
-    is_cluster = False
+    cluster = None  # who holds neurons where that is not this process
 
     def __init__(self, n_threads=None):
         self.n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
@@ -152,6 +152,10 @@ class ThreadExecutor:
         """
         return self._pool.submit(function, *arguments).result()
 
+    def place(self, here, *arguments):
+        """Have neurons made ready where this executor trains them, which is in this process: here(self, *arguments)."""
+        return here(self, *arguments)
+
 
 class InlineExecutor:
     """The interface of `ThreadExecutor`, in the calling thread: to debug, to profile, and where threads are unwelcome.
@@ -166,7 +170,7 @@ class InlineExecutor:
     """
 
     n_threads = 1
-    is_cluster = False
+    cluster = None
 
     def __enter__(self):
         _BLAS_HOLD.__enter__()
@@ -188,6 +192,10 @@ class InlineExecutor:
     def run(self, function, *arguments):
         """Call one function, and return its result."""
         return function(*arguments)
+
+    def place(self, here, *arguments):
+        """Have neurons made ready where this executor trains them, which is in this process: here(self, *arguments)."""
+        return here(self, *arguments)
 
 
 LOCAL_EXECUTORS = ("threads", "inline")
@@ -224,7 +232,7 @@ def as_executor(value, name="executor"):
     >>> as_executor("inline")
     'inline'
     """
-    return value if getattr(value, "is_cluster", False) is True else as_choice(value, name, EXECUTORS)
+    return value if getattr(value, "cluster", None) is not None else as_choice(value, name, EXECUTORS)
 
 
 def make_executor(name, n_threads=None):

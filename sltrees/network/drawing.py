@@ -8,7 +8,6 @@ import typing
 import numpy as np
 
 from sltrees.network.hyperplanes import Hyperplanes
-from sltrees.network.neurons import LocalNeurons
 from sltrees.network.sampling_dense import DenseSampling
 from sltrees.network.sampling_rejection import RejectionSampling, cheaper_sampling
 from sltrees.network.shards import NeuronShard

@@ -127,6 +127,16 @@ class LocalNeurons:
         """As of `Neurons`."""
         return self._with_shard(k, self.shards[k].written_down())
 
+    def displaced(self):
+        """The same neurons with displacements as arrays, of zeros where they have not moved."""
+        shards = self.shards
+        return self.displaced_by(shard.displacements() for shard in shards)
+
+    def displaced_by(self, displacements):
+        """The same neurons with other displacements: an array for each shard, which is taken as it is."""
+        pairs = zip(self.shards, displacements, strict=True)
+        return LocalNeurons((shard._replace(displacement=array) for shard, array in pairs), self.numbers)
+
     def with_compacted(self, k, *, moved_alone):
         """The same neurons, of shard k what predictions need; with `moved_alone` only draws that have moved."""
         shard = self.shards[k]

@@ -53,6 +53,10 @@ class Samples:
         sha.update(weights.data)
         return (self.X.shape, sha.hexdigest())
 
+    def first(self, n):
+        """The first n of them; all are these themselves."""
+        return self if n == len(self.X) else Samples(self.X[:n])
+
     def behind(self, seen):
         """All samples seen before, and behind them those of these that were not.
 

@@ -125,5 +125,3 @@ def compact(network):
         network.state = network.state.changed(neurons=neurons)
     neurons = network.state.neurons.without_empty()
     network.state = network.state.changed(neurons=neurons, method=None, seen=None, scales={})
-
-

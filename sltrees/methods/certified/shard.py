@@ -7,6 +7,7 @@ import numpy as np
 from sltrees._core._lazy_rows import LazyRows, padded
 from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, collect_near
 from sltrees.network.shards import ImpliedDisplacement
+from sltrees.network.weights import signs_of
 from sltrees.records import StepCounts
 
 _ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
@@ -48,7 +49,7 @@ class CertifiedShard:
             On so many samples, the first ones, no neuron fires, if none has moved: when they were drawn for, that
             was seen, and products that are rounded otherwise shall not say anything else.
         """
-        signs = network._signs(shard.neurons)
+        signs = signs_of(network, shard.neurons)
         if shard.displacement is None:  # twins share a near list
             if near is None:
                 near = planes.near_lists(skin, shard.draws.size, keep_all=True)
