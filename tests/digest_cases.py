@@ -185,7 +185,8 @@ def initialize_twice(where):
     """Neurons of other samples join, under both samplings, before training and after it."""
     X, y = random_problem(1, 60, 5)
     parts = {}
-    for name, options in {"dense": SHARDS64, "rejection": REJECTION, "gaussian": GAUSSIAN}.items():
+    few = REJECTION | {"width": 2**17, "shift": 2.5}
+    for name, options in {"dense": SHARDS64, "rejection": few, "gaussian": GAUSSIAN}.items():
         network = network_of(**options)
         drawn = [network.initialize(X[:20], n_threads=where.n_threads).digest()]
         drawn.append(network.initialize(X[10:40], n_threads=where.n_threads).digest())

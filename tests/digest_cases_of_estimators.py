@@ -69,10 +69,10 @@ def add_estimators(kind, model, executors, **options):
 
 add_estimators("regressor", "kernel", THREADS)
 add_estimators("regressor", "network", ALL, width=1024, evenness=0.5)
-add_estimators("regressor", "auto", LOCAL, search_seconds=2.0)
+add_estimators("regressor", "auto", THREADS, search_seconds=2.0)
 add_estimators("classifier", "kernel", THREADS, class_weight="balanced")
 add_estimators("classifier", "network", LOCAL, width=512, class_weight="balanced", target_scale=2.0)
-add_estimators("classifier", "auto", LOCAL, search_seconds=2.0)
+add_estimators("classifier", "auto", THREADS, search_seconds=2.0)
 
 
 @case()
