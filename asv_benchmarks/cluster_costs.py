@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sltrees.cluster.host import Portion
+from sltrees.cluster.portions import Portion
 
 STORED = Path(__file__).resolve().parents[1] / "docs" / "figures" / "cluster_costs.csv"
 
@@ -168,7 +168,8 @@ def measure_cluster():
     event loop (and here, on the same processors, the workers') needs for each.
     """
     from sltrees._memory import physical_memory
-    from sltrees.cluster.dask.executor import DaskExecutor, Request
+    from sltrees.cluster.dask.executor import DaskExecutor
+    from sltrees.cluster.messages import Request
 
     with DaskExecutor(n_workers=2, threads_per_worker=1, memory_limit=physical_memory() / 8) as executor:
         addresses = list(executor.workers())
@@ -177,7 +178,7 @@ def measure_cluster():
         many = [Request(address, "stop", ()) for address in addresses] * 100
         alone = best_of(lambda: executor.call(one), 50)
         together = best_of(lambda: executor.call(many), 5) / len(many)
-        client = executor._client
+        client = executor._connection.client
         with client.as_current():
             made = client.submit(Echo, actor=True, workers=addresses[:1])
             echo = made.result()

@@ -29,7 +29,7 @@ import numpy as np
 import pages
 from cluster_costs import STORED, WIDTHS, measure, read_costs, write_costs
 
-from sltrees.cluster.host import Portion
+from sltrees.cluster.portions import Portion
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scaling_out.md"

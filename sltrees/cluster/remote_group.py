@@ -1,4 +1,4 @@
-"""Neurons of a network on other processes: a group of shards for method "certified", and stand-ins for each shard.
+"""Neurons of a network on other processes: a group of shards for method "certified".
 
 A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`. It asks the hosts of all portions the
 same thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers
@@ -15,9 +15,9 @@ import weakref
 
 import numpy as np
 
-from sltrees.cluster.dask.executor import LostError, Request
-from sltrees.cluster.host import Portion, Samples
-from sltrees.execution.threads import ClusterLostError
+from sltrees.cluster.messages import ClusterLostError, Deposited, LostError, Request
+from sltrees.cluster.portions import Portion
+from sltrees.cluster.remote_shard import RemoteShard
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.trajectory import Trajectory
 from sltrees.network.network import sample_fingerprint
@@ -29,63 +29,6 @@ from sltrees.records import StepCounts
 BYTES_AT_A_TIME = 1 << 23
 # The same neurons are not given to a further worker once so many were lost with them: it is not chance then.
 MOST_LOSSES = 5
-
-
-class RemoteShard:
-    """Stands for a `NeuronShard` that another process holds; what is asked of it is fetched.
-
-    Parameters
-    ----------
-    home : RemoteGroup
-    number : int
-        Among the shards of the network.
-    draws_size : int
-    copies : int
-    is_displaced : bool
-        Whether its neurons may have moved.
-    """
-
-    displacement = None  # none that is written down here
-
-    def __init__(self, home, number, draws_size, copies, is_displaced):
-        self.home, self.number, self.draws_size, self.copies = home, number, draws_size, copies
-        self.is_displaced = is_displaced
-
-    @property
-    def draws(self):
-        """As of `NeuronShard`: fetched."""
-        return self.home.fetch(self.number, "draws")
-
-    @property
-    def initial(self):
-        """As of `NeuronShard`: fetched."""
-        return self.home.fetch(self.number, "initial")
-
-    @property
-    def n_neurons(self):
-        """Number of neurons. Cost: O(1)."""
-        return self.draws_size * self.copies
-
-    @property
-    def neurons(self):
-        """As of `NeuronShard`: fetched."""
-        return (self.draws[:, None] * self.copies + np.arange(self.copies)).ravel()
-
-    def displacements(self, start=0, stop=None):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().displacements(start, stop)
-
-    def weights(self, start=0, stop=None):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().weights(start, stop)
-
-    def moved(self):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().moved()
-
-    def fetched(self):
-        """The shard in this process: a NeuronShard with displacements written down. Cost: O(k d)."""
-        return self.home.fetch(self.number, "written_down")
 
 
 class _Placed(typing.NamedTuple):
@@ -100,7 +43,7 @@ class RemoteGroup:
 
     Parameters
     ----------
-    executor : DaskExecutor
+    cluster : Cluster
     network : ShiftedReLUNetwork
         Without neurons: what portions begin with.
     placed : list of (Portion, str)
@@ -122,8 +65,8 @@ class RemoteGroup:
         Whether a neuron stood elsewhere than drawn when lists were built.
     """
 
-    def __init__(self, executor, network, placed, recipe, samples, ridge=False, trajectory=None):
-        self.cluster, self._network, self._recipe, self._samples = executor, network, list(recipe), dict(samples)
+    def __init__(self, cluster, network, placed, recipe, samples, ridge=False, trajectory=None):
+        self.cluster, self._network, self._recipe, self._samples = cluster, network, list(recipe), dict(samples)
         self._placed = list(placed)
         self.ridge, self.trajectory = ridge, trajectory
         self.executor = None  # of the run that trains these neurons
@@ -134,17 +77,17 @@ class RemoteGroup:
         self._summaries = {}
         self._bytes = {}
         self.n_fired = 0
-        weakref.finalize(self, _forget, executor, self._identity, self._placed).atexit = False
+        weakref.finalize(self, _forget, cluster, self._identity, self._placed).atexit = False
 
     # ------------------------------------------------------------------ making groups
 
     @classmethod
-    def built(cls, executor, network, planes, skin, ridge, progress):
+    def built(cls, cluster, network, planes, skin, ridge, progress):
         """Have portions drawn, or taken over, and near lists built: (RemoteGroup, state of the network).
 
         Parameters
         ----------
-        executor : DaskExecutor
+        cluster : Cluster
         network : ShiftedReLUNetwork
             Undrawn, or with its neurons in this process, or on the cluster.
         planes : Hyperplanes
@@ -159,7 +102,7 @@ class RemoteGroup:
             blank = home._network
         else:
             blank = _blank(network)
-            addresses = list(executor.wait_for_workers())
+            addresses = list(cluster.wait_for_workers())
             placed = [
                 _Placed(portion, address)
                 for portion, address in zip(Portion.whole(network, planes).cut(len(addresses)), addresses, strict=False)
@@ -167,10 +110,10 @@ class RemoteGroup:
             recipe, source, samples = [], None, {}
             if network.shift_ is not None:
                 recipe = [_adoption(network)]
-        name = Samples(sample_fingerprint(planes.X)[1])
+        name = Deposited(sample_fingerprint(planes.X)[1])
         step = ("begun", (name, len(network._shards), planes.shift, skin, ridge))
         group = cls(
-            executor,
+            cluster,
             blank,
             placed,
             [*recipe, step],
@@ -182,7 +125,7 @@ class RemoteGroup:
 
     def extended(self, network, planes, progress):
         """A group for these samples and further ones behind them: (RemoteGroup, state). This one stays as it is."""
-        name, skin = Samples(sample_fingerprint(planes.X)[1]), self.trajectory.skin
+        name, skin = Deposited(sample_fingerprint(planes.X)[1]), self.trajectory.skin
         step = ("extended", (name, len(network._shards), planes.shift, skin))
         group = RemoteGroup(
             self.cluster,
@@ -229,7 +172,7 @@ class RemoteGroup:
 
     def _named_in(self, steps):
         """The samples that instructions name."""
-        names = {a.fingerprint for step in steps if not callable(step) for a in step[1] if isinstance(a, Samples)}
+        names = {a.fingerprint for step in steps if not callable(step) for a in step[1] if isinstance(a, Deposited)}
         return {name: self._samples[name] for name in names}
 
     @staticmethod
@@ -528,6 +471,6 @@ def _progress_of(n_tasks, progress):
     return report
 
 
-def _forget(executor, identity, placed):
-    """Let holdings go that nobody can ask any more: without waiting, and whatever became of the cluster."""
-    executor.forget([(p.address, (identity, p.portion)) for p in placed])
+def _forget(cluster, identity, placed):
+    """Let holdings go that nobody can ask any more."""
+    cluster.forget([(p.address, (identity, p.portion)) for p in placed])

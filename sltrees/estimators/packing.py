@@ -8,9 +8,9 @@ import typing
 
 import numpy as np
 
+from sltrees.cluster.choose import LOCAL_EXECUTORS
 from sltrees.estimators.base import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
 from sltrees.estimators.kernel_ridge import KernelRidge, Networks
-from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.archive import ArchiveError
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import (

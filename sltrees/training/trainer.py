@@ -36,7 +36,8 @@ from sltrees._validation import (
     as_targets,
 )
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, as_executor, make_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, as_executor, make_executor
+from sltrees.cluster.messages import ClusterLostError
 from sltrees.gram.matrix import MAX_GRAM, GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
@@ -308,7 +309,7 @@ class NewtonTrainer:
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
             If the network is being trained by somebody else; or workers of a cluster compute otherwise.
-        sltrees.execution.threads.ClusterLostError
+        sltrees.cluster.messages.ClusterLostError
             If there is no cluster when training begins.
 
         Warns

@@ -15,16 +15,17 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
-from sltrees.cluster.host import Portion, describe_arithmetic
-from sltrees.execution.threads import ClusterLostError
+from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
+from sltrees.cluster.messages import ClusterLostError
+from sltrees.cluster.portions import Portion
 
 pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees.cluster.dask import executor as dask_executor
-from sltrees.cluster.dask.executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
+from sltrees.cluster.dask import connection as dask_connection
+from sltrees.cluster.dask.executor import DaskExecutor
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -392,7 +393,7 @@ def test_workers_that_run_out_of_memory_again_and_again_end_training_with_a_stat
 
 
 def test_workers_that_others_keep_busy_are_done_without(small_cluster, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_MAKING_SECONDS", 1.0)
+    monkeypatch.setattr(dask_connection, "MAKING_SECONDS", 1.0)
     X, y = PROBLEM
     here, there, later = network_of(), network_of(), network_of()
     NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
@@ -433,7 +434,7 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
     for name in found:
         with pytest.raises(UnlikeWorkerError, match=f"{name} of worker tcp://a:1 is other, here it is"):
             refuse_unlike("tcp://a:1", found | {name: "other"})
-    monkeypatch.setattr("sltrees.cluster.dask.executor.describe_arithmetic", lambda: found | {"numpy": "other"})
+    monkeypatch.setattr("sltrees.cluster.arithmetic.describe_arithmetic", lambda: found | {"numpy": "other"})
     with distributed.Client(cluster, set_as_default=False) as client, pytest.raises(RuntimeError, match="numpy of"):
         DaskExecutor(client).__enter__()
     before = set(executor.workers())

@@ -12,18 +12,20 @@ import pytest
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.cluster.host import Portion, ShardHost, StoppedError
-from sltrees.execution.threads import ClusterLostError
+from sltrees.cluster.host import ShardHost
+from sltrees.cluster.messages import ClusterLostError, LostError, StoppedError
+from sltrees.cluster.portions import Portion
 
 pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees.cluster.dask import executor as dask_executor
+from sltrees.cluster.dask import calls as dask_calls
+from sltrees.cluster.dask import hosts as dask_hosts
 from sltrees.cluster.dask.executor import DaskExecutor
 from sltrees.cluster.remote_group import RemoteGroup, _Placed
-from sltrees.execution import threads as executors
+from sltrees.execution.blas import BLAS_HOLD
 from sltrees.methods.certified.trajectory import Trajectory
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
@@ -256,7 +258,7 @@ def test_ctrl_c_is_obeyed_while_a_busy_worker_is_waited_for():
 
 
 def test_ctrl_c_does_not_wait_for_a_frozen_worker(cluster, client, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_SETTLING_SECONDS", 0.5)
+    monkeypatch.setattr(dask_calls, "_SETTLING_SECONDS", 0.5)
     here, there = network_of(), network_of()
     frozen = []
 
@@ -292,7 +294,7 @@ def test_only_the_call_that_is_meant_is_stopped():
 
 
 def test_blas_has_its_threads_again_where_workers_go_on():
-    before = executors._BLAS_HOLD._holders  # of this process, where the worker is, too
+    before = BLAS_HOLD._holders  # of this process, where the worker is, too
     with (
         local_cluster(n_workers=1, processes=False) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
@@ -300,11 +302,11 @@ def test_blas_has_its_threads_again_where_workers_go_on():
         for _ in range(2):
             with DaskExecutor(client) as executor:
                 NewtonTrainer(network_of(), executor=executor, max_iter=1, tol=0.0).fit(X, Y)
-                assert executors._BLAS_HOLD._holders > 0
+                assert BLAS_HOLD._holders > 0
         deadline = time.monotonic() + 10
-        while executors._BLAS_HOLD._holders > before and time.monotonic() < deadline:
+        while BLAS_HOLD._holders > before and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert executors._BLAS_HOLD._holders <= before
+        assert BLAS_HOLD._holders <= before
 
 
 def test_a_network_that_was_trained_here_is_as_it_was_after_a_loss(executor, monkeypatch):
@@ -361,7 +363,7 @@ def test_portions_whose_making_again_was_cut_off_are_made_later(what, cluster, e
         patch.undo()
         if what == "interrupted":
             raise KeyboardInterrupt
-        return [dask_executor.LostError("as if") for _ in requests]
+        return [LostError("as if") for _ in requests]
 
     with monkeypatch.context() as patch:
         patch.setattr(DaskExecutor, "call", cut_off)
@@ -423,6 +425,6 @@ def test_a_client_that_is_closed_is_a_lost_cluster(cluster):
 
 
 def test_workers_without_the_package_are_refused(client, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_HAS_PACKAGE", "False")
+    monkeypatch.setattr(dask_hosts, "_HAS_PACKAGE", "False")
     with pytest.raises(RuntimeError, match="has no package sltrees"), DaskExecutor(client):
         pass

@@ -16,7 +16,7 @@ import types
 import numpy as np
 
 from sltrees._memory import return_freed_memory
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
 
