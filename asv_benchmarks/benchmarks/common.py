@@ -12,29 +12,43 @@ import numpy as np
 THREADS = 2
 
 
-def needed(module, name):
-    """`module.name`, or if this commit has no such thing, a stand-in that has asv skip whatever sets itself up with it.
+# Names that other modules than `sltrees` define: where commits have them, the newest first.
+MODULES = {
+    "GramMatrix": ("sltrees.gram",),
+    "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
+    "METHODS": ("sltrees.training.trainer", "sltrees.trainer"),
+    "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
+    "choose_skin": ("sltrees.methods.certified.method", "sltrees.method_certified"),
+    "digits_parity": ("sltrees._command_line.digits_demo", "sltrees._demo"),
+}
+
+
+def found(name):
+    """What this commit calls so; None if it has no such thing."""
+    for module in MODULES.get(name, ("sltrees",)):
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    return None
+
+
+def needed(name):
+    """What this commit calls so; without such a thing, a stand-in that has asv skip whatever sets itself up with it.
 
     asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
     """
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
 
-        def missing(*args, **kwargs):
-            raise NotImplementedError(f"this commit has no {module}.{name}")
+    def missing(*args, **kwargs):
+        raise NotImplementedError(f"this commit has no {name}")
 
-        return missing
+    return found(name) or missing
 
 
-NewtonTrainer = needed("sltrees", "NewtonTrainer")
-ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
-digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity"))
-
-try:
-    from sltrees.training.trainer import METHODS as AVAILABLE
-except ImportError:
-    AVAILABLE = {}
+NewtonTrainer = needed("NewtonTrainer")
+ShiftedReLUNetwork = needed("ShiftedReLUNetwork")
+digits_parity = functools.cache(needed("digits_parity"))
+AVAILABLE = found("METHODS") or {}
 
 # asv counts combinations of parameters by number, so two commits have to agree on the first ones: a list of what this
 # commit has would mix them up. Methods that a commit lacks are skipped there, new ones come last.

@@ -19,12 +19,13 @@ import typing
 import numpy as np
 
 from sltrees._memory import array_bytes
-from sltrees.files.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import read_archive, write_archive
+from sltrees.files.contents import Contents, as_integer_entry, making_sense, nested, prefixed
+from sltrees.files.errors import ArchiveError
 from sltrees.gram.matrix import FactorState, GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram, SketchState
 from sltrees.gram.sketched import SketchedGram
-from sltrees.network.network import sample_fingerprint
-from sltrees.network.packing import Contents, as_integer_entry, nested, pack_network, prefixed, unpack_network
+from sltrees.network.network import pack_network, sample_fingerprint, unpack_network
 from sltrees.records import IterationRecord, TrainingStatus
 
 KIND = "checkpoint"
@@ -329,11 +330,9 @@ def read_checkpoint(path, make_trainer):
     Cost: O(bytes).
     """
     _, header, arrays = read_archive(path, KIND)
-    try:
+    with making_sense(path, repr(KIND)):
         network, lineage = _unpacked(header, arrays)
         return make_trainer(network, lineage.parameters), lineage
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ArchiveError(f"{path} holds no valid {KIND!r}: {error}") from error
 
 
 def _unpacked(header, arrays):
