@@ -6,20 +6,14 @@ import time
 
 import numpy as np
 
-from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
+from .common import THREADS, ShiftedReLUNetwork, digits, found, needed, trainer, unit_rows
 
-Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes", "sltrees.hyperplanes")
-ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor", "sltrees.executors")
-choose_skin = needed("sltrees.methods.certified.skin", "choose_skin", "sltrees.method_certified")
-resolve_shift = needed("sltrees.network.shift", "resolve_shift", "sltrees.shift")
-
-try:
-    from sltrees.network.drawing import draw
-except ImportError:  # of older commits
-
-    def draw(network, planes, skin, executor):
-        return network._draw(planes, skin, executor)
-
+Hyperplanes = needed("Hyperplanes")
+ThreadExecutor = needed("ThreadExecutor")
+choose_skin = needed("choose_skin")
+resolve_shift = needed("resolve_shift")
+# in older commits it is a method
+draw = found("draw") or getattr(ShiftedReLUNetwork, "_draw", None)
 
 WIDTH = 2**17
 N = 1000

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from asv_benchmarks.synthetic_data import gaussian_directions
+from asv_benchmarks.compare.parts.synthetic_data import gaussian_directions
 from sltrees import ShiftedReLUNetwork
 from sltrees._command_line.digits_demo import digits_parity
 

@@ -1,4 +1,4 @@
-"""The figures of docs/how_it_stays_sublinear.md, as SVG files beside this script.
+"""The figures of docs/background/how_it_stays_sublinear.md, as SVG files beside this script.
 
 pip install -e ".[plot]" && python docs/figures/make_sublinear_figures.py
 """

@@ -12,7 +12,9 @@ import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_integer, as_non_negative
-from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, make_executor
+from sltrees.cluster.messages import ClusterLostError
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.kernels import shifted_ntk
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem

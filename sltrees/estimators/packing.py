@@ -8,8 +8,8 @@ import typing
 
 import numpy as np
 
+from sltrees.cluster.choose import LOCAL_EXECUTORS
 from sltrees.estimators.kernel_ridge import KernelRidge, Networks
-from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.network.network import ShiftedReLUNetwork

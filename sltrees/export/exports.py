@@ -8,9 +8,9 @@ import os
 
 import numpy as np
 
-import sltrees
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
+from sltrees._versions import VERSION
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.archive import replacing
 from sltrees.network.network import ShiftedReLUNetwork
@@ -308,13 +308,13 @@ def _onnx_model(onnx, model):
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="sltrees",
-        producer_version=sltrees.__version__,
+        producer_version=VERSION,
         doc_string="Two-layer network of shifted ReLU neurons: y = sum_r a_r max(<w_r, x> - shift, 0) / sqrt(width).",
     )
     of_networks = {name: [getattr(output, name) for output in model.outputs] for name in ("width", "shift", "init")}
     metadata = {name: values[0] if model.single else values for name, values in of_networks.items()}
     metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
-    metadata |= {"sltrees_version": sltrees.__version__, "dtype": model.dtype.name}
+    metadata |= {"sltrees_version": VERSION, "dtype": model.dtype.name}
     onnx.helper.set_model_props(proto, metadata)
     return proto
 

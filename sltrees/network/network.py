@@ -239,7 +239,7 @@ class ShiftedReLUNetwork:
         ------
         MemoryError
             If the network needs more than `max_memory` bytes. It then stays where it is.
-        sltrees.execution.threads.ClusterLostError
+        sltrees.cluster.messages.ClusterLostError
             If the cluster is gone.
         RuntimeError
             If the network was not initialised, or is being trained.

@@ -11,7 +11,7 @@ from sltrees._core._jacobian import add_outputs, count_flips, shrink_and_step
 from sltrees._memory import array_bytes
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.execution.threads import LOCAL_EXECUTORS, make_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, make_executor
 from sltrees.methods.all_neurons import AllNeurons
 from sltrees.methods.dense import fired_pairs, gram_product
 from sltrees.network.drawing import draw, shift_for

@@ -37,7 +37,7 @@ class Budget:
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> network, planes = ShiftedReLUNetwork(1000), Hyperplanes(np.eye(4), shift=1.0)
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor()).choose_holding()

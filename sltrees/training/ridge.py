@@ -86,7 +86,7 @@ def alpha_left_out(kernel, targets, executor, weights=None):
 
     Examples
     --------
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> with InlineExecutor() as executor:
     ...     alpha_left_out(np.eye(4), np.ones((4, 1)), executor) in ALPHAS
     True

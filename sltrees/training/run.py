@@ -11,7 +11,8 @@ import warnings
 import numpy as np
 
 from sltrees.callbacks import PrintProgress
-from sltrees.execution.threads import ClusterLostError, make_executor
+from sltrees.cluster.choose import make_executor
+from sltrees.cluster.messages import ClusterLostError
 from sltrees.gram import HELD_AS
 from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes

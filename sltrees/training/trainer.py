@@ -15,7 +15,7 @@ from sltrees._validation import (
     as_targets,
 )
 from sltrees.callbacks import Checkpoint, as_callbacks
-from sltrees.execution.threads import LOCAL_EXECUTORS, as_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, as_executor
 from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
@@ -261,7 +261,7 @@ class NewtonTrainer:
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
             If the network is being trained by somebody else; or workers of a cluster compute otherwise.
-        sltrees.execution.threads.ClusterLostError
+        sltrees.cluster.messages.ClusterLostError
             If there is no cluster when training begins.
 
         Warns
@@ -273,7 +273,7 @@ class NewtonTrainer:
         -----
         Cost, per iteration: O(n^2) to O(n^3) for the Gram system, and for each neuron visited O((c_r + candidates) d),
         with c_r the number of samples on which it fires; with method="trees" O(sum_r c_r^2 + k n d) for k materialised
-        neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
+        neurons. O(m n d) once, to draw the network. See docs/background/how_it_stays_sublinear.md.
 
         With method="certified" the network keeps what training knows of its neurons, so that another call on the same
         samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back. (Not

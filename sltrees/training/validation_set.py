@@ -35,7 +35,7 @@ class ValidationSet:
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> X, y = np.eye(3), np.ones(3)
     >>> network = ShiftedReLUNetwork(100, shift=0.0, random_state=0).initialize(X)
     >>> validation = ValidationSet(X, y, patience=1)

@@ -8,7 +8,7 @@ from problems import digits_parity, random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.methods.certified.skin import SKINS

@@ -12,7 +12,7 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram

@@ -13,7 +13,7 @@ from problems import WeightsRecorder, random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, PrintProgress
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.training.validation_set import ValidationSet
 
 METHODS = ("certified", "trees")
