@@ -21,7 +21,7 @@ MODULES = {
     "choose_skin": ("sltrees.methods.certified.skin", "sltrees.method_certified"),
     "draw": ("sltrees.network.drawing",),
     "resolve_shift": ("sltrees.network.shift", "sltrees.shift"),
-    "digits_parity": ("sltrees._command_line.digits_demo", "sltrees._demo"),
+    "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
 }
 
 
