@@ -101,9 +101,8 @@ class RemoteGroup:
         """
         neurons = network.state.neurons
         if neurons.cluster is cluster:
-            neurons._instruct("write_down")
-            placed, recipe, source, samples = neurons._placed, neurons._recipe, neurons, neurons._samples
-            blank = neurons._network
+            blank, placed, recipe, samples = neurons._told_to_write_down()
+            source = neurons
         else:
             blank = with_state(network, NetworkState())
             addresses = list(cluster.wait_for_workers())
@@ -141,6 +140,11 @@ class RemoteGroup:
             Trajectory(planes, network.dtype, skin, before=self.trajectory),
         )
         return group, group._drawn(self, self._recipe, step, network, planes, progress)
+
+    def _told_to_write_down(self):
+        """What another group of the same neurons goes on from: network, portions where they are, recipe, samples."""
+        self._instruct("write_down")
+        return self._network, self._placed, self._recipe, self._samples
 
     def _drawn(self, source, recipe, step, network, planes, progress):
         """Have portions follow a step that draws neurons; the state of the network then."""

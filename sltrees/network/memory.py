@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._memory import array_bytes, check_memory
+from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.network.drawing import sampling_for
 from sltrees.network.hyperplanes import Hyperplanes
@@ -129,3 +129,13 @@ def refuse_too_large(network, needed, X, max_memory, whose="max_memory allows"):
         "lower the width, raise the shift, use fewer samples or dtype float32",
         whose,
     )
+
+
+def refuse_to_draw(network, planes, n_threads, max_memory):
+    """MemoryError if drawing a network for samples needs more than allowed.
+
+    Cost: O(n d), and where memory could be short that of `neurons_expected`.
+    """
+    limit = physical_memory() if max_memory is None else max_memory
+    if bytes_needed(network, planes, n_threads, neurons=network.width) > limit:  # else there is nothing to estimate
+        refuse_too_large(network, bytes_needed(network, planes, n_threads), planes.X, max_memory)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import hashlib
-import json
 
 import numpy as np
 
-from sltrees._memory import array_bytes, check_memory, physical_memory
-from sltrees._validation import as_choice, as_integer, as_max_memory
+from sltrees._validation import as_choice, as_float_dtype, as_integer, as_max_memory
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 from sltrees.network import drawing, memory, use, weights
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.identity import digest_of
 from sltrees.network.neurons import outputs
 from sltrees.network.packing import KIND, pack_network, unpack_network
 from sltrees.network.random_streams import RandomStreams
@@ -113,14 +110,12 @@ class ShiftedReLUNetwork:
             )
         if self.init == "paired" and self.width % 2:
             raise ValueError(f"width must be even for init='paired', got {self.width}")
-        self.dtype = _as_dtype(dtype)
+        self.dtype = as_float_dtype(dtype)
         # what follows is for the package alone: whoever draws, trains and reads goes by it
         self.streams = RandomStreams(random_state)
         self.copies = 2 if self.init == "paired" else 1  # neurons that share their initial weights
         self.state = NetworkState()  # all that is not decided by the parameters
         self.in_training = False
-
-    # ------------------------------------------------------------------ initialisation
 
     def initialize(self, X, *, n_threads=None, max_memory=None, progress=None):
         """Draw the network for the samples X: find and materialise the neurons that fire on any of them.
@@ -180,9 +175,7 @@ class ShiftedReLUNetwork:
         use.claim(self)
         try:
             planes = Hyperplanes(samples, drawing.shift_for(self, samples.X))
-            limit = physical_memory() if max_memory is None else max_memory
-            if memory.bytes_needed(self, planes, n_threads, neurons=self.width) > limit:  # else nothing is estimated
-                memory.refuse_too_large(self, memory.bytes_needed(self, planes, n_threads), samples.X, max_memory)
+            memory.refuse_to_draw(self, planes, n_threads, max_memory)
             with ThreadExecutor(n_threads) as executor:
                 self.state = drawing.draw(self, planes, None, executor, progress).state
         finally:
@@ -267,8 +260,6 @@ class ShiftedReLUNetwork:
     def __setstate__(self, attributes):
         self.__dict__.update(from_pickle(attributes))
 
-    # ------------------------------------------------------------------ files
-
     def save(self, path):
         """Write the network to a file, which takes the place of the one that was there in one instant.
 
@@ -335,8 +326,6 @@ class ShiftedReLUNetwork:
         with making_sense(path, repr(KIND)):
             return unpack_network(header, arrays, cls)
 
-    # ------------------------------------------------------------------ the materialised neurons
-
     def materialised_weights(self, start=0, stop=None):
         """Current weights of the materialised neurons start, ..., stop - 1 (positions in `neurons_`).
 
@@ -401,15 +390,8 @@ class ShiftedReLUNetwork:
         ((6, 2), array([ 1., -1.,  1., -1.,  1., -1.], dtype=float32))
         """
         use.refuse_undrawn(self)
-        needed = array_bytes(self.width, self.n_features_in_ + 1, dtype=self.dtype)
-        check_memory(needed, None, f"all weights of a network of width {self.width}", "use the materialised ones")
-        if self.sampling_ == "rejection":
-            use.refuse_compacted(self)
         with use.standing(self) as state:
-            W = weights.of_all(state, *weights.all_draws(self, state), self.copies)
-        return W, weights.signs_of(self, np.arange(len(W)))
-
-    # ------------------------------------------------------------------ prediction
+            return weights.dense(self, state)
 
     def predict(self, X, *, n_threads=None):
         """Outputs of the network.
@@ -486,8 +468,6 @@ class ShiftedReLUNetwork:
         use.compact(self)
         return self
 
-    # ------------------------------------------------------------------ identity
-
     def digest(self):
         """SHA-256 of the network, as 64 hexadecimal digits: equal digests mean networks that are equal bit for bit.
 
@@ -511,26 +491,8 @@ class ShiftedReLUNetwork:
         True
         """
         use.refuse_undrawn(self)
-        header = {
-            "width": self.width,
-            "init": self.init,
-            "dtype": self.dtype.name,
-            "shift": self.shift_.hex(),
-            "sampling": self.sampling_,
-            "entropy": repr(self.streams.entropy),
-            "n_features": self.n_features_in_,
-        }
-        sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         with use.standing(self) as state:
-            shards = state.neurons.shards
-            for of_shards in (
-                (shard.neurons for shard in shards),
-                (shard.initial for shard in shards),
-                (shard.displacements() for shard in shards),
-            ):
-                for array in of_shards:
-                    sha.update(np.ascontiguousarray(array).data)
-        return sha.hexdigest()
+            return digest_of(self, state)
 
     def __copy__(self):
         """An independent network: training it leaves this one alone."""
@@ -540,10 +502,3 @@ class ShiftedReLUNetwork:
         state = self.state
         drawn = f", {state.neurons.n_neurons} materialised, shift_={state.shift:.4g}" if state.is_drawn else ""
         return f"ShiftedReLUNetwork({self.width}, shift={self.shift!r}, init={self.init!r}, dtype={self.dtype}{drawn})"
-
-
-def _as_dtype(dtype):
-    with contextlib.suppress(TypeError):
-        if dtype is not None and np.dtype(dtype) in (np.float32, np.float64):
-            return np.dtype(dtype)
-    raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")

@@ -6,8 +6,10 @@ import itertools
 
 import numpy as np
 
+from sltrees._memory import array_bytes, check_memory
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.random_streams import NEURONS_PER_BLOCK, generator
+from sltrees.network.use import refuse_compacted
 
 
 def signs_of(network, neurons):
@@ -69,29 +71,38 @@ def materialised(state, start, stop, dtype):
     return np.concatenate(parts)
 
 
-def of_all(state, initial, places, copies):
-    """Current weights of all neurons, silent ones included.
+def dense(network, state):
+    """Current weights of all neurons, silent ones included, and their signs: see `ShiftedReLUNetwork.dense_weights`.
 
     Parameters
     ----------
+    network : ShiftedReLUNetwork
     state : NetworkState
-        Of a network that is standing.
-    initial, places
-        As of `all_draws`.
-    copies : int
+        Of the network, which is drawn, and standing.
 
     Returns
     -------
-    ndarray of shape (m, d)
+    W : ndarray of shape (m, d)
+    signs : ndarray of shape (m,)
+
+    Raises
+    ------
+    RuntimeError
+        If the network was drawn by rejection and compacted.
+    MemoryError
+        If the machine has no room.
 
     Notes
     -----
     Cost: O(m d).
     """
-    weights = np.repeat(initial, copies, axis=0)
+    needed = array_bytes(network.width, state.n_features + 1, dtype=network.dtype)
+    check_memory(needed, None, f"all weights of a network of width {network.width}", "use the materialised ones")
+    initial, places = all_draws(network, state)
+    W = np.repeat(initial, network.copies, axis=0)
     for shard, draws in zip(state.neurons.shards, places, strict=True):
-        weights[neurons_of_draws(draws, copies)] += shard.displacements()
-    return weights
+        W[neurons_of_draws(draws, network.copies)] += shard.displacements()
+    return W, signs_of(network, np.arange(len(W)))
 
 
 def all_draws(network, state):
@@ -101,12 +112,17 @@ def all_draws(network, state):
     ----------
     network : ShiftedReLUNetwork
     state : NetworkState
-        Of the network, drawn; under rejection not compacted.
+        Of the network, which is drawn.
 
     Returns
     -------
     initial : ndarray of shape (q, d)
     places : list of ndarray
+
+    Raises
+    ------
+    RuntimeError
+        If the network was drawn by rejection and compacted: it is not known any more what is silent.
 
     Notes
     -----
@@ -114,6 +130,7 @@ def all_draws(network, state):
     """
     shards = state.neurons.shards
     if state.sampling.name == "rejection":
+        refuse_compacted(network)
         silent = state.sampling.silent_weights(Hyperplanes(state.seen, state.shift))
         edges = np.cumsum([0, *(shard.draws.size for shard in shards)])
         places = [np.arange(start, stop) for start, stop in itertools.pairwise(edges)]
