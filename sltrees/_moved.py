@@ -12,7 +12,7 @@ import sys
 
 MOVED = {
     "sltrees.random_streams": ("sltrees.network.random_streams",),
-    "sltrees.ridge_models": ("sltrees.estimators.kernel_ridge",),
+    "sltrees.ridge_models": ("sltrees.estimators.kernel_ridge", "sltrees.estimators.networks"),
     "sltrees.sampling_dense": ("sltrees.network.sampling_dense",),
     "sltrees.sampling_rejection": ("sltrees.network.sampling_rejection",),
     "sltrees.shards": ("sltrees.network.shards",),

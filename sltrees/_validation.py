@@ -112,12 +112,12 @@ def as_flag(value, name):
     return bool(value)
 
 
-def as_float_dtype(value):
-    """float32 or float64, by whatever name NumPy knows them; ValueError otherwise."""
+def as_float_dtype(value, name="dtype"):
+    """Convert to the dtype float32 or float64; ValueError for any other."""
     with contextlib.suppress(TypeError):
         if value is not None and np.dtype(value) in (np.float32, np.float64):
             return np.dtype(value)
-    raise ValueError(f"dtype must be float32 or float64, got {value!r}")
+    raise ValueError(f"{name} must be float32 or float64, got {value!r}")
 
 
 def as_choice(value, name, choices):
