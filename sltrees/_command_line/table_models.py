@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import typing
 
 from sltrees import __version__
-from sltrees.files.archive import ArchiveError, read_archive, write_archive
+from sltrees.files.archive import read_archive, write_archive
+from sltrees.files.contents import making_sense
 from sltrees.tables import TableEncoder
 from sltrees.tables._cells import plural
 from sltrees.tables._targets import TASKS
@@ -82,19 +82,21 @@ class TableModel:
     @classmethod
     def load(cls, path):
         """Read a model that can predict; ArchiveError if the file holds none."""
+        from sltrees.estimators import NewtonClassifier, NewtonRegressor
         from sltrees.estimators.packing import unpack_estimator
 
         _, header, arrays = read_archive(path, KIND)
-        with _of_file(path):
+        with making_sense(path, "model of a table"):
             model = cls.of_header(header)
-            model.estimator = unpack_estimator(header["estimator"], arrays)
+            estimator = NewtonClassifier if model.task == "classification" else NewtonRegressor
+            model.estimator = unpack_estimator(header["estimator"], arrays, estimator)
             model._check_estimator()
         return model
 
     @classmethod
     def describe(cls, path, header):
         """The model that a header describes, without its estimator; ArchiveError if it describes none."""
-        with _of_file(path):
+        with making_sense(path, "model of a table"):
             return cls.of_header(header)
 
     @classmethod
@@ -164,15 +166,6 @@ class TableModel:
         if self.score is not None:
             rows.append(("score", f"{self.score:.4f} (cross-validated {self.score_name})"))
         return rows
-
-
-@contextlib.contextmanager
-def _of_file(path):
-    """Make an ArchiveError that names the file of whatever comes of a header or arrays that make no sense."""
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ArchiveError(f"{path} holds no valid model of a table: {error}") from error
 
 
 def _is_labels(labels):

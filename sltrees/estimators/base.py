@@ -13,9 +13,10 @@ from sltrees.estimators.calibration import learn_sharpness, probabilities
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import KernelRidge, Networks
 from sltrees.estimators.model_search import hold_out, search_models
+from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.execution.threads import default_threads
-from sltrees.files.archive import ArchiveError, write_archive
-from sltrees.network.packing import load
+from sltrees.files.archive import read_archive, write_archive
+from sltrees.files.contents import making_sense
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
 
@@ -334,9 +335,8 @@ class _NewtonEstimator(BaseEstimator):
         >>> NewtonRegressor.load(path).predict([[1.0]]).round(2)
         array([1.])
         """
-        from sltrees.estimators.packing import pack_estimator
-
-        write_archive(path, "estimator", *pack_estimator(self))
+        check_is_fitted(self, "fitted_model_")
+        write_archive(path, KIND, *pack_estimator(self))
 
     @classmethod
     def load(cls, path):
@@ -370,10 +370,9 @@ class _NewtonEstimator(BaseEstimator):
         >>> NewtonClassifier.load(path).predict([[0.0], [2.0]])
         array(['a', 'b'], dtype='<U1')
         """
-        estimator = load(path, "estimator")
-        if not isinstance(estimator, cls):
-            raise ArchiveError(f"{os.fspath(path)} holds a {type(estimator).__name__}, not a {cls.__name__}")
-        return estimator
+        _, header, arrays = read_archive(path, KIND)
+        with making_sense(path, repr(KIND)):
+            return unpack_estimator(header, arrays, cls)
 
     # ------------------------------------------------------------------ checks
 
@@ -560,7 +559,7 @@ class NewtonRegressor(RegressorMixin, _NewtonEstimator):
     True
     """
 
-    _needs_left_out = False
+    _needs_left_out, _name_in_files = False, "regressor"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -811,7 +810,7 @@ class NewtonClassifier(ClassifierMixin, _NewtonEstimator):
     array(['low', 'high'], dtype='<U4')
     """
 
-    _needs_left_out = True
+    _needs_left_out, _name_in_files = True, "classifier"
 
     def __init__(
         self,

@@ -8,25 +8,16 @@ import typing
 
 import numpy as np
 
-from sltrees.estimators.base import MODELS, NewtonClassifier, NewtonRegressor, check_is_fitted
 from sltrees.estimators.kernel_ridge import KernelRidge, Networks
 from sltrees.execution.threads import LOCAL_EXECUTORS
-from sltrees.files.archive import ArchiveError
-from sltrees.network.network import ShiftedReLUNetwork
-from sltrees.network.packing import (
-    Contents,
-    as_integer_entry,
-    as_number_entry,
-    nested,
-    pack_network,
-    prefixed,
-    register,
-    unpack_network,
-)
+from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
+from sltrees.files.errors import ArchiveError
+from sltrees.network.network import ShiftedReLUNetwork, pack_network, unpack_network
 from sltrees.preprocessing import InputScaling
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 
-CLASSES = {"classifier": NewtonClassifier, "regressor": NewtonRegressor}
+KIND = "estimator"  # of files
+NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
 _NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
 _TRAINING = ("tol", "max_iter", "patience", "executor")
 
@@ -46,8 +37,8 @@ def pack_estimator(estimator):
 
     Raises
     ------
-    sklearn.exceptions.NotFittedError
-        If the estimator was not fitted.
+    TypeError
+        If it is of another class. A subclass is one, too: it may be more.
 
     Notes
     -----
@@ -55,15 +46,14 @@ def pack_estimator(estimator):
 
     Examples
     --------
+    >>> from sltrees.estimators import NewtonRegressor
     >>> header, arrays = pack_estimator(NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]))
     >>> header["class"], header["model"]["name"]
     ('regressor', 'kernel')
     """
-    check_is_fitted(estimator, "fitted_model_")
-    names = [name for name, cls in CLASSES.items() if type(estimator) is cls]
-    if not names:
+    name = vars(type(estimator)).get("_name_in_files")  # not inherited: a subclass may be more
+    if name is None:
         raise TypeError(f"what can be saved is a NewtonRegressor or NewtonClassifier, got {type(estimator).__name__}")
-    name = names[0]
     header = {
         "class": name,
         "parameters": _packed_parameters(estimator),
@@ -98,13 +88,15 @@ def pack_estimator(estimator):
     return header, arrays | prefixed(of_model, "model/")
 
 
-def unpack_estimator(header, arrays):
+def unpack_estimator(header, arrays, cls):
     """The estimator of which `pack_estimator` gave header and arrays.
 
     Parameters
     ----------
     header : dict
     arrays : dict of str to ndarray
+    cls : type
+        That it must be of: NewtonRegressor or NewtonClassifier.
 
     Returns
     -------
@@ -122,14 +114,18 @@ def unpack_estimator(header, arrays):
 
     Examples
     --------
+    >>> from sltrees.estimators import NewtonRegressor
     >>> estimator = NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
-    >>> bool(np.all(unpack_estimator(*pack_estimator(estimator)).predict([[0.5]]) == estimator.predict([[0.5]])))
+    >>> other = unpack_estimator(*pack_estimator(estimator), NewtonRegressor)
+    >>> bool(np.all(other.predict([[0.5]]) == estimator.predict([[0.5]])))
     True
     """
     of_model = nested(arrays, "model/")
     contents = Contents(header, {name: array for name, array in arrays.items() if not name.startswith("model/")})
-    name = contents.choice("class", tuple(CLASSES))
-    estimator = CLASSES[name](**_unpacked_parameters(contents.take("parameters"), CLASSES[name]))
+    name = contents.choice("class", tuple(NAMES))
+    if name != vars(cls).get("_name_in_files"):
+        raise ArchiveError(f"it holds a {NAMES[name]}, not a {cls.__name__}")
+    estimator = cls(**_unpacked_parameters(contents.take("parameters"), cls))
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
     names = contents.take("feature_names")
     if names is not None:
@@ -168,10 +164,12 @@ def unpack_estimator(header, arrays):
 
 def _unpack_classes(estimator, contents):
     """Sets: classes_ and what goes with them. Returns the number of outputs."""
-    array = contents._arrays.get("classes")
-    if array is None or array.dtype.kind not in "biufU" or array.ndim != 1 or not array.size:
+    dtype = contents.dtype_of("classes")
+    if dtype is None or dtype.kind not in "biufU":
         raise ArchiveError("array 'classes' must hold the labels of the classes")
-    classes = contents.array("classes", array.dtype, (None,))
+    classes = contents.array("classes", dtype, (None,))
+    if not classes.size:
+        raise ArchiveError("array 'classes' must hold a label")
     if (classes[1:] <= classes[:-1]).any():
         raise ArchiveError("array 'classes' must be ascending")
     estimator.classes_ = classes.astype(object) if contents.flag("classes_are_objects") else classes
@@ -248,7 +246,7 @@ def _packed_model(model):
 
 
 def _unpacked_model(contents, n_columns, n_outputs):
-    name = contents.choice("name", [name for name in MODELS if name != "auto"])
+    name = contents.choice("name", ("kernel", "network"))
     if name == "kernel":
         model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
         model.alpha_ = contents.number("alpha_")
@@ -292,11 +290,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     model.results_ = [_unpacked_result(entry) for entry in results]
     model.networks_ = []
     for k, header in enumerate(headers):
-        prefix = f"networks/{k}/"
-        arrays = nested(contents._arrays, prefix)
-        for name in arrays:
-            del contents._arrays[prefix + name]
-        network = unpack_network(header, arrays)
+        network = unpack_network(header, contents.nested(f"networks/{k}/"))
         if network.shift_ is None or network.n_features_in_ != n_columns:
             raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
         model.networks_.append(network)
@@ -361,6 +355,3 @@ def _alpha(value):
     if value != "loo" and not (isinstance(value, float) and value > 0):
         raise ArchiveError(f"'alpha' must be 'loo' or a float above 0, got {value!r}")
     return value
-
-
-register("estimator", tuple(CLASSES.values()), pack_estimator, unpack_estimator)

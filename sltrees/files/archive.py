@@ -34,6 +34,9 @@ import zlib
 import numpy as np
 
 from sltrees._memory import check_memory
+from sltrees.files.errors import ArchiveError
+
+__all__ = ["Archive", "ArchiveError", "read_archive", "write_archive"]
 
 VERSION = 1
 DOCUMENT = "sltrees.json"
@@ -63,10 +66,6 @@ _END64, _LOCATOR, _END = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL"), s
 _NEEDED = 45  # version of zip that has 64-bit sizes
 _DATE = 0x21  # 1 January 1980: the same content gives the same file
 _IN_EXTRA, _SHORT_IN_EXTRA = 0xFFFFFFFF, 0xFFFF
-
-
-class ArchiveError(ValueError):
-    """A file is not what it should be: foreign, damaged, of a newer version, or of another kind."""
 
 
 class Archive(typing.NamedTuple):
@@ -193,7 +192,7 @@ def read_archive(path, kind=None):
     >>> read_archive(path, kind="network")
     Traceback (most recent call last):
         ...
-    sltrees.files.archive.ArchiveError: ...example.npz holds an 'example', not a 'network'
+    sltrees.files.errors.ArchiveError: ...example.npz holds an 'example', not a 'network'
     """
     path = os.fsdecode(os.fspath(path))
     with _opened(path) as file:

@@ -18,8 +18,7 @@ import typing
 import numpy as np
 
 from sltrees._memory import array_bytes
-from sltrees.network.network import sample_fingerprint
-from sltrees.network.packing import pack_network
+from sltrees.network.network import pack_network, sample_fingerprint
 from sltrees.records import IterationRecord, TrainingStatus
 
 # Which numbers of a record must come out the same when it is replayed. (The others are times, what solving took, and
@@ -246,9 +245,7 @@ class Lineage:
             if was != now and (was == was or now == now):  # NaN is as it was
                 raise _diverged(self._n_replayed, f"{name} was {was!r}, and now is {now!r}")
         if n_refused != iteration.n_refused:
-            raise _diverged(
-                self._n_replayed, f"{iteration.n_refused} dampings were too small, and now are {n_refused}"
-            )
+            raise _diverged(self._n_replayed, f"{iteration.n_refused} dampings were too small, and now are {n_refused}")
         self._n_replayed += 1
         if not self.replaying:
             gram.resume(iteration.solver)
@@ -258,6 +255,7 @@ class Lineage:
         """Refuse an end of the run before all was replayed, but for one that somebody outside asked for."""
         if self.replaying and status is not TrainingStatus.STOPPED:
             raise _diverged(self._n_replayed, f"it was made, and now training ends before it: {status}")
+
 
 def _fingerprints(data):
     """What tells arrays apart, as a header may hold it: name -> lengths and checksum."""

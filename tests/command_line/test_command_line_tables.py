@@ -18,7 +18,6 @@ from sltrees.__main__ import main
 from sltrees._command_line.shared import file_size
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.files.archive import read_archive, write_archive
-from sltrees.network.packing import save
 
 N_ROWS = 60
 KERNEL = ("--model", "kernel")  # quick: nothing is compared
@@ -586,7 +585,7 @@ def test_info_of_a_model(run, fitted):
 
 def test_info_of_other_files(run, tmp_path):
     network = ShiftedReLUNetwork(100, random_state=0).initialize([[1.0, 0.0]])
-    save(network, tmp_path / "network.npz")
+    network.save(tmp_path / "network.npz")
     done = run("info", tmp_path / "network.npz")
     rows = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert rows["kind"] == "network, version 1 of the format"
@@ -623,7 +622,7 @@ def test_files_that_are_foreign_damaged_or_absent(run, fitted, tmp_path, command
 
 
 def test_predict_wants_a_model_of_a_table(run, fitted, tmp_path):
-    save(ShiftedReLUNetwork(100, random_state=0), tmp_path / "network.npz")
+    ShiftedReLUNetwork(100, random_state=0).save(tmp_path / "network.npz")
     run("predict", tmp_path / "network.npz", fitted / "flowers.csv").fails("predict", "'network'")
 
 

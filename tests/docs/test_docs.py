@@ -98,7 +98,6 @@ def test_examples_of_the_readme_run():
 ELSEWHERE = {
     "sltrees.estimators": ("NewtonClassifier", "NewtonRegressor"),
     "sltrees.export": ("to_onnx", "to_torch"),
-    "sltrees.network.packing": ("load", "save"),
     "sltrees.plotting": ("plot_convergence", "plot_firing_pattern", "plot_iteration_cost", "plot_scaling"),
     "sltrees.preprocessing": ("InputScaling",),
     "sltrees.tables": ("read_table",),

@@ -12,7 +12,6 @@ from sltrees.callbacks import Callback
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.packing import pack_estimator, unpack_estimator
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.network.packing import load, save
 
 NETWORK = {"model": "network", "width": 128, "random_state": 0, "alpha": 0.1, "max_iter": 5}
 
@@ -56,7 +55,7 @@ def test_what_is_loaded_is_what_was_saved(name, tmp_path):
     X, _ = wave()
     estimator, path = ESTIMATORS[name], tmp_path / "model.npz"
     estimator.save(path)
-    for other in (type(estimator).load(path), load(path), load(path, "estimator")):
+    for other in (type(estimator).load(path), unpack_estimator(*read_archive(path)[1:], type(estimator))):
         assert type(other) is type(estimator)
         assert other.get_params() == estimator.get_params()
         assert np.array_equal(other.predict(X), estimator.predict(X))
@@ -72,8 +71,8 @@ def test_what_is_loaded_is_what_was_saved(name, tmp_path):
         )
         assert other.validation_score_ == estimator.validation_score_
         assert repr(other.history_) == repr(estimator.history_)  # NaN is not itself
-    save(other, path)
-    assert np.array_equal(load(path).predict(X), estimator.predict(X))
+    other.save(path)
+    assert np.array_equal(type(estimator).load(path).predict(X), estimator.predict(X))
 
 
 @pytest.mark.parametrize("name", ["kernel weighted", "network weighted", "networks of classes", "two classes"])
@@ -81,7 +80,7 @@ def test_what_is_loaded_learns_from_further_samples_as_a_copy_does(name, tmp_pat
     X, y = wave(50)
     estimator = copy.deepcopy(ESTIMATORS[name])
     estimator.save(tmp_path / "model.npz")
-    other = load(tmp_path / "model.npz")
+    other = type(estimator).load(tmp_path / "model.npz")
     targets = {
         "kernel weighted": y,
         "network weighted": np.column_stack([y, y]),
@@ -109,7 +108,7 @@ def test_callbacks_and_generators_are_left_behind(tmp_path):
     X, y = wave()
     options = NETWORK | {"random_state": np.random.RandomState(0)}
     NewtonRegressor(**options, callbacks=[Callback()]).fit(X, y).save(tmp_path / "model.npz")
-    other = load(tmp_path / "model.npz")
+    other = NewtonRegressor.load(tmp_path / "model.npz")
     assert other.callbacks == ()
     assert other.random_state is None
 
@@ -118,6 +117,19 @@ def test_what_was_not_fitted_is_not_saved(tmp_path):
     with pytest.raises(NotFittedError):
         NewtonRegressor().save(tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())
+
+
+def test_instances_of_subclasses_are_not_saved(tmp_path):
+    class Special(NewtonRegressor):
+        pass
+
+    special = Special("kernel").fit(*wave())
+    with pytest.raises(TypeError, match="what can be saved is a NewtonRegressor or NewtonClassifier, got Special"):
+        special.save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+    ESTIMATORS["kernel"].save(tmp_path / "model.npz")
+    with pytest.raises(ArchiveError, match="holds a NewtonRegressor, not a Special"):
+        Special.load(tmp_path / "model.npz")
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
@@ -135,18 +147,19 @@ def test_files_of_other_kinds_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_nothing_may_be_missing_or_left_over(name):
     header, arrays = pack_estimator(ESTIMATORS[name])
+    cls = type(ESTIMATORS[name])
     for key in arrays:
         if key.endswith("/displacement"):  # a network that has not moved has none
             continue
         with pytest.raises(ArchiveError):
-            unpack_estimator(header, {k: v for k, v in arrays.items() if k != key})
+            unpack_estimator(header, {k: v for k, v in arrays.items() if k != key}, cls)
     for key in header:
         with pytest.raises(ArchiveError):
-            unpack_estimator({k: v for k, v in header.items() if k != key}, arrays)
+            unpack_estimator({k: v for k, v in header.items() if k != key}, arrays, cls)
     with pytest.raises(ArchiveError):
-        unpack_estimator(header, arrays | {"more": np.zeros(1)})
+        unpack_estimator(header, arrays | {"more": np.zeros(1)}, cls)
     with pytest.raises(ArchiveError):
-        unpack_estimator(header | {"more": 1}, arrays)
+        unpack_estimator(header | {"more": 1}, arrays, cls)
 
 
 @pytest.mark.parametrize("name", ["kernel", "words", "networks of classes"])
@@ -177,7 +190,7 @@ def test_forged_files_are_refused_or_predict(name, tmp_path, seed):
             others[key] = changes[rng.integers(len(changes))]
         write_archive(path, "estimator", forged, others)
         try:
-            model = load(path)
+            model = type(ESTIMATORS[name]).load(path)
         except (ArchiveError, MemoryError):
             continue
         loaded += 1
@@ -188,7 +201,8 @@ def test_forged_files_are_refused_or_predict(name, tmp_path, seed):
 def test_reading_needs_the_extra(tmp_path, monkeypatch):
     ESTIMATORS["kernel"].save(tmp_path / "model.npz")
     assert read_archive(tmp_path / "model.npz").kind == "estimator"
-    monkeypatch.delitem(sys.modules, "sltrees.estimators")
+    for name in [name for name in sys.modules if name.startswith("sltrees.estimators")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ImportError, match=r'pip install "sltrees\[sklearn\]"'):
         import sltrees.estimators  # noqa: F401

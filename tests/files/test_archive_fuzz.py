@@ -13,7 +13,7 @@ from archive_files import bits, forged, pickled_npy, put_together, read, signed,
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.network.packing import load, pack_network, save
+from sltrees.network.network import pack_network
 
 N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "5000"))
 PER_TEST = 2000  # so that one that fails is soon found again
@@ -64,7 +64,7 @@ def files(tmp_path_factory):
     write_archive(path, "test", header, arrays | {"x": np.array(-0.0), "deep/er/y": np.arange(3, dtype=np.uint16)})
     add()
     for parameters in ({}, {"sampling": "rejection", "dtype": "float64"}):
-        save(small_network(**parameters), path)
+        small_network(**parameters).save(path)
         add()
     return contents
 
@@ -364,7 +364,7 @@ def test_networks_of_nonsense_are_refused_or_are_networks(part, tmp_path):
             del arrays[list(arrays)[rng.integers(len(arrays))]]
         (tmp_path / "file").write_bytes(forged("network", header, arrays))
         try:
-            network = load(tmp_path / "file")
+            network = ShiftedReLUNetwork.load(tmp_path / "file")
         except ArchiveError:
             n_refused += 1
             continue

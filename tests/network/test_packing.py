@@ -13,8 +13,8 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.network import packing as persistence
-from sltrees.network.packing import Contents, load, nested, pack_network, prefixed, save, unpack_network
+from sltrees.files.contents import Contents, making_sense, nested, prefixed
+from sltrees.network.network import pack_network, unpack_network
 
 DRAWN_BY = (
     {"sampling": "dense"},
@@ -236,11 +236,11 @@ def test_what_cannot_be_saved_is_refused(path):
     class Special(ShiftedReLUNetwork):
         pass
 
-    for wrong in (None, 3, {}, ShiftedReLUNetwork, Special(100)):
-        with pytest.raises(TypeError, match=r"objects that can be saved are of .*ShiftedReLUNetwork.*, got"):
-            save(wrong, path)
-    with pytest.raises(TypeError, match="network must be a ShiftedReLUNetwork, got dict"):
-        pack_network({})
+    with pytest.raises(TypeError, match="network must be a ShiftedReLUNetwork, got Special"):
+        Special(100).save(path)
+    for wrong in (None, 3, {}, ShiftedReLUNetwork):
+        with pytest.raises(TypeError, match=f"network must be a ShiftedReLUNetwork, got {type(wrong).__name__}"):
+            pack_network(wrong)
     assert not path.exists()
 
 
@@ -257,52 +257,36 @@ def test_other_kinds_are_refused(path):
     with pytest.raises(ArchiveError, match="holds a 'checkpoint', not a 'network'"):
         ShiftedReLUNetwork.load(path)
     write_archive(path, "unheard-of", {}, {})
-    with pytest.raises(ArchiveError, match=r"network\.npz holds 'unheard-of', which this version cannot load"):
-        load(path)
+    with pytest.raises(ArchiveError, match=r"network\.npz holds an 'unheard-of', not a 'network'"):
+        ShiftedReLUNetwork.load(path)
     with pytest.raises(FileNotFoundError):
-        load(path.with_name("missing"))
+        ShiftedReLUNetwork.load(path.with_name("missing"))
 
 
-def test_kinds_that_are_registered_are_saved_and_loaded(path, monkeypatch):
-    monkeypatch.setattr(persistence, "_FORMATS", dict(persistence._FORMATS))
+def test_networks_within_something_else_come_back(path):
+    pair = [trained(), trained(init="gaussian", sampling="dense")]
+    packed, arrays = [pack_network(network) for network in pair], {}
+    for k, (_, own) in enumerate(packed):
+        arrays |= prefixed(own, f"networks/{k}/")
+    write_archive(path, "pair", {"networks": [header for header, _ in packed]}, arrays)
 
-    class Pair:
-        def __init__(self, networks):
-            self.networks = networks
+    def unpacked():
+        _, header, arrays = read_archive(path, "pair")
+        with making_sense(path, "'pair'"):
+            contents = Contents(header, arrays)
+            networks = [
+                unpack_network(own, contents.nested(f"networks/{k}/"))
+                for k, own in enumerate(contents.take("networks"))
+            ]
+            contents.refuse_rest()
+            return networks
 
-    def pack(pair):
-        packed = [pack_network(network) for network in pair.networks]
-        arrays = {}
-        for k, (_, own) in enumerate(packed):
-            arrays |= prefixed(own, f"networks/{k}/")
-        return {"networks": [header for header, _ in packed]}, arrays
-
-    def unpack(header, arrays):
-        return Pair([unpack_network(own, nested(arrays, f"networks/{k}/")) for k, own in enumerate(header["networks"])])
-
-    persistence.register("pair", (Pair,), pack, unpack)
-    pair = Pair([trained(), trained(init="gaussian", sampling="dense")])
-    save(pair, path)
-    for network, other in zip(pair.networks, load(path, kind="pair").networks, strict=True):
+    for network, other in zip(pair, unpacked(), strict=True):
         same(network, other)
     for header in ({}, {"networks": 3}, {"networks": [{}]}, {"networks": [3]}):
         write_archive(path, "pair", header, {})
         with pytest.raises(ArchiveError, match=r"network\.npz holds no valid 'pair': "):
-            load(path)
-
-
-def test_modules_of_kinds_are_imported_when_they_are_needed_and_missing_ones_are_none(path, monkeypatch, tmp_path):
-    monkeypatch.setattr(persistence, "_FORMATS", dict(persistence._FORMATS))
-    monkeypatch.setattr(persistence, "_MODULES", {"lazy": "sltrees_lazy_kind", "none": "sltrees_no_such_module"})
-    (tmp_path / "sltrees_lazy_kind.py").write_text(
-        "from sltrees.network import packing as persistence\npersistence.register('lazy', (), None, lambda header, arrays: header)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    write_archive(path, "lazy", {"a": 1}, {})
-    assert load(path) == {"a": 1}
-    write_archive(path, "none", {"a": 1}, {})
-    with pytest.raises(ArchiveError, match="holds 'none', which this version cannot load"):
-        load(path)
+            unpacked()
 
 
 # ---------------------------------------------------------------------- networks that make no sense
@@ -317,7 +301,7 @@ def parts():
 
 def loaded(header, arrays, path):
     path.write_bytes(forged("network", header, arrays))
-    return load(path)
+    return ShiftedReLUNetwork.load(path)
 
 
 MISSING = object()
@@ -506,53 +490,5 @@ def test_the_forgeries_of_these_tests_are_what_is_written(path):
     network.save(path)
     found = read_archive(path)
     header = taken_apart(path.read_bytes())[0]["header"]
-    assert bits(load(path).__getstate__()["_seen"]) == bits(network._seen)
+    assert bits(ShiftedReLUNetwork.load(path).__getstate__()["_seen"]) == bits(network._seen)
     same(network, loaded(header, found.arrays, path))
-
-
-# ---------------------------------------------------------------------- helpers of other kinds
-
-
-def test_prefixed_and_nested_undo_each_other():
-    arrays = {"x": np.zeros(1), "a/x": np.ones(2)}
-    both = prefixed(arrays, "n/0/") | prefixed(arrays, "n/00/") | {"n": np.zeros(0)}
-    assert nested(both, "n/0/").keys() == arrays.keys()
-    assert all(nested(both, "n/00/")[name] is array for name, array in arrays.items())
-    assert nested(both, "m/") == {}
-
-
-def test_contents_are_taken_once():
-    contents = Contents({"a": 1, "b": 0.5, "c": True, "d": "x", "e": [1]}, {"x": np.zeros((2, 3), order="F")})
-    assert contents.integer("a") == 1
-    assert contents.number("b") == 0.5
-    assert contents.flag("c") is True
-    assert contents.choice("d", ("x", "y")) == "x"
-    assert contents.take("e") == [1]
-    assert contents.has_array("x")
-    assert contents.array("x", np.float64, (None, 3)).flags.c_contiguous
-    assert not contents.has_array("x")
-    contents.refuse_rest()
-    for taken in (contents.integer, contents.number, contents.flag, contents.take):
-        with pytest.raises(ArchiveError, match="'a' is missing"):
-            taken("a")
-
-
-def test_contents_refuse_what_breaks_a_rule():
-    contents = Contents({"a": 5, "b": -1.0, "c": 1, "d": "z"}, {"x": np.array([np.inf])})
-    with pytest.raises(ArchiveError, match="'a' must be an integer from 6 to 9, got 5"):
-        contents.integer("a", minimum=6, maximum=9)
-    with pytest.raises(ArchiveError, match="'b' must be a float from 0"):
-        contents.number("b")
-    with pytest.raises(ArchiveError, match="'c' must be true or false, got 1"):
-        contents.flag("c")
-    with pytest.raises(ArchiveError, match="'d' must be one of 'x', 'y', got 'z'"):
-        contents.choice("d", ("x", "y"))
-    with pytest.raises(ArchiveError, match=r"array 'x' must have the shape \(any, 2\), got \(1,\)"):
-        Contents({}, {"x": np.zeros(1)}).array("x", np.float64, (None, 2))
-    with pytest.raises(ArchiveError, match="array 'x' must be finite"):
-        contents.array("x", np.float64, (1,))
-    assert Contents({}, {"x": np.array([np.inf])}).array("x", np.float64, (1,), finite=False)[0] == np.inf
-    with pytest.raises(ArchiveError, match="nobody asked for 'y'"):
-        Contents({"y": 1}).refuse_rest()
-    with pytest.raises(ArchiveError, match="a header must be a dict, got 3"):
-        Contents(3)
