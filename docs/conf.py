@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 os.environ["MPLBACKEND"] = "Agg"  # the gallery draws without a window
 
-from public_names import exported_names, public_modules  # noqa: E402 - the path comes first
+from public_names import entries, exported_names, public_modules  # noqa: E402 - the path comes first
 
 import sltrees  # noqa: E402 - installed, or on PYTHONPATH
 from sltrees.__main__ import COMMANDS, main  # noqa: E402
@@ -58,17 +58,14 @@ myst_heading_anchors = 3  # [text](page.md#heading), as on GitHub
 autodoc_typehints = "none"  # the docstrings say the types
 autodoc_member_order = "bysource"
 # for _templates/autosummary/module.rst
-autosummary_context = {"exported_names": {name: exported_names(name) for name in public_modules()}}
+ENTRIES = entries()
+autosummary_context = {
+    "entries": {name: [key for key in exported_names(name) if f"{name}.{key}" in ENTRIES] for name in public_modules()}
+}
 numpydoc_show_class_members = False  # the template of classes documents them in full
 
 # what has an entry of its own, to link to
-LINKED = {name: importlib.import_module(name) for name in public_modules()}
-LINKED |= {
-    f"{module}.{name}": getattr(importlib.import_module(module), name)
-    for module in public_modules()
-    for name in exported_names(module)
-    if module == "sltrees" or name not in sltrees.__all__
-}
+LINKED = {name: importlib.import_module(name) for name in public_modules()} | ENTRIES
 
 # ---------------------------------------------------------------------- gallery
 
@@ -121,10 +118,16 @@ def visit_displaymath(self, node):
     raise nodes.SkipNode
 
 
+def listed_modules():
+    """Modules that api.rst lists."""
+    words = (DOCS / "api.rst").read_text(encoding="utf-8").split()
+    return [name for name in public_modules() if name in words]
+
+
 def remove_stale_pages():
     """Remove pages that were made of names which are gone: nothing would lead to them."""
-    names = {f"{module}.{name}" for module in public_modules() for name in exported_names(module)}
-    names |= {*public_modules(), "command_line"}
+    names = {"command_line", *listed_modules()}
+    names |= {f"{module}.{name}" for module in listed_modules() for name in autosummary_context["entries"][module]}
     for page in (DOCS / "generated").glob("*.rst"):
         if page.stem not in names:
             page.unlink()
@@ -156,24 +159,23 @@ def write_command_line_page():
 def write_inside_pages():
     """Write a page for each public module that api.rst does not list, and a list of these pages.
 
-    They are the parts that the trainer and the estimators are made of. What such a module defines but `sltrees` exports
-    has its entry there, and is only pointed to.
+    They are the parts that all else is made of. What such a module exports but has its entry elsewhere is only pointed
+    to.
     """
     folder = DOCS / "generated" / "inside"
     folder.mkdir(parents=True, exist_ok=True)
-    listed = (DOCS / "api.rst").read_text(encoding="utf-8").split()
-    inside = [name for name in public_modules() if name not in listed]
-    inside = [name for name in inside if not any(name.startswith(f"{module}.") for module in listed if "." in module)]
+    inside = [name for name in public_modules() if name not in listed_modules()]
     title = ["Modules inside", "==============", ""]
     pages = {"index.rst": [*title, ".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
     for name in inside:
         lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
-        here = [key for key in exported_names(name) if key not in sltrees.__all__]
-        elsewhere = [key for key in exported_names(name) if key in sltrees.__all__]
+        here = autosummary_context["entries"][name]
+        elsewhere = [getattr(LINKED[name], key) for key in exported_names(name) if key not in here]
         if here:
             lines += ["   :members: " + ", ".join(here)]
         if elsewhere:
-            lines += ["", "See also " + ", ".join(f":py:obj:`sltrees.{key}`" for key in elsewhere) + "."]
+            targets = [full for full, thing in ENTRIES.items() if any(thing is other for other in elsewhere)]
+            lines += ["", "See also " + ", ".join(f":py:obj:`{full}`" for full in targets) + "."]
         pages[f"{name}.rst"] = lines
     for page in set(folder.iterdir()) - {folder / page for page in pages}:
         page.unlink()  # of a module that is gone

@@ -6,6 +6,8 @@ import pkgutil
 
 import sltrees
 
+UNLISTED = {"sltrees.export.torch_network"}  # imports PyTorch, which making the pages does not need
+
 
 def public_modules():
     """Names of the modules without a leading underscore anywhere in their names.
@@ -15,7 +17,7 @@ def public_modules():
     list of str
     """
     names = ["sltrees"] + [module.name for module in pkgutil.walk_packages(sltrees.__path__, "sltrees.")]
-    return [name for name in names if not any(part.startswith("_") for part in name.split("."))]
+    return [name for name in names if name not in UNLISTED and not any(part[0] == "_" for part in name.split("."))]
 
 
 def exported_names(module_name):
@@ -39,3 +41,23 @@ def exported_names(module_name):
         and (inspect.isclass(thing) or inspect.isroutine(thing))
         and thing.__module__ == module_name
     ]
+
+
+def entries():
+    """What has an entry in the API reference.
+
+    Returns
+    -------
+    dict of str to object
+        Full names, and what has them. A class or function that several modules export is there once, under the name
+        with the fewest parts: that is what users import.
+    """
+    found, seen = {}, set()
+    for module in sorted(public_modules(), key=lambda name: name.count(".")):
+        for name in exported_names(module):
+            thing = getattr(importlib.import_module(module), name)
+            if id(thing) not in seen:
+                found[f"{module}.{name}"] = thing
+            if inspect.isclass(thing) or inspect.isroutine(thing):
+                seen.add(id(thing))
+    return found

@@ -4,7 +4,6 @@ asv sets a benchmark up again before every sample, and a sample is then one call
 needs is kept from one sample to the next, and what takes microseconds is called in a loop inside the benchmark.
 """
 
-import contextlib
 import functools
 import importlib
 
@@ -13,35 +12,43 @@ import numpy as np
 THREADS = 2
 
 
-def needed(module, name, *before):
-    """`module.name`, or if this commit has no such thing, a stand-in that has asv skip whatever sets itself up with it.
-
-    Modules where older commits have it may follow: whatever is there first is taken. asv skips a benchmark whose set-up
-    raises NotImplementedError; from elsewhere it would be a failure.
-    """
-    found = _found(name, module, *before)
-    if found is not None:
-        return found
-
-    def missing(*args, **kwargs):
-        raise NotImplementedError(f"this commit has no {module}.{name}")
-
-    return missing
+# Names that other modules than `sltrees` define: where commits have them, the newest first.
+MODULES = {
+    "GramMatrix": ("sltrees.gram",),
+    "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
+    "METHODS": ("sltrees.methods.choose", "sltrees.trainer"),
+    "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
+    "choose_skin": ("sltrees.methods.certified.skin", "sltrees.method_certified"),
+    "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
+}
 
 
-def _found(name, *modules):
-    """What has the name in the first of the modules that has it, or None."""
-    for module in modules:
-        with contextlib.suppress(ImportError, AttributeError):
+def found(name):
+    """What this commit calls so; None if it has no such thing."""
+    for module in MODULES.get(name, ("sltrees",)):
+        try:
             return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
     return None
 
 
-NewtonTrainer = needed("sltrees", "NewtonTrainer")
-ShiftedReLUNetwork = needed("sltrees", "ShiftedReLUNetwork")
-digits_parity = functools.cache(needed("sltrees._command_line.digits_demo", "digits_parity", "sltrees._demo"))
+def needed(name):
+    """What this commit calls so; without such a thing, a stand-in that has asv skip whatever sets itself up with it.
 
-AVAILABLE = _found("METHODS", "sltrees.methods.choose", "sltrees.trainer") or {}
+    asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
+    """
+
+    def missing(*args, **kwargs):
+        raise NotImplementedError(f"this commit has no {name}")
+
+    return found(name) or missing
+
+
+NewtonTrainer = needed("NewtonTrainer")
+ShiftedReLUNetwork = needed("ShiftedReLUNetwork")
+digits_parity = functools.cache(needed("digits_parity"))
+AVAILABLE = found("METHODS") or {}
 
 # asv counts combinations of parameters by number, so two commits have to agree on the first ones: a list of what this
 # commit has would mix them up. Methods that a commit lacks are skipped there, new ones come last.

@@ -7,7 +7,7 @@ import scipy.sparse
 
 from .common import needed, unit_rows
 
-CorrelationTrees = needed("sltrees", "CorrelationTrees")
+CorrelationTrees = needed("CorrelationTrees")
 
 N_WEIGHTS, N_DATA = 2**13, 2**8
 METHODS = ["data", "weights", "numpy"]  # the first two are the axes

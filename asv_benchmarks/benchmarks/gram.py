@@ -6,8 +6,8 @@ import numpy as np
 
 from .common import needed, unit_rows
 
-GramMatrix = needed("sltrees.gram", "GramMatrix")
-ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor", "sltrees.executors")
+GramMatrix = needed("GramMatrix")
+ThreadExecutor = needed("ThreadExecutor")
 
 STEPS = 10
 

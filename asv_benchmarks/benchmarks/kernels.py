@@ -4,7 +4,7 @@ import numpy as np
 
 from .common import needed, unit_rows
 
-shifted_ntk = needed("sltrees", "shifted_ntk")
+shifted_ntk = needed("shifted_ntk")
 
 N = 1000
 

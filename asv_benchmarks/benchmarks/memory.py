@@ -4,9 +4,9 @@ import numpy as np
 
 from .common import METHODS, THREADS, ShiftedReLUNetwork, digits, needed, normal_values, trainer, unit_rows
 
-CorrelationTrees = needed("sltrees", "CorrelationTrees")
-ThresholdTree = needed("sltrees", "ThresholdTree")
-shifted_ntk = needed("sltrees", "shifted_ntk")
+CorrelationTrees = needed("CorrelationTrees")
+ThresholdTree = needed("ThresholdTree")
+shifted_ntk = needed("shifted_ntk")
 
 
 class Reference:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
 
-Hyperplanes = needed("sltrees.network.hyperplanes", "Hyperplanes", "sltrees.hyperplanes")
-ThreadExecutor = needed("sltrees.execution.threads", "ThreadExecutor", "sltrees.executors")
-choose_skin = needed("sltrees.methods.certified.skin", "choose_skin", "sltrees.method_certified")
+Hyperplanes = needed("Hyperplanes")
+ThreadExecutor = needed("ThreadExecutor")
+choose_skin = needed("choose_skin")
 
 WIDTH = 2**17
 N = 1000

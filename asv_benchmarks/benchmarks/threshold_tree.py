@@ -6,7 +6,7 @@ import numpy as np
 
 from .common import needed, normal_values
 
-ThresholdTree = needed("sltrees", "ThresholdTree")
+ThresholdTree = needed("ThresholdTree")
 
 CALLS = {2**14: 512, 2**20: 64}  # of a query, or another operation, that are timed together
 SIZES = list(CALLS)

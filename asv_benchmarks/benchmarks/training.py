@@ -2,7 +2,7 @@
 
 from .common import AVAILABLE, METHODS, digits, needed, trainer
 
-GramMatrix = needed("sltrees.gram", "GramMatrix")
+GramMatrix = needed("GramMatrix")
 
 WIDTH = 2**14
 WIDTHS = [2**12, 2**15]

@@ -13,7 +13,7 @@ from asv_benchmarks.experiment.contenders import TITLES, MissingContenderError, 
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "docs" / "figures"
-PAGES = [ROOT / "docs" / "experiment.md", ROOT / "docs" / "when_not_to_use_this.md"]
+PAGES = [ROOT / "docs" / "background" / "experiment.md", ROOT / "docs" / "guide" / "when_not_to_use_this.md"]
 LIMITS = (60.0, 8.0)  # seconds of a run in the table, and in sweeps
 PAUSE, QUICK_PAUSE = 0.1, 0.01  # before a run: threads of BLAS that wait for work in a loop would slow it down
 QUICK_LIMIT = 0.5
@@ -23,7 +23,7 @@ def parse(arguments):
     names = list(sweeps())
     parser = argparse.ArgumentParser(
         prog="python -m asv_benchmarks.experiment",
-        description="Time to a training error, beside other methods: see docs/experiment.md.",
+        description="Time to a training error, beside other methods: see docs/background/experiment.md.",
     )
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SWEEP", help=" ".join(names))
     parser.add_argument(

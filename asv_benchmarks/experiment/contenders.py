@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
-import math
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from asv_benchmarks.experiment.cases import LOOSE, Case
+from asv_benchmarks.experiment.outcome import Outcome, Stopwatch
 from sltrees import NewtonTrainer, reference, shifted_ntk
 from sltrees.callbacks import Callback
 from sltrees.methods.choose import METHODS
@@ -28,54 +28,6 @@ NO_END = 10**9  # iterations: only target and limit end a run
 DESCENT_RATE = 1.8
 SGD_RATES, SGD_BATCH, SGD_MOMENTUM = (0.1, 0.3), 32, 0.9
 ADAM_RATES = (1e-2, 3e-2, 1e-1, 3e-1)
-
-
-@dataclasses.dataclass
-class Outcome:
-    """How a run went.
-
-    Attributes
-    ----------
-    points : list of (float, float)
-        Seconds since the run began, and the training RMSE then; the last is that at the end.
-    iterations : int
-    seconds, setup : float
-    status : str
-        "reached", "limit", or why it stopped before both.
-    predict : callable
-        Outputs for samples.
-    shift : float
-        b of the network; NaN without one.
-    phases : dict of str to float
-        Mean seconds of an iteration by phase, of methods that tell.
-    """
-
-    points: list[tuple[float, float]]
-    iterations: int
-    seconds: float
-    setup: float
-    status: str
-    predict: Callable[[np.ndarray], np.ndarray]
-    shift: float = math.nan
-    phases: dict[str, float] = dataclasses.field(default_factory=dict)
-
-
-class Stopwatch:
-    """Seconds since it was made, but for those in which it was held."""
-
-    def __init__(self):
-        self._began, self._held = time.perf_counter(), 0.0
-
-    def seconds(self):
-        return time.perf_counter() - self._began - self._held
-
-    def hold(self, function, *arguments):
-        """Call, and do not count the time."""
-        begin = time.perf_counter()
-        try:
-            return function(*arguments)
-        finally:
-            self._held += time.perf_counter() - begin
 
 
 @dataclasses.dataclass(frozen=True)

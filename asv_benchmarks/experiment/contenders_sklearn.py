@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from asv_benchmarks.experiment.contenders import Outcome, Stopwatch
+from asv_benchmarks.experiment.outcome import Outcome, Stopwatch
 
 # no penalty, and no end of its own: as the other contenders
 OPTIONS = {"alpha": 0.0, "tol": 0.0, "max_iter": 10**9, "random_state": 0}

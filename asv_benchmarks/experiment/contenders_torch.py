@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 
-from asv_benchmarks.experiment.contenders import Outcome, Stopwatch
+from asv_benchmarks.experiment.outcome import Outcome, Stopwatch
 
 HISTORY = 10  # pairs that L-BFGS keeps: 100, the default of PyTorch, would be 200 copies of the weights
 BLOCK = 2048  # neurons

@@ -6,10 +6,10 @@ import math
 import statistics
 import textwrap
 
+from asv_benchmarks.compare.parts.pages import markers, rewrite, table
 from asv_benchmarks.experiment import exponents, machine, measuring, plots, summary
 from asv_benchmarks.experiment.cases import LOOSE, TIGHT, sweeps
 from asv_benchmarks.experiment.contenders import NEWTON, TITLES
-from asv_benchmarks.pages import markers, rewrite, table
 
 OURS = "certified"
 LINE = 120
@@ -126,7 +126,7 @@ def sweep_block(results, name):
 
 def figure(name, title):
     """The plot of this name, as pages in `docs` show it."""
-    return f"![{title}](figures/experiment_{name}.svg)"
+    return f"![{title}](../figures/experiment_{name}.svg)"
 
 
 def _tested(cells):

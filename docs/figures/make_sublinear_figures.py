@@ -1,4 +1,4 @@
-"""The figures of docs/how_it_stays_sublinear.md, as SVG files beside this script.
+"""The figures of docs/background/how_it_stays_sublinear.md, as SVG files beside this script.
 
 pip install -e ".[plot]" && python docs/figures/make_sublinear_figures.py
 """
@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._command_line.digits_demo import digits_parity
 from sltrees.callbacks import Callback
+from sltrees.datasets.parity import digits_parity
 from sltrees.methods.certified.skin import choose_skin
 from sltrees.methods.certified.trajectory import MARGIN_SHARE
 from sltrees.network.hyperplanes import Hyperplanes

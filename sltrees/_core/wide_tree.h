@@ -36,7 +36,7 @@
 #define SL_HUGE_PAGE ((size_t)1 << 21)
 #define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this asks for room for all of them at once */
 
-/* Measured: `asv_benchmarks/compare_trees.py --tune` prints the tables, from builds that define other values. */
+/* Measured: `asv_benchmarks/compare/trees.py --tune` prints the tables, from builds that define other values. */
 #ifndef SL_PREFETCH_AHEAD
 #define SL_PREFETCH_AHEAD 32
 #endif

@@ -267,7 +267,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(live_share)(const SL_REAL *level, int64_t lo, 
 
 /* The level at which a query should enter: the highest one where fewer than half of the nodes are live (a quarter, above
  * leaves that outgrow the caches). Above it the walk would visit nearly every node, and scanning a level costs 1/W of
- * scanning the one below. Level 0 is a scan of the leaves. The shares are from asv_benchmarks/compare_trees.py --tune. */
+ * scanning the one below. Level 0 is a scan of the leaves. The shares are from asv_benchmarks/compare/trees.py --tune. */
 SL_TARGET SL_INLINE int SL_FN(entry_level)(const sl_shape *shape, const SL_REAL *upper, SL_REAL t, int64_t start,
                                            int64_t stop)
 {

@@ -42,7 +42,7 @@ FEW_PROPOSALS = 64
 STAGES = (0, 1, 2, 4, 8, MAX_NEIGHBOURS)  # neighbours that are asked together: the first ones drop most
 
 # Costs of a proposal, and of each sample for which proposals are made, in units of a draw under dense sampling with
-# n d = 64,000: from asv_benchmarks/compare_setup.py. Only ratios matter.
+# n d = 64,000: from asv_benchmarks/compare/setup.py. Only ratios matter.
 PROPOSAL_COST = 0.9
 SAMPLE_COST = 200.0
 

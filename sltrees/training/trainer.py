@@ -271,7 +271,7 @@ class NewtonTrainer:
         -----
         Cost, per iteration: O(n^2) to O(n^3) for the Gram system, and for each neuron visited O((c_r + candidates) d),
         with c_r the number of samples on which it fires; with method="trees" O(sum_r c_r^2 + k n d) for k materialised
-        neurons. O(m n d) once, to draw the network. See docs/how_it_stays_sublinear.md.
+        neurons. O(m n d) once, to draw the network. See docs/background/how_it_stays_sublinear.md.
 
         With method="certified" the network keeps what training knows of its neurons, so that another call on the same
         samples goes on without drawing or building anything; `ShiftedReLUNetwork.compact` gives that memory back. (Not

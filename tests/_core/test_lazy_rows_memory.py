@@ -1,4 +1,4 @@
-"""The bytes that docs/how_it_stays_sublinear.md states are those held."""
+"""The bytes that docs/background/how_it_stays_sublinear.md states are those held."""
 
 import copy
 

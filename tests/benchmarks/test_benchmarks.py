@@ -1,5 +1,6 @@
 """The check that every benchmark runs: it sees what fails, and what is skipped."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,29 @@ def test_exit_status(quick_run, bench, status):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def common(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    from benchmarks import common
+
+    return common
+
+
+def test_names_are_where_the_list_has_them_first(common):
+    for name, modules in common.MODULES.items():
+        assert common.found(name) is getattr(importlib.import_module(modules[0]), name)
+
+
+def test_names_of_older_commits_are_found(common, tmp_path, monkeypatch):
+    (tmp_path / "house_of_old.py").write_text("class Tree:\n    pass\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(common, "MODULES", {"Tree": ("house_of_today", "sltrees", "house_of_old")})
+    assert common.needed("Tree").__module__ == "house_of_old"
+    monkeypatch.setattr(common, "MODULES", {"Tree": ("house_of_today",)})
+    with pytest.raises(NotImplementedError, match="no Tree"):
+        common.needed("Tree")()
 
 
 @pytest.mark.asv

@@ -19,17 +19,17 @@ SKLEARN = ["iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud"]
 
 @pytest.fixture
 def data(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "asv_benchmarks"))
-    import real_data
+    monkeypatch.syspath_prepend(str(ROOT))
+    from asv_benchmarks.compare.parts import real_data
 
     return real_data
 
 
 @pytest.fixture
 def script(data):
-    import compare_estimators
+    from asv_benchmarks.compare import estimators
 
-    return compare_estimators
+    return estimators
 
 
 def make_dummy(model, task, multi_output):
@@ -413,5 +413,5 @@ def test_page_says_what_was_measured(script, data):
     assert {row.key for row in rows if row.model != script.OURS} == {
         (name, model, 5, number) for name in data.SETS for model in baselines for number in range(5)
     }
-    page = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guide" / "estimators.md").read_text(encoding="utf-8")
     assert f"{BEGIN}\n\n{script.report(script.Summary(rows, 5))}\n\n{END}" in page

@@ -12,21 +12,22 @@ from problems import random_problem
 from sltrees import ShiftedReLUNetwork, TrainingResult, reference
 from sltrees.execution.threads import ThreadExecutor
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "asv_benchmarks"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "asv_benchmarks" / "compare" / "training.py"
 
 
 @pytest.fixture
 def dense(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import dense_methods
+    monkeypatch.syspath_prepend(str(ROOT))
+    from asv_benchmarks.compare.parts import dense_methods
 
     return dense_methods
 
 
 @pytest.fixture
 def report(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import training_report
+    monkeypatch.syspath_prepend(str(ROOT))
+    from asv_benchmarks.compare.parts import training_report
 
     return training_report
 
@@ -103,7 +104,7 @@ def test_a_bar_is_met_missed_or_not_judged(report):
 
 @pytest.mark.slow
 def test_quick_run(tmp_path):
-    command = [sys.executable, str(BENCHMARKS / "compare_training.py"), "--quick", "--no-torch"]
+    command = [sys.executable, str(SCRIPT), "--quick", "--no-torch"]
     command += ["--widths", "2^10", "2^11", "--repeats", "1", "--threads", "1", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "Written to" in done.stdout, done.stderr
@@ -123,7 +124,7 @@ def test_quick_run(tmp_path):
 
 
 def test_a_method_that_is_not_there():
-    command = [sys.executable, str(BENCHMARKS / "compare_training.py"), "--method", "magic"]
+    command = [sys.executable, str(SCRIPT), "--method", "magic"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "has no method 'magic'" in done.stderr

@@ -25,7 +25,7 @@ def experiment(monkeypatch):
     names = ("cases", "contenders", "exponents", "machine", "measuring", "plots", "report", "summary")
     modules = {name: importlib.import_module(f"asv_benchmarks.experiment.{name}") for name in names}
     modules["command"] = importlib.import_module("asv_benchmarks.experiment.__main__")
-    modules["pages"] = importlib.import_module("asv_benchmarks.pages")
+    modules["pages"] = importlib.import_module("asv_benchmarks.compare.parts.pages")
     return types.SimpleNamespace(**modules)
 
 
@@ -556,7 +556,7 @@ def test_plots_need_matplotlib(experiment, tmp_path, monkeypatch):
         experiment.plots.draw_all(results_of(experiment, tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["experiment.md", "when_not_to_use_this.md"])
+@pytest.mark.parametrize("name", ["background/experiment.md", "guide/when_not_to_use_this.md"])
 def test_pages_say_what_the_files_say(experiment, name):
     page = ROOT / "docs" / name
     assert page in experiment.command.PAGES

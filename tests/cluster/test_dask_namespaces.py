@@ -5,6 +5,7 @@ timeout of TCP, 11 seconds at least with Dask.
 """
 
 import random
+import sys
 import threading
 import time
 from pathlib import Path
@@ -191,10 +192,11 @@ def test_worker_that_is_killed_is_missed_at_once(problem, undisturbed, tmp_path)
 )
 def test_bytes_on_the_wire_are_those_of_the_model(options, capsys):
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[2] / "asv_benchmarks")
-        import measure_dask_traffic  # workers have to find it, too
+        # workers have to find it, too; behind the package that is installed
+        patch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
+        from asv_benchmarks.cluster import traffic
 
-        status = measure_dask_traffic.main(["--samples", "500", "--alpha", "1e-3", *options])
+        status = traffic.main(["--samples", "500", "--alpha", "1e-3", *options])
     assert status == 0, capsys.readouterr().out
 
 

@@ -11,7 +11,9 @@ import pytest
 
 import sltrees
 
-PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -20,7 +22,7 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_examples_of_the_page_run(page):
     # a fence ends an example; doctest does not know that
     text = page.read_text(encoding="utf-8").replace("```", "\n")
@@ -32,14 +34,14 @@ def test_examples_of_the_page_run(page):
     assert runner.failures == 0, "".join(report)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_lines_are_short(page):
     assert max(map(len, page.read_text(encoding="utf-8").splitlines())) <= 120
 
 
 @pytest.mark.slow
 def test_cython_example_builds_and_prints_what_the_page_says(tmp_path):
-    text = (Path(__file__).parents[2] / "docs" / "threshold_trees.md").read_text(encoding="utf-8")
+    text = (DOCS / "guide" / "threshold_trees.md").read_text(encoding="utf-8")
     (source,) = blocks(text, "cython")
     setup, use = (block for block in blocks(text, "python") if ">>>" not in block)
     for name, content in (("alarms.pyx", source), ("setup.py", setup), ("use.py", use)):

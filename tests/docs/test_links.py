@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md"))  # none where tests were installed
+PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))  # none where tests were installed
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 PATH = re.compile(r"`((?:docs|tests|sltrees|asv_benchmarks|\.ci)/[\w./*-]+)`")
 GENERATED = ("docs/_build",)  # by commands that the pages name
@@ -36,12 +37,12 @@ def broken_links(page):
     return broken
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_within_the_repository_lead_somewhere(page):
     assert broken_links(page) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_paths_in_the_text_exist(page):
     paths = [path for path in PATH.findall(prose(page)) if not path.startswith(GENERATED)]
     assert [path for path in paths if not list(ROOT.glob(path))] == []

@@ -2,7 +2,7 @@
 
 A cluster is dask.distributed's: a scheduler, worker processes on any machines, a client in this process. On each worker
 one `ShardHost` is made, as an actor, which stays there; what it does it is told by direct calls. What crosses the
-network is what calls carry: see docs/scaling_out.md.
+network is what calls carry: see docs/guide/scaling_out.md.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done by groups of
-shards, here (`sltrees.methods.certified.group`) or on other machines.
+docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done
+by groups of shards, here (`sltrees.methods.certified.group`) or on other machines.
 """
 
 from __future__ import annotations

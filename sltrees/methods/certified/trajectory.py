@@ -1,7 +1,7 @@
 """Where the neurons of a network stand under method "certified", as told by what they share: it knows no neuron.
 
 Coefficients, one a sample, imply the displacements of all neurons that have not flipped; so whoever holds some of the
-neurons follows the same trajectory. The formulas are in docs/how_it_stays_sublinear.md.
+neurons follows the same trajectory. The formulas are in docs/background/how_it_stays_sublinear.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What the scripts share: data, cases, other methods, tables."""
