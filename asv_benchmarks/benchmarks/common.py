@@ -38,8 +38,7 @@ def found(name):
 def needed(name):
     """What this commit calls so; without such a thing, a stand-in that has asv skip whatever sets itself up with it.
 
-    Modules where older commits have it may follow: whatever is there first is taken. asv skips a benchmark whose set-up
-    raises NotImplementedError; from elsewhere it would be a failure.
+    asv skips a benchmark whose set-up raises NotImplementedError; from elsewhere it would be a failure.
     """
 
     def missing(*args, **kwargs):

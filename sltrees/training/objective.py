@@ -28,10 +28,10 @@ class SquaredError:
 
     Examples
     --------
-    >>> objective = SquaredError(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
+    >>> objective = SquaredError(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     >>> residual = objective.residual(np.array([2.0, 4.0]))
-    >>> objective.loss(residual), round(objective.rms(residual), 3)
-    (6.5, 1.803)
+    >>> objective.loss(residual), round(objective.rms(residual), 2)
+    (8.5, 1.84)
     """
 
     def __init__(self, y, sample_weight=None):
