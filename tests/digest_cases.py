@@ -106,6 +106,8 @@ add_fit("certified-products", LOCAL, {}, PRODUCTS)
 add_fit("certified-products-ridge", LOCAL, FLOAT64, PRODUCTS | RIDGE, weighted=True)
 add_fit("certified-old-factor", LOCAL, {"width": 2**13, "shift": 1.5}, {"max_iter": 4}, (3, 270, 8), scale=0.1)
 add_fit("certified-worn", LOCAL, {"width": 256, "shift": 0.5}, RIDGE, scale=1e4)
+add_fit("certified-converged", LOCAL, {"width": 2**12}, {"tol": 1e-3, "max_iter": 50})
+add_fit("certified-converged-ridge", LOCAL, FLOAT64, {"tol": 1e-3, "alpha": 1.0, "max_iter": 50})
 add_fit("no-iterations", LOCAL, {}, {"max_iter": 0})
 add_fit("trees", LOCAL, {}, TREES)
 add_fit("trees-refused-ridge", LOCAL, NARROW64, TREES | RIDGE, **REFUSED)
@@ -178,6 +180,16 @@ add_extend("extend-gaussian-products", LOCAL, GAUSSIAN, PRODUCTS)
 add_extend("extend-shards-ridge", ALL, SHARDS, RIDGE)
 add_extend("extend-rejection", ALL, REJECTION, {})
 add_extend("extend-rejection-trees", LOCAL, REJECTION64, TREES | RIDGE)
+
+
+@case()
+def extend_before_any_step(where):
+    """With a ridge, where no step has been kept yet, lists are built anew."""
+    X, y = random_problem(0, 40, 5)
+    network = network_of(**FLOAT64)
+    trainer, result = train(where, network, X[:20], y[:20], alpha=1e-2, max_iter=0)
+    trainer.max_iter = 3
+    return digests(network, [result, trainer.extend(X[20:], y[20:])], where)
 
 
 @case()
@@ -258,7 +270,7 @@ def compacted(where):
     X, y = random_problem(5, 40, 5)
     parts = {}
     for name, options in {"paired": SHARDS, "gaussian": GAUSSIAN, "rejection": REJECTION64}.items():
-        network = network_of(**options)
+        network = network_of(**options).initialize(-X, n_threads=where.n_threads)  # of these many will not move
         result = train(where, network, X, y, max_iter=2)[1]
         whole = network.materialised_weights()
         found = digests(network.compact(), result, where, whole=whole, rest=network.materialised_weights())
@@ -304,13 +316,14 @@ def callbacks_and_ctrl_c(where):
 # ---------------------------------------------------------------------- checkpoints
 
 
-def add_checkpoint(name, executors, network, training, extends=False, held_out=False):
+def add_checkpoint(name, executors, network, training, extends=False, held_out=False, problem=(15, 40, 3), scale=1.0):
     """Make a case of a run that is cut off and goes on from its checkpoint, as one that was not cut off."""
 
     def run(where):
-        X, y = random_problem(15, 40, 3)
-        y = np.abs(X[:, 0]) if held_out else y
-        eval_set = (X[30:], y[30:]) if held_out else None
+        X, y = random_problem(*problem)
+        n = len(X) - 10
+        y = np.abs(X[:, 0]) if held_out else scale * y
+        eval_set = (X[n:], y[n:]) if held_out else None
         drawn = network_of(**network)
         options = {"max_iter": 5, "tol": 1e-9} | where.options | training
         with tempfile.TemporaryDirectory() as folder:
@@ -321,11 +334,11 @@ def add_checkpoint(name, executors, network, training, extends=False, held_out=F
             trainer.callbacks = (Checkpoint(path), Events(2, SystemExit))
             with contextlib.suppress(SystemExit):
                 if extends:
-                    trainer.extend(X[25:30], y[25:30], eval_set=eval_set)
+                    trainer.extend(X[25:n], y[25:n], eval_set=eval_set)
                 else:
-                    trainer.fit(X[:30], y[:30], eval_set=eval_set)
+                    trainer.fit(X[:n], y[:n], eval_set=eval_set)
             resumed = NewtonTrainer.from_checkpoint(path, **where.options)
-            result = resumed.fit(X[:30], y[:30], eval_set=eval_set)
+            result = resumed.fit(X[:n], y[:n], eval_set=eval_set)
         return digests(resumed.network, result, where, cut=drawn.digest())
 
     CASES[name] = run, executors
@@ -336,6 +349,9 @@ add_checkpoint("checkpoint-ridge-eval-set", LOCAL, NARROW64, RIDGE | {"patience"
 add_checkpoint("checkpoint-loo", LOCAL, NARROW, LOO)
 add_checkpoint("checkpoint-trees", LOCAL, NARROW64, TREES)
 add_checkpoint("checkpoint-products", LOCAL, NARROW64, {"max_gram": 0})
+add_checkpoint(
+    "checkpoint-old-factor", LOCAL, FLOAT64 | {"width": 2**13}, {"tol": 1e-12}, problem=(3, 300, 8), scale=0.1
+)
 add_checkpoint("checkpoint-bpsw", LOCAL, NARROW64, {"method": "bpsw"})
 add_checkpoint("checkpoint-extend", LOCAL, NARROW64, RIDGE, extends=True)
 add_checkpoint("checkpoint-shards-extend", ALL, SHARDS, RIDGE, extends=True)
@@ -378,7 +394,7 @@ def main(arguments=None):
             print(sentence)
             return 2
     chosen = [name for name in CASES if any(part in name for part in options.cases)]
-    found, lines = {}, []
+    found, lines, n_differing = {}, [], 0
     with contextlib.closing(Runner()) as runner:
         for name in chosen:
             every = CASES[name][1]
@@ -387,8 +403,9 @@ def main(arguments=None):
             if options.action == "compare" and name not in recorded["cases"]:
                 differing.append(f"{name}: not recorded")
             lines += differing
+            n_differing += bool(differing)
             print(f"{'differs' if differing else 'done':8}{name}", file=sys.stderr, flush=True)
-    print("\n".join([*lines, f"{len(chosen)} cases, {len(lines)} differ"]))
+    print("\n".join([*lines, f"{len(chosen)} cases, {n_differing} differ"]))
     if options.action == "record" and not lines:
         options.file.write_text(json.dumps({"arithmetic": arithmetic(), "cases": found}, indent=1) + "\n")
     return 1 if lines else 0

@@ -177,7 +177,11 @@ class Runner:
         """Run a case by several executors: what the first found, and lines on whatever is not as expected of it."""
         lines = []
         for executor in executors:
-            found = self.run(name, executor)
+            try:
+                found = self.run(name, executor)
+            except Exception as error:  # the other cases are of interest, too
+                lines.append(f"{name}, {executor}: {type(error).__name__}: {error}")
+                continue
             expected = expected or found
             parts = [part for part in [*expected, *found] if found.get(part) != expected.get(part)]
             if parts:

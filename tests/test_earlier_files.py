@@ -26,6 +26,11 @@ UNLIKE, UNLIKE_DIGESTS = unlike(EXPECTED["arithmetic"]), unlike(DIGESTS["arithme
 ESTIMATORS = EXPECTED["estimators"]
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # waiting for disks tests nothing here
+
+
 @pytest.fixture(scope="module")
 def samples():
     with np.load(FILES / "samples.npz") as file:
