@@ -27,7 +27,7 @@ class Report:
     """
 
     def __init__(self, trainer, callbacks, lineage=None):
-        self._trainer, self._callbacks, self._lineage = trainer, callbacks, lineage
+        self.trainer, self._callbacks, self._lineage = trainer, callbacks, lineage
         self.history = []
         self._started = time.perf_counter()
         self.seconds_setup = 0.0
@@ -42,7 +42,7 @@ class Report:
 
         def report(done, total):
             for callback in self._callbacks:
-                callback.on_setup(self._trainer, stage * total + done, N_STAGES * total)
+                callback.on_setup(self.trainer, stage * total + done, N_STAGES * total)
 
         return report
 
@@ -50,7 +50,7 @@ class Report:
         """The set-up is over, and iterations begin. Sets: seconds_setup."""
         self.seconds_setup = self.seconds_elapsed
         for callback in self._callbacks:
-            callback.on_start(self._trainer)
+            callback.on_start(self.trainer)
 
     def add(self, record, gram):
         """An iteration is over. Sets: history; where a replay ends the clock is set to when it was recorded."""
@@ -63,7 +63,7 @@ class Report:
 
     def tell(self):
         """Tell callbacks of the last iteration; True if one of them asks to stop."""
-        asked = [callback.on_iteration(self._trainer, self.history[-1]) for callback in self._callbacks]
+        asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self._callbacks]
         return any(asked)
 
     def end(self, status, state, *, left=None, validation=None, cluster_error=None):
@@ -84,7 +84,7 @@ class Report:
         TrainingResult
         """
         last, message = state if left is None else left, MESSAGES[status]
-        if status is TrainingStatus.CONVERGED and last.rmse > self._trainer.tol:
+        if status is TrainingStatus.CONVERGED and last.rmse > self.trainer.tol:
             message = RIDGE_MESSAGE
         if cluster_error is not None:
             message += f": {cluster_error}"
@@ -106,5 +106,5 @@ class Report:
             seconds=self.seconds_elapsed,
         )
         for callback in self._callbacks:
-            callback.on_end(self._trainer, result)
+            callback.on_end(self.trainer, result)
         return result
