@@ -99,13 +99,17 @@ class Source:
 
     @functools.cached_property
     def needing_extras(self):
-        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions."""
+        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions.
+
+        So does whatever is in a package that does: it is imported first.
+        """
         found, grew = set(), True
         while grew:
             grew = False
             for module, imports in self.imports.items():
                 outside = [each for each in imports if not each.inside and not each.guarded]
-                if module not in found and any(self.is_extra(each.target) or each.target in found for each in outside):
+                needs = any(self.is_extra(each.target) or each.target in found for each in outside)
+                if module not in found and (needs or module.rpartition(".")[0] in found):
                     found.add(module)
                     grew = True
         return found

@@ -330,6 +330,7 @@ class NewtonEstimator(BaseEstimator):
         Examples
         --------
         >>> import tempfile
+        >>> from sltrees.estimators import NewtonRegressor
         >>> path = tempfile.mkdtemp() + "/model.npz"
         >>> NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).save(path)
         >>> NewtonRegressor.load(path).predict([[1.0]]).round(2)
@@ -365,6 +366,7 @@ class NewtonEstimator(BaseEstimator):
         Examples
         --------
         >>> import tempfile
+        >>> from sltrees.estimators import NewtonClassifier
         >>> path = tempfile.mkdtemp() + "/model.npz"
         >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], ["a", "b", "b"]).save(path)
         >>> NewtonClassifier.load(path).predict([[0.0], [2.0]])

@@ -79,13 +79,11 @@ class KernelRidge:
         self.__dict__.update(vars(fitted) | {"alpha": self.alpha})  # all or, after Ctrl-C, nothing
         return self
 
-    @classmethod
-    def fitted(cls, samples, *, shift, alpha, alpha_, dual, constant):
-        """One that was fitted elsewhere, as its attributes say: without errors at samples left out."""
-        model = cls(shift=shift, alpha=alpha)
-        model.X_, model._Y, model._weights = samples
-        model.alpha_, model.dual_, model.constant_ = alpha_, dual, constant
-        return model
+    def take(self, samples, alpha, dual, constant):
+        """Take a solution that was found elsewhere. Sets: the attributes but for those of samples left out."""
+        self.X_, self._Y, self._weights = samples
+        self.alpha_, self.dual_, self.constant_ = alpha, dual, constant
+        return self
 
     @property
     def samples_(self):

@@ -248,19 +248,14 @@ def _unpacked_model(contents, n_columns, n_outputs):
     name = contents.choice("name", ("kernel", "network"))
     if name == "network":
         return _unpacked_networks(contents, n_columns, n_outputs)
-    samples = _unpacked_samples(contents, n_columns, n_outputs)
-    model = KernelRidge.fitted(
-        samples,
-        shift=contents.number("shift"),
-        alpha=_alpha(contents.take("alpha")),
-        alpha_=contents.number("alpha_"),
-        dual=contents.array("dual", np.float64, (len(samples[0]), n_outputs)),
-        constant=contents.array("constant", np.float64, (n_outputs,)),
-    )
+    model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
+    alpha, samples = contents.number("alpha_"), _unpacked_samples(contents, n_columns, n_outputs)
+    dual = contents.array("dual", np.float64, (len(samples[0]), n_outputs))
+    constant = contents.array("constant", np.float64, (n_outputs,))
     if not len(samples[0]):
         raise ArchiveError("array 'X' must hold a sample")
     contents.refuse_rest()
-    return model
+    return model.take(samples, alpha, dual, constant)
 
 
 def _unpacked_networks(contents, n_columns, n_outputs):

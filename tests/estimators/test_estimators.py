@@ -1,6 +1,7 @@
 """Estimators: the conventions of scikit-learn, and what the models behind them promise."""
 
 import copy
+import inspect
 import pickle
 import signal
 import threading
@@ -391,8 +392,8 @@ def test_what_both_document_is_filled_in(cls):
     docstrings = [cls.__doc__, *(member.__doc__ for member in vars(cls).values() if callable(member))]
     assert len(docstrings) > 5
     assert not any("%(" in docstring for docstring in docstrings if docstring)
-    assert "    random_state : int, RandomState or None, default None\n        The source" in cls.__doc__
-    assert "        sample_weight : array_like of shape (n,), optional\n            At least 0." in cls.fit.__doc__
+    assert "\nrandom_state : int, RandomState or None, default None\n    The source" in inspect.getdoc(cls)
+    assert "\nsample_weight : array_like of shape (n,), optional\n    At least 0." in inspect.getdoc(cls.fit)
 
 
 def test_only_ratios_of_weights_count():
