@@ -143,7 +143,7 @@ def test_hosts_that_are_lost_again_and_again_end_a_run(cluster, monkeypatch):
 
 
 def test_a_group_of_a_closed_cluster_is_lost():
-    planes, stages = Hyperplanes(X, shift=2.0), []
+    planes, stages = Hyperplanes(X.astype(np.float32), shift=2.0), []
 
     def progress(stage):
         return lambda done, total: stages.append(stage)
@@ -152,6 +152,6 @@ def test_a_group_of_a_closed_cluster_is_lost():
         group, _ = cluster.build_group(network_of(shift=2.0), planes, 0.5, False, progress)
         assert group.n_neurons == len(network_of(shift=2.0).initialize(X).neurons_)
         assert stages[-1] == 1  # all blocks are done
-        assert group.predict(X)
+        assert group.firing_draws(planes).all()
     with pytest.raises(ClusterLostError, match="closed"):
-        group.predict(X)
+        group.firing_draws(planes)
