@@ -13,7 +13,7 @@ from pathlib import Path
 # lowest first; docs/development/architecture.md shows them
 LAYERS = [
     ["_core"],
-    ["_validation", "_memory", "records"],
+    ["_validation", "_memory", "_moved", "records"],
     ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
     ["network", "gram", "correlation_trees", "kernels", "datasets", "_versions"],
     ["methods"],
@@ -113,7 +113,10 @@ class Source:
 
     @functools.cached_property
     def needing_extras(self):
-        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions."""
+        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions.
+
+        So does whatever is in a package that does: it is imported first.
+        """
         found, grew = set(), True
         while grew:
             grew = False
