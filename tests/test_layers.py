@@ -32,7 +32,6 @@ UPWARDS = []
 CIRCLE = None
 IN_FUNCTIONS = [
     "_command_line/demo.py imports sltrees.cluster.dask.executor",
-    "_command_line/table_models.py imports sltrees.estimators.packing",
     "cluster/choose.py imports sltrees.cluster.dask.executor",
 ]
 REACHED = [
@@ -41,7 +40,6 @@ REACHED = [
 ]
 # Of an object of the package's own, where another package has the same name for something of its own.
 ALIKE = [
-    "estimators/kernel_ridge.py: model._weights",
     "methods/certified/group.py: shard._copies",
     "methods/certified/method.py: kept._executor",
     "methods/certified/method.py: method._install",
