@@ -24,6 +24,7 @@ from sltrees.datasets.parity import digits_parity
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.pair_counts import PairCounts
 from sltrees.methods.all_neurons import AllNeurons
+from sltrees.methods.certified.group import ShardGroup
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.methods.choose import METHODS
@@ -31,6 +32,8 @@ from sltrees.methods.dense import DenseMethod, DenseShard
 from sltrees.methods.trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
+from sltrees.training.reporting import Attempt, Report
+from sltrees.training.run import Run
 
 DTYPES = ("float32", "float64")
 
@@ -490,20 +493,26 @@ def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(
 
 # where Ctrl-C is pressed, and whether the step that is under way is then kept
 MOMENTS = {
-    "trees: moving the weights": (TreeShard, "take_step", False),
-    "trees: judging the step": (TreesMethod, "outputs", False),
-    "dense: moving the weights": (DenseShard, "take_step", False),
-    "dense: judging the step": (DenseMethod, "outputs", False),
-    "dense: forming G": (DenseMethod, "count_flips", False),
-    "dense: keeping the step": (DenseMethod, "commit", True),
+    "trees: moving the weights": (TreeShard, "try_step", False),
+    "trees: judging the step": (TreeShard, "outputs", False),
+    "trees: keeping the step": (TreesMethod, "keep", True),
+    "trees: keeping it in one shard": (TreeShard, "keep", True),
+    "dense: moving the weights": (DenseShard, "try_step", False),
+    "dense: judging the step": (DenseShard, "outputs", False),
+    "dense: forming G": (DenseMethod, "count_pairs", False),
+    "dense: keeping the step": (DenseMethod, "keep", True),
     "dense: giving it to the network": (AllNeurons, "give_back", True),
-    "bpsw: judging the step": (DenseMethod, "outputs", False),
+    "bpsw: judging the step": (DenseShard, "outputs", False),
     "bpsw: giving it to the network": (AllNeurons, "give_back", True),
     "certified: looking at neurons": (CertifiedShard, "review", False),
-    "certified: judging the step": (CertifiedMethod, "outputs", False),
-    "certified: counting flips": (CertifiedMethod, "count_flips", True),
+    "certified: judging the step": (Run, "judge", False),
+    "certified: beginning to keep it": (CertifiedMethod, "_begin_keeping", True),
+    "certified: counting flips": (ShardGroup, "count_flips", True),
     "certified: forming G": (GramMatrix, "refresh", True),
-    "certified: keeping the step": (CertifiedMethod, "commit", True),
+    "certified: keeping the step": (CertifiedMethod, "keep", True),
+    "certified: saying where it stands": (Run, "keep", True),
+    "certified: telling of the iteration": (Attempt, "record", True),
+    "certified: remembering the iteration": (Report, "add", True),
     "certified: keeping it in one shard": (CertifiedShard, "apply", True),
     # "again": what was found is not kept, but found again
     "certified: looking at neurons, to look again": (CertifiedShard, "review", False),
@@ -559,6 +568,8 @@ def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(mo
     monkeypatch.undo()
     assert pressed
     assert result.status == "interrupted"
+    assert result.n_iter == before + kept  # a step that was kept is in the history
+    assert [record.iteration for record in result.history] == list(range(result.n_iter))
     assert network.digest() == expected[kept]
     assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
     assert NewtonTrainer(network, method=options["method"], alpha=alpha, max_iter=1).fit(X, y).n_iter == 1
