@@ -1,4 +1,4 @@
-"""What the files of a package say of each other: imports, and names with an underscore that are reached.
+"""The layers of sltrees, and what the files of a package say of each other: imports, names with an underscore.
 
 Read from the source alone, by `ast`: nothing is imported. `tests/test_layers.py` has the rules.
 """
@@ -9,6 +9,20 @@ import functools
 import re
 import sys
 from pathlib import Path
+
+# lowest first; docs/development/architecture.md shows them
+LAYERS = [
+    ["_core"],
+    ["_validation", "_memory", "_moved", "records"],
+    ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
+    ["network", "gram", "correlation_trees", "kernels", "datasets", "_versions"],
+    ["methods"],
+    ["cluster"],
+    ["training"],
+    ["estimators", "reference", "export"],
+    ["_command_line"],
+    ["__main__"],
+]
 
 REQUIRED = {"numpy", "scipy", "threadpoolctl"}  # besides the standard library: all else is an extra
 COMPILED = re.compile(r"^\s*(?:def|cpdef|cdef (?:readonly|public))\b.*?\b(_\w+)", re.MULTILINE)
@@ -99,20 +113,22 @@ class Source:
 
     @functools.cached_property
     def needing_extras(self):
-        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions.
-
-        So does whatever is in a package that does: it is imported first.
-        """
+        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions."""
         found, grew = set(), True
         while grew:
             grew = False
             for module, imports in self.imports.items():
-                outside = [each for each in imports if not each.inside and not each.guarded]
-                needs = any(self.is_extra(each.target) or each.target in found for each in outside)
-                if module not in found and (needs or module.rpartition(".")[0] in found):
+                targets = {module} | {each.target for each in imports if not each.inside and not each.guarded}
+                if module not in found and any(self.needs(target, found) for target in targets):
                     found.add(module)
                     grew = True
         return found
+
+    def needs(self, target, modules):
+        """Whether importing a module takes an extra, as these do: it runs what the packages around it say, too."""
+        parts = target.split(".")
+        around = {".".join(parts[:k]) for k in range(2, len(parts) + 1)}  # not the package itself, which is there
+        return self.is_extra(target) or not around.isdisjoint(modules)
 
     def is_extra(self, target):
         """Whether a module comes with neither the package nor Python nor what the package requires."""

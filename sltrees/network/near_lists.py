@@ -101,6 +101,4 @@ def rebuild(rows, step, found, initial, copies, planes, skin):
         some = slice(first, first + size)
         weights = initial[found.strayed_rows[some] // copies]
         weights += found.strayed_displacement[some, :d]
-        rows.collect_strayed(
-            step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
-        )
+        rows.collect_strayed(step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift)
