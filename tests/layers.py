@@ -113,10 +113,7 @@ class Source:
 
     @functools.cached_property
     def needing_extras(self):
-        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions.
-
-        So does whatever is in a package that does: it is imported first.
-        """
+        """Modules that cannot be imported without an extra, as they import it, or one of these, outside functions."""
         found, grew = set(), True
         while grew:
             grew = False
