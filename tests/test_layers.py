@@ -22,16 +22,13 @@ IN_FUNCTIONS = [
     "cluster/choose.py imports sltrees.cluster.dask.executor",
 ]
 REACHED = [
-    "estimators/networks.py: trainer._samples",
     "methods/trees.py: self._trees._bank",
 ]
 # Of an object of the package's own, where another package has the same name for something of its own.
 ALIKE = [
     "methods/certified/group.py: shard._copies",
-    "methods/certified/method.py: kept._executor",
     "methods/certified/method.py: method._install",
     "tables/_encoding.py: encoder._install",
-    "training/run.py: trainer._samples",
 ]
 
 HOOKS = {"_check"}  # asserts the invariants of a structure, and of the structures that it is made of

@@ -148,7 +148,7 @@ class Networks:
         X, Y, weights = samples
         for trainer, targets in zip(self.trainers_, Y.T, strict=True):
             own = samples_for(trainer.network, X).X
-            trainer._samples, trainer.alpha_ = (own, self.target_scale * targets, weights), alpha
+            trainer.samples_, trainer.alpha_ = (own, self.target_scale * targets, weights), alpha
             trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
         return self
 

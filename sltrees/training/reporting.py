@@ -52,9 +52,14 @@ class Attempt:
 
     def judge(self, after):
         """See what the step is worth that leads there. Sets: after, ratio, lowers_loss. Cost: O(1)."""
-        self.after = after
         self.ratio = (self.before.loss - after.loss) / self.step.predicted_decrease
         self.lowers_loss = bool(after.loss < self.before.loss)  # False also for NaN
+        self.after = after
+
+    @property
+    def is_refused(self):
+        """Whether the step is one to be dropped, not only one that was cut off."""
+        return self.after is not None and not self.lowers_loss
 
     def record(self, method, gram, n_threads, seconds_elapsed):
         """The record of the iteration, an IterationRecord. Cost: that of `bytes_resident`."""

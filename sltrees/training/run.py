@@ -137,24 +137,30 @@ class Run:
                 self.restored = self.left = None
                 self.method.abandon()
                 if self.attempt is not None:
-                    self.settle_attempt(self.attempt, conclude)
+                    self.settle_attempt(self.attempt)
                 if self.state.residual is not None:
                     self.synchronise()
+                if self.attempt is not None and conclude:
+                    self.conclude_settled(self.attempt)
                 self.method.release()
                 return
             except KeyboardInterrupt:
                 continue
 
-    def settle_attempt(self, attempt, conclude):
-        """Make state and history those after the step, if the network is. Sets: attempt, state, history, validation."""
-        if not attempt.is_kept:
-            attempt.is_kept = attempt.trial is not None and self.method.kept is attempt.trial
-        if attempt.is_kept:
-            self.state = attempt.after
-            if conclude:
-                self.conclude(attempt)
-        elif self.validation is not None:
-            self.validation.rmse = attempt.validation_rmse
+    def settle_attempt(self, attempt):
+        """Make the state that after the step, if the network is there. Sets: state, validation."""
+        if attempt.trial is None or self.method.kept is not attempt.trial:
+            if self.validation is not None:
+                self.validation.rmse = attempt.validation_rmse
+        elif not attempt.is_kept:  # the interruption fell between keeping the step and saying so
+            self.state, attempt.is_kept = attempt.after, True
+
+    def conclude_settled(self, attempt):
+        """Have the iteration in the history, unless its step was cut off. Sets: attempt, history."""
+        if attempt.is_refused:
+            attempt.before = self.state
+        if attempt.is_refused or attempt.is_kept:
+            self.conclude(attempt)
         self.attempt = None
 
     # ------------------------------------------------------------------ the set-up
@@ -174,7 +180,7 @@ class Run:
             if network.state.neurons.cluster is None:
                 self.before = network.state
         self.set_up_method(self.report.progress)
-        trainer._samples = self.X, self.objective.y, self.objective.sample_weight
+        trainer.samples_ = self.X, self.objective.y, self.objective.sample_weight
         trainer.n_samples_ = len(self.X)
         trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
         self.gram = self.make_gram(held_as)
@@ -368,7 +374,7 @@ class Run:
         if self.validation is not None:
             self.validation.rmse = float("nan")  # until it is known
         self.method.keep(attempt.trial, self.gram, attempt.seconds)
-        self.state = attempt.after
+        self.state, attempt.is_kept = attempt.after, True
         if self.validation is not None:
             with timed(attempt.seconds, "validation"):
                 self.validate(attempt.iteration + 1)

@@ -76,8 +76,11 @@ class NewtonTrainer:
 
     Attributes
     ----------
+    samples_ : tuple (X, y, sample_weight)
+        Those that are trained on, once `fit` was called and has drawn the network: those that `extend` adds to. Weights
+        are None where none were given.
     n_samples_ : int
-        n, once `fit` was called.
+        n, likewise.
     n_validation_samples_ : int
         Those of `eval_set`, likewise; 0 without one.
     alpha_ : float
@@ -141,7 +144,6 @@ class NewtonTrainer:
         self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = as_callbacks(callbacks)
         self.verbose = as_integer(verbose, "verbose", minimum=0)
-        self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
         self._lineage = None  # of the run that is under way, if a callback wants it
         self._resumed = None  # the lineage that the next run has to replay
 
@@ -329,7 +331,7 @@ class NewtonTrainer:
         -----
         Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k q d) to extend the
         near lists of the k materialised neurons, one visit of each, O(n^2 + pairs) for G, and iterations as of `fit`.
-        With method="trees", or where the ridge comes or goes, lists or trees are built anew, O(k n d). With alpha > 0
+        With method="trees", or where the ridge comes or goes, lists or trees are rebuilt, O(k n d). With alpha > 0
         the ridge is relative to trace(G)/n at W(0), as it would have been had all samples been there from the start, if
         it was that for the old ones.
 
@@ -345,11 +347,11 @@ class NewtonTrainer:
         >>> bool(np.allclose(trainer.network.predict(np.eye(5)), np.arange(5.0), atol=1e-3))
         True
         """
-        if self._samples is None:
+        if not hasattr(self, "samples_"):
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
         refuse_untrainable(network)
-        X, y, weights = self._samples
+        X, y, weights = self.samples_
         X_new = samples_for(network, X_new).X
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
         new_weights = as_sample_weight(sample_weight, len(X_new))
