@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ def physical_memory() -> float:
         with contextlib.suppress(OSError, ValueError):  # no control group, or "max"
             limit = min(limit, int(Path(name).read_text()))
     return limit
+
+
+def peak_rss_bytes():
+    """Peak resident memory of this process; None where the platform does not tell."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def check_memory(needed, max_memory, what, advice, whose="max_memory allows"):

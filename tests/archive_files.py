@@ -10,6 +10,8 @@ import zlib
 import numpy as np
 
 from sltrees.files import archive
+from sltrees.files.arrays import npy_head
+from sltrees.files.zip_layout import Member, ending
 
 
 def put_together(document, members):
@@ -18,11 +20,11 @@ def put_together(document, members):
         document = json.dumps(document).encode()
     content, listed = b"", []
     for name, data in [*members.items(), (archive.DOCUMENT, document)]:
-        member = archive._Member(name, len(content), len(data), zlib.crc32(data))
+        member = Member(name, len(content), len(data), zlib.crc32(data))
         content += member.local_header() + data
         listed.append(member)
     mark = archive._mark(listed[-1].content_offset, document)
-    return content + archive._ending(listed, len(content), mark)
+    return content + ending(listed, len(content), mark)
 
 
 def taken_apart(content):
@@ -43,7 +45,7 @@ def forged(kind, header, arrays):
     members, entries = {}, []
     for name, array in arrays.items():
         dtype = array.dtype.newbyteorder("<")
-        members[f"{name}.npy"] = archive._npy_head(dtype, array.shape) + array.tobytes()
+        members[f"{name}.npy"] = npy_head(dtype, array.shape) + array.tobytes()
         entries.append([name, dtype.str, list(array.shape), ""])
     return put_together(signed({"kind": kind, "header": header, "arrays": entries}, members), members)
 

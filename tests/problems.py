@@ -6,9 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sltrees import load_digits
 from sltrees.callbacks import Callback
-from sltrees.preprocessing import InputScaling
 
 
 def unit_rows(rng, n, d):
@@ -21,19 +19,6 @@ def random_problem(seed, n, d):
     """Points on the sphere with targets that a network has to memorise."""
     rng = np.random.default_rng(seed)
     return unit_rows(rng, n, d), rng.standard_normal(n)
-
-
-def digits_parity():
-    """1,000 digits to train on and 797 to test with, unit rows without a bias, targets -1 for odd and +1 for even.
-
-    Shuffled: the file is in order of writers, and the last of them write differently.
-    """
-    X, digit = load_digits()
-    order = np.random.default_rng(0).permutation(len(X))
-    X, digit = X[order], digit[order]
-    X = InputScaling(bias=0.0).fit(X[:1000]).transform(X)
-    y = np.where(digit % 2 == 0, 1.0, -1.0)
-    return X[:1000], y[:1000], X[1000:], y[1000:]
 
 
 class WeightsRecorder(Callback):

@@ -19,7 +19,7 @@ MODULES = {
     "METHODS": ("sltrees.training.trainer", "sltrees.trainer"),
     "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
     "choose_skin": ("sltrees.methods.certified.method", "sltrees.method_certified"),
-    "digits_parity": ("sltrees._command_line.digits_demo", "sltrees._demo"),
+    "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
 }
 
 

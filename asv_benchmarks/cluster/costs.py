@@ -21,7 +21,7 @@ WIDTHS = (2**20, 2**26, 10**9, 10**10, 10**11, 10**12)
 
 def measure():
     """All costs, measured on this machine: what `read_costs` gives."""
-    from sltrees._command_line.digits_demo import digits_parity
+    from sltrees.datasets.parity import digits_parity
 
     X, y, _, _ = digits_parity()
     costs = {"at_width": {}}

@@ -380,8 +380,8 @@ def options_table(costs, cluster, widths=WIDTHS, workers=WORKERS):
 def check_table(costs, widths=(2**18, 2**20), repeats=5):
     """Seconds of an iteration, and of set-up, on two workers of this machine beside those of the model."""
     from sltrees import NewtonTrainer, ShiftedReLUNetwork
-    from sltrees._command_line.digits_demo import digits_parity
     from sltrees.cluster.dask.executor import DaskExecutor
+    from sltrees.datasets.parity import digits_parity
 
     X, y, _, _ = digits_parity()
     cluster = Cluster(2, threads=1, bandwidth=np.inf, latency=0.0, spread=0.0, direct=True)

@@ -24,8 +24,8 @@ import numpy as np
 import psutil
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._command_line.digits_demo import digits_parity
 from sltrees.cluster.dask.executor import DaskExecutor
+from sltrees.datasets.parity import digits_parity
 
 
 def main(arguments=None):

@@ -14,7 +14,7 @@ import statistics
 import time
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._command_line.digits_demo import digits_parity
+from sltrees.datasets.parity import digits_parity
 
 SIZES = (925, 950, 975, 1000)
 

@@ -59,7 +59,7 @@ from asv_benchmarks.compare.parts.training_report import (
     power,
     si,
 )
-from sltrees._command_line.digits_demo import peak_rss_bytes
+from sltrees._memory import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
 from sltrees.training.trainer import METHODS

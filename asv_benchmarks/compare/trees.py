@@ -28,32 +28,38 @@ value, so that each update would cost a build.
 
 --tune prints the tables from which constants of the kernels were taken: SL_REBUILD_SHARE, SL_PREFETCH_AHEAD and the
 share of live blocks up to which a query walks lists instead of scanning the leaves. The constants are
-compile-time, so it builds copies of one extension module in a temporary directory; it needs Cython and a compiler.
+compile-time, so copies of one extension module are built; it needs Cython and a compiler.
 """
 
 import argparse
-import csv
-import ctypes
 import functools
-import heapq
 import itertools
-import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
 import sltrees
+from asv_benchmarks.compare.parts.tree_rivals import BinaryTree, LazyHeap
+from asv_benchmarks.compare.parts.tree_timing import (
+    Report,
+    check,
+    make_values,
+    seconds,
+    si,
+    threshold_for,
+    through,
+    time_cold,
+    time_warm,
+)
+from asv_benchmarks.compare.parts.tree_tuning import tune, tune_child
 from sltrees import ThresholdTree
 
-HERE = Path(__file__).resolve().parent
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 SIZES = (16, 64, 256, 1024, 4096, 16384, 65536, 10**5, 10**6, 10**7)
 SHARES = (0, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 0.05, 0.1, 0.2, 0.5, 0.9, 1)
 # (number of values, selectivity, least ratio to a NumPy scan)
@@ -65,198 +71,6 @@ QUERY_BARS = (
     (10**7, 1e-2, 10),
     (10**7, 0.5, 2),
 )
-
-# ---------------------------------------------------------------------- timing
-
-
-def seconds(method):
-    begin = time.perf_counter_ns()
-    method()
-    return (time.perf_counter_ns() - begin) * 1e-9
-
-
-def seconds_of_block(method, calls):
-    begin = time.perf_counter_ns()
-    for _ in range(calls):
-        method()
-    return (time.perf_counter_ns() - begin) * 1e-9 / calls
-
-
-def time_warm(methods, budget, least=5):
-    """Medians over blocks of equal calls; the blocks of the methods alternate."""
-    calls = {}
-    for name, method in methods.items():
-        method()
-        once = min(seconds(method) for _ in range(3))
-        calls[name] = int(min(max(3, 0.0003 / max(once, 1e-7)), 1000))
-    timers = {name: functools.partial(seconds_of_block, method, calls[name]) for name, method in methods.items()}
-    return _rounds(timers, budget, least)
-
-
-def time_cold(methods, budget, least=7):
-    """Medians over single calls; the methods alternate call by call."""
-    return _rounds({name: functools.partial(seconds, method) for name, method in methods.items()}, budget, least)
-
-
-def _rounds(timers, budget, least):
-    found = {name: [] for name in timers}
-    end = time.perf_counter() + budget
-    while True:
-        for name, timer in timers.items():
-            found[name].append(timer())
-        rounds = len(found[name])
-        if rounds >= least and (time.perf_counter() > end or rounds >= 1000):
-            return {name: statistics.median(times) for name, times in found.items()}
-
-
-def si(value):
-    for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
-
-
-class Report:
-    """Prints rows, keeps them for the CSV file, and remembers what the bars ask for."""
-
-    columns = ("section", "case", "n", "selectivity", "method", "timing", "seconds", "ratio_to_tree")
-
-    def __init__(self):
-        self.rows = []
-
-    def title(self, text):
-        print(f"\n== {text}", flush=True)
-
-    def add(self, section, case, n, selectivity, times, timing):
-        tree = times["tree"]
-        for method, value in times.items():
-            self.rows.append((section, case, n, selectivity, method, timing, value, value / tree))
-
-    def compare(self, section, case, n, selectivity, methods, budget, timings=("warm", "cold")):
-        """Time the methods both ways, print a line, and keep the rows; a case below 0.95 is measured again."""
-        line = f"{case:<22} n={n:<9} "
-        line += f"p={selectivity:<7g}" if selectivity is not None else " " * 9
-        for timing in timings:
-            timer = time_warm if timing == "warm" else time_cold
-            times = timer(methods, budget)
-            if section == "query" and times["numpy"] < 0.95 * times["tree"]:
-                times = timer(methods, 4 * budget)
-            self.add(section, case, n, selectivity, times, timing)
-            others = [f"{name} {si(t)} = {t / times['tree']:.3g}x" for name, t in times.items() if name != "tree"]
-            line += f" | {timing}: tree {si(times['tree'])}, " + ", ".join(others)
-        print(line, flush=True)
-
-    def ratio(self, *key):
-        """Of the row with this section, case, n, selectivity, method and timing."""
-        return next((row[7] for row in self.rows if row[:6] == key), None)
-
-    def write(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows(self.rows)
-        print(f"\nWritten to {path}")
-
-
-# ---------------------------------------------------------------------- values
-
-
-def make_values(kind, n, rng):
-    values = rng.standard_normal(n, dtype=np.float32)
-    if kind == "normal":
-        return values
-    values.sort()
-    if kind == "sorted":
-        return values
-    blocks = np.array_split(values, max(1, n // 1000))
-    return np.concatenate([blocks[j] for j in rng.permutation(len(blocks))])
-
-
-def threshold_for(ordered, share):
-    """The threshold that a share of the values passes, from the sorted values."""
-    k = round(share * ordered.size)
-    if k == ordered.size:
-        return float(np.nextafter(ordered[0], np.float32(-np.inf)))
-    return float(ordered[ordered.size - 1 - k])
-
-
-def check(expected, got, what):
-    if not np.array_equal(expected, got):
-        raise AssertionError(f"{what}: not the same answer")
-
-
-def through(batches, write):
-    """A call that writes the next batch, round and round."""
-    following = itertools.cycle(batches)
-    return lambda: write(*next(following))
-
-
-# ---------------------------------------------------------------------- the other methods
-
-
-class BinaryTree:
-    """binary_tree.c by ctypes."""
-
-    library = None
-
-    def __init__(self, values):
-        self.n = values.size
-        self.width = 1 << max(1, (self.n - 1).bit_length())
-        self.node = np.full(2 * self.width, -np.inf, dtype=np.float32)
-        self.node[self.width : self.width + self.n] = values
-        self.pointer = self.node.ctypes.data
-        self.out = np.empty(self.n, dtype=np.int64)
-        self.out_pointer = self.out.ctypes.data
-        self.compiled.binary_build(self.pointer, self.width)
-
-    @classmethod
-    def compile(cls, directory):
-        path = Path(directory) / "binary_tree.so"
-        compiler = os.environ.get("CC", "cc").split()
-        source = HERE / "parts" / "binary_tree.c"
-        command = [*compiler, "-O3", "-std=gnu11", "-shared", "-fPIC", str(source), "-o", str(path)]
-        subprocess.run(command, check=True)
-        library = ctypes.CDLL(str(path))
-        pointer, integer = ctypes.c_void_p, ctypes.c_int64
-        library.binary_build.argtypes = (pointer, integer)
-        library.binary_build.restype = None
-        library.binary_update_many.argtypes = (pointer, integer, pointer, pointer, integer)
-        library.binary_update_many.restype = None
-        library.binary_query.argtypes = (pointer, integer, ctypes.c_float, pointer)
-        library.binary_query.restype = integer
-        cls.compiled = library
-
-    def query(self, t):
-        return self.out[: self.compiled.binary_query(self.pointer, self.width, t, self.out_pointer)].copy()
-
-    def update_many(self, indices, values):
-        self.compiled.binary_update_many(
-            self.pointer, self.width, indices.ctypes.data, values.ctypes.data, indices.size
-        )
-
-
-class LazyHeap:
-    """heapq of (-value, index): an update pushes, and what is out of date is skipped when it comes up."""
-
-    def __init__(self, values):
-        self.values = values.tolist()
-        self.heap = [(-v, i) for i, v in enumerate(self.values)]
-        heapq.heapify(self.heap)
-
-    def update(self, i, value):
-        self.values[i] = value
-        heapq.heappush(self.heap, (-value, i))
-
-    def drain(self, t):
-        heap, values, found = self.heap, self.values, []
-        while heap and -heap[0][0] > t:
-            negative, i = heapq.heappop(heap)
-            if values[i] == -negative:
-                values[i] = -np.inf
-                found.append(i)
-        return found
-
 
 # ---------------------------------------------------------------------- sections
 
@@ -360,17 +174,32 @@ def builds(report, args, rng):
 
 def others(report, args, rng):
     budget = 0.1 if args.quick else 0.3
-    report.title("query: a binary max-tree in C")
-    n = 10**6
+    values = rng.standard_normal(10**6, dtype=np.float32)
+    binary_tree(report, budget, values)
+    largest(report, budget, values)
+
+    n = 10**5
     values = rng.standard_normal(n, dtype=np.float32)
+    new_values = rng.standard_normal(5000, dtype=np.float32).tolist()
+    changes = list(zip(rng.integers(0, n, 5000).tolist(), new_values, strict=True))
+    heap(report, budget, values, changes, repeats=3 if args.quick else 9)
+    sorted_list(report, budget, values, changes)
+    replay_buffer(report, budget, values, rng)
+
+
+def binary_tree(report, budget, values):
+    report.title("query: a binary max-tree in C")
     ordered, tree, binary = np.sort(values), ThresholdTree(values), BinaryTree(values)
     for p in (1e-4, 5e-3, 1e-2, 0.5):
         t = threshold_for(ordered, p)
         check(tree.query(t), binary.query(t), "binary tree")
         methods = {"tree": lambda t=t: tree.query(t), "binary": lambda t=t: binary.query(t)}
-        report.compare("binary", "binary tree in C", n, p, methods, budget)
+        report.compare("binary", "binary tree in C", values.size, p, methods, budget)
 
+
+def largest(report, budget, values):
     report.title("topk(k): numpy.argpartition, then a sort of the k")
+    n, tree = values.size, ThresholdTree(values)
     for k in (1, 10, 100, 1000):
 
         def by_partition(k=k):
@@ -381,69 +210,72 @@ def others(report, args, rng):
         methods = {"tree": lambda k=k: tree.topk(k), "argpartition": by_partition}
         report.compare("topk", f"topk({k})", n, None, methods, budget)
 
-    n = 10**5
-    values = rng.standard_normal(n, dtype=np.float32)
-    ordered, tree = np.sort(values), ThresholdTree(values)
-    new_values = rng.standard_normal(5000, dtype=np.float32).tolist()
-    changes = list(zip(rng.integers(0, n, 5000).tolist(), new_values, strict=True))
 
-    def all_changes(update):
-        def run():
-            for i, x in changes:
-                update(i, x)
+def making(changes, update):
+    """A call that makes all changes, one by one."""
 
-        return run
+    def run():
+        for i, x in changes:
+            update(i, x)
 
+    return run
+
+
+def heap(report, budget, values, changes, repeats):
     report.title("a heapq with lazy deletion: drain all above t (pop_above), and 5,000 single updates")
+    n, ordered, tree, fresh = values.size, np.sort(values), ThresholdTree(values), LazyHeap(values)
     for p in (1e-3, 1e-2, 0.1):
-        t, fresh = threshold_for(ordered, p), LazyHeap(values)
+        t = threshold_for(ordered, p)
         check(sorted(LazyHeap(values).drain(t)), ThresholdTree(values).pop_above(t)[0], "drain")
         found = {"tree": [], "heapq": []}
-        for _ in range(3 if args.quick else 9):  # draining empties: from a fresh copy each time, and that is not timed
-            heap, full = LazyHeap.__new__(LazyHeap), tree.copy()
-            heap.heap, heap.values = fresh.heap.copy(), fresh.values.copy()
+        for _ in range(repeats):  # draining empties: from a fresh copy each time, and that is not timed
+            heap, full = fresh.copy(), tree.copy()
             found["heapq"].append(seconds(lambda heap=heap, t=t: heap.drain(t)))
             found["tree"].append(seconds(lambda full=full, t=t: full.pop_above(t)))
         times = {name: statistics.median(each) for name, each in found.items()}
         report.add("heapq", "drain", n, p, times, "cold")
         ratio = times["heapq"] / times["tree"]
         print(f"drain n={n} p={p:g}: tree {si(times['tree'])}, heapq {si(times['heapq'])} = {ratio:.3g}x", flush=True)
-    heap, changing = LazyHeap(values), tree.copy()
-    methods = {"tree": all_changes(changing.update), "heapq": all_changes(heap.update)}
+    methods = {"tree": making(changes, tree.update), "heapq": making(changes, fresh.update)}
     report.compare("heapq", "5000 updates", n, None, methods, budget / 2, timings=("warm",))
 
+
+def sorted_list(report, budget, values, changes):
     report.title("sortedcontainers.SortedList of (value, index): query by irange, update by remove and add")
     try:
         from sortedcontainers import SortedList
     except ImportError:
         print("not installed: left out")
-    else:
-        held, entries = values.tolist(), SortedList(zip(values.tolist(), range(n), strict=True))
+        return
+    n, ordered, tree = values.size, np.sort(values), ThresholdTree(values)
+    held, entries = values.tolist(), SortedList(zip(values.tolist(), range(n), strict=True))
 
-        def by_range(t):
-            return np.sort(np.fromiter((i for _, i in entries.irange((t, n), None, (False, True))), dtype=np.int64))
+    def by_range(t):
+        return np.sort(np.fromiter((i for _, i in entries.irange((t, n), None, (False, True))), dtype=np.int64))
 
-        def replace(i, x):
-            entries.remove((held[i], i))
-            held[i] = x
-            entries.add((x, i))
+    def replace(i, x):
+        entries.remove((held[i], i))
+        held[i] = x
+        entries.add((x, i))
 
-        for p in (1e-3, 1e-2, 0.1):
-            t = threshold_for(ordered, p)
-            check(tree.query(t), by_range(t), "SortedList")
-            methods = {"tree": lambda t=t: tree.query(t), "SortedList": lambda t=t: by_range(t)}
-            report.compare("sortedlist", "query", n, p, methods, budget)
-        methods = {"tree": all_changes(changing.update), "SortedList": all_changes(replace)}
-        report.compare("sortedlist", "5000 updates", n, None, methods, budget / 2, timings=("warm",))
-        all_changes(tree.update)()
-        check(tree.query(1.0), by_range(1.0), "SortedList after updates")
+    for p in (1e-3, 1e-2, 0.1):
+        t = threshold_for(ordered, p)
+        check(tree.query(t), by_range(t), "SortedList")
+        methods = {"tree": lambda t=t: tree.query(t), "SortedList": lambda t=t: by_range(t)}
+        report.compare("sortedlist", "query", n, p, methods, budget)
+    methods = {"tree": making(changes, tree.update), "SortedList": making(changes, replace)}
+    report.compare("sortedlist", "5000 updates", n, None, methods, budget / 2, timings=("warm",))
+    check(tree.query(1.0), by_range(1.0), "SortedList after updates")
 
+
+def replay_buffer(report, budget, values, rng):
     report.title("cpprb.PrioritizedReplayBuffer.update_priorities (a sum and a minimum tree; no threshold query)")
     try:
         from cpprb import PrioritizedReplayBuffer
     except ImportError:
         print("not installed: left out")
         return
+    n, tree = values.size, ThresholdTree(values)
     buffer = PrioritizedReplayBuffer(n, {"reward": {}}, alpha=1.0)
     buffer.add(reward=np.zeros(n), priorities=np.ones(n))
     for k in (100, 10**4):
@@ -507,108 +339,10 @@ def bars(report):
         report.rows.append(("bars", name, None, None, bar, f"{warm} / {cold}", None, verdict))
 
 
-# ---------------------------------------------------------------------- tuning
-
-VARIANTS = {
-    "one by one; scan": {"SL_REBUILD_SHARE": "1", "SL_TUNE_LIMIT": "0"},
-    "rebuild; lists": {"SL_REBUILD_SHARE": "((int64_t)1 << 40)", "SL_TUNE_LIMIT": "257"},
-} | {f"ahead {a}": {"SL_PREFETCH_AHEAD": str(a), "SL_TUNE_LIMIT": "128"} for a in (1, 4, 8, 16, 32, 64, 128)}
-
-ENTRY_RULE = "k == 1 && stop - start > SL_CACHED_LEAVES ? 64 : 128"
-
-BUILD_ONE = """
-import json, os, numpy
-from Cython.Build import cythonize
-from setuptools import Extension, setup
-extension = Extension("sltrees._core._wide_tree", ["sltrees/_core/_wide_tree.pyx"],
-                      include_dirs=[numpy.get_include(), "sltrees/_core"],
-                      define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
-                      + list(json.loads(os.environ["SLTREES_TUNE"]).items()),
-                      extra_compile_args=["-O3", "-std=gnu11", "-Wno-unused-function"])
-directives = dict(language_level=3, wraparound=False, cdivision=True, boundscheck=False, initializedcheck=False)
-modules = cythonize([extension], compiler_directives=directives, force=True, build_dir="build")
-setup(name="tune", packages=[], ext_modules=modules)
-"""
-
-
-def build_variant(directory, macros):
-    """A copy of the package whose tree kernels are compiled with other constants."""
-    shutil.copytree(Path(sltrees.__file__).parent, directory / "sltrees")
-    walks = directory / "sltrees/_core/wide_tree_walks.h"
-    text = walks.read_text(encoding="utf-8")
-    if text.count(ENTRY_RULE) != 1:
-        raise RuntimeError(f"wide_tree_walks.h no longer says {ENTRY_RULE!r}: bring this script up to date")
-    walks.write_text(text.replace(ENTRY_RULE, "k == 1 ? SL_TUNE_LIMIT : 128"), encoding="utf-8")
-    (directory / "build_one.py").write_text(BUILD_ONE, encoding="utf-8")
-    for old in (directory / "sltrees/_core").glob("_wide_tree.*.so"):
-        old.unlink()
-    environment = os.environ | {"SLTREES_TUNE": json.dumps(macros)}
-    command = [sys.executable, "build_one.py", "-q", "build_ext", "--inplace"]
-    subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
-
-
-def tune_child(quick):
-    """Times of one variant, as JSON: {table: {case: seconds}}."""
-    rng = np.random.default_rng(0)
-    budget = 0.05 if quick else 0.15
-    found = {"rebuild": {}, "ahead": {}, "entry": {}}
-    for n in (10**6,) if quick else (10**5, 10**6, 10**7):
-        values = rng.standard_normal(n, dtype=np.float32)
-        tree, ordered = ThresholdTree(values), np.sort(values)
-        for share in (512, 256, 128, 64, 32, 16, 8):
-            k = n // share + 1
-            batches = [(rng.integers(0, n, k), rng.standard_normal(k, dtype=np.float32)) for _ in range(8)]
-            following = itertools.cycle(batches)
-            once = time_warm({"x": lambda tree=tree, following=following: tree.update_many(*next(following))}, budget)
-            found["rebuild"][f"n={n}, k=n/{share}"] = once["x"]
-        tree = ThresholdTree(values)
-        for p in (1e-3, 5e-3, 1e-2, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1):
-            t = threshold_for(ordered, p)
-            live = np.maximum.reduceat(values, np.arange(0, n, 16)) > t
-            once = time_warm({"x": lambda tree=tree, t=t: tree.query(t)}, budget)
-            if p > 1e-3:  # below, the level above the blocks is entered, and the choice does not arise
-                found["entry"][f"n={n}, p={p:g}, {100 * live.mean():.0f}% of blocks live"] = once["x"]
-            if p in (1e-3, 1e-2):
-                found["ahead"][f"query, n={n}, p={p:g}"] = once["x"]
-        batches = [(rng.integers(0, n, 1000), rng.standard_normal(1000, dtype=np.float32)) for _ in range(200)]
-        following = itertools.cycle(batches)
-        once = time_warm({"x": lambda tree=tree, following=following: tree.update_many(*next(following))}, budget)
-        found["ahead"][f"update_many, n={n}, k=1000"] = once["x"]
-    print(json.dumps(found))
-
-
-def tune(quick):
-    with tempfile.TemporaryDirectory() as scratch:
-        directories = {name: Path(scratch) / str(j) for j, name in enumerate(VARIANTS)}
-        print(f"building {len(VARIANTS)} variants", flush=True)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(build_variant, directories.values(), VARIANTS.values()))
-        runs = {name: [] for name in VARIANTS}
-        for _ in range(1 if quick else 3):
-            for name, directory in directories.items():
-                command = [sys.executable, __file__, "--tune-child"] + ["--quick"] * quick
-                environment = os.environ | {"PYTHONPATH": str(directory)}
-                child = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-                runs[name].append(json.loads(child.stdout))
-
-    def table(key, names, heading):
-        print(f"\n== {heading}\n{'':<42}" + "".join(f"{name:>12}" for _, name in names) + f"{'best':>12}")
-        for case in runs[names[0][0]][0][key]:
-            times = {label: statistics.median(run[key][case] for run in runs[name]) for name, label in names}
-            print(f"{case:<42}" + "".join(f"{si(t):>12}" for t in times.values()) + f"{min(times, key=times.get):>12}")
-
-    first, second = list(VARIANTS)[:2]
-    heading = "SL_REBUILD_SHARE: a batch of k updates (in use: n/64)"
-    table("rebuild", [(first, "one by one"), (second, "rebuild")], heading)
-    heading = "entry level: scan, or lists of live blocks (in use: lists below 50% live, 25% beyond 2^22 values)"
-    table("entry", [(first, "scan"), (second, "lists")], heading)
-    table("ahead", [(name, name) for name in list(VARIANTS)[2:]], "SL_PREFETCH_AHEAD (in use: 32)")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases and shorter runs: within 40 seconds")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "trees.csv", help="the table, as CSV")
+    parser.add_argument("--out", type=Path, default=RESULTS / "trees.csv", help="the table, as CSV")
     parser.add_argument("--tune", action="store_true", help="print the tables behind the constants instead")
     parser.add_argument("--tune-child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -9,7 +9,7 @@ import numpy as np
 
 from asv_benchmarks.compare.parts.synthetic_data import gaussian_directions
 from sltrees import ShiftedReLUNetwork
-from sltrees._command_line.digits_demo import digits_parity
+from sltrees.datasets.parity import digits_parity
 
 LOOSE, TIGHT = 1e-3, 1e-6  # the training RMSEs to which times are read
 N_TEST = 1000  # of synthetic data

@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees._command_line.digits_demo import digits_parity
 from sltrees.callbacks import Callback
+from sltrees.datasets.parity import digits_parity
 from sltrees.methods.certified.method import choose_skin
 from sltrees.methods.certified.trajectory import MARGIN_SHARE
 from sltrees.network.hyperplanes import Hyperplanes

@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import numpy as np
 
-from sltrees.datasets import load_digits
-from sltrees.preprocessing import InputScaling
+from sltrees._memory import peak_rss_bytes
+from sltrees.datasets.parity import digits_parity
 from sltrees.training.trainer import NewtonTrainer
-
-N_TRAIN = 1000
-_SPLIT_SEED = 0  # of the split only, so that runs with different networks see the same data
-
-
-def digits_parity(bias=0.0):
-    """The digits, split and scaled, with +1 for even and -1 for odd ones.
-
-    Parameters
-    ----------
-    bias : float, default 0.0
-        Of `InputScaling`.
-
-    Returns
-    -------
-    X_train, y_train, X_test, y_test : ndarray
-        Shapes (1000, 64), (1000,), (797, 64), (797,), with a bias 65 columns. They are standardised on the training
-        part, rows have unit norm.
-    """
-    X, digit = load_digits()
-    y = np.where(digit % 2 == 0, 1.0, -1.0)
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(X))
-    train, test = order[:N_TRAIN], order[N_TRAIN:]
-    scaling = InputScaling(bias=bias).fit(X[train])
-    return scaling.transform(X[train]), y[train], scaling.transform(X[test]), y[test]
 
 
 def run_demo(network, **options):
@@ -86,16 +60,6 @@ def run_demo(network, **options):
         "history": [_as_dict(record) for record in result.history],
         "digest": network.digest() if drawn else None,
     }
-
-
-def peak_rss_bytes():
-    """Peak resident memory of this process in bytes; None where the platform does not tell."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _mean(numbers):

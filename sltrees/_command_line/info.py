@@ -26,10 +26,7 @@ def add_parser(commands):
 def run(options):
     """Read, verify, print; return the exit code."""
     with shared.reading(options.file):
-        kind, header, arrays = read_archive(options.file)
-        with open(options.file, "rb") as file:
-            file.seek(-8, os.SEEK_END)  # where the archive has it
-            version = int(file.read())
+        kind, header, arrays, version = read_archive(options.file)
     content = {"file": options.file, "bytes": os.path.getsize(options.file), "kind": kind, "version": version}
     sizes = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in arrays.items()}
     rows = [

@@ -9,7 +9,7 @@ import stat
 import sys
 import warnings
 
-from sltrees.files.archive import replacing
+from sltrees.files.replacing import replacing
 from sltrees.tables import read_table
 from sltrees.tables._reading import DELIMITERS
 

@@ -85,7 +85,7 @@ class TableModel:
         from sltrees.estimators import NewtonClassifier, NewtonRegressor
         from sltrees.estimators.packing import unpack_estimator
 
-        _, header, arrays = read_archive(path, KIND)
+        _, header, arrays, _ = read_archive(path, KIND)
         with making_sense(path, "model of a table"):
             model = cls.of_header(header)
             estimator = NewtonClassifier if model.task == "classification" else NewtonRegressor

@@ -370,7 +370,7 @@ class _NewtonEstimator(BaseEstimator):
         >>> NewtonClassifier.load(path).predict([[0.0], [2.0]])
         array(['a', 'b'], dtype='<U1')
         """
-        _, header, arrays = read_archive(path, KIND)
+        _, header, arrays, _ = read_archive(path, KIND)
         with making_sense(path, repr(KIND)):
             return unpack_estimator(header, arrays, cls)
 

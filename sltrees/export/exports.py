@@ -12,7 +12,7 @@ from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
 from sltrees._versions import VERSION
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.files.archive import replacing
+from sltrees.files.replacing import replacing
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.prediction import NEURONS_PER_PART
 from sltrees.preprocessing import InputScaling

@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 
 from sltrees._validation import MAX_FLOAT, MAX_INTEGER
-from sltrees.files.errors import ArchiveError
+from sltrees.files.errors import ArchiveError, shortened
 
 
 @contextlib.contextmanager
@@ -194,12 +194,6 @@ def as_number_entry(value, name, *, minimum=0.0, maximum=MAX_FLOAT):
     if not isinstance(value, float) or not minimum <= value <= maximum:
         raise ArchiveError(f"{name!r} must be a float from {minimum} to {maximum}, got {shortened(value)}")
     return value
-
-
-def shortened(value):
-    """A value as a message may show it: at most 100 characters. Cost: O(value)."""
-    text = repr(value) if not isinstance(value, int) or abs(value) <= MAX_INTEGER else "a larger integer"
-    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def all_finite(array):

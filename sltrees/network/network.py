@@ -611,7 +611,7 @@ class ShiftedReLUNetwork:
         >>> ShiftedReLUNetwork.load(path).width
         100
         """
-        _, header, arrays = read_archive(path, KIND)
+        _, header, arrays, _ = read_archive(path, KIND)
         with making_sense(path, repr(KIND)):
             return unpack_network(header, arrays)
 

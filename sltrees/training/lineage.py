@@ -329,7 +329,7 @@ def read_checkpoint(path, make_trainer):
     -----
     Cost: O(bytes).
     """
-    _, header, arrays = read_archive(path, KIND)
+    _, header, arrays, _ = read_archive(path, KIND)
     with making_sense(path, repr(KIND)):
         network, lineage = _unpacked(header, arrays)
         return make_trainer(network, lineage.parameters), lineage

@@ -666,7 +666,7 @@ def no_target(header):
     ],
 )
 def test_a_file_whose_parts_do_not_fit_together_is_refused(run, fitted, tmp_path, change):
-    kind, header, arrays = read_archive(fitted / "flowers.npz")
+    kind, header, arrays, _ = read_archive(fitted / "flowers.npz")
     change(header)
     write_archive(tmp_path / "m.npz", kind, header, arrays)
     done = run("predict", tmp_path / "m.npz", fitted / "flowers.csv")

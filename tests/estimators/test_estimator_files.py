@@ -55,7 +55,7 @@ def test_what_is_loaded_is_what_was_saved(name, tmp_path):
     X, _ = wave()
     estimator, path = ESTIMATORS[name], tmp_path / "model.npz"
     estimator.save(path)
-    for other in (type(estimator).load(path), unpack_estimator(*read_archive(path)[1:], type(estimator))):
+    for other in (type(estimator).load(path), unpack_estimator(*read_archive(path)[1:3], type(estimator))):
         assert type(other) is type(estimator)
         assert other.get_params() == estimator.get_params()
         assert np.array_equal(other.predict(X), estimator.predict(X))

@@ -10,11 +10,12 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import digits_parity, random_problem
+from problems import random_problem
 
 import sltrees
-from sltrees import NewtonTrainer, ShiftedReLUNetwork, export
-from sltrees.export import to_onnx, to_torch
+from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees.datasets.parity import digits_parity
+from sltrees.export import exports, to_onnx, to_torch
 from sltrees.preprocessing import InputScaling
 
 D = 5  # features of the small problem
@@ -160,14 +161,14 @@ def test_networks_are_left_alone(run):
 
 def test_only_pairs_that_moved_are_exported(tmp_path):
     network, _ = trained(width=4096)
-    model = export._Model.of(network, None, None, None)
+    model = exports._Model.of(network, None, None, None)
     (output,) = model.outputs
     moved = np.flatnonzero(np.concatenate([shard.moved() for shard in network._shards]))
     W = network.materialised_weights().reshape(-1, 2, D)[moved].reshape(-1, D)
     assert 0 < len(W) < 4096
     assert np.array_equal(output.weights, W)
     assert np.array_equal(output.signs, np.tile([1.0, -1.0], moved.size))
-    compacted = export._Model.of(copy.deepcopy(network).compact(), None, None, None)
+    compacted = exports._Model.of(copy.deepcopy(network).compact(), None, None, None)
     assert np.array_equal(compacted.outputs[0].weights, W)
 
 
@@ -499,7 +500,7 @@ def test_paths_that_cannot_be_written(onnx, tmp_path, monkeypatch):
 @pytest.mark.onnx
 def test_files_of_two_gibibytes_are_refused(onnx, tmp_path, monkeypatch):
     network, _ = trained()
-    monkeypatch.setattr(export, "ONNX_BYTES", 1000)
+    monkeypatch.setattr(exports, "ONNX_BYTES", 1000)
     with pytest.raises(ValueError, match=r"less than 2 GiB, weights and signs have [0-9,]+ bytes"):
         to_onnx(network, tmp_path / "network.onnx")
     assert not any(tmp_path.iterdir())

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from sltrees.files import archive
 from sltrees.files.archive import Archive, ArchiveError, read_archive, write_archive
+from sltrees.files.arrays import npy_head
+from sltrees.files.header import encoded
 
 DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "<U1", "<U7")
 SHAPES = ((), (0,), (1,), (7,), (3, 0, 2), (2, 3, 4), (1,) * 64)
@@ -85,7 +87,7 @@ def test_arrays_in_any_order_come_back_in_c_order_and_native(path, array):
 
 
 def test_arrays_of_many_chunks_come_back(path, monkeypatch):
-    monkeypatch.setattr(archive, "_CHUNK", 64)
+    monkeypatch.setattr("sltrees.files.arrays.CHUNK", 64)
     arrays = {"x": np.arange(1000.0).reshape(10, 100), "y": np.arange(1000.0).reshape(10, 100).T, "z": np.zeros(8)}
     write_archive(path, "test", {}, arrays)
     found = read_archive(path).arrays
@@ -123,8 +125,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(keys, json_values, max_size=3))
 def test_any_header_comes_back(header):
-    encoded = archive._encoded(header, "header")
-    found = archive._parsed(archive._dumped("test", encoded, []))[1]
+    found = archive._parsed(archive._dumped("test", encoded(header, "header"), []))[1]
     assert bits(found) == bits(header)
 
 
@@ -315,7 +316,7 @@ def test_other_kinds_are_refused(path):
     write_archive(path, "checkpoint", {}, {})
     refused(path, "holds a 'checkpoint', not a 'network'", "network")
     refused(path, "holds a 'checkpoint', not an 'estimator'", "estimator")
-    assert read_archive(path, "checkpoint") == Archive("checkpoint", {}, {})
+    assert read_archive(path, "checkpoint") == Archive("checkpoint", {}, {}, archive.VERSION)
 
 
 def test_newer_versions_are_refused_as_such(path):
@@ -475,7 +476,7 @@ def test_arrays_that_make_no_sense_are_refused_before_anything_is_allocated(cont
 def test_more_dimensions_than_numpy_has_are_refused():
     for ndim in (64, 65):
         shape, data = (1,) * ndim, np.float64(3).tobytes()
-        members = {"x.npy": archive._npy_head(np.dtype("<f8"), shape) + data}
+        members = {"x.npy": npy_head(np.dtype("<f8"), shape) + data}
         document = {"kind": "test", "header": {}, "arrays": [["x", "<f8", list(shape), ""]]}
         forgery = put_together(signed(document, members), members)
         if ndim == 64:
@@ -588,7 +589,7 @@ def test_a_disk_that_is_full_is_reported_and_leaves_nothing(tmp_path, path, monk
     def full(*arguments):
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(archive, "_complete", full)
+    monkeypatch.setattr(archive, "complete", full)
     with pytest.raises(OSError, match="no space"):
         write_archive(path, "test", {}, {"x": np.zeros(100)})
     assert list(tmp_path.iterdir()) == []
@@ -694,7 +695,7 @@ def dies_at(module, name, call, first):
 
 write(1)
 stages = [(os, "open", 0), (os, "fsync", 0), (os, "replace", 0), (os, "open", 1), (os, "fsync", 1), (os, "close", 0),
-          (archive, "_complete", 0), (archive, "_complete", 1), (archive, "_complete", 2), (archive, "_ending", 0)]
+          (archive, "complete", 0), (archive, "complete", 1), (archive, "complete", 2), (archive, "ending", 0)]
 for module, name, call in stages:
     for first in (True, False):
         write(1)

@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import digits_parity, random_problem, unit_rows
+from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
+from sltrees.datasets.parity import digits_parity
 from sltrees.execution.inline import InlineExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram

@@ -271,7 +271,7 @@ def test_networks_within_something_else_come_back(path):
     write_archive(path, "pair", {"networks": [header for header, _ in packed]}, arrays)
 
     def unpacked():
-        _, header, arrays = read_archive(path, "pair")
+        _, header, arrays, _ = read_archive(path, "pair")
         with making_sense(path, "'pair'"):
             contents = Contents(header, arrays)
             networks = [

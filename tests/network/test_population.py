@@ -12,7 +12,7 @@ from problems import unit_rows
 from scipy import stats
 from scipy.special import ndtr
 
-from sltrees._command_line.digits_demo import digits_parity
+from sltrees.datasets.parity import digits_parity
 from sltrees.methods.certified.method import SKINS
 from sltrees.network import population
 from sltrees.network.hyperplanes import Hyperplanes

@@ -512,12 +512,12 @@ def test_a_machine_that_rounds_otherwise_is_told_so(checkpoint):
         archive = read_archive(checkpoint)
         record = archive.header["steps"][1]["record"]
         record[name] = type(record[name])(change(record[name]))
-        write_archive(checkpoint, *archive)
+        write_archive(checkpoint, *archive[:3])
         trainer = NewtonTrainer.from_checkpoint(checkpoint)
         with pytest.raises(RuntimeError, match=rf"cannot be replayed here: of iteration 1, {name} was .*BLAS"):
             trainer.fit(X, y, eval_set=eval_set)
         assert not trainer.network._in_training
-        write_archive(checkpoint, *original)
+        write_archive(checkpoint, *original[:3])
     g = original.arrays["g"].copy()
     g[1] *= 1 + 1e-12
     write_archive(checkpoint, original.kind, original.header, {"g": g})

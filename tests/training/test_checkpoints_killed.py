@@ -72,14 +72,14 @@ def slow_parts(each=lambda part: time.sleep(0.002)):
     """Call a function before each array of a checkpoint goes to its file."""
     from sltrees.files import archive
 
-    chunks_of = archive._chunks_of
+    chunks_of = archive.chunks_of
 
     def chunks(*arguments):
         for chunk in chunks_of(*arguments):
             each(chunk)
             yield chunk
 
-    archive._chunks_of = chunks
+    archive.chunks_of = chunks
 
 
 def die():

@@ -14,12 +14,13 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
-from problems import WeightsRecorder, digits_parity, losses, random_problem, unit_rows
+from problems import WeightsRecorder, losses, random_problem, unit_rows
 from sklearn.datasets import load_breast_cancer
 from threadpoolctl import threadpool_info
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.callbacks import Callback, PrintProgress
+from sltrees.datasets.parity import digits_parity
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.pair_counts import PairCounts
 from sltrees.methods.all_neurons import AllNeurons

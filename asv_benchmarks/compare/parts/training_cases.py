@@ -15,7 +15,7 @@ from asv_benchmarks.compare.parts import dense_methods as dense
 from asv_benchmarks.compare.parts.synthetic_data import gaussian_directions
 from asv_benchmarks.compare.parts.training_report import power, si
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingResult
-from sltrees._command_line.digits_demo import digits_parity
+from sltrees.datasets.parity import digits_parity
 from sltrees.training.trainer import METHODS
 
 TOLERANCE = 1e-6
