@@ -11,9 +11,9 @@ from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees.callbacks import PrintProgress
 from sltrees.cluster.choose import EXECUTORS
 from sltrees.cluster.messages import ClusterLostError
+from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import POLICIES
-from sltrees.training.trainer import METHODS
 
 DEFAULT_WIDTH = 2**17
 
