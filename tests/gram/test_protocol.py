@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from protocols import deviations
 
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.gram import HELD_AS
 from sltrees.gram.protocol import GramSystem
 

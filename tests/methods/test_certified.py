@@ -36,7 +36,7 @@ class CheckEverything(Callback):
 
     def _look(self, trainer):
         if self.check:
-            trainer.network._method._check()
+            trainer.network.state.method._check()
         self.displacements.append(trainer.network.displacement_.copy())
 
 
