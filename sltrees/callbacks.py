@@ -339,26 +339,21 @@ class Checkpoint(Callback):
     def __init__(self, path, every=1):
         self.path = os.fspath(path)
         self.every = as_integer(every, "every", minimum=1)
-        self._written = None, 0  # the lineage in the file, and how many of its steps
+        self._n_written = 0  # iterations in the file
 
     def on_start(self, trainer):
         """Write how the run begins, and the iterations that will be replayed."""
-        self._write(trainer._lineage)
+        self._write(trainer)
 
     def on_iteration(self, trainer, record):
         """Write after every so many iterations, but for those that are in the file."""
-        if (record.iteration + 1) % self.every == 0:
-            self._update(trainer._lineage)
+        if (record.iteration + 1) % self.every == 0 and record.iteration >= self._n_written:
+            self._write(trainer)
 
     def on_end(self, trainer, result):
         """Write the last iterations."""
-        self._update(trainer._lineage)
+        if result.n_iter > self._n_written:
+            self._write(trainer)
 
-    def _update(self, lineage):
-        of, n_steps = self._written
-        if of is lineage and len(lineage.steps) > n_steps:
-            self._write(lineage)
-
-    def _write(self, lineage):
-        lineage.write(self.path)
-        self._written = lineage, len(lineage.steps)
+    def _write(self, trainer):
+        self._n_written = trainer.write_checkpoint(self.path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
+import time
 
 
 class TrainingStatus(enum.StrEnum):
@@ -41,6 +43,17 @@ MESSAGES = {
 }
 # What `IterationRecord.seconds` tells apart.
 PHASES = ("gram", "solve", "step", "outputs", "validation")
+
+
+@contextlib.contextmanager
+def timed(seconds, phase):
+    """Add the seconds spent inside to one phase of a dict of `PHASES`."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] += time.perf_counter() - began
+
 
 RIDGE_MESSAGE = "the loss with its ridge is at its minimum to within tol"  # converged, with an RMSE above tol
 

@@ -16,9 +16,9 @@ THREADS = 2
 MODULES = {
     "GramMatrix": ("sltrees.gram",),
     "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
-    "METHODS": ("sltrees.training.trainer", "sltrees.trainer"),
+    "METHODS": ("sltrees.methods.choose", "sltrees.trainer"),
     "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
-    "choose_skin": ("sltrees.methods.certified.method", "sltrees.method_certified"),
+    "choose_skin": ("sltrees.methods.certified.skin", "sltrees.method_certified"),
     "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
 }
 

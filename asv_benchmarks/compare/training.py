@@ -62,7 +62,7 @@ from asv_benchmarks.compare.parts.training_report import (
 from sltrees._memory import peak_rss_bytes
 from sltrees.callbacks import Callback
 from sltrees.gram.matrix import GramMatrix
-from sltrees.training.trainer import METHODS
+from sltrees.methods.choose import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIFTS = ("paper", "auto")

@@ -19,8 +19,8 @@ from asv_benchmarks.experiment.cases import LOOSE, Case
 from asv_benchmarks.experiment.outcome import Outcome, Stopwatch
 from sltrees import NewtonTrainer, reference, shifted_ntk
 from sltrees.callbacks import Callback
+from sltrees.methods.choose import METHODS
 from sltrees.network.shift import resolve_shift
-from sltrees.training.trainer import METHODS
 
 TINY_RIDGE = 1e-10  # of kernel ridge regression, relative to the mean of the diagonal: it interpolates
 NO_END = 10**9  # iterations: only target and limit end a run
@@ -198,7 +198,7 @@ def variants(name):
     """
     if name in NEWTON:
         if name not in METHODS:
-            raise MissingContenderError(f"sltrees.training.trainer.METHODS has no {name!r}, only {', '.join(METHODS)}")
+            raise MissingContenderError(f"sltrees.methods.choose.METHODS has no {name!r}, only {', '.join(METHODS)}")
         return [Contender(name, "", functools.partial(run_newton, name), goes_far=True)]
     if name == "gradient-descent":
         return [Contender(name, "", functools.partial(run_gradient_descent, DESCENT_RATE, None, 0.0))]

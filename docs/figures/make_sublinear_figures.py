@@ -15,7 +15,7 @@ import numpy as np
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.datasets.parity import digits_parity
-from sltrees.methods.certified.method import choose_skin
+from sltrees.methods.certified.skin import choose_skin
 from sltrees.methods.certified.trajectory import MARGIN_SHARE
 from sltrees.network.hyperplanes import Hyperplanes
 

@@ -10,9 +10,9 @@ from sltrees._command_line.digits_demo import run_demo
 from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees.callbacks import PrintProgress
 from sltrees.execution.threads import EXECUTORS, ClusterLostError
+from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import POLICIES
-from sltrees.training.trainer import METHODS
 
 DEFAULT_WIDTH = 2**17
 

@@ -16,11 +16,13 @@ from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadE
 from sltrees.gram.matrix import GramMatrix
 from sltrees.kernels import shifted_ntk
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
-from sltrees.methods.certified.method import CertifiedMethod, choose_skin
+from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.certified.skin import choose_skin
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
+from sltrees.training.ridge import alpha_left_out
 from sltrees.training.trainer import NewtonTrainer
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
@@ -306,7 +308,7 @@ class Networks:
             method.count_pairs(gram)
             method.release()
             targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
-            return executor.run(lambda: RidgeProblem(gram.matrix, targets, weights=weights).choose())
+            return alpha_left_out(gram.matrix, targets, executor, weights=weights)
 
     def predict(self, X):
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""

@@ -1,5 +1,10 @@
-"""The Gram matrix of the neurons that fire, and solving with it."""
+"""The Gram matrix of the neurons that fire, and solving with it: what every way of holding it has is in `protocol`."""
 
 from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.matrix_free import MatrixFreeGram
+from sltrees.gram.sketched import SketchedGram
 
-__all__ = ["GramMatrix"]
+__all__ = ["HELD_AS", "GramMatrix", "MatrixFreeGram", "SketchedGram"]
+
+# By the names that checkpoints have for them.
+HELD_AS = {"array": GramMatrix, "products": MatrixFreeGram, "sketch": SketchedGram}

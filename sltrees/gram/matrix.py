@@ -46,7 +46,7 @@ class FactorState(typing.NamedTuple):
 
 
 class GramMatrix:
-    """G for the current firing pattern, formed from pair counts alone.
+    """G for the current firing pattern, formed from pair counts alone: a `sltrees.gram.protocol.GramSystem`.
 
     H_ij, the number of neurons that fire on both i and j, is an integer, so G does not depend on the order in
     which neurons are counted. G and its factors are float64 whatever the dtype of the network.
@@ -103,6 +103,8 @@ class GramMatrix:
     array([1., 2.])
     """
 
+    state_class = FactorState
+
     def __init__(self, X, width, *, solver="auto"):
         self.solver = as_choice(solver, "solver", SOLVERS)
         n = len(X)
@@ -120,7 +122,7 @@ class GramMatrix:
 
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
-        """Bytes that the matrices of n samples take, the factor and vectors included. Cost: O(n)."""
+        """As of `GramSystem`: the matrices, the factor and vectors. Cost: O(n)."""
         counts = PairCounts.bytes_needed(n_samples, n_threads)
         return 16 * n_samples**2 + counts + CholeskyFactor.bytes_needed(n_samples) + 128 * n_samples
 
@@ -140,7 +142,7 @@ class GramMatrix:
         return float(np.trace(self.matrix))
 
     def product(self, v):
-        """G v for v of shape (n,), float64. Cost: O(n^2)."""
+        """As of `GramSystem`. Cost: O(n^2)."""
         return np.dot(self.matrix, v)
 
     def count_pairs(self, patterns, executor):
@@ -166,16 +168,7 @@ class GramMatrix:
         self.refresh(executor)
 
     def refresh(self, executor):
-        """Form G from `counts`.
-
-        Parameters
-        ----------
-        executor : ThreadExecutor
-
-        Notes
-        -----
-        Sets: matrix. Cost: O(n^2); O(n^2 d) the first time.
-        """
+        """As of `GramSystem`: form G from `counts`. Sets: matrix. Cost: O(n^2); O(n^2 d) the first time."""
         if self._products is None:
             self._multiply_samples(executor)
         self._factor_is_of_g = False
@@ -206,24 +199,9 @@ class GramMatrix:
         self._products, self._X = products, None
 
     def solve(self, c, right, executor):
-        """Solve (G + c I) g = right.
+        """As of `GramSystem`, with |right - (G + c I) g| <= TOL (|G + c I| |g| + |right|).
 
-        Parameters
-        ----------
-        c : float
-            Ridge and damping.
-        right : ndarray of shape (n,)
-        executor : ThreadExecutor
-
-        Returns
-        -------
-        ndarray of shape (n,) or None
-            g, with |right - (G + c I) g| <= TOL (|G + c I| |g| + |right|). None if G + c I is not positive definite to
-            working precision (a factorisation failed), or if g overflows. (Should rounding keep a factor and
-            refinement with it above the bound, the best g found is returned.)
-
-        Notes
-        -----
+        (Should rounding keep a factor and refinement with it above the bound, the best g found is returned.)
         Sets: n_cg_steps, n_factorisations. Cost: O(n^3 / 3) with a new factor, O(k n^2) for k steps of conjugate
         gradients with an old one, O(n^2) if neither G nor c changed since the last factorisation.
         """
@@ -289,22 +267,19 @@ class GramMatrix:
         return self._factor_is_of_g
 
     def solver_state(self):
-        """What the next solution depends on besides the system and the factor: a `FactorState`. Cost: O(1)."""
+        """As of `GramSystem`."""
         return FactorState(self.n_factorisations, self.n_cg_steps, self._factor.c, self._steps_with_factor)
 
     def make_preconditioner(self, state, executor):
-        """Make the factor that a later state tells of, of G as it is now; False if it does not exist.
-
-        Cost: O(n^3 / 3), or O(1) where the state tells of none.
-        """
+        """As of `GramSystem`: the factor. Cost: O(n^3 / 3), or O(1) where there was none."""
         return state.c is None or self._factorise(state.c, executor)
 
     def resume(self, state):
-        """Go on as after the solution that left this state, the factor of that time having been made. Cost: O(1)."""
+        """As of `GramSystem`. Cost: O(1)."""
         self.n_factorisations, self.n_cg_steps, _, self._steps_with_factor = state
 
     def is_singular(self, executor):
-        """Whether G is singular to working precision: factorising it fails, or a pivot vanishes. Cost: O(n^3 / 3)."""
+        """As of `GramSystem`: factorising G fails, or a pivot vanishes. Cost: O(n^3 / 3)."""
         if not self._has_factor(0.0) and not self._factorise(0.0, executor):
             return True
         pivots = self._factor.pivots

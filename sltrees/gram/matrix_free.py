@@ -7,6 +7,7 @@ import typing
 import numpy as np
 import scipy.linalg
 
+from sltrees.gram.products import GramProducts, noise
 from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
 
 # Steps at most in one solve. They suffice for a condition number, after preconditioning, of about (2 MAX_STEPS / 33)^2,
@@ -21,8 +22,6 @@ STEPS_BEFORE_SKETCH = 2 * RANK
 # A sketch of an older G is made anew when steps have grown by this factor since it was made.
 STALE = 2
 
-_POWER_STEPS = 8  # products that estimate |G|
-
 
 class SketchState(typing.NamedTuple):
     """What `MatrixFreeGram.solve` remembers of the systems before, but for the sketch itself."""
@@ -34,18 +33,15 @@ class SketchState(typing.NamedTuple):
 
 
 class MatrixFreeGram:
-    """G known by its products, for n beyond what an array holds; the interface of `GramMatrix` but for its arrays.
+    """G known by its products, for n beyond what an array holds: a `sltrees.gram.protocol.GramSystem`.
 
     Conjugate gradients run with the diagonal as preconditioner at first. Where that takes long, a sketch of G of rank
     64 (a Nystrom approximation, from as many products) takes its largest eigenvalues out, and is kept while it serves.
 
     Parameters
     ----------
-    product : callable
-        v -> G v, for v of shape (n,), both float64, for the current pattern. It must be correct to rounding of float64,
-        and the same for the same v.
-    diagonal : callable
-        () -> diag(G), of shape (n,).
+    product, diagonal : callable
+        As of `GramProducts`.
     n_samples : int
         n.
     tol : float, optional
@@ -79,14 +75,13 @@ class MatrixFreeGram:
     array([1., 2.])
     """
 
-    pairs = None  # nothing is counted
+    pairs = None
+    state_class = SketchState
 
     def __init__(self, product, diagonal, n_samples, *, tol=TOL):
-        self._product, self._diagonal_of, self.n_samples, self.tol = product, diagonal, n_samples, tol
+        self._g, self.tol = GramProducts(product, diagonal, n_samples), tol
         self.n_cg_steps = 0
         self.n_factorisations = 0
-        self._diagonal = None  # of the current G; asked for when needed
-        self._norm = None  # estimate of |G| for the current G
         self._sketch = None  # of this G or an older one
         self._n_sketches = 0  # made since the beginning
         self._wants_sketch = False  # whether the solve before was slow for want of one
@@ -94,53 +89,37 @@ class MatrixFreeGram:
 
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
-        """Bytes that solving for n samples takes at most, without what `product` takes. Cost: O(1)."""
+        """As of `GramSystem`: at most. Cost: O(1)."""
         return 8 * n_samples * (4 * RANK + 16)
 
     @property
     def diagonal(self):
-        """diag(G). Cost: O(1), and one call of `diagonal` after a change."""
-        if self._diagonal is None:
-            self._diagonal = np.array(self._diagonal_of(), dtype=np.float64)
-        return self._diagonal
+        """As of `GramProducts`."""
+        return self._g.diagonal
 
     @property
     def norm(self):
-        """Estimate of |G| from below. Cost: O(1), and eight products after a change."""
-        return self._estimate_norm()
+        """As of `GramProducts`."""
+        return self._g.norm
 
     @property
     def trace(self):
-        """trace(G). Cost: O(n)."""
-        return float(self.diagonal.sum())
+        """As of `GramProducts`."""
+        return self._g.trace
 
     def product(self, v):
-        """G v for v of shape (n,), float64. Cost: one product."""
-        return self._product(v)
+        """As of `GramSystem`. Cost: one product."""
+        return self._g.product(v)
 
     def refresh(self, executor):
-        """Take note that G has changed. What depends on it is computed when needed. Cost: O(1)."""
-        self._diagonal = self._norm = None
+        """As of `GramSystem`. Cost: O(1): what depends on G is computed when it is needed."""
+        self._g.forget()
 
     def solve(self, c, right, executor):
-        """Solve (G + c I) g = right.
+        """As of `GramSystem`, to a backward error of `tol`: |right - (G + c I) g| <= tol (|G + c I| |g| + |right|).
 
-        Parameters
-        ----------
-        c : float
-            Ridge and damping.
-        right : ndarray of shape (n,)
-        executor : ThreadExecutor
-
-        Returns
-        -------
-        ndarray of shape (n,) or None
-            g, with |right - (G + c I) g| <= tol (|G + c I| |g| + |right|). None if G + c I is not positive definite to
-            working precision as far as the steps taken can tell, if g overflows, or if MAX_STEPS do not get there.
-
-        Notes
-        -----
-        Sets: n_cg_steps. Cost: at most MAX_STEPS products, and O(64 n) besides for each.
+        None also if MAX_STEPS do not get there. Sets: n_cg_steps. Cost: at most MAX_STEPS products, and O(64 n) besides
+        for each.
         """
         return solve_scaled(lambda right: self._solve(c, right, executor), right)
 
@@ -176,10 +155,10 @@ class MatrixFreeGram:
         else:
             precondition = self._sketch.preconditioner(c)
         outcome = conjugate_gradients(
-            lambda v: self._product(v) + c * v,
+            lambda v: self._g.product(v) + c * v,
             precondition,
             right,
-            self._estimate_norm() + c,
+            self.norm + c,
             max_steps=max_steps,
             start=start,
             tol=self.tol,
@@ -187,59 +166,34 @@ class MatrixFreeGram:
         self.n_cg_steps += outcome.n_steps
         return outcome
 
-    def _estimate_norm(self):
-        """|G| from below, by the power method, so that the stopping rule is at least as strict as it says."""
-        if self._norm is None:
-            v = _noise(self.n_samples, 1)[:, 0]
-            norm = float(self.diagonal.max())
-            for _ in range(_POWER_STEPS):
-                length = float(np.sqrt(np.dot(v, v)))
-                if not 0 < length < np.inf:
-                    break
-                v = v / length
-                product = self._product(v)
-                norm, v = max(norm, float(np.dot(v, product))), product
-            self._norm = norm
-        return self._norm
-
     def _make_sketch(self, executor):
         """Sets: _sketch, _n_sketches."""
         self._sketch = None
         self._n_sketches += 1
-        basis = executor.run(_orthonormal, self.n_samples, min(RANK, self.n_samples))
+        basis = executor.run(_orthonormal, self._g.n_samples, min(RANK, self._g.n_samples))
         image = np.empty_like(basis)
         for k in range(basis.shape[1]):
-            image[:, k] = self._product(np.ascontiguousarray(basis[:, k]))
+            image[:, k] = self._g.product(np.ascontiguousarray(basis[:, k]))
         self._sketch = executor.run(_nystrom, basis, image)
 
     def solver_state(self):
-        """What the next solution depends on besides the system and the sketch: a `SketchState`. Cost: O(1)."""
+        """As of `GramSystem`."""
         return SketchState(self._n_sketches, self.n_cg_steps, self._wants_sketch, self._steps_when_sketched)
 
     def make_preconditioner(self, state, executor):
-        """Make the sketch that a later state tells of, of G as it is now; returns True. Cost: 64 products."""
+        """As of `GramSystem`: the sketch; returns True. Cost: 64 products."""
         self._make_sketch(executor)
         return True
 
     def resume(self, state):
-        """Go on as after the solution that left this state, the sketch of that time having been made. Cost: O(1)."""
+        """As of `GramSystem`. Cost: O(1)."""
         self._n_sketches, self.n_cg_steps, self._wants_sketch, self._steps_when_sketched = state
 
     def is_singular(self, executor):
-        """Whether G is singular to working precision, as far as products tell.
-
-        That is so if its diagonal has a zero, or if an eigenvalue estimated by conjugate gradients on a random right
-        hand side vanishes beside the largest. True is certain up to rounding; a small eigenvalue may be missed if
-        MAX_STEPS do not reveal it. Cost: at most MAX_STEPS products.
-        """
-        if not self.diagonal.min() > 0:
-            return True
-        with np.errstate(over="ignore", invalid="ignore"):
-            right = _noise(self.n_samples, 2)[:, 1]
-            scale = self._estimate_norm()
-            outcome = conjugate_gradients(self._product, lambda v: v, right, scale, max_steps=MAX_STEPS, tol=self.tol)
-        self.n_cg_steps += outcome.n_steps
-        return found_singular(outcome)
+        """As of `GramSystem`, by `GramProducts.seem_singular`. Cost: at most MAX_STEPS products."""
+        singular, n_steps = self._g.seem_singular(self.tol, MAX_STEPS)
+        self.n_cg_steps += n_steps
+        return singular
 
 
 class _Sketch(typing.NamedTuple):
@@ -276,13 +230,8 @@ def _nystrom(basis, image):
     return _Sketch(np.ascontiguousarray(vectors[:, known]), values[known])
 
 
-def _noise(n, k):
-    """The same (n, k) standard normal numbers each time."""
-    return np.random.default_rng(0).standard_normal((k, n)).T
-
-
 def _orthonormal(n, k):
-    return np.linalg.qr(_noise(n, k))[0]
+    return np.linalg.qr(noise(n, k))[0]
 
 
 def _unless_singular(outcome):

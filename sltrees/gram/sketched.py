@@ -6,8 +6,9 @@ import numpy as np
 
 from sltrees.gram.matrix import FactorState
 from sltrees.gram.matrix_free import MAX_STEPS, MatrixFreeGram
+from sltrees.gram.products import GramProducts
 from sltrees.linalg.cholesky import CholeskyFactor
-from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular
+from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
 
 # Backward error at which a solution is done. A Newton step divides the residual by some 10 to 50, which needs no more;
 # the other solvers, whose systems cost less, go to rounding.
@@ -22,13 +23,13 @@ _POWER_STEPS = 8  # products with the sketch that estimate |G|
 _FLOOR = 1e-12
 
 
-class SketchedGram(MatrixFreeGram):
-    """G known by its products and a sketch, the solver of [BPSW]; the interface of `GramMatrix` but for its arrays.
+class SketchedGram:
+    """G known by its products and a sketch, the solver of [BPSW]: a `sltrees.gram.protocol.GramSystem`.
 
     Parameters
     ----------
     product, diagonal : callable
-        As of `MatrixFreeGram`.
+        As of `GramProducts`.
     n_samples : int
         n.
     approximate : callable
@@ -62,31 +63,64 @@ class SketchedGram(MatrixFreeGram):
     array([1., 2.])
     """
 
+    pairs = None
+    state_class = FactorState
+
     def __init__(self, product, diagonal, n_samples, approximate, *, tol=TOL):
-        super().__init__(product, diagonal, n_samples, tol=tol)
-        self._approximate = approximate
+        self._g, self._approximate, self.tol = GramProducts(product, diagonal, n_samples), approximate, tol
+        self.n_cg_steps = 0
+        self.n_factorisations = 0
         self._factor = CholeskyFactor(n_samples)
         self._factor_is_of_g = False  # whether G is still the one that was sketched
 
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
-        """Bytes that solving for n samples takes, without what `product` and `approximate` take. Cost: O(n)."""
-        return MatrixFreeGram.bytes_needed(n_samples) + 8 * n_samples**2 + CholeskyFactor.bytes_needed(n_samples)
+        """As of `GramSystem`, without what `approximate` takes, too. Cost: O(n)."""
+        vectors = MatrixFreeGram.bytes_needed(n_samples)  # and more
+        return vectors + 8 * n_samples**2 + CholeskyFactor.bytes_needed(n_samples)
+
+    @property
+    def diagonal(self):
+        """As of `GramProducts`."""
+        return self._g.diagonal
+
+    @property
+    def norm(self):
+        """As of `GramProducts`, or |G| up to the sketch, where there is one: then O(n^2)."""
+        return self._g.norm
+
+    @property
+    def trace(self):
+        """As of `GramProducts`."""
+        return self._g.trace
+
+    def product(self, v):
+        """As of `GramSystem`. Cost: one product."""
+        return self._g.product(v)
 
     def refresh(self, executor):
-        """Take note that G has changed. What depends on it is computed when needed. Cost: O(1)."""
-        super().refresh(executor)
+        """As of `GramSystem`. Cost: O(1): what depends on G is computed when it is needed."""
+        self._g.forget()
         self._factor_is_of_g = False
+
+    def solve(self, c, right, executor):
+        """As of `GramSystem`, to a backward error of `tol`.
+
+        None also if MAX_STEPS do not get there, or if more than a tenth of `right` is left over. Sets: n_cg_steps,
+        n_factorisations. Cost: for a new G or c a sketch and O(n^3 / 3); at most MAX_STEPS products, and O(n^2) besides
+        for each.
+        """
+        return solve_scaled(lambda right: self._solve(c, right, executor), right)
 
     def _solve(self, c, right, executor):
         """`solve` for entries of at most 2."""
         if not (self.diagonal + c).min() > 0:
             return None
-        added = c + _FLOOR * self.trace / self.n_samples
+        added = c + _FLOOR * self.trace / self._g.n_samples
         if not (self._factor_is_of_g and self._factor.c == added) and not self._factorise(added, executor):
             return None
         outcome = conjugate_gradients(
-            lambda v: self._product(v) + c * v,
+            lambda v: self._g.product(v) + c * v,
             lambda v: self._factor.solve(v, executor),
             right,
             self.norm + c,
@@ -97,7 +131,7 @@ class SketchedGram(MatrixFreeGram):
         if not outcome.converged or found_singular(outcome):
             return None
         # where G + c I is singular, what has no solution makes x so long that its backward error tells nothing
-        left = right - self._product(outcome.x) - c * outcome.x
+        left = right - self._g.product(outcome.x) - c * outcome.x
         return outcome.x if left @ left <= (MOST_LEFT * np.sqrt(right @ right)) ** 2 else None
 
     def _factorise(self, added, executor):
@@ -105,25 +139,27 @@ class SketchedGram(MatrixFreeGram):
         self.n_factorisations += 1
         self._factor_is_of_g = False
         sketch = self._approximate(executor)
-        if self._norm is None:
-            self._norm = _norm(sketch)
+        self._g.suggest_norm(lambda: _norm(sketch))
         self._factor_is_of_g = self._factor.factorise(sketch, added, executor)
         return self._factor_is_of_g
 
     def solver_state(self):
-        """What the next solution depends on besides the system and the factor: a `FactorState`. Cost: O(1)."""
+        """As of `GramSystem`."""
         return FactorState(self.n_factorisations, self.n_cg_steps, self._factor.c, 0)
 
     def make_preconditioner(self, state, executor):
-        """Make the factor that a later state tells of, of G as it is now; False if it does not exist.
-
-        Cost: that of a sketch and O(n^3 / 3), or O(1) where the state tells of none.
-        """
+        """As of `GramSystem`: the factor. Cost: that of a sketch and O(n^3 / 3), or O(1) where there was none."""
         return state.c is None or self._factorise(state.c, executor)
 
     def resume(self, state):
-        """Go on as after the solution that left this state. Cost: O(1)."""
+        """As of `GramSystem`. Cost: O(1)."""
         self.n_factorisations, self.n_cg_steps, *_ = state
+
+    def is_singular(self, executor):
+        """As of `GramSystem`, by `GramProducts.seem_singular`. Cost: at most MAX_STEPS products."""
+        singular, n_steps = self._g.seem_singular(self.tol, MAX_STEPS)
+        self.n_cg_steps += n_steps
+        return singular
 
 
 def _norm(matrix):

@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse
 
 from sltrees._memory import array_bytes
-from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard
 from sltrees.methods.dense import DenseMethod
 from sltrees.network.random_streams import generator
@@ -40,7 +39,7 @@ class BPSWMethod(DenseMethod):
     2006.11648, Algorithm 1. There firing pairs are found by a dense forward pass, too, but products with J are dense.
     """
 
-    gram_class = SketchedGram
+    gram_held_as = ("sketch",)
     sketch_class = SparseSign
 
     def __init__(self, network, X, executor, progress=None):
@@ -52,7 +51,7 @@ class BPSWMethod(DenseMethod):
         )
 
     @classmethod
-    def bytes_needed(cls, network, planes, y, neurons, n_threads=1):
+    def bytes_needed(cls, network, planes, y, neurons, n_threads=1, *, kept=None):
         """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
         n_samples, n_features = planes.X.shape
         pairs = 12 * network.width * float(planes.firing.sum())  # the pattern as one array, twice

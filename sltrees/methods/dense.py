@@ -84,6 +84,8 @@ class DenseMethod(ExplicitMethod):
     Cai et al., "Gram-Gauss-Newton Method", arXiv 1905.11675.
     """
 
+    leaves_out_silent = False
+
     def __init__(self, network, X, executor, progress=None):
         self._all = everyone = AllNeurons(network)
 
@@ -97,7 +99,7 @@ class DenseMethod(ExplicitMethod):
         super().__init__(network, X, executor, shards)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
         """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         row = array_bytes(n_features, dtype=dtype)

@@ -157,8 +157,8 @@ class ExplicitMethod:
     outputs_error = 0.0
     # weights are what is stored
     is_worn = False
-    # how G is held: None leaves the choice to the trainer; products with it, where the method has them
-    gram_class = gram_product = gram_diagonal = None
+    gram_held_as = ("array",)
+    leaves_out_silent = True
 
     @property
     def patterns(self):

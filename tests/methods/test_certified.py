@@ -9,12 +9,8 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
 from sltrees.datasets.parity import digits_parity
-from sltrees.execution.threads import InlineExecutor
-from sltrees.gram.matrix import GramMatrix
-from sltrees.gram.matrix_free import MatrixFreeGram
-from sltrees.methods.certified.method import SKINS
+from sltrees.methods.certified.skin import SKINS
 from sltrees.methods.certified.trajectory import MAX_STAMPS
-from sltrees.network.hyperplanes import Hyperplanes
 
 TOLERANCE = 1e-8
 
@@ -206,34 +202,6 @@ def test_g_by_products_alone_gives_the_same_training(seed, alpha):
         weights.append(network.displacement_)
         assert (sum(record.refactorings for record in result.history) == 0) == (max_gram == 0)
     assert relative(weights[1], weights[0]) <= 1e-7
-
-
-def test_how_g_is_held_is_chosen_by_memory():
-    X, y = random_problem(0, 300, 5)
-    planes = Hyperplanes(X.astype(np.float32), 1.0)
-    network = ShiftedReLUNetwork(2000, shift=1.0, random_state=0)
-    assert NewtonTrainer(network)._choose_gram(planes, y, InlineExecutor()) is GramMatrix
-    assert NewtonTrainer(network, max_gram=299)._choose_gram(planes, y, InlineExecutor()) is MatrixFreeGram
-    assert NewtonTrainer(network, max_gram=300)._choose_gram(planes, y, InlineExecutor()) is GramMatrix
-
-    def needs(**options):
-        with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes") as caught:
-            NewtonTrainer(network, max_memory=1, **options)._choose_gram(planes, y, InlineExecutor())
-        return int(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", ""))
-
-    least = needs()
-    assert NewtonTrainer(network, max_memory=least + 1)._choose_gram(planes, y, InlineExecutor()) is MatrixFreeGram
-    most = needs(max_gram=300)
-    assert most - least > 20 * 300**2 / 2
-    assert NewtonTrainer(network, max_memory=most + 1)._choose_gram(planes, y, InlineExecutor()) is GramMatrix
-    # the literal method holds G, whatever it takes
-    assert (
-        NewtonTrainer(network, method="trees", max_memory=1e9)._choose_gram(planes, y, InlineExecutor()) is GramMatrix
-    )
-    with pytest.raises(ValueError, match="max_gram"):
-        NewtonTrainer(network, max_gram=-1)
-    with pytest.raises(ValueError, match="executor must be"):
-        NewtonTrainer(network, executor="cluster")
 
 
 def test_visits_fade_as_training_converges():

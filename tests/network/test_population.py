@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.special import ndtr
 
 from sltrees.datasets.parity import digits_parity
-from sltrees.methods.certified.method import SKINS
+from sltrees.methods.certified.skin import SKINS
 from sltrees.network import population
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.population import Population

@@ -14,7 +14,7 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
-from sltrees.methods.certified.group import CertifiedShard
+from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.network import prediction
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.shards import ImpliedDisplacement, NeuronShard

@@ -17,8 +17,7 @@ from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.methods.certified.method import CertifiedMethod
-from sltrees.training.lineage import GRAMS, KIND
-from sltrees.training.trainer import METHODS
+from sltrees.training.checkpoint_file import KIND
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +192,7 @@ def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
 def test_how_the_gram_matrix_was_held_is_not_chosen_again(tmp_path, monkeypatch):
     X, y = random_problem(0, 30, 5)
     path, copy = str(tmp_path / "training.npz"), str(tmp_path / "copy.npz")
-    monkeypatch.setattr("sltrees.training.trainer.MAX_GRAM", 10)  # as on a machine with less memory
+    monkeypatch.setattr("sltrees.training.budget.MAX_GRAM", 10)  # as on a machine with less memory
     network = network_of()
     NewtonTrainer(network, callbacks=[Checkpoint(path)], max_iter=3).fit(X, y)
     shutil.copy(path, copy)
@@ -710,9 +709,3 @@ def test_a_sketch_that_is_made_again_solves_bit_for_bit_as_the_first_did():
             assert solutions[0] is not None
             assert np.array_equal(*solutions)
             assert grams[0].solver_state() == grams[1].solver_state()
-
-
-def test_grams_are_told_apart():
-    assert set(GRAMS.values()) == {GramMatrix, MatrixFreeGram, *(method.gram_class for method in METHODS.values())} - {
-        None
-    }

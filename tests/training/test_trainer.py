@@ -24,13 +24,13 @@ from sltrees.datasets.parity import digits_parity
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.pair_counts import PairCounts
 from sltrees.methods.all_neurons import AllNeurons
-from sltrees.methods.certified.group import CertifiedShard
 from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.certified.shard import CertifiedShard
+from sltrees.methods.choose import METHODS
 from sltrees.methods.dense import DenseMethod, DenseShard
 from sltrees.methods.trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
-from sltrees.training.trainer import METHODS
 
 DTYPES = ("float32", "float64")
 

@@ -16,7 +16,7 @@ from asv_benchmarks.compare.parts.synthetic_data import gaussian_directions
 from asv_benchmarks.compare.parts.training_report import power, si
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingResult
 from sltrees.datasets.parity import digits_parity
-from sltrees.training.trainer import METHODS
+from sltrees.methods.choose import METHODS
 
 TOLERANCE = 1e-6
 PAUSE = 0.1  # seconds before a run, in which threads of BLAS stop waiting for work in a loop: they would slow it down

@@ -1,4 +1,4 @@
-"""Method "certified", the part that touches neurons: shards as lazy rows, and groups of shards that one process holds.
+"""Method "certified", the part that touches neurons: groups of shards that one process holds.
 
 A group takes instructions that are the same for all groups of a network and answers with sums over its shards, as nodes
 of a `FixedSum`, and with counts. Who gives the instructions is `sltrees.methods.certified.method`; it never sees a
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._core._lazy_rows import LazyRows, padded
 from sltrees._memory import return_freed_memory
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.methods.certified.trajectory import Trajectory
-from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
-from sltrees.network.shards import ImpliedDisplacement
+from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.records import StepCounts
 
 # Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
@@ -22,156 +21,8 @@ from sltrees.records import StepCounts
 FINDINGS_KEPT = 1 << 28
 _SHARDS_FOUND_AGAIN = 16  # at a time
 
-_ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
-
 # Fewer flips are counted by one thread: some 0.5 ms.
 FEW_FLIPS = 1 << 14
-
-
-class CertifiedShard:
-    """A block of neurons as lazy rows, and what the network knows of it.
-
-    Parameters
-    ----------
-    rows : LazyRows
-    shard : NeuronShard
-        Of the network; its displacement is not looked at.
-    planes : Hyperplanes
-    skin : float
-        Of its near lists.
-    """
-
-    def __init__(self, rows, shard, planes, skin):
-        self.rows = rows
-        self.shard, self._planes, self._skin = shard, planes, skin
-        self._initial, self._copies = shard.initial, shard.copies
-        self.found = None  # what the step under review found; None also where it is to be found again
-        self.pending = False  # whether a step was reviewed that is neither applied nor dropped
-
-    @classmethod
-    def build(cls, network, shard, planes, skin, near=None, n_silent=0):
-        """From a shard of the network, wherever its neurons stand now.
-
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        shard : NeuronShard
-        planes : Hyperplanes
-        skin : float
-        near : NearLists, optional
-            Of its draws, if they are known and no neuron has moved.
-        n_silent : int, default 0
-            On so many samples, the first ones, no neuron fires, if none has moved: when they were drawn for, that
-            was seen, and products that are rounded otherwise shall not say anything else.
-        """
-        signs = network._signs(shard.neurons)
-        if shard.displacement is None:  # twins share a near list
-            if near is None:
-                near = planes.near_lists(skin, shard.draws.size, keep_all=True)
-
-                def silence(z, _):
-                    np.minimum(z[:, :n_silent], planes.shift, out=z[:, :n_silent])
-
-                collect_near(near, shard.initial, planes.X, veto=silence if n_silent else None)
-                near.trim()
-            rows = LazyRows(planes.directions, signs, near, shard.copies, skin, origin=None)
-        else:
-            near = planes.near_lists(skin, shard.n_neurons, keep_all=True)
-            collect_near(near, shard.weights(), planes.X)
-            rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(shard.displacements()))
-        return cls(rows, shard, planes, skin)
-
-    def with_samples(self, planes, further):
-        """The same neurons with further samples behind those they know, as a shard of its own.
-
-        Parameters
-        ----------
-        planes : Hyperplanes
-            Of all samples.
-        further : Hyperplanes
-            Of the further ones.
-
-        Returns
-        -------
-        CertifiedShard
-            On further samples its neurons fire as where their lists were built, until all have been visited.
-
-        Notes
-        -----
-        Cost: O(k q d) for q further samples, and a copy of all lists.
-        """
-        rows = self.rows
-        near = further.near_lists(self._skin, self.shard.draws.size, keep_all=True)
-        for start in range(0, self.shard.n_neurons, _ROWS_AT_A_TIME):
-            stop = min(start + _ROWS_AT_A_TIME, self.shard.n_neurons)
-            own = np.flatnonzero(rows.owns_list(start, stop))
-            weights = rows.centre_displacement(start, stop)[own, : further.X.shape[1]]
-            weights += self._initial[(start + own) // self._copies]
-            collect_near(near, weights, further.X)
-        return CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
-
-    def implied(self, group):
-        """The shard of the network, its displacement implied by the rows where `group` says that they stand."""
-        return self.shard._replace(displacement=ImpliedDisplacement(self.rows, group))
-
-    def review(self, step, visit_all):
-        """Look at the neurons whose certificate may end with this step. Sets: found, pending.
-
-        Returns
-        -------
-        counts : StepCounts
-        outputs, moved : ndarray of shape (n,)
-            What flips add to sqrt(m) f / |x|, and to sqrt(m) J D / |x|.
-        squared_terms : float
-        """
-        self.find(step, visit_all)
-        self.pending = True
-        found = self.found
-        counts = StepCounts(
-            reported=found.n_reported,
-            cleared=found.n_cleared,
-            visited=found.n_visited,
-            candidates=found.n_candidates,
-            flips=found.n_flips,
-            rebuilt=found.n_strayed,
-        )
-        return counts, *found.corrections, found.squared_terms
-
-    def find(self, step, visit_all):
-        """Find what a step changes; the same each time until it is applied. Sets: found."""
-        found = self.rows.review(step, visit_all)
-        planes = self._planes
-        if found.n_strayed:
-            thresholds = planes.thresholds(self._skin)
-            size = max(1, PRODUCTS_AT_A_TIME // len(planes.X))
-            d = planes.X.shape[1]
-            for first in range(0, found.n_strayed, size):
-                rows = found.strayed_rows[first : first + size]
-                weights = self._initial[rows // self._copies]
-                weights += found.strayed_displacement[first : first + size, :d]
-                self.rows.collect_strayed(
-                    step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
-                )
-        self.found = found
-
-    def apply(self, step, visit_all, stamp):
-        """Keep the step under review, if it has not been kept yet. Sets: found, pending."""
-        if self.pending:
-            if self.found is None:
-                self.find(step, visit_all)
-            self.rows.apply(step, self.found, stamp)
-            self.pending = False
-        self.found = None
-
-    def drop(self):
-        """The step under review is not kept. Sets: found, pending."""
-        self.found, self.pending = None, False
-
-    def outputs(self, step):
-        """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
-        outputs, moved = np.zeros(len(self._planes.X)), np.zeros(len(self._planes.X))
-        self.rows.add_outputs(step, self._initial, self._copies, self._planes.offsets, outputs, moved)
-        return outputs, moved
 
 
 class ShardGroup:

@@ -19,88 +19,11 @@ from sltrees._memory import return_freed_memory
 from sltrees.execution.threads import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
+from sltrees.methods.certified.skin import choose_skin, strayed_share
 
-# Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
-# one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).
-SKINS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
-# Nanoseconds for an entry of a near list, mostly for memory touched for the first time; for each sample when a list is
-# built anew, and for each number of it (both twice, as neurons that stray do so again). Only the ratios matter.
-ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
 WORN = 1e-5
-
-
-def strayed_share(network, planes, y, skin):
-    """Share of the materialised neurons that are expected to move farther than a skin.
-
-    Where samples on which a neuron fires are alike and have the same target, it moves as if it fired on one of them. By
-    r with r^2 = |y|^2 / (m sum_i p_i mean_i p_i |x_i|^2) in the mean then, as all of the loss goes, and beyond s with
-    probability exp(-s^2 / r^2).
-
-    Parameters
-    ----------
-    network : ShiftedReLUNetwork
-    planes : Hyperplanes
-    y : ndarray of shape (n,)
-    skin : float
-
-    Returns
-    -------
-    float
-
-    Notes
-    -----
-    Cost: O(n).
-
-    Examples
-    --------
-    >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.network.hyperplanes import Hyperplanes
-    >>> planes = Hyperplanes(np.eye(4), shift=1.0)
-    >>> strayed_share(ShiftedReLUNetwork(10_000), planes, np.ones(4), skin=0.5) < 0.01
-    True
-    """
-    squared = float(y @ y)
-    if squared == 0:  # there is nothing to learn
-        return 0.0
-    energy = float(planes.firing @ planes.norms**2) / len(y)
-    return float(np.exp(-(skin**2) * planes.firing.sum() * network.width * energy / squared))
-
-
-def choose_skin(network, planes, y):
-    """The skin of `SKINS` that makes near lists, and building them anew, cheapest.
-
-    Parameters
-    ----------
-    network : ShiftedReLUNetwork
-    planes : Hyperplanes
-    y : ndarray of shape (n,)
-
-    Returns
-    -------
-    float
-
-    Notes
-    -----
-    Depends on numbers alone, not on the machine. Cost: that of `Population`, once for the samples.
-
-    Examples
-    --------
-    >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.network.hyperplanes import Hyperplanes
-    >>> choose_skin(ShiftedReLUNetwork(10_000), Hyperplanes(np.eye(4), shift=1.0), np.ones(4))
-    0.5
-    """
-    n, d = planes.X.shape
-
-    def cost(skin):
-        listed = planes.population.near_per_draw(skin)
-        # a list of its own, and its centre: as many entries as two numbers each
-        rebuilt = n * (SAMPLE_COST + NUMBER_COST * d) + (listed + d / 2) * ENTRY_COST
-        return listed / network._copies * ENTRY_COST + strayed_share(network, planes, y, skin) * rebuilt
-
-    return min(SKINS, key=cost)
 
 
 class _Trial:
@@ -142,7 +65,8 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    gram_class = None  # how G is held is the trainer's choice
+    gram_held_as = ("array", "products")
+    leaves_out_silent = True
 
     def __init__(self, network, group, planes, executor, visit=False):
         # not the network itself: it holds the method, and memory held in a circle lingers
@@ -275,10 +199,10 @@ class CertifiedMethod:
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
         """Bytes for so many materialised neurons besides their weights: lists, certificates, findings of a step.
 
-        Cost: that of `Population`, once for the samples.
+        Where a method that was kept goes on, what it holds is there. Cost: that of `Population`, once for the samples.
         """
         itemsize = network.dtype.itemsize
         entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
@@ -293,7 +217,10 @@ class CertifiedMethod:
         per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network._copies))
         held = per_neuron * neurons + pairs * 3.0 * entry
         findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
-        return held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
+        needed = held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
+        if kept is not None:  # of what there is, half may be holes before a pool is closed
+            needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
+        return needed
 
     # ------------------------------------------------------------------ where training stands
 

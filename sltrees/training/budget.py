@@ -1,0 +1,145 @@
+"""What a run needs of memory, and so how it holds the Gram matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees._memory import array_bytes, physical_memory
+from sltrees.gram import HELD_AS
+from sltrees.gram.matrix import MAX_GRAM
+from sltrees.methods.choose import METHODS
+from sltrees.training.ridge import has_ridge
+
+
+class Budget:
+    """The bytes of a run, before anything is allocated.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+    method : str
+        A key of `METHODS`.
+    planes : Hyperplanes
+        Of the samples, for the shift of the network.
+    y : ndarray of shape (n,)
+    executor : executor
+        That of the run.
+    alpha : float or "loo"
+    max_memory : float, optional
+        Bytes that may be used; by default all that the machine has, or that all workers have.
+    max_gram : int, optional
+        The largest number of samples for which G is held as an array; by default as many as fit, up to `MAX_GRAM`.
+    validation : ValidationSet, optional
+    lineage : Lineage, optional
+        Of the run. One that is to be replayed says how G was held.
+
+    Examples
+    --------
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.network.hyperplanes import Hyperplanes
+    >>> network, planes = ShiftedReLUNetwork(1000), Hyperplanes(np.eye(4), shift=1.0)
+    >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor()).choose_holding()
+    'array'
+    >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor(), max_gram=3).choose_holding()
+    'products'
+    """
+
+    def __init__(
+        self,
+        network,
+        method,
+        planes,
+        y,
+        executor,
+        *,
+        alpha=0.0,
+        max_memory=None,
+        max_gram=None,
+        validation=None,
+        lineage=None,
+    ):
+        self._network, self._name, self._method, self._planes, self._y = network, method, METHODS[method], planes, y
+        self._n, self._n_threads = len(planes.X), executor.n_threads
+        self._alpha, self._max_memory, self._max_gram = alpha, max_memory, max_gram
+        self._validation, self._lineage = validation, lineage
+        self._limit = physical_memory() if max_memory is None else max_memory
+        self._allowed, self._array_fits_here = [max_memory], True
+        if executor.is_cluster and max_memory is None:
+            self._limit = executor.memory
+            self._allowed = [self._limit, "all workers together have"]
+            self._array_fits_here = HELD_AS["array"].bytes_needed(self._n, self._n_threads) <= physical_memory()
+
+    def choose_holding(self):
+        """How G is held: a key of `HELD_AS`.
+
+        Raises
+        ------
+        MemoryError
+            If network and Gram matrix together need more than allowed.
+        ValueError
+            If alpha="loo" needs G as an array, which has no room, or which the method never forms.
+
+        Notes
+        -----
+        Cost: O(n), and where memory could be short that of estimates from `Population`, once for the samples.
+        """
+        if self._fits_whatever_fires():
+            return "array"
+        held_as = self._method.gram_held_as
+        others = self._bytes_of_others()
+        if "array" not in held_as:
+            self._refuse_loo(f"method {self._name!r} never forms")
+            return self._checked(held_as[0], others)
+        if len(held_as) == 1 or self._array_is_better(others):
+            return self._checked("array", others)
+        self._refuse_loo(
+            f"has no room for {self._n} samples (max_gram {self._max_gram}, max_memory {self._max_memory})"
+        )
+        return self._checked("products", others)
+
+    def _fits_whatever_fires(self):
+        """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
+        n, d = self._planes.X.shape
+        most = self._bytes_of_gram("array") + self._network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
+        plain = self._validation is None and self._lineage is None and self._network._method is None
+        plain = plain and self._method.leaves_out_silent and self._max_gram is None
+        return plain and most <= self._limit and self._array_fits_here and n <= MAX_GRAM
+
+    def _array_is_better(self, others):
+        """Whether G is held as an array by who could do without."""
+        if self._lineage is not None and self._lineage.held_as is not None:
+            return self._lineage.held_as == "array"
+        if self._max_gram is not None:
+            return self._n <= self._max_gram
+        return others + self._bytes_of_gram("array") <= self._limit and self._array_fits_here and self._n <= MAX_GRAM
+
+    def _bytes_of_gram(self, name):
+        """Of G held so, and of what its use takes."""
+        # alpha="loo": the eigenvectors, their squares, and what finding them takes
+        return HELD_AS[name].bytes_needed(self._n, self._n_threads) + (40 * self._n**2 if self._alpha == "loo" else 0)
+
+    def _bytes_of_others(self):
+        """Of all but G: samples, neurons, and what the method knows of them."""
+        network, X = self._network, self._planes.X
+        neurons = network.neurons_expected(self._planes)
+        needed = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
+        needed += network.bytes_needed(self._planes, self._n_threads, neurons=neurons)
+        if self._validation is not None:
+            needed += self._validation.bytes_needed(neurons, network.dtype)
+        kept = network._method
+        if self._lineage is not None:
+            needed += self._lineage.bytes_needed(network)
+            kept = None  # the run begins anew
+        if kept is not None and not kept.serves(X, has_ridge(self._alpha)):
+            kept = None
+        return needed + self._method.bytes_needed(network, self._planes, self._y, neurons, self._n_threads, kept=kept)
+
+    def _refuse_loo(self, why):
+        if self._alpha == "loo":
+            raise ValueError(f"alpha='loo' needs the Gram matrix as an array, which {why}; give alpha as a number")
+
+    def _checked(self, name, others):
+        """The name, if there is room for G held so."""
+        self._network.check_memory(others + self._bytes_of_gram(name), self._planes.X, *self._allowed)
+        return name

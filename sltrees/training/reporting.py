@@ -1,0 +1,110 @@
+"""What a run tells while it goes on and when it ends: history, clocks, callbacks, the result."""
+
+from __future__ import annotations
+
+import time
+
+from sltrees.records import MESSAGES, RIDGE_MESSAGE, TrainingResult, TrainingStatus
+
+N_STAGES = 2  # of a set-up: neurons are drawn, then what the method needs is built
+
+
+class Report:
+    """The history of a run, and who is told of it.
+
+    Parameters
+    ----------
+    trainer : NewtonTrainer
+        What callbacks are given.
+    callbacks : sequence of sltrees.callbacks.Callback
+    lineage : Lineage, optional
+        To be told of iterations, too.
+
+    Attributes
+    ----------
+    history : list of IterationRecord
+    seconds_setup : float
+    """
+
+    def __init__(self, trainer, callbacks, lineage=None):
+        self.trainer, self._callbacks, self._lineage = trainer, callbacks, lineage
+        self.history = []
+        self._started = time.perf_counter()
+        self.seconds_setup = 0.0
+
+    @property
+    def seconds_elapsed(self):
+        """Seconds since the run began; those between the parts of one that was cut off are left out."""
+        return time.perf_counter() - self._started
+
+    def progress(self, stage):
+        """A function of the parts of a stage of the set-up that are done, and of all its parts."""
+
+        def report(done, total):
+            for callback in self._callbacks:
+                callback.on_setup(self.trainer, stage * total + done, N_STAGES * total)
+
+        return report
+
+    def begin(self):
+        """The set-up is over, and iterations begin. Sets: seconds_setup."""
+        self.seconds_setup = self.seconds_elapsed
+        for callback in self._callbacks:
+            callback.on_start(self.trainer)
+
+    def add(self, record, gram):
+        """An iteration is over. Sets: history; where a replay ends the clock is set to when it was recorded."""
+        if self._lineage is not None:
+            replayed = self._lineage.replaying
+            record = self._lineage.append(record, gram)
+            if replayed and not self._lineage.replaying:  # the time between is not the run's
+                self._started = time.perf_counter() - record.seconds_elapsed
+        self.history.append(record)
+
+    def tell(self):
+        """Tell callbacks of the last iteration; True if one of them asks to stop."""
+        asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self._callbacks]
+        return any(asked)
+
+    def end(self, status, state, *, left=None, validation=None, cluster_error=None):
+        """The run is over: its result, of which callbacks are told.
+
+        Parameters
+        ----------
+        status : TrainingStatus
+        state : State
+            That of the network.
+        left : State, optional
+            That which it was taken back from, to the best weights on the validation set.
+        validation : ValidationSet, optional
+        cluster_error : ClusterLostError, optional
+
+        Returns
+        -------
+        TrainingResult
+        """
+        last, message = state if left is None else left, MESSAGES[status]
+        if status is TrainingStatus.CONVERGED and last.rmse > self.trainer.tol:
+            message = RIDGE_MESSAGE
+        if cluster_error is not None:
+            message += f": {cluster_error}"
+        if left is not None:
+            message += f"; given back are the weights after {validation.best_iteration} iterations, best on eval_set"
+        validation_rmse = float("nan")
+        if validation is not None:
+            validation_rmse = validation.rmse if left is None else validation.best_rmse
+        result = TrainingResult(
+            status=status,
+            message=message,
+            n_iter=len(self.history),
+            rmse=state.rmse,
+            loss=state.loss,
+            validation_rmse=validation_rmse,
+            best_iteration=None if validation is None else validation.best_iteration,
+            history=self.history,
+            seconds_setup=self.seconds_setup,
+            seconds=self.seconds_elapsed,
+        )
+        for callback in self._callbacks:
+            callback.on_end(self.trainer, result)
+        return result

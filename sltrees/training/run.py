@@ -1,0 +1,408 @@
+"""One call of `fit`: damped Gauss-Newton steps, of which only those that lower the loss are kept.
+
+The loss never rises, but for rounding of the weights in the dtype of the network: a step that raises it is refused, and
+damping raised. What an interruption leaves is the network of the last step kept, or with it a step that was being kept.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from sltrees.callbacks import PrintProgress
+from sltrees.execution.threads import ClusterLostError, make_executor
+from sltrees.gram import HELD_AS
+from sltrees.methods.choose import METHODS
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.shift import resolve_shift
+from sltrees.records import PHASES, IterationRecord, TrainingStatus, timed
+from sltrees.training.budget import Budget
+from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.objective import SquaredError
+from sltrees.training.reporting import Report
+from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
+from sltrees.training.step import LinearModel, State
+
+# A predicted decrease of the loss below this share of it is rounding.
+NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
+
+# Outputs carried along are computed anew from the weights before their rounding error could change the decrease of the
+# loss by this share.
+NEGLIGIBLE_DOUBT = 0.05
+
+# Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
+# often lie on kinks, where neurons start and stop firing however short the step, so the gradient need not vanish.)
+FLAT_DECREASE = 1e-8
+FLAT_STEPS = 3
+
+
+class Run:
+    """One call of `fit`: its state, and its steps in the order of `fit`.
+
+    Parameters
+    ----------
+    trainer : NewtonTrainer
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,) or None
+    n_samples_before : int, default 0
+        So many samples, the first ones, were trained on before others joined; 0: none did.
+    validation : ValidationSet, optional
+    lineage : Lineage, optional
+        To be written, or replayed.
+    """
+
+    def __init__(self, trainer, X, y, sample_weight, n_samples_before=0, validation=None, lineage=None):
+        self.trainer, self.X, self.objective = trainer, X, SquaredError(y, sample_weight)
+        self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
+        callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
+        self.report = Report(trainer, callbacks, lineage)
+        self.method = None
+        self.kept = None  # the state that a step being kept leads to
+        self.n_kept = 0  # steps that the method had kept before it
+        self.restored = None  # shards that the network is about to be given back, and their state
+        self.left = None  # the state that it leaves for them
+        self.before = None  # of a network that is here, and about to be trained elsewhere
+        self.cluster_error = None
+        self.state = State.unknown()
+
+    def fit(self):
+        """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
+        network = self.trainer.network
+        network._claim()
+        try:
+            with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
+                status = self.train()
+        except KeyboardInterrupt:  # while a cluster was started, or stopped
+            status = TrainingStatus.INTERRUPTED
+        finally:
+            if self.method is not None:
+                self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
+            network._in_training = False
+            self.model = self.gram = self.method = None  # they hold each other, and the network its rows
+        return self.report.end(
+            status, self.state, left=self.left, validation=self.validation, cluster_error=self.cluster_error
+        )
+
+    def train(self):
+        """The run itself; returns its status, once the network is that of the last step kept."""
+        try:
+            self.set_up()
+            status = self.iterate()
+            if self.lineage is not None:
+                self.lineage.check_end(status)
+            self.synchronise()
+            self.restore_best()
+            self.method.release()
+            return status
+        except KeyboardInterrupt:
+            return self.interrupted()
+        except ClusterLostError as error:
+            return self.lost(error)
+        except BaseException:
+            self.interrupted()
+            raise
+
+    # ------------------------------------------------------------------ what an interruption leaves
+
+    def interrupted(self):
+        """After Ctrl-C: the status, once the network is that of the last step kept."""
+        try:
+            self.settle()
+        except ClusterLostError as error:
+            return self.lost(error)
+        return TrainingStatus.INTERRUPTED
+
+    def lost(self, error):
+        """The cluster is gone: the status. A network that was here before is as it was. Sets: cluster_error."""
+        self.cluster_error = error
+        network = self.trainer.network
+        if self.before is not None:
+            network.__dict__.update(self.before)
+        elif self.method is not None:
+            self.method.forsake()
+        return TrainingStatus.CLUSTER_LOST
+
+    def settle(self):
+        """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
+        while self.method is not None:
+            try:
+                if self.restored is not None and self.trainer.network._shards is self.restored[0]:
+                    self.state = self.restored[1]  # the interruption fell between restoring and saying so
+                    self.method.release()
+                    return
+                self.restored = self.left = None
+                self.method.abandon()
+                if self.kept is not None and self.method.n_kept > self.n_kept:
+                    self.state = self.kept  # the interruption fell between keeping the step and saying so
+                if self.state.residual is not None:
+                    self.synchronise()
+                self.method.release()
+                return
+            except KeyboardInterrupt:
+                continue
+
+    # ------------------------------------------------------------------ the set-up
+
+    def set_up(self):
+        """Draw the network, build the method, form G. Sets: all that steps need."""
+        trainer, network = self.trainer, self.trainer.network
+        # the shift may be lowered, with a warning, when the network is drawn: not twice
+        shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
+        self.planes = Hyperplanes(self.X, shift)
+        # before anything else: nothing has happened if there is too little memory
+        held_as = self.choose_holding()
+        if self.lineage is not None:
+            self.lineage.begin(network, held_as, self.executor)
+        if self.executor.is_cluster:
+            network._move_to(self.executor)  # from another cluster
+            if network._home is None:  # lists are written to where displacements are written down
+                self.before = network.__dict__ | {"_shards": list(network._shards)}
+        self.set_up_method(self.report.progress)
+        trainer._samples = self.X, self.objective.y, self.objective.sample_weight
+        trainer.n_samples_ = len(self.X)
+        trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
+        self.gram = self.make_gram(held_as)
+        self.method.count_pairs(self.gram)
+        self.unit = unit_of_ridge(
+            network, self.X, self.objective, self.gram.trace, self.executor, self.n_samples_before
+        )
+        trainer.alpha_ = self.choose_alpha()
+        self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
+        self.rule = LevenbergMarquardt(len(self.X))
+        self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
+        self.state = self.evaluate(self.displacement_squared(network._shards))
+        self.validate(0)
+        self.report.begin()
+
+    def choose_holding(self):
+        """How G is held; MemoryError if there is no room."""
+        trainer = self.trainer
+        return Budget(
+            trainer.network,
+            trainer.method,
+            self.planes,
+            self.objective.y,
+            self.executor,
+            alpha=trainer.alpha,
+            max_memory=trainer.max_memory,
+            max_gram=trainer.max_gram,
+            validation=self.validation,
+            lineage=self.lineage,
+        ).choose_holding()
+
+    def make_gram(self, held_as):
+        """G, scaled by the weights of the samples; nothing is counted yet."""
+        objective, network = self.objective, self.trainer.network
+        if held_as == "array":
+            return HELD_AS[held_as](objective.scaled_samples(self.X), network.width)
+        # of whatever method there is when it is asked
+        arguments = [
+            lambda v: objective.roots * self.method.gram_product(objective.roots * v),
+            lambda: objective.weights * self.method.gram_diagonal(),
+            len(self.X),
+        ]
+        if held_as == "sketch":
+            arguments.append(lambda executor: objective.scaled_matrix(self.method.approximate_gram(executor)))
+        return HELD_AS[held_as](*arguments)
+
+    def choose_alpha(self):
+        """The ridge relative to its unit."""
+        trainer, objective = self.trainer, self.objective
+        if trainer.alpha != "loo":
+            return trainer.alpha
+        if self.n_samples_before and getattr(trainer, "alpha_", None) is not None:
+            return trainer.alpha_  # samples joined: the loss stays the same but for them
+        targets = objective.y - self.method.outputs() + self.method.jacobian_displacement()
+        weights = objective.weights if objective.is_weighted else None
+        return alpha_left_out(
+            objective.unscaled_matrix(self.gram.matrix), targets[:, None], self.executor, weights=weights
+        )
+
+    def set_up_method(self, progress):
+        """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
+        trainer = self.trainer
+        self.method = METHODS[trainer.method].set_up(
+            trainer.network, self.planes, self.objective.y, self.executor, progress, ridge=has_ridge(trainer.alpha)
+        )
+
+    def begin_anew(self):
+        """Go on from the weights written down, with coefficients of zero. Sets: method, gram, state."""
+        self.method.release()
+        self.method = None
+        self.trainer.network._write_down()  # its lists go before new ones come
+        self.set_up_method(lambda stage: None)
+        self.method.count_pairs(self.gram)
+        self.state = self.evaluate(self.displacement_squared(self.trainer.network._shards))
+
+    # ------------------------------------------------------------------ where training stands
+
+    def displacement_squared(self, shards):
+        """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
+        if not self.model.alpha:
+            return 0.0
+        return self.trainer.network._with_shards(shards)._displacement_squared(self.executor)
+
+    def evaluate(self, displacement_squared, **which):
+        """Residual and loss at the current weights, a `State`; with kept=True at those of the last step kept."""
+        residual = self.objective.residual(self.method.outputs(**which))
+        jacobian_displacement = self.method.jacobian_displacement(**which) if self.model.alpha else None
+        return self.model.state(residual, jacobian_displacement, displacement_squared)
+
+    def synchronise(self):
+        """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
+        if self.method.outputs_error > 0:
+            self.method.synchronise()
+            self.state = self.evaluate(self.state.displacement_squared)
+
+    def validate(self, iteration):
+        """See what the network makes of the validation set, if there is one, after so many iterations."""
+        if self.validation is not None:
+            self.validation.look(self.trainer.network, self.executor, iteration)
+
+    def restore_best(self):
+        """Give the network the best weights on the validation set, if they are not the last. Sets: state."""
+        network, best = self.trainer.network, None if self.validation is None else self.validation.best
+        if best is None or self.validation.is_best:
+            return
+        # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
+        residual = self.objective.residual(network._with_shards(best)._predict(self.X, self.executor))
+        state = self.model.state(residual, None, self.displacement_squared(best))
+        self.restored, self.left = (best, state), self.state
+        network._restore(best)
+        self.state = state
+
+    # ------------------------------------------------------------------ iterations
+
+    def iterate(self):
+        """Newton steps until one of the statuses applies; returns it."""
+        for _ in range(self.trainer.max_iter):
+            if self.has_converged():
+                return TrainingStatus.CONVERGED
+            seconds = dict.fromkeys(PHASES if self.validation is not None else PHASES[:-1], 0.0)
+            step = self.solve(seconds)
+            if step is None:
+                return self.why_stuck()
+            # with lam <= alpha a step goes at least half of the way to the minimum of the model
+            if self.model.alpha and step.damping <= self.trainer.alpha_ and step.change_rms <= self.trainer.tol:
+                return TrainingStatus.CONVERGED
+            if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
+                return self.why_stuck()
+            self.take(step, seconds)
+            if self.method.is_worn:
+                self.begin_anew()
+            if self.report.tell():
+                return TrainingStatus.STOPPED
+            if self.validation is not None and self.validation.is_hopeless:
+                return TrainingStatus.EARLY_STOPPED
+            if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
+                return TrainingStatus.CONVERGED if self.model.alpha else self.why_stuck()
+        return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
+
+    def has_converged(self):
+        """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
+        if self.state.rmse <= self.trainer.tol:
+            self.synchronise()  # as a rule the last thing to do
+        return self.state.rmse <= self.trainer.tol
+
+    def solve(self, seconds):
+        """The step at the present damping, or at the least at which it can be computed; None where there is none."""
+        self.solved_before = self.gram.n_cg_steps, self.gram.n_factorisations
+        longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
+        with timed(seconds, "solve"):
+            while not self.rule.exhausted:
+                step = self.step_at(self.rule.damping)
+                if step is not None and step.length <= longest:
+                    return step
+                self.rule.refuse()
+        return None
+
+    def step_at(self, damping):
+        """Solve for the step at one damping; None if G + c I is not positive definite."""
+        c, right = self.model.system(self.state, damping * self.unit)
+        if self.lineage is None:
+            g = self.gram.solve(c, right, self.executor)
+        else:  # which recalls the solution where it is replayed
+            g = self.lineage.solve(self.gram, c, right, self.executor)
+        return None if g is None else self.model.step(self.state, c, g, damping)
+
+    def take(self, step, seconds):
+        """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
+        before, fired = self.state, self.method.n_fired
+        validation_rmse = float("nan") if self.validation is None else self.validation.rmse
+        with timed(seconds, "step"):
+            counts = self.method.take_step(step)
+        with timed(seconds, "outputs"):
+            trial = self.evaluate(step.displacement_squared)
+            # rounding of the outputs that were carried along must not decide
+            doubt = self.objective.loss_error(self.method.outputs_error, before.rmse, trial.rmse)
+            if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
+                self.method.synchronise()
+                before = self.state = self.evaluate(before.displacement_squared, kept=True)
+                trial = self.evaluate(step.displacement_squared)
+        ratio = (before.loss - trial.loss) / step.predicted_decrease
+        accepted = bool(trial.loss < before.loss)  # False also for NaN
+        if accepted:
+            self.keep(trial, counts, seconds)
+            flat = before.loss - trial.loss <= (self.trainer.tol if self.model.alpha else FLAT_DECREASE) * before.loss
+            self.flat_steps = self.flat_steps + 1 if flat else 0
+            self.rule.accept(ratio)
+        else:
+            with timed(seconds, "step"):
+                self.method.undo()
+            with timed(seconds, "outputs"):
+                self.synchronise()  # a refusal is rare: make sure of where it leaves us
+            before = self.state
+            self.rule.refuse()
+        self.report.add(
+            IterationRecord(
+                iteration=len(self.report.history),
+                rmse=before.rmse,
+                loss=before.loss,
+                validation_rmse=validation_rmse,
+                damping=step.damping,
+                accepted=accepted,
+                gain_ratio=ratio,
+                fired_pairs=fired,
+                reported_neurons=counts.reported,
+                cleared_neurons=counts.cleared,
+                visited_neurons=counts.visited,
+                candidates=counts.candidates,
+                flips=counts.flips,
+                rebuilt_lists=counts.rebuilt,
+                cg_steps=self.gram.n_cg_steps - self.solved_before[0],
+                refactorings=self.gram.n_factorisations - self.solved_before[1],
+                bytes_resident=self.method.bytes_resident
+                + self.gram.bytes_needed(len(self.X), self.executor.n_threads),
+                seconds=seconds,
+                seconds_elapsed=self.report.seconds_elapsed,
+            ),
+            self.gram,
+        )
+
+    def keep(self, trial, counts, seconds):
+        """Keep the step that was taken, which leads to a state. Sets: state, gram, validation."""
+        self.kept, self.n_kept = trial, self.method.n_kept
+        if counts.flips:
+            with timed(seconds, "gram"):
+                self.method.count_flips(self.gram)
+        if self.validation is not None:
+            self.validation.rmse = float("nan")  # until it is known
+        with timed(seconds, "step"):
+            self.method.commit()
+        self.state, self.kept = trial, None
+        if self.validation is not None:
+            with timed(seconds, "validation"):
+                self.validate(len(self.report.history) + 1)
+
+    def why_stuck(self):
+        """No step lowers the loss: because G is singular, or for another reason."""
+        return TrainingStatus.SINGULAR if self.gram.is_singular(self.executor) else TrainingStatus.STALLED
+
+
+def _quiet_shift(network, n_samples):
+    """The shift that `initialize` will choose, without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return resolve_shift(network.shift, network.width, n_samples)

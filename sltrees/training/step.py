@@ -1,0 +1,126 @@
+"""Where training stands, and the step that a linear model of the network proposes from there.
+
+With residual e = f - y, displacement D = W - W(0), ridge alpha >= 0 towards W(0) and damping lam >= 0, c = alpha + lam,
+the step p minimises |e + J p|^2/2 + alpha |D + p|^2/2 + lam |p|^2/2::
+
+    solve (G + c I) g = e - (alpha/c) J D       G = J J^T; alpha = 0: the last term is absent
+    D <- (1 - alpha/c) D - J^T g
+
+so that e + J p = c g is the predicted residual.
+
+Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
+stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is
+meant so.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+
+
+class State(typing.NamedTuple):
+    """Where training stands: what the loss is made of."""
+
+    residual: np.ndarray | None  # (n,) f - y; None: nothing is known yet
+    jacobian_displacement: np.ndarray | None  # (n,) J D, only with alpha > 0
+    displacement_squared: float  # |D|^2, only with alpha > 0
+    loss: float
+    rmse: float
+
+    @classmethod
+    def unknown(cls):
+        """Before anything was computed."""
+        return cls(None, None, 0.0, float("nan"), float("nan"))
+
+
+class LinearModel:
+    """The loss, |e|^2/2 + alpha |D|^2/2, and what steps do to it where the network is linear in its weights.
+
+    Parameters
+    ----------
+    objective : SquaredError
+    gram : GramSystem
+        G, scaled.
+    alpha : float
+        Ridge.
+    """
+
+    def __init__(self, objective, gram, alpha):
+        self.objective, self.gram, self.alpha = objective, gram, alpha
+
+    def state(self, residual, jacobian_displacement, displacement_squared):
+        """The state with these. Cost: O(n)."""
+        loss = self.loss(residual, displacement_squared)
+        return State(residual, jacobian_displacement, displacement_squared, loss, self.objective.rms(residual))
+
+    def loss(self, residual, displacement_squared):
+        """|e|^2/2 + alpha |D|^2/2, e scaled. Cost: O(n)."""
+        return self.objective.loss(residual) + 0.5 * self.alpha * displacement_squared
+
+    def system(self, state, lam):
+        """What to solve for the step with damping lam: (c, right), both scaled. Cost: O(n)."""
+        c = self.alpha + lam
+        right = state.residual
+        if self.alpha:
+            right = right - self._ratio(c) * state.jacobian_displacement
+        return c, self.objective.roots * right
+
+    def step(self, state, c, scaled_g, damping):
+        """The step that a solution is; of infinite length where it overflows. Cost: that of a product with G."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Step(self, state, scaled_g, damping, 1.0 - self._ratio(c))
+
+    def _ratio(self, c):
+        return self.alpha / c if self.alpha else 0.0
+
+
+class Step:
+    """A step p = (shrink - 1) D - J^T g that was solved for, and what the linear model says of it.
+
+    Parameters
+    ----------
+    model : LinearModel
+    state : State
+    scaled_g : ndarray of shape (n,)
+    damping : float
+        lam of it, as users are told.
+    shrink : float
+
+    Attributes
+    ----------
+    g : ndarray of shape (n,)
+    pushed, change : ndarray of shape (n,)
+        J J^T g, and J p.
+    size : float
+        Root of sum_ij (G_ij g_j)^2, from above: what rounding of the entries of G would do to G g.
+    displacement_squared : float
+        |D|^2 after the step.
+    length : float
+        |p|; infinite where something overflowed.
+    change_rms : float
+        Of the outputs.
+    predicted_decrease : float
+        Of the loss.
+    """
+
+    def __init__(self, model, state, scaled_g, damping, shrink):
+        objective, gram, pull = model.objective, model.gram, 1.0 - shrink
+        self.g, self.damping, self.shrink = objective.roots * scaled_g, damping, shrink
+        scaled_push = gram.product(scaled_g)
+        energy = float(scaled_g @ scaled_push)  # |J^T g|^2
+        self.pushed = pushed = scaled_push / objective.roots
+        self.size = float(np.sqrt(gram.norm * np.sum(np.square(scaled_g) * gram.diagonal)))
+        self.size /= float(np.min(objective.roots))
+        squared, drift, change = state.displacement_squared, 0.0, -pushed
+        if model.alpha:
+            drift = float(state.jacobian_displacement @ self.g)  # <D, J^T g>
+            change = change - pull * state.jacobian_displacement  # J p
+        self.displacement_squared = max(0.0, shrink**2 * squared - 2.0 * shrink * drift + energy)
+        length_squared = pull**2 * squared + 2.0 * pull * drift + energy
+        # rounding may leave a little below 0; NaN means that something overflowed
+        self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
+        self.change = change
+        self.change_rms = objective.rms(change)
+        self.predicted_decrease = state.loss - model.loss(state.residual + change, self.displacement_squared)
