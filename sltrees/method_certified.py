@@ -2,7 +2,7 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done by groups of
+docs/how_it_stays_sublinear.md, for what is stored sltrees/_core/rows/rows.h. What touches neurons is done by groups of
 shards, here (`sltrees.certified_shards`) or on other machines.
 """
 

@@ -1,9 +1,9 @@
-# See _lazy_rows.pyx, and lazy_rows.h for the fields of the C structures.
+# See _lazy_rows.pyx, and rows/rows.h for the fields of the C structures.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from sltrees._core._threshold_tree cimport ThresholdTree
 
-cdef extern from "lazy_rows.h" nogil:
+cdef extern from "rows/rows.h" nogil:
     ctypedef struct sl_row:
         int32_t active_start
         int32_t n_fired

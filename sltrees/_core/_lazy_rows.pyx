@@ -1,6 +1,6 @@
 """Rows that move along fixed directions and are looked at only when they may have crossed a hyperplane.
 
-What is stored of a row, and why it suffices, is explained in lazy_rows.h. Kernel classes: they validate nothing.
+What is stored of a row, and why it suffices, is explained in rows/rows.h. Kernel classes: they validate nothing.
 The NumPy twin is ``sltrees.reference.lazy_rows_by_definition``.
 """
 
@@ -22,7 +22,7 @@ cdef enum:
     REBUILD_SHARE = 64  # more failure times than one in so many: all levels of their tree are built anew
 
 
-# as in lazy_rows.h
+# as in rows/rows.h
 ROW = np.dtype([("active_start", np.int32), ("n_fired", np.int32), ("n_active", np.int32), ("room", np.int32),
                 ("stamp", np.int32), ("rest", np.float32), ("reach", np.float32), ("gap", np.float32),
                 ("nearest", np.int32), ("distance", np.float32), ("near_start", np.int32), ("near_stop", np.int32),
@@ -181,7 +181,7 @@ cdef class LazyStep:
     decay : ndarray of shape (n_stamps,), float64
         Product of the shrink factors since each stamp.
     origin_decay, clock, exchange, skin, margin, rounding, coefficient_rounding, resolution : float
-        See lazy_rows.h.
+        See rows/rows.h.
     """
 
     def __init__(self, coefficient, change, decay, *, origin_decay, clock, exchange, skin, margin, rounding,

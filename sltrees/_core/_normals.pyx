@@ -9,7 +9,7 @@ from sltrees._core._simd cimport active_level
 
 cnp.import_array()
 
-cdef extern from "normals.h" nogil:
+cdef extern from "normals/normals.h" nogil:
     enum:
         SL_NORMALS_STREAMS
 

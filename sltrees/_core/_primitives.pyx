@@ -1,4 +1,4 @@
-"""The primitives of simd.h that lazy rows use, at the level in use: for tests, which could not reach them otherwise.
+"""The primitives of simd/simd.h that lazy rows use, at the level in use: for tests, which could not reach them otherwise.
 
 Arrays are C-ordered, of whole blocks, and of one dtype. Nothing is validated.
 """
@@ -12,7 +12,7 @@ from sltrees._core._simd cimport active_level
 
 cnp.import_array()
 
-cdef extern from "simd_primitives.h" nogil:
+cdef extern from "simd/primitives.h" nogil:
     ctypedef struct sl_primitives:
         int (*compress_store)(int32_t *, int32_t, uint32_t) noexcept nogil
         uint32_t (*block_mask_each)(const void *, const void *) noexcept nogil

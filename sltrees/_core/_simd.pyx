@@ -4,7 +4,7 @@ import os
 
 from sltrees._core._tree cimport sl_simd_supported
 
-LEVELS = ("portable", "neon", "avx2", "avx512")     # in the order of the enum in simd.h
+LEVELS = ("portable", "neon", "avx2", "avx512")     # in the order of the enum in simd/simd.h
 
 cdef int _active = 0
 

@@ -1,5 +1,5 @@
 /* The wide implicit max-tree: its shape, its hit buffer, and one instance of its walks per
- * (instruction level, dtype). The walks themselves are in wide_tree_walks.h.
+ * (instruction level, dtype). The walks themselves are in walks.h.
  *
  * Layout, for blocks of W nodes (W = 16 floats or 8 doubles: one cache line):
  *
@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
 #define SL_MAX_WIDTH 16
@@ -174,27 +174,27 @@ SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
 /* ------------------------------------------------------------------ instances */
 
 #define SL_ISA portable
-#include "wide_tree_instances.h"
+#include "tree/instances.h"
 #undef SL_ISA
 
 #ifdef SL_HAVE_X86
 #define SL_ISA avx2
-#include "wide_tree_instances.h"
+#include "tree/instances.h"
 #undef SL_ISA
 #define SL_ISA avx512
-#include "wide_tree_instances.h"
+#include "tree/instances.h"
 #undef SL_ISA
 #endif
 
 #ifdef SL_HAVE_NEON
 #define SL_ISA neon
-#include "wide_tree_instances.h"
+#include "tree/instances.h"
 #undef SL_ISA
 #endif
 
 /* ------------------------------------------------------------------ dispatch */
 
-/* The walks of one dtype at one instruction level; see wide_tree_walks.h for what each does. */
+/* The walks of one dtype at one instruction level; see walks.h for what each does. */
 #define SL_DECLARE_KERNELS(name, real)                                                                                  \
     typedef struct {                                                                                                    \
         int (*build)(const sl_shape *, real *, real *, real, const real *);                                             \

@@ -5,7 +5,7 @@
 #ifndef SLTREES_SIMD_PRIMITIVES_H
 #define SLTREES_SIMD_PRIMITIVES_H
 
-#include "simd.h"
+#include "simd/simd.h"
 
 typedef struct {
     int (*compress_store)(int32_t *, int32_t, uint32_t);

@@ -26,14 +26,14 @@
  * which side it was at its centre: no flip since then is on record, so the reach is true. It is then found like any other by a visit
  * in a step that moves nothing.
  *
- * The kernels themselves are in lazy_rows_kernels.h, one instance per (instruction level, dtype). They trust their input.
+ * The kernels themselves are in kernels.h, one instance per (instruction level, dtype). They trust their input.
  */
 #ifndef SLTREES_LAZY_ROWS_H
 #define SLTREES_LAZY_ROWS_H
 
 #include <string.h>
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_ROWS_AHEAD 6 /* rows whose lists are fetched while others are looked at */
 
@@ -237,27 +237,27 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 /* ------------------------------------------------------------------ instances */
 
 #define SL_ISA portable
-#include "lazy_rows_instances.h"
+#include "rows/instances.h"
 #undef SL_ISA
 
 #ifdef SL_HAVE_X86
 #define SL_ISA avx2
-#include "lazy_rows_instances.h"
+#include "rows/instances.h"
 #undef SL_ISA
 #define SL_ISA avx512
-#include "lazy_rows_instances.h"
+#include "rows/instances.h"
 #undef SL_ISA
 #endif
 
 #ifdef SL_HAVE_NEON
 #define SL_ISA neon
-#include "lazy_rows_instances.h"
+#include "rows/instances.h"
 #undef SL_ISA
 #endif
 
 /* ------------------------------------------------------------------ dispatch */
 
-/* The kernels of one dtype at one instruction level; see lazy_rows_kernels.h for what each does. */
+/* The kernels of one dtype at one instruction level; see kernels.h for what each does. */
 typedef struct {
     int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
                        void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *);

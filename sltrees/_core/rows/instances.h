@@ -1,10 +1,10 @@
-/* The kernels of lazy rows for one instruction level (SL_ISA), in both dtypes. Included by lazy_rows.h, once per level. */
+/* The kernels of lazy rows for one instruction level (SL_ISA), in both dtypes. Included by rows.h, once per level. */
 #define SL_DTYPE f32
 #define SL_REAL float
 #define SL_SQRT sqrtf
 #define SL_ABS fabsf
 #define SL_BITS 4
-#include "lazy_rows_kernels.h"
+#include "rows/kernels.h"
 #undef SL_DTYPE
 #undef SL_REAL
 #undef SL_SQRT
@@ -16,7 +16,7 @@
 #define SL_SQRT sqrt
 #define SL_ABS fabs
 #define SL_BITS 3
-#include "lazy_rows_kernels.h"
+#include "rows/kernels.h"
 #undef SL_DTYPE
 #undef SL_REAL
 #undef SL_SQRT

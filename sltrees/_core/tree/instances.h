@@ -2,7 +2,7 @@
 #define SL_DTYPE f32
 #define SL_REAL float
 #define SL_BITS 4
-#include "wide_tree_walks.h"
+#include "tree/walks.h"
 #undef SL_DTYPE
 #undef SL_REAL
 #undef SL_BITS
@@ -10,7 +10,7 @@
 #define SL_DTYPE f64
 #define SL_REAL double
 #define SL_BITS 3
-#include "wide_tree_walks.h"
+#include "tree/walks.h"
 #undef SL_DTYPE
 #undef SL_REAL
 #undef SL_BITS

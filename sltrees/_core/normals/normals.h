@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_NORMALS_STREAMS 16  /* generators side by side: two vectors of AVX-512, to hide latency */
 #define SL_NORMALS_POINTS 1024 /* words at a time, two numbers each: these and the numbers stay in first-level cache */
@@ -53,15 +53,15 @@ SL_INLINE float sl_float_of(int32_t bits)
 }
 
 #define SL_ISA portable
-#include "normals_kernels.h"
+#include "normals/kernels.h"
 #undef SL_ISA
 
 #ifdef SL_HAVE_X86
 #define SL_ISA avx2
-#include "normals_kernels.h"
+#include "normals/kernels.h"
 #undef SL_ISA
 #define SL_ISA avx512
-#include "normals_kernels.h"
+#include "normals/kernels.h"
 #undef SL_ISA
 #endif
 

@@ -1,4 +1,4 @@
-/* Kernels of lazy rows, for one instruction level and dtype. No include guard: lazy_rows.h includes this file
+/* Kernels of lazy rows, for one instruction level and dtype. No include guard: rows.h includes this file
  * once per instance, with SL_ISA, SL_DTYPE, SL_REAL, SL_SQRT, SL_ABS and SL_BITS set. Nothing here allocates.
  */
 #define SL_FN(name) SL_PASTE3(sl_##name, SL_DTYPE, SL_ISA)
@@ -102,7 +102,7 @@ SL_TARGET SL_INLINE double SL_FN(lazy_displacement)(const sl_lazy_rows *rows, co
 
 /* ------------------------------------------------------------------ certificates */
 
-/* Whether row r keeps its pattern for certain, with its new failure time; see lazy_rows.h. No weight is read.
+/* Whether row r keeps its pattern for certain, with its new failure time; see rows.h. No weight is read.
  * Bounds on how far it moved since its stamp, each tighter and dearer than the one before: the clock (before this call),
  * the triangle inequality, the norm of the movement itself; and where only the nearest pair can have flipped, its distance now. */
 SL_TARGET SL_INLINE int SL_FN(lazy_certified)(const sl_lazy_rows *rows, const sl_lazy_step *step, int64_t r,
