@@ -22,7 +22,8 @@ cdef extern from "simd/primitives.h" nogil:
         int64_t (*least_two)(const void *, int64_t, void *) noexcept nogil
         void (*dots)(const void *, int64_t, const int32_t *, const void *, void *) noexcept nogil
 
-    sl_primitives sl_primitives_at(int is_float32, int level)
+    sl_primitives sl_primitives_at_f32(int level)
+    sl_primitives sl_primitives_at_f64(int level)
 
 
 cdef inline void *address(array) noexcept:
@@ -30,7 +31,7 @@ cdef inline void *address(array) noexcept:
 
 
 cdef sl_primitives primitives(dtype):
-    return sl_primitives_at(dtype == np.float32, active_level())
+    return sl_primitives_at_f32(active_level()) if dtype == np.float32 else sl_primitives_at_f64(active_level())
 
 
 def compress_store(int32_t[::1] out, int32_t base, uint32_t mask):

@@ -23,7 +23,6 @@ cdef extern from "tree/tree.h" nogil:
         int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
         int out_of_memory
 
-    int sl_simd_supported(int level)
     void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
     void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacity, int fixed)
 
