@@ -40,6 +40,10 @@ MODULES = [
     "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
+    "_pools",  # memory of lists that grow
+    "_near_lists",  # the hyperplanes that rows are near, as they are collected
+    "_lazy_findings",  # where rows are to be in a step, and what looking at them found
+    "_row_store",  # what rows consist of
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
     "_normals",  # random numbers

@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists, padded
+from sltrees._core._near_lists import NearLists
+from sltrees._core._pools import padded
 from sltrees.population import Population
 from sltrees.shift import firing_probability
 

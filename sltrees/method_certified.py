@@ -504,13 +504,13 @@ class CertifiedMethod:
         """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
         return self.group.diagonal() * self._planes.norms**2 / self._width
 
-    def _check(self):
-        """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
+    def _check(self, check_rows):
+        """Assert every invariant between steps: of the rows (`check_rows`), and that sums carried along are theirs.
 
         Cost: O(k n d).
         """
         assert not self.step_open
-        self.group.check()
+        self.group.check(check_rows)
         assert self.n_fired == self.group.n_fired
         outputs, moved = self._sums(kept=True)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0

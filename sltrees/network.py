@@ -12,7 +12,7 @@ import typing
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists
+from sltrees._core._near_lists import NearLists
 from sltrees._memory import array_bytes, check_memory, physical_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
 from sltrees.executors import ThreadExecutor

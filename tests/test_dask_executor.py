@@ -25,6 +25,7 @@ from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees import dask_executor
 from sltrees.dask_executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
+from sltrees.reference.row_invariants import check_rows
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -78,7 +79,7 @@ def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
         for network, where in ((here, "inline"), (there, executor))
     ]
     there._method._executor = executor
-    there._method._check()
+    there._method._check(check_rows)
     same(here, there)
     for name in ("status", "n_iter", "rmse", "loss"):
         assert len({str(getattr(result, name)) for result in results}) == 1
@@ -265,7 +266,7 @@ def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
     result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)
     assert result.status == "converged"
     there._method._executor = executor
-    there._method._check()
+    there._method._check(check_rows)
 
 
 def test_a_cluster_that_goes_away_ends_training_with_a_status(tmp_path):

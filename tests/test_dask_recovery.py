@@ -22,6 +22,7 @@ from dask_problems import PROBLEM, children, local_cluster, network_of
 
 from sltrees import dask_executor, executors
 from sltrees.dask_executor import DaskExecutor
+from sltrees.reference.row_invariants import check_rows
 from sltrees.remote_shards import RemoteGroup, _Placed
 from sltrees.trajectory import Trajectory
 
@@ -110,7 +111,7 @@ def test_after_a_loss_training_goes_on_from_the_last_step(method, executor, monk
     result = NewtonTrainer(network, executor=executor, tol=1e-6).fit(X, Y)
     assert result.status == "converged"
     network._method._executor = executor
-    network._method._check()
+    network._method._check(check_rows)
     assert np.sqrt(np.mean((network.predict(X) - Y) ** 2)) == pytest.approx(result.rmse, abs=1e-6)
 
 

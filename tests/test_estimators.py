@@ -22,6 +22,7 @@ from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.executors import ThreadExecutor
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}
 
@@ -111,7 +112,7 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
     with ThreadExecutor(1) as executor:
         for network in (a, b):
             network._method._executor = executor
-            network._method._check()
+            network._method._check(check_rows)
             network._method.release()
 
 

@@ -13,6 +13,7 @@ from sltrees.distinct_samples import deal_into_folds, distinct_samples
 from sltrees.executors import ThreadExecutor
 from sltrees.model_search import Candidate, _Comparison, search_models
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30))
@@ -89,7 +90,7 @@ def test_networks_drawn_alike_are_trained_as_if_each_were_alone(options):
         NewtonTrainer(network, alpha=0.01, max_iter=6).fit(X, y)
         with ThreadExecutor(1) as executor:
             network._method._executor = executor
-            network._method._check()
+            network._method._check(check_rows)
             network._method.release()
         alone = ShiftedReLUNetwork(2048, **options)
         NewtonTrainer(alone, alpha=0.01, max_iter=6).fit(X, y)
@@ -109,7 +110,7 @@ def test_lists_found_when_drawn_are_not_for_other_samples():
     assert network._near is None
     with ThreadExecutor(1) as executor:
         network._method._executor = executor
-        network._method._check()
+        network._method._check(check_rows)
         network._method.release()
 
 

@@ -1,4 +1,4 @@
-"""The primitives of simd/simd.h that lazy rows use, at the level in use: for tests, which could not reach them otherwise.
+"""The primitives of simd/simd.h that lazy rows use, at the level in use: for tests, which cannot reach them otherwise.
 
 Arrays are C-ordered, of whole blocks, and of one dtype. Nothing is validated.
 """
@@ -8,6 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
+from sltrees._core._pools cimport address
 from sltrees._core._simd cimport active_level
 
 cnp.import_array()
@@ -24,10 +25,6 @@ cdef extern from "simd/primitives.h" nogil:
 
     sl_primitives sl_primitives_at_f32(int level)
     sl_primitives sl_primitives_at_f64(int level)
-
-
-cdef inline void *address(array) noexcept:
-    return <void *> cnp.PyArray_BYTES(array)
 
 
 cdef sl_primitives primitives(dtype):

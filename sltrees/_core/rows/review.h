@@ -284,7 +284,7 @@ SL_TARGET static int64_t SL_FN(lazy_visit)(const sl_lazy_rows *rows, const sl_la
 }
 
 /* New near lists for strayed rows first .. first + n_rows - 1 of the findings, from their products z with all samples, and their
- * flips; as lazy_collect and lazy_judge. Stops where flips have no room. `scratch` has room for n_directions numbers and one.
+ * flips; as lazy_collect (collect.h) and lazy_judge. Stops where flips have no room. `scratch` has room for n_directions numbers and one.
  * Returns the number of rows done. Cost: O(n_rows n). */
 SL_TARGET static int64_t SL_FN(lazy_collect_strayed)(const sl_lazy_rows *rows, const sl_lazy_step *step, const void *z_,
                                                      int64_t first, int64_t n_rows, const void *thresholds_,

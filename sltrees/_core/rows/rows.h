@@ -241,8 +241,6 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 
 /* The kernels of one dtype at one instruction level; see kernels.h and review.h for what each does. */
 typedef struct {
-    int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
-                       void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *);
     void (*certify)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, void *, sl_lazy_findings *);
     int64_t (*visit)(const sl_lazy_rows *, const sl_lazy_step *, int64_t, uint8_t *, void *, sl_lazy_findings *);
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
@@ -256,9 +254,8 @@ typedef struct {
 
 #define SL_LAZY_TABLE(dtype, isa)                                                                                       \
     {                                                                                                                   \
-        sl_lazy_collect_##dtype##_##isa, sl_lazy_certify_##dtype##_##isa, sl_lazy_visit_##dtype##_##isa,                \
-            sl_lazy_collect_strayed_##dtype##_##isa, sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, \
-            sl_lazy_gram_product_##dtype##_##isa                                                                        \
+        sl_lazy_certify_##dtype##_##isa, sl_lazy_visit_##dtype##_##isa, sl_lazy_collect_strayed_##dtype##_##isa,        \
+            sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, sl_lazy_gram_product_##dtype##_##isa    \
     },
 #define SL_LAZY_f32(isa) SL_LAZY_TABLE(f32, isa)
 #define SL_LAZY_f64(isa) SL_LAZY_TABLE(f64, isa)
