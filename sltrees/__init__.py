@@ -1,5 +1,6 @@
 """Threshold trees, and wide two-layer networks trained by Newton steps whose cost grows slower than the width."""
 
+from sltrees import _moved
 from sltrees._core import ThresholdTree
 from sltrees._versions import VERSION, show_versions
 from sltrees.correlation_trees import CorrelationTrees
@@ -10,6 +11,7 @@ from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 from sltrees.training.trainer import NewtonTrainer
 
 __version__ = VERSION
+_moved.install()
 
 __all__ = [
     "CorrelationTrees",

@@ -26,7 +26,6 @@ class InProcessCluster:
     asked : list of Request
     """
 
-    is_cluster = True
     n_threads = 1
 
     def __init__(self, n_workers):
@@ -115,7 +114,11 @@ class InProcessCluster:
             if address in self.hosts:
                 self.hosts[address].forget(key)
 
-    def build_group(self, network, planes, skin, ridge, progress):
+    @property
+    def cluster(self):
+        return self
+
+    def place(self, here, network, planes, skin, ridge, progress):
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)
         return group, state

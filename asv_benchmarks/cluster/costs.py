@@ -213,9 +213,11 @@ def measure_setup(X, y):
 
 def _drawn(network, X):
     """Draws that are looked at: half the width, or proposals."""
+    from sltrees.network.drawing import sampling_for
+
     planes = _planes(network, X)
-    sampling = network._sampling_for(planes)
-    draws = network.width / network._copies
+    sampling = sampling_for(network, planes)
+    draws = network.width / network.copies
     return draws if sampling.name == "dense" else draws * float(planes.firing.sum())
 
 
@@ -230,13 +232,15 @@ def expected_at(X, y, width, setup):
     """What the package expects of a width: neurons, pairs, shards, bytes, and from that seconds of set-up."""
     from sltrees import ShiftedReLUNetwork
     from sltrees.methods.certified.method import CertifiedMethod
+    from sltrees.network.drawing import sampling_for
+    from sltrees.network.memory import bytes_needed, neurons_expected
 
     network = ShiftedReLUNetwork(width, random_state=0)
     planes = _planes(network, X)
-    sampling = network._sampling_for(planes)
-    neurons = network.neurons_expected(planes)
+    sampling = sampling_for(network, planes)
+    neurons = neurons_expected(network, planes)
     scratch = sampling.bytes_needed(X.shape)
-    drawing = network.bytes_needed(planes, 1, neurons=neurons) - scratch
+    drawing = bytes_needed(network, planes, 1, neurons=neurons) - scratch
     return {
         "neurons": neurons,
         "pairs": width * float(planes.firing.sum()),

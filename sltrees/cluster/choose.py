@@ -36,7 +36,7 @@ def as_executor(value, name="executor"):
     >>> as_executor("inline")
     'inline'
     """
-    return value if getattr(value, "is_cluster", False) is True else as_choice(value, name, EXECUTORS)
+    return value if getattr(value, "cluster", None) is value else as_choice(value, name, EXECUTORS)
 
 
 def make_executor(name, n_threads=None):

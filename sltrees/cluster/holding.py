@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from sltrees.cluster.portions import Summary
 from sltrees.gram.pair_counts import CountedPairs, PairCounts
 from sltrees.methods.certified.group import ShardGroup
+from sltrees.network.drawing import draw
 from sltrees.network.hyperplanes import Hyperplanes
-from sltrees.network.shards import NeuronShard
+from sltrees.network.neurons import LocalNeurons
+from sltrees.network.state import with_state
+from sltrees.network.use import write_down
 
 
 class Holding:
@@ -17,18 +18,15 @@ class Holding:
     Parameters
     ----------
     network : ShiftedReLUNetwork
-        With these shards alone.
+        With these shards alone, numbered among all of it.
     portion : Portion
-    numbers : list of int
-        Of the shards, among all of the network.
     group : ShardGroup or None
         That trains them.
     executor : ThreadExecutor
     """
 
-    def __init__(self, network, portion, numbers, group, executor):
-        self.network, self.portion, self.numbers = network, portion, numbers
-        self.group, self._executor = group, executor
+    def __init__(self, network, portion, group, executor):
+        self.network, self.portion, self.group, self._executor = network, portion, group, executor
 
     # ------------------------------------------------------------------ instructions of recipes
 
@@ -51,53 +49,39 @@ class Holding:
         -----
         Cost: as of `ShiftedReLUNetwork.initialize`, and of `ShardGroup.build`.
         """
-        planes = Hyperplanes(X, shift)
-        network, numbers, near = self._drawn(planes, first, skin)
-        network = network._with_shards([shard.written_down() for shard in network._shards])
-        group = ShardGroup.build(network, network._shards, numbers, planes, skin, near, ridge, self._executor)
-        return self._with_group(network, group)
+        planes, drawing = self._drawn(X, first, shift, skin)
+        network = with_state(self.network, drawing.state.changed(neurons=drawing.state.neurons.written_down()))
+        group = ShardGroup.build(network, planes, skin, drawing.near, ridge, self._executor)
+        return self._with_group(network.state, group)
 
     def extended(self, X, first, shift, skin):
         """Drawn for samples behind those trained on, with lists that go on over them: a new holding. As `begun`."""
-        planes = Hyperplanes(X, shift)
-        network, numbers, near = self._drawn(planes, first, skin)
-        new = list(zip(numbers, network._shards, near, strict=True))[len(self.group.shards) :]
-        return self._with_group(network, self.group.extended(network, new, planes))
+        planes, drawing = self._drawn(X, first, shift, skin)
+        return self._with_group(drawing.state, self.group.extended_by(self.network, drawing, planes))
 
-    def _drawn(self, planes, first, skin):
-        """Network, numbers of its shards, and their near lists where found, once it is drawn for samples."""
-        network = self.network._with_shards(self.network._shards)
-        every, n_seen, state = network._plan_drawing(planes)
-        shards, near, numbers = [], [], []
-        if len(every.X) > n_seen:
-            sampling, wanted = state["_sampling"], skin if np.array_equal(every.X, planes.X) else None
-            tasks = sampling.tasks(every, n_seen)
-            chosen = self.portion.numbers(sampling, tasks)
-            found = self._executor.map(lambda k: sampling.find(tasks[k], every, n_seen, wanted), chosen)
-            shards, near = network._without_known(found)
-            numbers = [first + k for k in chosen]
-        near = [None] * len(network._shards) + near
-        network.__dict__.update(state, _shards=[*network._shards, *shards])
-        return network, [*self.numbers, *numbers], near
+    def _drawn(self, X, first, shift, skin):
+        """Hyperplanes, and what drawing the portion for them gives."""
+        planes = Hyperplanes(X, shift)
+        return planes, draw(self.network, planes, skin, self._executor, portion=self.portion, first=first)
 
     def frozen(self):
         """The neurons as they stand, whoever trains these: a new holding."""
-        shards = self._executor.map(NeuronShard.frozen, self.network._shards)
-        return Holding(self.network._with_shards(shards), self.portion, self.numbers, None, self._executor)
-
-    def _with_group(self, network, group):
-        network = network._with_shards(group.implied())
-        return Holding(network, self.portion, group.numbers, group, self._executor)
+        state = self.network.state
+        return self._with(state.changed(neurons=state.neurons.frozen(self._executor)))
 
     def adopted(self, numbers, shards, state):
         """With shards that were elsewhere, and what the network knows of its samples: a new holding."""
-        network = self.network._with_shards(shards)
-        network.__dict__.update(state)
-        return Holding(network, self.portion, numbers, None, self._executor)
+        return self._with(state.changed(neurons=LocalNeurons(shards, numbers)))
+
+    def _with_group(self, state, group):
+        return self._with(state.changed(neurons=group.implied()), group)
+
+    def _with(self, state, group=None):
+        return Holding(with_state(self.network, state), self.portion, group, self._executor)
 
     def write_down(self):
         """Make displacements arrays, and forget what only training needs."""
-        self.network._write_down()
+        write_down(self.network)
         self.group = None
 
     def advance(self, advance, visited):
@@ -113,14 +97,14 @@ class Holding:
 
     def summary(self):
         """Of what is here. Cost: O(shards)."""
-        shards, group = self.network._shards, self.group
+        neurons, group = self.network.state.neurons, self.group
         return Summary(
-            list(self.numbers),
-            [shard.draws.size for shard in shards],
-            any(shard.is_displaced for shard in shards),
+            list(neurons.numbers),
+            [shard.draws.size for shard in neurons.shards],
+            any(shard.is_displaced for shard in neurons.shards),
             group is not None and group.moved_from_start,
             0 if group is None else group.n_fired,
-            sum(shard.nbytes for shard in shards) if group is None else group.nbytes,
+            neurons.nbytes if group is None else group.nbytes,
         )
 
     def review(self, advance):
@@ -159,26 +143,27 @@ class Holding:
         """As `ShardGroup.diagonal`."""
         return self.group.diagonal()
 
-    def check(self):
+    def check(self, check_rows):
         """As `ShardGroup.check`."""
-        self.group.check()
+        self.group.check(check_rows)
 
     # ------------------------------------------------------------------ what is asked of the neurons
 
     def predict(self, X):
         """sqrt(m) f as nodes of a `FixedSum`. Cost: O(moved d) per sample."""
         blocks = self.portion.blocks(self.network.width) if self.network.init == "gaussian" else None
-        return self.network._output_nodes(X, self._executor, self.numbers, blocks)
+        return self.network.state.neurons.output_nodes(self.network, X, self._executor, blocks)
 
     def displacement_squares(self):
         """|D|^2 as nodes of a `FixedSum`. Cost: O(active pairs d)."""
-        return self.network._displacement_squares(self._executor, self.numbers)
+        return self.network.state.neurons.displacement_squares(self._executor)
 
     def firing_draws(self, X, shift):
         """How many draws fire on each sample at W(0), shape (n,). Cost: O(k n d)."""
-        return self.network._firing_draws(Hyperplanes(X, shift), self._executor)
+        return self.network.state.neurons.firing_draws(Hyperplanes(X, shift), self._executor)
 
     def fetch(self, number, what):
         """Of one shard: "draws", "initial", or all of it "written_down". Cost: O(k d)."""
-        shard = self.network._shards[self.numbers.index(number)]
+        neurons = self.network.state.neurons
+        shard = neurons.shards[neurons.numbers.index(number)]
         return shard.written_down() if what == "written_down" else getattr(shard, what)

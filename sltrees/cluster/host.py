@@ -127,10 +127,8 @@ class ShardHost:
         Summary
         """
         self._executor.begin(call)
-        if isinstance(source, tuple):
-            holding = self._holding(source)
-        else:
-            holding = Holding(source, portion, [], None, self._executor)
+        is_key = isinstance(source, tuple)
+        holding = self._holding(source) if is_key else Holding(source, portion, None, self._executor)
         for what, arguments in recipe:
             holding = getattr(holding, what)(*self._with_samples(arguments)) or holding
         self._holdings[key] = holding

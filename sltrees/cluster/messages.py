@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 import numpy as np
@@ -51,4 +52,4 @@ def payload_bytes(message):
         return sum(payload_bytes(part) for part in message.values())
     if isinstance(message, (tuple, list)):
         return sum(payload_bytes(part) for part in message)
-    return 0
+    return payload_bytes(vars(message)) if dataclasses.is_dataclass(message) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import typing
 
+from sltrees.network.drawing import sampling_for
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK
 
@@ -23,7 +24,7 @@ class Portion(typing.NamedTuple):
     @classmethod
     def whole(cls, network, planes):
         """All of a network. Cost: O(n d + shards)."""
-        sampling = network._sampling_for(planes)
+        sampling = sampling_for(network, planes)
         if sampling.name == "dense":
             units = -(-network.width // (NEURONS_PER_BLOCK * BLOCKS_PER_TASK))
         else:

@@ -15,8 +15,9 @@ class Cluster(typing.Protocol):
 
     Attributes
     ----------
-    is_cluster : bool
-        True: by this whoever is given an executor knows that neurons are not in this process.
+    cluster : Cluster
+        Itself: by this whoever is given an executor knows where neurons are, which tell the same of themselves.
+        Executors that train in this process have None.
     n_threads : int
         Threads of this process, on which `map`, `run_all` and `run` work.
 
@@ -26,7 +27,6 @@ class Cluster(typing.Protocol):
     calls of `call` a host goes on to hold what it holds; what it holds may be lost at any time.
     """
 
-    is_cluster: typing.Literal[True]
     n_threads: int
 
     def __enter__(self):
@@ -135,13 +135,19 @@ class Cluster(typing.Protocol):
 
     # ------------------------------------------------------------------ training
 
-    def build_group(self, network, planes, skin, ridge, progress):
-        """Have the neurons of a network on the workers, with lists over samples: as `RemoteGroup.built` does.
+    @property
+    def cluster(self):
+        """Itself."""
 
-        The executor remembers the network, which it has to bring home when it is closed.
+    def place(self, here, network, planes, skin, ridge, progress):
+        """Have the neurons of a network where this executor trains them, on the workers, with lists over samples.
+
+        As `RemoteGroup.built` does. The executor remembers the network, which it has to bring home when it is closed.
 
         Parameters
         ----------
+        here : callable
+            What executors of this process call to have them here.
         network : ShiftedReLUNetwork
             Undrawn, or with its neurons here or there.
         planes : Hyperplanes
@@ -153,8 +159,8 @@ class Cluster(typing.Protocol):
         Returns
         -------
         group : RemoteGroup
-        state : dict
-            Of the network.
+        state : NetworkState
+            Of the network, but for the neurons.
         """
 
     # ------------------------------------------------------------------ what every executor does, in this process

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from sltrees.network.weights import neurons_of_draws
 
 
 class RemoteShard:
@@ -43,7 +43,7 @@ class RemoteShard:
     @property
     def neurons(self):
         """As of `NeuronShard`: fetched."""
-        return (self.draws[:, None] * self.copies + np.arange(self.copies)).ravel()
+        return neurons_of_draws(self.draws, self.copies)
 
     def displacements(self, start=0, stop=None):
         """As of `NeuronShard`: fetched."""

@@ -22,7 +22,7 @@ class InlineExecutor:
     """
 
     n_threads = 1
-    is_cluster = False
+    cluster = None
 
     def __enter__(self):
         BLAS_HOLD.__enter__()
@@ -51,6 +51,10 @@ class InlineExecutor:
     def run(self, function, *arguments):
         """Call one function, and return its result; see `ThreadExecutor.run`."""
         return function(*arguments)
+
+    def place(self, here, network, planes, skin, ridge, progress):
+        """Have the neurons of a network where this executor trains them: in this process, by calling `here`."""
+        return here(self, network, planes, skin, ridge, progress)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class ThreadExecutor:
     [0, 1, 4, 9]
     """
 
-    is_cluster = False
+    cluster = None  # who holds neurons where that is not this process
 
     def __init__(self, n_threads=None):
         self.n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
@@ -101,6 +101,10 @@ class ThreadExecutor:
         For long calls that write to nothing outside (a factorisation): after Ctrl-C the call is left to end by itself.
         """
         return self._pool.submit(function, *arguments).result()
+
+    def place(self, here, network, planes, skin, ridge, progress):
+        """Have the neurons of a network where this executor trains them: in this process, by calling `here`."""
+        return here(self, network, planes, skin, ridge, progress)
 
 
 def _wait_stubbornly(futures):

@@ -12,7 +12,7 @@ from sltrees.execution.inline import InlineExecutor
 from sltrees.execution.threads import ThreadExecutor
 
 # what every executor does, in this process
-LOCAL = ("__enter__", "__exit__", "map", "run_all", "run")
+LOCAL = ("__enter__", "__exit__", "map", "run_all", "run", "place")
 
 
 def members_of_protocol():
@@ -30,7 +30,7 @@ MEMBERS = members_of_protocol()
 def test_members_are_found_and_documented():
     assert {"__enter__", "__deepcopy__", "call", "deposit", "forget", "memory", "workers", *LOCAL} <= set(MEMBERS)
     assert all(inspect.getdoc(member) for member in MEMBERS.values())
-    assert list(Cluster.__annotations__) == ["is_cluster", "n_threads"]
+    assert list(Cluster.__annotations__) == ["n_threads"]
 
 
 @pytest.fixture(params=[pytest.param("dask", marks=pytest.mark.dask), "in process"])
@@ -50,19 +50,18 @@ def test_executors_of_clusters_have_all_members(name, executor):
     assert type(found) is type(member)
     if not isinstance(member, property):
         assert inspect.signature(found) == inspect.signature(member)
-    assert executor.is_cluster is True
 
 
 @pytest.mark.parametrize("executor", [ThreadExecutor, InlineExecutor])
 @pytest.mark.parametrize("name", LOCAL)
 def test_executors_of_this_process_have_what_they_share(name, executor):
     assert inspect.signature(vars(executor)[name]) == inspect.signature(MEMBERS[name])
-    assert executor.is_cluster is False
+    assert executor.cluster is None
 
 
 def test_a_cluster_is_an_executor_to_choose():
     cluster = InProcessCluster(1)
-    assert as_executor(cluster) is cluster
+    assert as_executor(cluster) is cluster.cluster is cluster
     assert make_executor(cluster) is cluster
     assert copy.deepcopy([cluster])[0] is cluster
     with pytest.raises(ValueError, match="executor must be"):

@@ -143,15 +143,16 @@ def test_hosts_that_are_lost_again_and_again_end_a_run(cluster, monkeypatch):
 
 
 def test_a_group_of_a_closed_cluster_is_lost():
-    planes, stages = Hyperplanes(X.astype(np.float32), shift=2.0), []
+    planes, stages = Hyperplanes(X.astype(np.float32), shift=2.0), []  # in the dtype of the network
 
     def progress(stage):
         return lambda done, total: stages.append(stage)
 
     with InProcessCluster(2) as cluster:
-        group, _ = cluster.build_group(network_of(shift=2.0), planes, 0.5, False, progress)
+        group, _ = cluster.place(None, network_of(shift=2.0), planes, 0.5, False, progress)
         assert group.n_neurons == len(network_of(shift=2.0).initialize(X).neurons_)
         assert stages[-1] == 1  # all blocks are done
-        assert group.firing_draws(planes).all()
+        assert group.output_nodes(None, planes.X, None) == {}  # no neuron has moved
+        assert 0 < 2 * group.firing_draws(planes).sum() == group.n_fired
     with pytest.raises(ClusterLostError, match="closed"):
-        group.firing_draws(planes)
+        group.output_nodes(None, planes.X, None)

@@ -515,7 +515,7 @@ def test_a_machine_that_rounds_otherwise_is_told_so(checkpoint):
         trainer = NewtonTrainer.from_checkpoint(checkpoint)
         with pytest.raises(RuntimeError, match=rf"cannot be replayed here: of iteration 1, {name} was .*BLAS"):
             trainer.fit(X, y, eval_set=eval_set)
-        assert not trainer.network._in_training
+        assert not trainer.network.in_training
         write_archive(checkpoint, *original[:3])
     g = original.arrays["g"].copy()
     g[1] *= 1 + 1e-12

@@ -20,6 +20,7 @@ from sltrees.cluster.dask.hosts import Hosts
 from sltrees.cluster.messages import ClusterLostError, Request
 from sltrees.cluster.remote_group import RemoteGroup
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.network.use import fetch
 
 _DEPOSITS_AT_A_TIME = 32  # workers that get samples at the same time
 
@@ -87,7 +88,6 @@ class DaskExecutor:
     ...     outputs = network.predict(np.eye(5))
     """
 
-    is_cluster = True
     dashboard_link = None
 
     def __init__(
@@ -160,19 +160,18 @@ class DaskExecutor:
 
     def _bring_home(self, network):
         """Fetch a network that lives here. Returns Ctrl-C, which does not cut it off: it would be lost."""
-        home = network._home
-        if home is None or not home.lives_on(self):
+        if network.state.neurons.cluster is not self:
             return None
         pressed = None
         for _ in range(2):  # Ctrl-C may come before it has begun
             try:
-                self._threads.map(network._fetch, [None])  # what is begun is waited for
+                self._threads.map(fetch, [network])  # what is begun is waited for
             except KeyboardInterrupt as error:
                 pressed = error
             except Exception as error:
                 warnings.warn(f"a network is lost with its cluster: {error}", RuntimeWarning, stacklevel=3)
                 break
-            if network._home is None:
+            if network.state.neurons.cluster is None:
                 break
         return pressed
 
@@ -213,7 +212,12 @@ class DaskExecutor:
         if calls is not None:
             calls.forget(held)
 
-    def build_group(self, network, planes, skin, ridge, progress):
+    @property
+    def cluster(self):
+        """As of `Cluster`."""
+        return self
+
+    def place(self, here, network, planes, skin, ridge, progress):
         """As of `Cluster`."""
         group, state = RemoteGroup.built(self, network, planes, skin, ridge, progress)
         self._networks.add(network)
