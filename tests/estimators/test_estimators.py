@@ -23,6 +23,7 @@ from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}
 
@@ -112,7 +113,7 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
     with ThreadExecutor(1) as executor:
         for network in (a, b):
             network.state.method._executor = executor
-            network.state.method._check()
+            network.state.method._check(check_rows)
             network.state.method.release()
 
 

@@ -15,6 +15,7 @@ from sltrees.execution.threads import ThreadExecutor
 from sltrees.network.drawing import draw_alike, shift_for
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30))
@@ -91,7 +92,7 @@ def test_networks_drawn_alike_are_trained_as_if_each_were_alone(options):
         NewtonTrainer(network, alpha=0.01, max_iter=6).fit(X, y)
         with ThreadExecutor(1) as executor:
             network.state.method._executor = executor
-            network.state.method._check()
+            network.state.method._check(check_rows)
             network.state.method.release()
         alone = ShiftedReLUNetwork(2048, **options)
         NewtonTrainer(alone, alpha=0.01, max_iter=6).fit(X, y)
@@ -111,7 +112,7 @@ def test_lists_found_when_drawn_are_not_for_other_samples():
     assert network.state.near is None
     with ThreadExecutor(1) as executor:
         network.state.method._executor = executor
-        network.state.method._check()
+        network.state.method._check(check_rows)
         network.state.method.release()
 
 

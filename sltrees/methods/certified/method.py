@@ -2,7 +2,7 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done
+docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/rows/rows.h. What touches neurons is done
 by groups of shards, here (`sltrees.methods.certified.group`) or on other machines.
 """
 
@@ -415,13 +415,13 @@ class CertifiedMethod:
         """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
         return self.group.diagonal() * self._planes.norms**2 / self._width
 
-    def _check(self):
-        """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
+    def _check(self, check_rows):
+        """Assert every invariant between steps: of the rows (`check_rows`), and that sums carried along are theirs.
 
         Cost: O(k n d).
         """
         assert not self.step_open
-        self.group.check()
+        self.group.check(check_rows)
         assert self.n_fired == self.group.n_fired
         outputs, moved = self._sums(kept=True)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
