@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 
@@ -109,6 +110,14 @@ def as_flag(value, name):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def as_float_dtype(value, name="dtype"):
+    """Convert to the dtype float32 or float64; ValueError for any other."""
+    with contextlib.suppress(TypeError):
+        if value is not None and np.dtype(value) in (np.float32, np.float64):
+            return np.dtype(value)
+    raise ValueError(f"{name} must be float32 or float64, got {value!r}")
 
 
 def as_choice(value, name, choices):

@@ -40,7 +40,7 @@ def add_parser(commands):
 def run(options):
     """Fit, save, print a summary; return the exit code."""
     # before any work is done: the extra may be missing
-    from sltrees.estimators.base import NewtonClassifier, NewtonRegressor
+    from sltrees.estimators import NewtonClassifier, NewtonRegressor
 
     as_integer(options.seed, "--seed", minimum=0)
     if options.jobs is not None and options.jobs != -1:

@@ -15,7 +15,8 @@ import numpy as np
 
 from sltrees.callbacks import Callback
 from sltrees.estimators.distinct_samples import deal_into_folds
-from sltrees.estimators.kernel_ridge import KernelRidge, Networks
+from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import ThreadExecutor
 
 # What is tried, one thing after the other, each time from the best candidate so far: how far weights move, how much

@@ -8,7 +8,8 @@ import typing
 
 import numpy as np
 
-from sltrees.estimators.kernel_ridge import KernelRidge, Networks
+from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
@@ -226,17 +227,14 @@ def _unpacked_selection(table):
 def _packed_model(model):
     if isinstance(model, KernelRidge):
         header = {name: getattr(model, name) for name in ("name", "shift", "alpha", "alpha_")}
-        arrays = {"X": model.X_, "Y": model._Y, "dual": model.dual_, "constant": model.constant_}
-        return _with_weights(header, arrays, model._weights)
-    X, Y, weights = model.samples_
+        return header, _with_samples(header, model, dual=model.dual_, constant=model.constant_)
     own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
     header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
     if header["executor"] not in LOCAL_EXECUTORS:  # a cluster is not what a file can bring
         header["executor"] = "threads"
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
-    arrays = {"X": X, "Y": Y}
-    header, arrays = _with_weights(header, arrays, weights)
+    arrays = _with_samples(header, model)
     packed = [pack_network(network) for network in model.networks_]
     header["networks"] = [of_network for of_network, _ in packed]
     for k, (_, of_network) in enumerate(packed):
@@ -247,20 +245,16 @@ def _packed_model(model):
 
 def _unpacked_model(contents, n_columns, n_outputs):
     name = contents.choice("name", ("kernel", "network"))
-    if name == "kernel":
-        model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
-        model.alpha_ = contents.number("alpha_")
-        model.X_ = contents.array("X", np.float64, (None, n_columns))
-        n = len(model.X_)
-        model._Y = contents.array("Y", np.float64, (n, n_outputs))
-        model.dual_ = contents.array("dual", np.float64, (n, n_outputs))
-        model.constant_ = contents.array("constant", np.float64, (n_outputs,))
-        model._weights = _weights(contents, n)
-        if not n:
-            raise ArchiveError("array 'X' must hold a sample")
-        contents.refuse_rest()
-        return model
-    return _unpacked_networks(contents, n_columns, n_outputs)
+    if name == "network":
+        return _unpacked_networks(contents, n_columns, n_outputs)
+    model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
+    alpha, samples = contents.number("alpha_"), _unpacked_samples(contents, n_columns, n_outputs)
+    dual = contents.array("dual", np.float64, (len(samples[0]), n_outputs))
+    constant = contents.array("constant", np.float64, (n_outputs,))
+    if not len(samples[0]):
+        raise ArchiveError("array 'X' must hold a sample")
+    contents.refuse_rest()
+    return model.take(samples, alpha, dual, constant)
 
 
 def _unpacked_networks(contents, n_columns, n_outputs):
@@ -281,30 +275,20 @@ def _unpacked_networks(contents, n_columns, n_outputs):
         executor=contents.choice("executor", LOCAL_EXECUTORS),
         **options,
     )
-    model.alpha_ = contents.number("alpha_")
-    headers, results = contents.take("networks"), contents.take("results")
+    alpha, headers, results = contents.number("alpha_"), contents.take("networks"), contents.take("results")
     if not isinstance(headers, list) or len(headers) != n_outputs:
         raise ArchiveError(f"'networks' must be a list of {n_outputs}")
     if not isinstance(results, list) or len(results) > n_outputs:
         raise ArchiveError(f"'results' must be a list of at most {n_outputs}")
-    model.results_ = [_unpacked_result(entry) for entry in results]
-    model.networks_ = []
+    results = [_unpacked_result(entry) for entry in results]
+    networks = []
     for k, header in enumerate(headers):
-        network = unpack_network(header, contents.nested(f"networks/{k}/"))
-        if network.shift_ is None or network.n_features_in_ != n_columns:
+        networks.append(unpack_network(header, contents.nested(f"networks/{k}/")))
+        if networks[k].shift_ is None or networks[k].n_features_in_ != n_columns:
             raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
-        model.networks_.append(network)
-    X = contents.array("X", np.float64, (None, n_columns))
-    Y = contents.array("Y", np.float64, (len(X), n_outputs))
-    weights = _weights(contents, len(X))
+    samples = _unpacked_samples(contents, n_columns, n_outputs)
     contents.refuse_rest()
-    model.samples_ = X, Y, weights
-    model.trainers_ = [model._trainer(network, model.alpha_) for network in model.networks_]
-    for trainer, targets in zip(model.trainers_, Y.T, strict=True):
-        samples = trainer.network._as_samples(X)
-        trainer._samples, trainer.alpha_ = (samples, model.target_scale * targets, weights), model.alpha_
-        trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
-    return model
+    return model.take(networks, samples, alpha, results)
 
 
 def _packed_result(result):
@@ -334,15 +318,21 @@ def _checked(cls, values):
     return cls(**values)
 
 
-def _with_weights(header, arrays, weights):
-    own = {} if weights is None else {"weights": weights}
-    return header | {"weighted": weights is not None}, arrays | own
+def _with_samples(header, model, **arrays):
+    """The arrays of a model, with the samples that it learned from; whether these have weights goes to its header."""
+    X, Y, weights = model.samples_
+    header["weighted"] = weights is not None
+    return {"X": X, "Y": Y, **arrays, **({} if weights is None else {"weights": weights})}
 
 
-def _weights(contents, n):
-    if not contents.flag("weighted"):
-        return None
-    return _positive(contents.array("weights", np.float64, (n,)), "weights")
+def _unpacked_samples(contents, n_columns, n_outputs):
+    """X, Y and weights."""
+    X = contents.array("X", np.float64, (None, n_columns))
+    Y = contents.array("Y", np.float64, (len(X), n_outputs))
+    weights = None
+    if contents.flag("weighted"):
+        weights = _positive(contents.array("weights", np.float64, (len(X),)), "weights")
+    return X, Y, weights
 
 
 def _positive(array, name):

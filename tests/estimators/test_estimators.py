@@ -1,6 +1,7 @@
 """Estimators: the conventions of scikit-learn, and what the models behind them promise."""
 
 import copy
+import inspect
 import pickle
 import signal
 import threading
@@ -361,7 +362,7 @@ def test_interruption_before_there_is_a_model_changes_nothing(fitted, monkeypatc
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sltrees.estimators.kernel_ridge.ShiftedReLUNetwork.draw_alike", interrupt)
+    monkeypatch.setattr("sltrees.estimators.networks.ShiftedReLUNetwork.draw_alike", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X * 9, y * 9)
     if fitted:
@@ -384,6 +385,15 @@ def test_interrupted_search_leaves_the_kernel(monkeypatch):
     kernel = NewtonClassifier("kernel").fit(X, y)
     assert np.array_equal(model.predict_proba(X), kernel.predict_proba(X))
     assert "interrupted" in model.selection_["outcome"][0]
+
+
+@pytest.mark.parametrize("cls", [NewtonRegressor, NewtonClassifier])
+def test_what_both_document_is_filled_in(cls):
+    docstrings = [cls.__doc__, *(member.__doc__ for member in vars(cls).values() if callable(member))]
+    assert len(docstrings) > 5
+    assert not any("%(" in docstring for docstring in docstrings if docstring)
+    assert "\nrandom_state : int, RandomState or None, default None\n    The source" in inspect.getdoc(cls)
+    assert "\nsample_weight : array_like of shape (n,), optional\n    At least 0." in inspect.getdoc(cls.fit)
 
 
 def test_only_ratios_of_weights_count():
@@ -526,7 +536,16 @@ def test_copies_and_pickles():
         ({"shift": "paper"}, "shift must be a number, at least 0, for model='auto', got 'paper'"),
         ({"model": "network", "shift": -1.0}, "shift must be"),
         ({"model": "network", "width": 3}, "width must be even"),
+        ({"width": 0}, "width must be at least 1, got 0"),
         ({"bias": -1.0}, "bias must be finite and at least 0"),
+        ({"evenness": 1.5}, "evenness must be from 0 to 1, got 1.5"),
+        ({"evenness": "even"}, "evenness must be 'auto' or from 0 to 1, got 'even'"),
+        ({"tol": -1.0}, "tol must be finite and at least 0, got -1.0"),
+        ({"max_iter": -1}, "max_iter must be at least 0, got -1"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"dtype": "int8"}, "dtype must be float32 or float64, got 'int8'"),
+        ({"executor": "slurm"}, "executor must be one of 'threads', 'inline', 'dask', got 'slurm'"),
+        ({"verbose": -1}, "verbose must be at least 0, got -1"),
         ({"n_jobs": 0}, "n_jobs must be None or an integer other than 0, got 0"),
         ({"random_state": -1}, "random_state must be from 0 to 2\\^128 - 1, got -1"),
     ],

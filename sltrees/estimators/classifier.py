@@ -1,0 +1,322 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from sltrees.estimators.base import NewtonEstimator, as_dense
+from sltrees.estimators.calibration import learn_sharpness, probabilities
+from sltrees.estimators.documentation import documented
+
+
+@documented
+class NewtonClassifier(ClassifierMixin, NewtonEstimator):
+    """Classification with very wide networks of shifted ReLU neurons, or the kernel that they tend to.
+
+    Each class has an output that learns +1 for it and -1 for the others (two classes share one); the largest output
+    wins, and a softmax of them gives probabilities.
+
+    Parameters
+    ----------
+    %(parameters_of_models)s
+    class_weight : None, "balanced" or dict, default None
+        Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
+        factors.
+    %(parameters_of_runs)s
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Ascending.
+    sharpness_ : float
+        What outputs are multiplied by before the softmax: learned at samples left out, see
+        `sltrees.estimators.calibration`.
+    %(attributes_of_choice)s
+    validation_score_ : float or None
+        Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
+        too good.
+    %(attributes_of_models)s
+
+    Notes
+    -----
+    Equal samples count as one of their joint weight, so that none is left out and known all the same; the order of
+    samples changes nothing but rounding. Cost: O(n^3) time and O(n^2) memory for n distinct samples, with networks for
+    each output.
+
+    References
+    ----------
+    %(reference)s
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0, 0.1], [0.2, 0.0], [1.0, 0.9], [0.8, 1.0]])
+    >>> model = NewtonClassifier(random_state=0).fit(X, ["low", "low", "high", "high"])
+    >>> model.predict([[0.1, 0.1], [0.9, 0.9]])
+    array(['low', 'high'], dtype='<U4')
+    """
+
+    _needs_left_out, _name_in_files = True, "classifier"
+
+    def __init__(
+        self,
+        model="auto",
+        *,
+        width=4096,
+        shift=1.0,
+        alpha="loo",
+        target_scale=1.0,
+        bias=1.0,
+        standardise=True,
+        evenness="auto",
+        tol=1e-3,
+        max_iter=50,
+        patience=None,
+        n_folds=4,
+        search_seconds=20.0,
+        class_weight=None,
+        warm_start=False,
+        callbacks=(),
+        dtype="float64",
+        n_jobs=None,
+        executor="threads",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            model,
+            width=width,
+            shift=shift,
+            alpha=alpha,
+            target_scale=target_scale,
+            bias=bias,
+            standardise=standardise,
+            evenness=evenness,
+            tol=tol,
+            max_iter=max_iter,
+            patience=patience,
+            n_folds=n_folds,
+            search_seconds=search_seconds,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            executor=executor,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X, y, sample_weight=None, eval_set=None):
+        """Learn.
+
+        Parameters
+        ----------
+        %(samples)s
+        y : array_like of shape (n,)
+            Labels: numbers or strings.
+        %(sample_weight)s
+        %(eval_set)s
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        %(errors_of_learning)s
+
+        Notes
+        -----
+        %(cost_of_fit)s
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[2.0]])
+        array([7])
+        """
+        return self._fit(X, y, sample_weight, eval_set)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn from further samples, too.
+
+        Parameters
+        ----------
+        %(samples)s
+        y : array_like of shape (n,)
+            Labels: numbers or strings.
+        classes : array_like, optional
+            All labels that will ever come; by default those of the first call.
+        %(sample_weight)s
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        %(errors_of_learning)s
+
+        Notes
+        -----
+        %(notes_of_partial_fit)s
+
+        Examples
+        --------
+        >>> model = NewtonClassifier("kernel").partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b", "c"])
+        >>> model.partial_fit([[5.0]], ["c"]).predict([[5.0]])
+        array(['c'], dtype='<U1')
+        """
+        if not hasattr(self, "fitted_model_"):
+            return self._fit(X, y, sample_weight, None, classes)
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes must be those of the first call, {self.classes_}, got {np.unique(classes)}")
+        return self._extend(X, y, sample_weight)
+
+    def decision_function(self, X):
+        """Outputs: the larger, the likelier the class.
+
+        Parameters
+        ----------
+        %(samples)s
+
+        Returns
+        -------
+        ndarray of shape (n,) for two classes, positive for the second; else of shape (n, n_classes)
+
+        Raises
+        ------
+        %(errors_of_outputs)s
+
+        Notes
+        -----
+        %(cost_of_outputs)s
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).decision_function([[2.0]]) > 0
+        array([ True])
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if len(self.classes_) <= 2 else outputs
+
+    def predict(self, X):
+        """The likeliest class.
+
+        Parameters
+        ----------
+        %(samples)s
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        %(errors_of_outputs)s
+
+        Notes
+        -----
+        %(cost_of_outputs)s
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[0.0], [2.0]])
+        array([5, 7])
+        """
+        outputs = self._outputs(X)
+        return self.classes_[self._likeliest(outputs)]
+
+    def predict_proba(self, X):
+        """Probabilities of the classes, in the order of `classes_`.
+
+        Parameters
+        ----------
+        %(samples)s
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+
+        Raises
+        ------
+        %(errors_of_outputs)s
+
+        Notes
+        -----
+        %(cost_of_outputs)s
+
+        Examples
+        --------
+        >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict_proba([[2.0]]).shape
+        (1, 2)
+        """
+        outputs = self._outputs(X)
+        return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs, self.sharpness_)
+
+    def _validate_samples(self, X, y, *, reset):
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, accept_sparse="csr")
+        check_classification_targets(y)
+        return as_dense(X), y
+
+    def _learn_coding(self, y, weights, classes):
+        self.classes_ = np.unique(y if classes is None else classes)
+        totals = np.bincount(self._labels(y), weights, minlength=len(self.classes_))
+        self._class_weights = _weights_of_classes(self.class_weight, self.classes_.tolist(), totals)
+
+    def _labels(self, y):
+        """Positions among the classes."""
+        positions = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        unknown = self.classes_[positions] != y
+        if unknown.any():
+            label = y[unknown][:1].tolist()[0]
+            raise ValueError(f"y holds {label!r}, which is not among the classes {self.classes_}")
+        return positions
+
+    def _code(self, y):
+        """+1 for the class of a column, -1 for others; two classes share a column, that of the second."""
+        labels = self._labels(y)
+        columns = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
+        return np.where(labels[:, None] == columns, 1.0, -1.0)
+
+    def _with_class_weights(self, y, weights):
+        return weights * self._class_weights[self._labels(y)]
+
+    def _strata(self, Y):
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else np.sign(Y[:, 0])
+
+    def _likeliest(self, outputs):
+        """Positions of the classes with the largest outputs."""
+        if len(self.classes_) == 1:
+            return np.zeros(len(outputs), dtype=int)
+        return (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
+
+    def _judge(self, y, weights, wanted, left_out):
+        """Sets: validation_score_, the accuracy at samples left out, if it is known; sharpness_ of probabilities."""
+        self.validation_score_, self.sharpness_ = None, 1.0
+        if len(y):
+            left_out = self.centre_ + self.spread_ * left_out
+            labels = self._labels(y)
+            self.validation_score_ = float(np.average(self._likeliest(left_out) == labels, weights=weights))
+            self.sharpness_ = learn_sharpness(left_out, labels, weights)
+
+
+def _weights_of_classes(class_weight, classes, totals):
+    """The weight of each class; `totals` are those of its samples."""
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        there = np.where(totals > 0, totals, np.inf)
+        return np.where(totals > 0, totals.sum() / (np.count_nonzero(totals) * there), 1.0)
+    if not isinstance(class_weight, dict):
+        raise ValueError(f"class_weight must be None, 'balanced' or a dict, got {class_weight!r}")
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(f"class_weight must name classes that are there, {classes}, got {unknown}")
+    weights = np.array([class_weight.get(label, 1.0) for label in classes], dtype=np.float64)
+    if not np.all((weights > 0) & np.isfinite(weights)):
+        raise ValueError(f"class_weight must be finite and above 0, got {class_weight}")
+    return weights

@@ -1,0 +1,150 @@
+"""What regressor and classifier document alike, written once and put into the docstrings of both."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+
+TEXTS = {
+    # ------------------------------------------------------------------ classes
+    "parameters_of_models": """\
+model : {"auto", "kernel", "network"}, default "auto"
+    "kernel": the lazy limit, a network so wide that its weights hardly move; it is kernel ridge regression with
+    `sltrees.shifted_ntk`. "network": networks of `width` neurons, one for each output, trained by Newton steps.
+    "auto": the kernel, unless networks whose weights move far turn out clearly better in cross-validation.
+width : int, default 4096
+    m, of "network".
+shift : float, default 1.0
+    b. For "network" also "auto", "paper" or "density", see `sltrees.ShiftedReLUNetwork`.
+alpha : float or "loo", default "loo"
+    Ridge, relative to the mean of the diagonal of the kernel. "loo": what has the smallest leave-one-out error,
+    which is exact for the kernel and for a network linearised at its initial weights.
+target_scale : float, default 1.0
+    Of "network": targets are multiplied by it and outputs divided. The larger, the farther weights move.
+bias : float, default 1.0
+    Of the constant column that samples are given, see `sltrees.preprocessing.InputScaling`.
+standardise : bool, default True
+    Bring columns to mean 0 and divide them by scales. Rows are always scaled to unit norm, after that.
+evenness : float or "auto", default "auto"
+    Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
+    their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
+tol, max_iter, patience
+    Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
+    targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
+n_folds : int, default 4
+    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is.
+search_seconds : float, default 20.0
+    For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
+    cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.""",
+    "parameters_of_runs": """\
+warm_start : bool, default False
+    Whether `fit` goes on with the networks, scaling and coding of the last fit, and with what that found out about
+    models and probabilities. Of parameters `alpha` (if a number), `tol`, `max_iter` and `patience` may have
+    changed: if others that shape the model did, or if it is the kernel, `fit` begins anew.
+callbacks : sequence of sltrees.callbacks.Callback, default ()
+    Told of the training of each network that is kept, one output after the other.
+dtype : {"float64", "float32"}, default "float64"
+    Of networks.
+n_jobs : int, optional
+    Threads; -1: one per processor. None: likewise, or as many as the environment variable OMP_NUM_THREADS says,
+    where joblib tells its workers. The result does not depend on it.
+executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskExecutor, default "threads"
+    Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
+    files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
+random_state : int, RandomState or None, default None
+    The source of the weights and folds. An int gives the same result each time.
+verbose : int, default 0
+    1 prints a row per Newton step.""",
+    "attributes_of_choice": """\
+n_features_in_ : int
+feature_names_in_ : ndarray of str
+    If samples came with names of their columns.
+model_ : {"kernel", "network"}
+    What was chosen.
+selection_ : dict of str to list
+    The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
+    "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
+    from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome".""",
+    "attributes_of_models": """\
+fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
+scaling_ : sltrees.preprocessing.InputScaling
+evenness_ : float
+    Of `scaling_`.
+n_iter_ : int
+    Newton steps of the last training, the most of any output; 1 for the kernel.
+history_ : list of list of IterationRecord
+    For each output the steps of its last training; empty for the kernel.""",
+    "reference": """\
+Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv 2208.04508.""",
+    # ------------------------------------------------------------------ methods
+    "samples": """\
+X : array_like or sparse matrix of shape (n, d)
+    Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.""",
+    "sample_weight": """\
+sample_weight : array_like of shape (n,), optional
+    At least 0. Only their ratios count; a sample of weight 0 is left out.""",
+    "eval_set": """\
+eval_set : tuple (X, y), optional
+    Not learned from: networks are told of in their history how well they do there, and end as the best they
+    were. No effect on the kernel.""",
+    "errors_of_learning": """\
+TypeError, ValueError
+    If a parameter, samples or targets break their rules.
+MemoryError
+    If there is no room for n x n matrices.
+KeyboardInterrupt
+    On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
+    trained. Else, as after any other error, it is as it was.""",
+    "cost_of_fit": """\
+Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
+    "notes_of_partial_fit": """\
+The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
+samples anew; networks are given the neurons that the new samples need and are trained on. Cost: O(n^3) for the
+kernel, that of `NewtonTrainer.extend` for networks.""",
+    "errors_of_outputs": """\
+sklearn.exceptions.NotFittedError
+    If `fit` was not called.
+ValueError
+    If X has another number of columns, or names of columns, or holds anything but finite numbers.""",
+    "cost_of_outputs": """\
+Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.""",
+}
+
+_PLACE = re.compile(r"^( *)%\((\w+)\)s$", re.MULTILINE)
+
+
+def documented(cls):
+    """Put `TEXTS` into the docstrings of a class and its methods: a line "%(samples)s" stands for the text "samples".
+
+    Parameters
+    ----------
+    cls : type
+
+    Returns
+    -------
+    type
+        The class.
+
+    Notes
+    -----
+    Cost: O(characters).
+
+    Examples
+    --------
+    >>> @documented
+    ... class Model:
+    ...     def predict(self, X):
+    ...         '''Predictions.
+    ...
+    ...         %(cost_of_outputs)s
+    ...         '''
+    >>> print(inspect.getdoc(Model.predict))
+    Predictions.
+    <BLANKLINE>
+    Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+    """
+    for thing in (cls, *filter(inspect.isfunction, vars(cls).values())):
+        if thing.__doc__ is not None:  # it is under python -OO
+            thing.__doc__ = _PLACE.sub(lambda place: textwrap.indent(TEXTS[place[2]], place[1]), thing.__doc__)
+    return cls

@@ -1,0 +1,246 @@
+"""Networks, one for each output, as the model of an estimator.
+
+They learn Y from X as they are: rows of unit norm, targets of mean 0. What is minimised is the sum over samples of
+weight times squared error, plus a ridge on how far the weights of the network move.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+
+from sltrees._validation import as_integer, as_non_negative
+from sltrees.estimators.kernel_ridge import joined
+from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
+from sltrees.gram.matrix import GramMatrix
+from sltrees.methods.certified.method import CertifiedMethod
+from sltrees.methods.certified.skin import choose_skin
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.shift import validate_shift
+from sltrees.records import TrainingStatus
+from sltrees.training.ridge import alpha_left_out
+from sltrees.training.trainer import NewtonTrainer
+
+# Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
+SMALL, SKIN_OF_SMALL = 1 << 21, 1.0
+
+
+class Networks:
+    """One network for each output, all with the same initial neurons, trained by Newton steps.
+
+    Parameters
+    ----------
+    width : int
+        m, of each network.
+    shift : {"auto", "paper", "density"} or float
+    alpha : float or "loo"
+        Ridge, relative to trace(G)/n. "loo": that with the smallest leave-one-out error of the networks linearised
+        where training begins, the same for all outputs.
+    target_scale : float, default 1.0
+        Networks learn target_scale Y: the larger, the farther weights move, and the less the model is a kernel's.
+    init, sampling, dtype, random_state
+        Of `ShiftedReLUNetwork`.
+    n_threads, executor, callbacks, verbose, tol, max_iter, patience
+        Of `NewtonTrainer`; `tol` in units of Y.
+
+    Attributes
+    ----------
+    networks_ : list of ShiftedReLUNetwork
+    trainers_ : list of NewtonTrainer
+    results_ : list of TrainingResult
+        Of the last run of each.
+    samples_ : tuple (X, Y, weights)
+        Trained on.
+    alpha_ : float
+
+    Notes
+    -----
+    The samples are visited once to draw all networks: initial weights are shared, and so is what finds the samples near
+    to each neuron. Cost: O(m n d), and for each output that of `NewtonTrainer.fit`.
+
+    Examples
+    --------
+    >>> X = np.eye(4)
+    >>> model = Networks(width=512, alpha=1e-6, random_state=0).fit(X, np.array([[-1.0], [1.0], [-1.0], [1.0]]))
+    >>> np.round(model.predict(X).ravel(), 3)
+    array([-1.,  1., -1.,  1.])
+    """
+
+    name = "network"
+
+    def __init__(
+        self,
+        *,
+        width,
+        shift="auto",
+        alpha=1e-2,
+        target_scale=1.0,
+        init="paired",
+        sampling="auto",
+        dtype="float64",
+        random_state=None,
+        n_threads=None,
+        executor="threads",
+        callbacks=(),
+        verbose=0,
+        tol=1e-3,
+        max_iter=50,
+        patience=None,
+    ):
+        self.width, self.shift = as_integer(width, "width", minimum=1), validate_shift(shift)
+        self.alpha, self.target_scale = alpha if isinstance(alpha, str) else float(alpha), float(target_scale)
+        self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
+        self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
+        self._cluster = None  # while it is open
+        self.tol, self.max_iter = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", minimum=0)
+        self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
+        self.samples_, self.results_ = None, []
+
+    def fit(self, X, Y, weights=None, eval_set=None):
+        """Draw networks and train them. Sets: the attributes."""
+        with self._open_cluster():
+            return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+
+    @contextlib.contextmanager
+    def _open_cluster(self):
+        """Inside, one cluster serves all networks, if a cluster is to train them."""
+        if self.executor in LOCAL_EXECUTORS or self._cluster is not None:
+            yield
+            return
+        with make_executor(self.executor, self.n_threads) as self._cluster:
+            try:
+                yield
+            finally:
+                self._cluster = None
+
+    def draw(self, X, Y, weights=None):
+        """Draw the networks for samples and choose the ridge. Sets: `networks_`, `alpha_`.
+
+        They can predict, but for those of a cluster, which are drawn there when they are trained.
+        """
+        blank = self._blank()
+        samples = blank._as_samples(X)
+        planes = Hyperplanes(samples, blank._shift_for(samples))
+        skin = SKIN_OF_SMALL
+        if self.width * len(X) > SMALL:
+            skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
+        with self._open_cluster():
+            if self._cluster is not None:
+                self.networks_ = blank._to_be_drawn_alike(Y.shape[1], samples, skin=skin)
+            else:
+                with ThreadExecutor(self.n_threads) as executor:
+                    self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
+            self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
+        self.samples_ = X, Y, weights
+        self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
+        return self
+
+    def take(self, networks, samples, alpha, results):
+        """Take networks that were drawn for the samples and trained on them elsewhere. Sets: the attributes."""
+        self.networks_, self.samples_, self.alpha_, self.results_ = networks, samples, alpha, results
+        self.trainers_ = [self._trainer(network, alpha) for network in networks]
+        X, Y, weights = samples
+        for trainer, targets in zip(self.trainers_, Y.T, strict=True):
+            own = trainer.network._as_samples(X)
+            trainer._samples, trainer.alpha_ = (own, self.target_scale * targets, weights), alpha
+            trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
+        return self
+
+    def extend(self, X, Y, weights=None):
+        """Train on further samples, too, from the weights as they are. Sets: `samples_`, `results_`.
+
+        Outputs that an interruption kept from samples of an earlier call are given these as well.
+        """
+        before = self.samples_
+        X, Y, weights = self.samples_ = joined(before, (X, Y, weights))
+
+        def train(trainer, targets):
+            self._tell(trainer, patience=None)  # there is nothing to wait for
+            n = getattr(trainer, "n_samples_", 0)
+            new_weights = None if weights is None else weights[n:]
+            step = trainer.extend if n else trainer.fit
+            return step(X[n:], targets[n:], sample_weight=new_weights)
+
+        try:
+            with self._open_cluster():
+                return self._train_each(train)
+        except Exception:
+            self.samples_ = before
+            raise
+
+    def resume(self, X, Y, weights=None, eval_set=None):
+        """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
+        self.samples_ = X, Y, weights
+
+        def train(trainer, targets):
+            self._tell(trainer, patience=self.patience)
+            held_out = None
+            if eval_set is not None:
+                held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
+            return trainer.fit(X, targets, sample_weight=weights, eval_set=held_out)
+
+        with self._open_cluster():
+            return self._train_each(train)
+
+    def change(self, **training):
+        """Change how it is trained from now on: n_threads, executor, callbacks, verbose, tol, max_iter, patience."""
+        self.__dict__.update(training)
+
+    def _tell(self, trainer, patience):
+        """Give a trainer the parameters as they are now."""
+        told = self._trainer(trainer.network, self.alpha_)
+        told.patience = patience
+        names = ("alpha", "tol", "max_iter", "patience", "n_threads", "executor", "callbacks", "verbose")
+        trainer.__dict__.update({name: getattr(told, name) for name in names})
+
+    def _train_each(self, train):
+        """Train one output after the other by train(trainer, targets). Sets: `results_`."""
+        results = []
+        try:
+            for trainer, targets in zip(self.trainers_, self.samples_[1].T, strict=True):
+                results.append(train(trainer, self.target_scale * targets))
+                if results[-1].status is TrainingStatus.INTERRUPTED:
+                    raise KeyboardInterrupt  # the other outputs have not been trained
+                if results[-1].status is TrainingStatus.CLUSTER_LOST:
+                    raise ClusterLostError(results[-1].message)
+        finally:
+            self.results_ = results
+        return self
+
+    def _blank(self):
+        return ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
+
+    def _trainer(self, network, alpha):
+        return NewtonTrainer(
+            network,
+            alpha=alpha,
+            tol=self.tol * self.target_scale,
+            max_iter=self.max_iter,
+            patience=self.patience,
+            n_threads=self.n_threads,
+            executor=self._cluster or self.executor,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+        )
+
+    def _choose_alpha(self, planes, Y, weights):
+        """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""
+        with self._cluster or ThreadExecutor(self.n_threads) as executor:
+            network = self.networks_[0]
+            if self._cluster is not None:  # each is drawn when it is trained: this one is for here alone
+                network = network._to_be_drawn_alike(1, planes.X, skin=network._near[0])[0]
+            method = CertifiedMethod.set_up(
+                network, planes, Y[:, 0], executor, lambda stage: lambda done, total: None, ridge=True
+            )
+            gram = GramMatrix(planes.X, self.width)
+            method.count_pairs(gram)
+            method.release()
+            targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
+            return alpha_left_out(gram.matrix, targets, executor, weights=weights)
+
+    def predict(self, X):
+        """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""
+        outputs = [network.predict(X, n_threads=self.n_threads) for network in self.networks_]
+        return np.stack(outputs, axis=1) / self.target_scale
