@@ -1,9 +1,8 @@
 """Threshold trees, and wide two-layer networks trained by Newton steps whose cost grows slower than the width."""
 
-from importlib.metadata import PackageNotFoundError, version
-
+from sltrees import _moved
 from sltrees._core import ThresholdTree
-from sltrees._versions import show_versions
+from sltrees._versions import VERSION, show_versions
 from sltrees.correlation_trees import CorrelationTrees
 from sltrees.datasets import load_digits
 from sltrees.kernels import shifted_ntk
@@ -11,10 +10,8 @@ from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 from sltrees.training.trainer import NewtonTrainer
 
-try:
-    __version__ = version("sltrees")
-except PackageNotFoundError:  # run from a source tree that was not installed
-    __version__ = "unknown"
+__version__ = VERSION
+_moved.install()
 
 __all__ = [
     "CorrelationTrees",
