@@ -1,4 +1,4 @@
-"""What to put into a bug report."""
+"""Which version this is, and what to put into a bug report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from threadpoolctl import threadpool_info
 
 from sltrees._core import _simd
 from sltrees.execution.threads import default_threads
+
+try:
+    VERSION = importlib.metadata.version("sltrees")
+except importlib.metadata.PackageNotFoundError:  # run from a source tree that was not installed
+    VERSION = "unknown"
 
 _PACKAGES = ("sltrees", "numpy", "scipy", "threadpoolctl", "cython", "scikit-learn")
 
