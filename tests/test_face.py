@@ -47,7 +47,7 @@ def test_what_is_not_asked_for_is_not_imported(statement, loaded):
 
 def test_importing_the_package_imports_none_of_its_modules():
     names = said_by("import sltrees, sys; print(*[name for name in sys.modules if name.startswith('sltrees')])")
-    assert names == ["sltrees"]
+    assert sorted(names) == ["sltrees", "sltrees._moved"]  # the latter finds names in pickles
 
 
 @pytest.mark.parametrize("name", sltrees.__all__)
