@@ -145,9 +145,9 @@ class Holding:
         """As `ShardGroup.diagonal`."""
         return self.group.diagonal()
 
-    def check(self):
+    def check(self, check_rows):
         """As `ShardGroup.check`."""
-        self.group.check()
+        self.group.check(check_rows)
 
     # ------------------------------------------------------------------ what is asked of the neurons
 

@@ -359,10 +359,10 @@ class RemoteGroup:
         """As of `ShardGroup`."""
         return sum(self._ask("diagonal"))
 
-    def check(self):
+    def check(self, check_rows):
         """As of `ShardGroup`; and that each shard is in one portion."""
         self._ask("drop", stoppable=False)  # it is not told before
-        self._ask("check")
+        self._ask("check", check_rows)
         numbers = sorted(number for summary in self._summaries_now() for number in summary.numbers)
         assert numbers == list(range(len(numbers)))
         assert sum(summary.n_fired for summary in self._ask("summary")) == self.n_fired

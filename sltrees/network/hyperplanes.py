@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from sltrees._core._lazy_rows import padded
+from sltrees._core._pools import padded
 from sltrees.network.population import Population
 from sltrees.network.samples import Samples
 from sltrees.network.shift import firing_probability

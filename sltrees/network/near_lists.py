@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists
+from sltrees._core._near_lists import NearLists
 
 PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
 

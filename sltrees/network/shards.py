@@ -7,7 +7,7 @@ import typing
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists
+from sltrees._core._near_lists import NearLists
 
 DRAWS_AT_A_TIME = 2048  # whose displacements are written to be looked at
 

@@ -18,6 +18,7 @@ from sltrees.callbacks import Callback, Checkpoint
 from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
 from sltrees.cluster.messages import ClusterLostError
 from sltrees.cluster.portions import Portion
+from sltrees.reference.row_invariants import check_rows
 
 pytest.importorskip("distributed")
 
@@ -78,7 +79,7 @@ def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
         NewtonTrainer(network, executor=where, max_iter=5, tol=1e-9, **training).fit(X, y)
         for network, where in ((here, "inline"), (there, executor))
     ]
-    there.state.method._check()
+    there.state.method._check(check_rows)
     same(here, there)
     for name in ("status", "n_iter", "rmse", "loss"):
         assert len({str(getattr(result, name)) for result in results}) == 1
@@ -264,7 +265,7 @@ def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
             assert seconds < after + 1.0
     result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)
     assert result.status == "converged"
-    there.state.method._check()
+    there.state.method._check(check_rows)
 
 
 def test_a_cluster_that_goes_away_ends_training_with_a_status(tmp_path):

@@ -10,6 +10,7 @@ from problems import random_problem
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.network.samples import fingerprint_of
+from sltrees.reference.row_invariants import check_rows
 
 SAMPLINGS = ("dense", "rejection")
 
@@ -80,7 +81,7 @@ class Checker(Callback):
     n_checks = 0
 
     def on_start(self, trainer):
-        trainer.network.state.method._check()
+        trainer.network.state.method._check(check_rows)
         self.n_checks += 1
 
     def on_iteration(self, trainer, record):

@@ -1,14 +1,20 @@
-"""A client of a Dask cluster, its scheduler, and which workers can be asked."""
+"""A client of a Dask cluster, its scheduler, and which workers can be asked (extra "dask")."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import time
 import typing
 
 from sltrees.cluster.messages import ClusterLostError
+
+try:
+    import dask
+    import distributed
+    from distributed.comm.addressing import parse_address, parse_host_port
+except ImportError as error:
+    raise ImportError('executor "dask" needs dask.distributed: pip install "sltrees[dask]"') from error
 
 # That a worker may take to make its host, and the scheduler to answer, however impatient one is.
 MAKING_SECONDS = 10.0
@@ -136,7 +142,6 @@ def connect(stack, given, local, n_threads, patience):
     -------
     distributed.Client
     """
-    distributed = imported()
     if isinstance(given, distributed.Client):
         return given
     try:
@@ -144,8 +149,7 @@ def connect(stack, given, local, n_threads, patience):
             client = distributed.Client(given, set_as_default=False, timeout=patience)
             return stack.enter_context(_closing(client))
         # by default a worker is given up that happens to be away 15 seconds after an earlier death
-        config = importlib.import_module("dask").config
-        stack.enter_context(config.set({"distributed.deploy.lost-worker-timeout": "1h"}))
+        stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}))
         n_workers = local.number or n_threads
         cluster = distributed.LocalCluster(
             n_workers=0,  # none before somebody is there who will close it
@@ -166,19 +170,8 @@ def connect(stack, given, local, n_threads, patience):
     return client
 
 
-def imported():
-    """The package distributed; ImportError that names the extra."""
-    try:
-        return importlib.import_module("distributed")
-    except ImportError as error:
-        raise ImportError(
-            'executor "dask" needs dask.distributed: pip install "sltrees[dask]"', name="distributed"
-        ) from error
-
-
 def refuse_client(client):
     """TypeError or ValueError if it is neither a client that can be waited for nor the address of a scheduler."""
-    distributed = imported()
     if client is not None and not isinstance(client, (str, distributed.Client)):
         raise TypeError(
             f"client must be a distributed.Client or the address of a scheduler, got {type(client).__name__}"
@@ -191,8 +184,6 @@ def refuse_client(client):
 
 def _refuse_address(address):
     """ValueError if it is none of a scheduler: a client that is given it would hang when it is closed."""
-    from distributed.comm.addressing import parse_address, parse_host_port
-
     try:
         scheme, location = parse_address(address)
         if scheme in ("tcp", "tls"):

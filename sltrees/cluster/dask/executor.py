@@ -58,8 +58,6 @@ class DaskExecutor:
 
     Raises
     ------
-    ImportError
-        If dask.distributed is not installed.
     sltrees.cluster.messages.ClusterLostError
         When it is opened, if there is no cluster, or it has no worker.
     RuntimeError

@@ -7,6 +7,8 @@ import contextlib
 import time
 import uuid
 
+from distributed.protocol import to_serialize
+
 from sltrees.cluster.arithmetic import UnlikeWorkerError, refuse_unlike
 from sltrees.cluster.dask.connection import LISTED_SECONDS
 from sltrees.cluster.host import ShardHost
@@ -127,8 +129,6 @@ class Hosts:
 
     async def reply(self, address, actor, method, arguments):
         """What a worker answers; OSError once the scheduler lists it no longer: connecting may be tried for long."""
-        from distributed.protocol import to_serialize
-
         client = self._connection.client
         message = {
             "function": method,

@@ -230,12 +230,15 @@ class ShardGroup:
         none = np.zeros(len(self._planes.X), dtype=np.int64)
         return sum(self.executor.map(lambda shard: shard.rows.diagonal.astype(np.int64), self.shards), none)
 
-    def check(self):
-        """Assert every invariant of the rows between steps. Cost: O(k n d)."""
+    def check(self, check_rows):
+        """Assert every invariant between steps; those of rows by `sltrees.reference.row_invariants.check_rows`.
+
+        Cost: O(k n d).
+        """
         for shard in self.shards:
             assert shard.found is None
             assert not shard.pending
-            shard.rows._check(self.step, shard._initial, shard._copies, self._planes.offsets)
+            check_rows(shard.rows, self.step, shard._initial, shard._copies, self._planes.offsets)
         assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self.shards)
 
     # ------------------------------------------------------------------ making groups

@@ -2,7 +2,7 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done
+docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/rows/rows.h. What touches neurons is done
 by groups of shards, here (`sltrees.methods.certified.group`) or on other machines.
 """
 
@@ -398,15 +398,15 @@ class CertifiedMethod:
         """As of `MethodWithProducts`. Cost: O(fired pairs)."""
         return self.group.diagonal() * self._planes.norms**2 / self._width
 
-    def _check(self):
-        """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
+    def _check(self, check_rows):
+        """Assert every invariant between steps: of the rows (`check_rows`), and that sums carried along are theirs.
 
         Cost: O(k n d).
         """
         assert self._trial is None
         assert not self._keeps
         with self._inline() if self._is_released else contextlib.nullcontext():
-            self.group.check()
+            self.group.check(check_rows)
             outputs, moved = self._sums(kept=True)
         assert self.n_fired == self.group.n_fired
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0

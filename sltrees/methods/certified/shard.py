@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._core._lazy_rows import LazyRows, padded
+from sltrees._core._lazy_rows import LazyRows
+from sltrees._core._pools import padded
 from sltrees.network.near_lists import collect, empty_lists, rebuild
 from sltrees.network.shards import ImpliedDisplacement
 from sltrees.network.weights import signs_of

@@ -1,9 +1,7 @@
-/* Normal numbers, for one instruction level. No include guard: normals.h includes this file once per level, with SL_ISA
- * set. Plain loops that compilers turn into vectors. Nothing but sums, products, roots and integers, each rounded as
+/* Normal numbers, for one instruction level: see simd/each_instance.h, by which normals.h includes this file. No include
+ * guard. Plain loops that compilers turn into vectors. Nothing but sums, products, roots and integers, each rounded as
  * IEEE 754 has it and none fused with another (see setup.py), so that all levels give the same bits.
  */
-#define SL_FN(name) SL_PASTE3(sl_##name, f32, SL_ISA)
-#define SL_TARGET SL_PASTE2(SL_TARGET_, SL_ISA)
 
 /* Both coordinates of a point of the plane that is normal in all directions (Box and Muller), for each word: its upper
  * half u gives the radius sqrt(-2 ln((u + 1/2) / 2^32)), its lower half v the angle 2 pi (v + 1/2) / 2^32. The
@@ -74,6 +72,3 @@ SL_TARGET static void SL_FN(normals)(const uint64_t *seed, int64_t n, float *out
             memcpy(out + i, last, (n - i) * sizeof(float));
     }
 }
-
-#undef SL_FN
-#undef SL_TARGET

@@ -5,7 +5,7 @@
 #ifndef SLTREES_TREE_H
 #define SLTREES_TREE_H
 
-#include "wide_tree.h"
+#include "tree/wide_tree.h"
 
 typedef struct {
     sl_shape shape;

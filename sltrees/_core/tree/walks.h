@@ -1,13 +1,9 @@
-/* Walks over a wide max-tree, for one instruction level and dtype. No include guard: wide_tree.h includes
- * this file once per instance, with SL_ISA, SL_DTYPE, SL_REAL and SL_BITS set.
+/* Walks over a wide max-tree, for one instruction level and dtype: see simd/each_instance.h, by which wide_tree.h
+ * includes this file. No include guard.
  *
  * Conventions: `leaves` raw values; `upper` the levels above, holding sign * value; `t` is compared with sign * value;
  * 0 <= start <= stop <= n_leaves; values are not NaN. Nothing here allocates but a growing hit buffer.
  */
-#define SL_FN(name) SL_PASTE3(sl_##name, SL_DTYPE, SL_ISA)
-#define SL_TARGET SL_PASTE2(SL_TARGET_, SL_ISA)
-#define SL_W ((int64_t)1 << SL_BITS)
-#define SL_COMPRESS SL_PASTE2(sl_compress_store_, SL_ISA)
 
 /* -------------------------------------------------------------- one block */
 
@@ -483,8 +479,3 @@ SL_TARGET SL_UNUSED static int64_t SL_FN(count)(const sl_shape *shape, const SL_
 {
     return SL_FN(walk)(shape, leaves, upper, t, start, stop, sign, NULL, count);
 }
-
-#undef SL_FN
-#undef SL_TARGET
-#undef SL_W
-#undef SL_COMPRESS

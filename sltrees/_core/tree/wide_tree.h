@@ -1,5 +1,5 @@
 /* The wide implicit max-tree: its shape, its hit buffer, and one instance of its walks per
- * (instruction level, dtype). The walks themselves are in wide_tree_walks.h.
+ * (instruction level, dtype). The walks themselves are in walks.h.
  *
  * Layout, for blocks of W nodes (W = 16 floats or 8 doubles: one cache line):
  *
@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
 #define SL_MAX_WIDTH 16
@@ -173,28 +173,10 @@ SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
 
 /* ------------------------------------------------------------------ instances */
 
-#define SL_ISA portable
-#include "wide_tree_instances.h"
-#undef SL_ISA
+#define SL_KERNELS "tree/walks.h"
+#include "simd/each_instance.h"
 
-#ifdef SL_HAVE_X86
-#define SL_ISA avx2
-#include "wide_tree_instances.h"
-#undef SL_ISA
-#define SL_ISA avx512
-#include "wide_tree_instances.h"
-#undef SL_ISA
-#endif
-
-#ifdef SL_HAVE_NEON
-#define SL_ISA neon
-#include "wide_tree_instances.h"
-#undef SL_ISA
-#endif
-
-/* ------------------------------------------------------------------ dispatch */
-
-/* The walks of one dtype at one instruction level; see wide_tree_walks.h for what each does. */
+/* The walks of one dtype at one instruction level; see walks.h for what each does. */
 #define SL_DECLARE_KERNELS(name, real)                                                                                  \
     typedef struct {                                                                                                    \
         int (*build)(const sl_shape *, real *, real *, real, const real *);                                             \
@@ -215,44 +197,10 @@ SL_DECLARE_KERNELS(sl_kernels_f64, double)
         sl_build_##dtype##_##isa, sl_repair_##dtype##_##isa, sl_update_##dtype##_##isa,                                 \
             sl_update_many_##dtype##_##isa, sl_maximum_##dtype##_##isa, sl_first_##dtype##_##isa,                       \
             sl_argmax_##dtype##_##isa, sl_query_##dtype##_##isa, sl_count_##dtype##_##isa                               \
-    }
-
-SL_UNUSED static sl_kernels_f32 sl_kernels_at_f32(int level)
-{
-    static const sl_kernels_f32 portable = SL_KERNEL_TABLE(f32, portable);
-#ifdef SL_HAVE_X86
-    static const sl_kernels_f32 avx2 = SL_KERNEL_TABLE(f32, avx2), avx512 = SL_KERNEL_TABLE(f32, avx512);
-    if (level == SL_SIMD_AVX512)
-        return avx512;
-    if (level == SL_SIMD_AVX2)
-        return avx2;
-#endif
-#ifdef SL_HAVE_NEON
-    static const sl_kernels_f32 neon = SL_KERNEL_TABLE(f32, neon);
-    if (level == SL_SIMD_NEON)
-        return neon;
-#endif
-    (void)level;
-    return portable;
-}
-
-SL_UNUSED static sl_kernels_f64 sl_kernels_at_f64(int level)
-{
-    static const sl_kernels_f64 portable = SL_KERNEL_TABLE(f64, portable);
-#ifdef SL_HAVE_X86
-    static const sl_kernels_f64 avx2 = SL_KERNEL_TABLE(f64, avx2), avx512 = SL_KERNEL_TABLE(f64, avx512);
-    if (level == SL_SIMD_AVX512)
-        return avx512;
-    if (level == SL_SIMD_AVX2)
-        return avx2;
-#endif
-#ifdef SL_HAVE_NEON
-    static const sl_kernels_f64 neon = SL_KERNEL_TABLE(f64, neon);
-    if (level == SL_SIMD_NEON)
-        return neon;
-#endif
-    (void)level;
-    return portable;
-}
+    },
+#define SL_KERNELS_f32(isa) SL_KERNEL_TABLE(f32, isa)
+#define SL_KERNELS_f64(isa) SL_KERNEL_TABLE(f64, isa)
+SL_DISPATCH(sl_kernels_f32, sl_kernels_at_f32, SL_KERNELS_f32)
+SL_DISPATCH(sl_kernels_f64, sl_kernels_at_f64, SL_KERNELS_f64)
 
 #endif /* SLTREES_WIDE_TREE_H */

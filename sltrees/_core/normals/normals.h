@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_NORMALS_STREAMS 16  /* generators side by side: two vectors of AVX-512, to hide latency */
 #define SL_NORMALS_POINTS 1024 /* words at a time, two numbers each: these and the numbers stay in first-level cache */
@@ -52,34 +52,14 @@ SL_INLINE float sl_float_of(int32_t bits)
     return x;
 }
 
-#define SL_ISA portable
-#include "normals_kernels.h"
-#undef SL_ISA
+#define SL_ONLY_f32
+#define SL_KERNELS "normals/kernels.h"
+#include "simd/each_instance.h"
+#undef SL_ONLY_f32
 
-#ifdef SL_HAVE_X86
-#define SL_ISA avx2
-#include "normals_kernels.h"
-#undef SL_ISA
-#define SL_ISA avx512
-#include "normals_kernels.h"
-#undef SL_ISA
-#endif
-
-/* NEON is part of the base architecture: there the portable loops have it. */
-SL_UNUSED static void sl_normals_at(int level, const uint64_t *seed, int64_t n, float *out)
-{
-#ifdef SL_HAVE_X86
-    if (level == SL_SIMD_AVX512) {
-        sl_normals_f32_avx512(seed, n, out);
-        return;
-    }
-    if (level == SL_SIMD_AVX2) {
-        sl_normals_f32_avx2(seed, n, out);
-        return;
-    }
-#endif
-    (void)level;
-    sl_normals_f32_portable(seed, n, out);
-}
+/* At a level, the function that writes the first n numbers of a seed. */
+typedef void (*sl_normals_kernel)(const uint64_t *seed, int64_t n, float *out);
+#define SL_NORMALS_OF_LEVEL(isa) sl_normals_f32_##isa,
+SL_DISPATCH(sl_normals_kernel, sl_normals_at, SL_NORMALS_OF_LEVEL)
 
 #endif /* SLTREES_NORMALS_H */

@@ -26,14 +26,14 @@
  * which side it was at its centre: no flip since then is on record, so the reach is true. It is then found like any other by a visit
  * in a step that moves nothing.
  *
- * The kernels themselves are in lazy_rows_kernels.h, one instance per (instruction level, dtype). They trust their input.
+ * The kernels themselves are in kernels.h and review.h, one instance per (instruction level, dtype). They trust their input.
  */
 #ifndef SLTREES_LAZY_ROWS_H
 #define SLTREES_LAZY_ROWS_H
 
 #include <string.h>
 
-#include "simd.h"
+#include "simd/simd.h"
 
 #define SL_ROWS_AHEAD 6 /* rows whose lists are fetched while others are looked at */
 
@@ -236,31 +236,11 @@ SL_UNUSED static int64_t sl_lazy_room_needed(const sl_lazy_rows *rows, const sl_
 
 /* ------------------------------------------------------------------ instances */
 
-#define SL_ISA portable
-#include "lazy_rows_instances.h"
-#undef SL_ISA
+#define SL_KERNELS "rows/kernels.h"
+#include "simd/each_instance.h"
 
-#ifdef SL_HAVE_X86
-#define SL_ISA avx2
-#include "lazy_rows_instances.h"
-#undef SL_ISA
-#define SL_ISA avx512
-#include "lazy_rows_instances.h"
-#undef SL_ISA
-#endif
-
-#ifdef SL_HAVE_NEON
-#define SL_ISA neon
-#include "lazy_rows_instances.h"
-#undef SL_ISA
-#endif
-
-/* ------------------------------------------------------------------ dispatch */
-
-/* The kernels of one dtype at one instruction level; see lazy_rows_kernels.h for what each does. */
+/* The kernels of one dtype at one instruction level; see kernels.h and review.h for what each does. */
 typedef struct {
-    int64_t (*collect)(const void *, int64_t, int64_t, const void *, const void *, double, int, int64_t, int32_t *,
-                       void *, int64_t, int32_t *, int32_t *, int64_t *, int32_t *, double *);
     void (*certify)(const sl_lazy_rows *, const sl_lazy_step *, const int64_t *, int64_t, void *, sl_lazy_findings *);
     int64_t (*visit)(const sl_lazy_rows *, const sl_lazy_step *, int64_t, uint8_t *, void *, sl_lazy_findings *);
     int64_t (*collect_strayed)(const sl_lazy_rows *, const sl_lazy_step *, const void *, int64_t, int64_t, const void *,
@@ -274,29 +254,17 @@ typedef struct {
 
 #define SL_LAZY_TABLE(dtype, isa)                                                                                       \
     {                                                                                                                   \
-        sl_lazy_collect_##dtype##_##isa, sl_lazy_certify_##dtype##_##isa, sl_lazy_visit_##dtype##_##isa,                \
-            sl_lazy_collect_strayed_##dtype##_##isa, sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, \
-            sl_lazy_gram_product_##dtype##_##isa                                                                        \
-    }
+        sl_lazy_certify_##dtype##_##isa, sl_lazy_visit_##dtype##_##isa, sl_lazy_collect_strayed_##dtype##_##isa,        \
+            sl_lazy_apply_##dtype##_##isa, sl_lazy_add_outputs_##dtype##_##isa, sl_lazy_gram_product_##dtype##_##isa    \
+    },
+#define SL_LAZY_f32(isa) SL_LAZY_TABLE(f32, isa)
+#define SL_LAZY_f64(isa) SL_LAZY_TABLE(f64, isa)
+SL_DISPATCH(sl_lazy_kernels, sl_lazy_kernels_at_f32, SL_LAZY_f32)
+SL_DISPATCH(sl_lazy_kernels, sl_lazy_kernels_at_f64, SL_LAZY_f64)
 
 SL_UNUSED static sl_lazy_kernels sl_lazy_kernels_at(int is_float32, int level)
 {
-    static const sl_lazy_kernels portable[2] = {SL_LAZY_TABLE(f64, portable), SL_LAZY_TABLE(f32, portable)};
-#ifdef SL_HAVE_X86
-    static const sl_lazy_kernels avx2[2] = {SL_LAZY_TABLE(f64, avx2), SL_LAZY_TABLE(f32, avx2)};
-    static const sl_lazy_kernels avx512[2] = {SL_LAZY_TABLE(f64, avx512), SL_LAZY_TABLE(f32, avx512)};
-    if (level == SL_SIMD_AVX512)
-        return avx512[is_float32];
-    if (level == SL_SIMD_AVX2)
-        return avx2[is_float32];
-#endif
-#ifdef SL_HAVE_NEON
-    static const sl_lazy_kernels neon[2] = {SL_LAZY_TABLE(f64, neon), SL_LAZY_TABLE(f32, neon)};
-    if (level == SL_SIMD_NEON)
-        return neon[is_float32];
-#endif
-    (void)level;
-    return portable[is_float32];
+    return is_float32 ? sl_lazy_kernels_at_f32(level) : sl_lazy_kernels_at_f64(level);
 }
 
 #endif /* SLTREES_LAZY_ROWS_H */

@@ -5,7 +5,7 @@
 #ifndef SLTREES_SIMD_PRIMITIVES_H
 #define SLTREES_SIMD_PRIMITIVES_H
 
-#include "simd.h"
+#include "simd/simd.h"
 
 typedef struct {
     int (*compress_store)(int32_t *, int32_t, uint32_t);
@@ -54,39 +54,14 @@ typedef struct {
         sl_one_compress_store_##dtype##_##isa, sl_one_mask_each_##dtype##_##isa, sl_one_band_##dtype##_##isa,          \
             sl_one_dot_##dtype##_##isa, sl_one_add_rows_##dtype##_##isa, sl_one_least_two_##dtype##_##isa,             \
             sl_one_dots_##dtype##_##isa                                                                                \
-    }
+    },
 
-SL_PRIMITIVES(f32, float, portable)
-SL_PRIMITIVES(f64, double, portable)
-#ifdef SL_HAVE_X86
-SL_PRIMITIVES(f32, float, avx2)
-SL_PRIMITIVES(f64, double, avx2)
-SL_PRIMITIVES(f32, float, avx512)
-SL_PRIMITIVES(f64, double, avx512)
-#endif
-#ifdef SL_HAVE_NEON
-SL_PRIMITIVES(f32, float, neon)
-SL_PRIMITIVES(f64, double, neon)
-#endif
+#define SL_PRIMITIVES_OF_LEVEL(isa) SL_PRIMITIVES(f32, float, isa) SL_PRIMITIVES(f64, double, isa)
+SL_EACH_LEVEL(SL_PRIMITIVES_OF_LEVEL)
 
-SL_UNUSED static sl_primitives sl_primitives_at(int is_float32, int level)
-{
-    static const sl_primitives portable[2] = {SL_PRIMITIVES_TABLE(f64, portable), SL_PRIMITIVES_TABLE(f32, portable)};
-#ifdef SL_HAVE_X86
-    static const sl_primitives avx2[2] = {SL_PRIMITIVES_TABLE(f64, avx2), SL_PRIMITIVES_TABLE(f32, avx2)};
-    static const sl_primitives avx512[2] = {SL_PRIMITIVES_TABLE(f64, avx512), SL_PRIMITIVES_TABLE(f32, avx512)};
-    if (level == SL_SIMD_AVX512)
-        return avx512[is_float32];
-    if (level == SL_SIMD_AVX2)
-        return avx2[is_float32];
-#endif
-#ifdef SL_HAVE_NEON
-    static const sl_primitives neon[2] = {SL_PRIMITIVES_TABLE(f64, neon), SL_PRIMITIVES_TABLE(f32, neon)};
-    if (level == SL_SIMD_NEON)
-        return neon[is_float32];
-#endif
-    (void)level;
-    return portable[is_float32];
-}
+#define SL_PRIMITIVES_f32(isa) SL_PRIMITIVES_TABLE(f32, isa)
+#define SL_PRIMITIVES_f64(isa) SL_PRIMITIVES_TABLE(f64, isa)
+SL_DISPATCH(sl_primitives, sl_primitives_at_f32, SL_PRIMITIVES_f32)
+SL_DISPATCH(sl_primitives, sl_primitives_at_f64, SL_PRIMITIVES_f64)
 
 #endif /* SLTREES_SIMD_PRIMITIVES_H */

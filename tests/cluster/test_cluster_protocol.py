@@ -7,7 +7,6 @@ import pytest
 from in_process_cluster import InProcessCluster
 
 from sltrees.cluster.choose import as_executor, make_executor
-from sltrees.cluster.dask.executor import DaskExecutor
 from sltrees.cluster.protocol import Cluster
 from sltrees.execution.inline import InlineExecutor
 from sltrees.execution.threads import ThreadExecutor
@@ -34,7 +33,17 @@ def test_members_are_found_and_documented():
     assert list(Cluster.__annotations__) == ["n_threads"]
 
 
-@pytest.mark.parametrize("executor", [DaskExecutor, InProcessCluster])
+@pytest.fixture(params=[pytest.param("dask", marks=pytest.mark.dask), "in process"])
+def executor(request):
+    """The class of an executor of a cluster."""
+    if request.param == "in process":
+        return InProcessCluster
+    pytest.importorskip("distributed")
+    from sltrees.cluster.dask.executor import DaskExecutor
+
+    return DaskExecutor
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_executors_of_clusters_have_all_members(name, executor):
     member, found = MEMBERS[name], vars(executor)[name]
