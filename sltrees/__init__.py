@@ -1,17 +1,73 @@
 """Threshold trees, and wide two-layer networks trained by Newton steps whose cost grows slower than the width."""
 
-from sltrees import _moved
-from sltrees._core import ThresholdTree
-from sltrees._versions import VERSION, show_versions
-from sltrees.correlation_trees import CorrelationTrees
-from sltrees.datasets import load_digits
-from sltrees.kernels import shifted_ntk
-from sltrees.network.network import ShiftedReLUNetwork
-from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
-from sltrees.training.trainer import NewtonTrainer
+import importlib
 
-__version__ = VERSION
+from sltrees import _moved
+
+TYPE_CHECKING = False  # type checkers take it for true
+
+# Public names and modules are imported when they are first asked for (PEP 562). Who uses threshold trees alone does not
+# wait for SciPy, whose import takes longer than all else here. Modules themselves import at their top what they need:
+# no computation ever waits for an import.
+if TYPE_CHECKING:
+    from sltrees._core import ThresholdTree
+    from sltrees._versions import show_versions
+    from sltrees.correlation_trees import CorrelationTrees
+    from sltrees.datasets import load_digits
+    from sltrees.kernels import shifted_ntk
+    from sltrees.network.network import ShiftedReLUNetwork
+    from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+    from sltrees.training.trainer import NewtonTrainer
+
+    __version__: str
+else:
+    _HOMES = {
+        "CorrelationTrees": "sltrees.correlation_trees",
+        "IterationRecord": "sltrees.records",
+        "NewtonTrainer": "sltrees.training.trainer",
+        "ShiftedReLUNetwork": "sltrees.network.network",
+        "ThresholdTree": "sltrees._core",
+        "TrainingResult": "sltrees.records",
+        "TrainingStatus": "sltrees.records",
+        "load_digits": "sltrees.datasets",
+        "shifted_ntk": "sltrees.kernels",
+        "show_versions": "sltrees._versions",
+    }
+    # those that need no extra
+    _MODULES = (
+        "callbacks",
+        "datasets",
+        "export",
+        "files",
+        "gram",
+        "kernels",
+        "network",
+        "plotting",
+        "preprocessing",
+        "records",
+        "reference",
+        "tables",
+        "training",
+    )
+
+    def __getattr__(name):
+        if name == "__version__":
+            value = importlib.import_module("sltrees._versions").VERSION
+        elif name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        elif name in _MODULES:
+            return importlib.import_module(f"sltrees.{name}")
+        else:
+            raise AttributeError(f"module 'sltrees' has no attribute {name!r}")
+        globals()[name] = value  # the next time it is found at once
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__, *_MODULES, "__version__"})
+
+
 _moved.install()
+
 
 __all__ = [
     "CorrelationTrees",

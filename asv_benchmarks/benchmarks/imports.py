@@ -1,6 +1,12 @@
-"""Imports, each in a process of its own, without the start of the interpreter."""
+"""Imports, each in a process of its own, without the start of the interpreter.
+
+The package imports its names when they are asked for, so that importing it alone says little: each name is measured,
+too, and all of them, which is what importing the package once took.
+"""
 
 import importlib.util
+
+from .common import found
 
 
 class Import:
@@ -16,10 +22,26 @@ class Import:
         return f"import {module}"
 
 
+class Name:
+    number = 1
+    param_names = ("name",)
+    params = (["*", "ThresholdTree", "load_digits", "CorrelationTrees", "ShiftedReLUNetwork", "NewtonTrainer"],)
+
+    def setup(self, name):
+        if name != "*" and found(name) is None:
+            raise NotImplementedError(f"this commit has no {name}")
+
+    def timeraw_import(self, name):
+        return f"from sltrees import {name}"
+
+
 class Others:
     """The floor: what the package imports of others."""
 
     number = 1
+
+    def timeraw_import_numpy(self):
+        return "import numpy"
 
     def timeraw_import_numpy_and_scipy(self):
         return "import numpy, scipy.linalg, scipy.sparse, scipy.special, threadpoolctl"

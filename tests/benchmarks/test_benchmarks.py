@@ -143,6 +143,8 @@ def test_what_an_older_commit_lacks_is_skipped(tmp_path):
         "correlation_trees.QueryAll.time_query_all",
         "correlation_trees.Update.time_update_weights",
         "imports.Import.timeraw_import",
+        "imports.Name.timeraw_import",
+        "imports.Others.timeraw_import_numpy",
         "imports.Others.timeraw_import_numpy_and_scipy",
         "memory.Reference.peakmem_reference",
         "threshold_tree.Update.time_update",
