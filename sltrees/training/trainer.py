@@ -442,3 +442,24 @@ class NewtonTrainer:
         X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
+
+
+def take_over(trainer, X, y, sample_weight, alpha):
+    """Have a trainer go on where another one, whose network it has, ended: `extend` adds to the samples of that.
+
+    Parameters
+    ----------
+    trainer : NewtonTrainer
+    X : ndarray of shape (n, d)
+        As of `Samples`.
+    y : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,) or None
+    alpha : float
+        Ridge that was used.
+
+    Notes
+    -----
+    Cost: O(1).
+    """
+    trainer._samples, trainer.alpha_ = (X, y, sample_weight), alpha
+    trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
