@@ -20,7 +20,7 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("SLTREES_DEBUG_CYTHON", "0") != "0"
 SANITIZE = os.environ.get("SLTREES_SANITIZE", "")
 
-# Portable flags only: instruction levels are chosen at run time (sltrees/_core/simd.h).
+# Portable flags only: instruction levels are chosen at run time (sltrees/_core/simd/).
 COMPILE_ARGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-std=gnu11", "-Wno-unused-function"]
 LINK_ARGS = []
 if DEBUG:
@@ -40,6 +40,10 @@ MODULES = [
     "_threshold_tree",  # its public face: building, changing, copying
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
+    "_pools",  # memory of lists that grow
+    "_near_lists",  # the hyperplanes that rows are near, as they are collected
+    "_lazy_findings",  # where rows are to be in a step, and what looking at them found
+    "_row_store",  # what rows consist of
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
     "_normals",  # random numbers
@@ -74,9 +78,9 @@ def digest(*parts):
 # What a module is made from decides whether it is there already, not file times: pip brings a Cython that was installed
 # just now, and git restores old files with new times. A translation lies in a folder named by all that it depends on,
 # and comes there when it is finished; of compiled modules in the source it is noted what they were made from.
-TRANSLATION = digest(DIRECTIVES, Cython.__version__, *sorted(Path(CORE).glob("*.pxd")))
+TRANSLATION = digest(DIRECTIVES, Cython.__version__, *sorted(Path(CORE).rglob("*.pxd")))
 COMPILATION = digest(
-    sys.version, np.__version__, FLAGS, COMPILE_ARGS, LINK_ARGS, EXTRA_ARGS, *sorted(Path(CORE).glob("*.h"))
+    sys.version, np.__version__, FLAGS, COMPILE_ARGS, LINK_ARGS, EXTRA_ARGS, *sorted(Path(CORE).rglob("*.h"))
 )
 
 
@@ -88,6 +92,8 @@ def translated(name):
         outdated = list(translations.glob(f"{name}-*"))
         unfinished = translations / f"{name}-{os.getpid()}"
         cythonize([str(source)], compiler_directives=DIRECTIVES, force=True, build_dir=str(unfinished))
+        for copy in unfinished.rglob("*.h"):  # Cython lays headers beside the C file, where they would hide later ones
+            copy.unlink()
         os.replace(unfinished, folder)
         for other in outdated:
             shutil.rmtree(other)

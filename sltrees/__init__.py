@@ -2,6 +2,8 @@
 
 import importlib
 
+from sltrees import _moved
+
 TYPE_CHECKING = False  # type checkers take it for true
 
 # Public names and modules are imported when they are first asked for (PEP 562). Who uses threshold trees alone does not
@@ -76,3 +78,5 @@ __all__ = [
     "shifted_ntk",
     "show_versions",
 ]
+
+_moved.install()

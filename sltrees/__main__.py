@@ -7,10 +7,10 @@ import contextlib
 import os
 import sys
 
-from sltrees import __version__
 from sltrees._command_line import demo, fit, info, predict
 from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
-from sltrees.execution.threads import ClusterLostError
+from sltrees._versions import VERSION
+from sltrees.cluster.messages import ClusterLostError
 
 COMMANDS = (demo, fit, predict, info)
 
@@ -29,7 +29,7 @@ def main(arguments=None):
         Exit code: 0 after a run, 1 if the output cannot be written, 2 for bad arguments or data, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="sltrees", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"sltrees {__version__}")
+    parser.add_argument("--version", action="version", version=f"sltrees {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in COMMANDS:
         command.add_parser(commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.stats
 
-from sltrees._validation import as_integer, as_real_vector
+from sltrees._validation import as_integer, as_real_matrix, as_real_vector
 
 # told apart by all who see colours differently (Okabe and Ito, 2008), the first ones also in grey
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -174,9 +174,9 @@ def plot_firing_pattern(network, X, ax=None, *, max_neurons=200):
     (50, 5)
     """
     max_neurons = as_integer(max_neurons, "max_neurons", minimum=1)
-    network._require_initialised()
-    X = network._as_samples(X)
-    count = network._n_neurons
+    network.materialised_weights(0, 0)  # of a network that is not drawn there are none
+    X = as_real_matrix(X, "X", network.dtype, n_columns=network.n_features_in_)
+    count = network.neurons_.size
     if count == 0:
         raise ValueError("the network has no materialised neurons: none fires on the samples it was drawn for")
     ax = _axes(ax)

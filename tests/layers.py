@@ -13,7 +13,7 @@ from pathlib import Path
 # lowest first; docs/development/architecture.md shows them
 LAYERS = [
     ["_core"],
-    ["_validation", "_memory", "records"],
+    ["_validation", "_memory", "_moved", "records"],
     ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
     ["network", "gram", "correlation_trees", "kernels", "datasets", "_versions"],
     ["methods"],

@@ -7,7 +7,11 @@ import numpy as np
 
 from sltrees import reference
 from sltrees._core import _simd
-from sltrees._core._lazy_rows import LazyRows, LazyStep, NearLists, padded
+from sltrees._core._lazy_findings import LazyStep
+from sltrees._core._lazy_rows import LazyRows
+from sltrees._core._near_lists import NearLists
+from sltrees._core._pools import padded
+from sltrees.reference.row_invariants import check_rows, rows_state
 
 SKIN, MARGIN = 1.0, 1 / 16
 
@@ -260,7 +264,7 @@ class Driver:
         kept = self.rows.failure_times.values.copy()
         self.rows.apply(trial.step, trial.found, 0 if alone else len(self.history))
         # a list that was just built is known all over
-        assert not self.rows._state()["row"]["reach"][trial.found.strayed_rows].any()
+        assert not self.state()["row"]["reach"][trial.found.strayed_rows].any()
         if not alone:
             untouched = ~(kept < trial.position[4])
             assert np.array_equal(self.rows.failure_times.values[untouched], kept[untouched])
@@ -329,7 +333,7 @@ class Driver:
         return other
 
     def state(self):
-        return self.rows._state()
+        return rows_state(self.rows)
 
     def same_state(self, before):
         after = self.state()
@@ -338,7 +342,7 @@ class Driver:
 
     def check(self):
         """Every invariant, and everything that rows can be asked, against the model."""
-        self.rows._check(self.step, self.initial, self.copies, self.offsets)
+        check_rows(self.rows, self.step, self.initial, self.copies, self.offsets)
         assert np.array_equal(self._pattern(), self.fires)
         assert self.rows.n_fired == np.count_nonzero(self.fires)
         assert np.array_equal(self.rows.diagonal, self.fires.sum(axis=0))

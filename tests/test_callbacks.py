@@ -191,6 +191,6 @@ def test_exceptions_of_callbacks_reach_the_caller_and_leave_the_network_consiste
     network = network_of()
     with pytest.raises(OSError, match="no space left"):
         NewtonTrainer(network, method=method, callbacks=[Broken(where)]).fit(X, y, eval_set=(X, y))
-    assert not network._in_training
+    assert not network.in_training
     assert NewtonTrainer(network, method=method).fit(X, y).status == "converged"
     assert np.abs(network.predict(X) - y).max() < 1e-5

@@ -19,6 +19,8 @@ MODULES = {
     "METHODS": ("sltrees.methods.choose", "sltrees.trainer"),
     "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
     "choose_skin": ("sltrees.methods.certified.skin", "sltrees.method_certified"),
+    "draw": ("sltrees.network.drawing",),
+    "resolve_shift": ("sltrees.network.shift", "sltrees.shift"),
     "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
 }
 

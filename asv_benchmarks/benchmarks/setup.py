@@ -6,11 +6,14 @@ import time
 
 import numpy as np
 
-from .common import THREADS, ShiftedReLUNetwork, digits, needed, trainer, unit_rows
+from .common import THREADS, ShiftedReLUNetwork, digits, found, needed, trainer, unit_rows
 
 Hyperplanes = needed("Hyperplanes")
 ThreadExecutor = needed("ThreadExecutor")
 choose_skin = needed("choose_skin")
+resolve_shift = needed("resolve_shift")
+# in older commits it is a method
+draw = found("draw") or getattr(ShiftedReLUNetwork, "_draw", None)
 
 WIDTH = 2**17
 N = 1000
@@ -22,7 +25,7 @@ ROUNDS = 3
 def planes_and_skin(shift):
     """Of random directions. The skin is chosen from estimates that take long, so that is done once."""
     X, network = unit_rows(N), ShiftedReLUNetwork(WIDTH, shift=shift)
-    planes = Hyperplanes(X, network._shift_for(X))
+    planes = Hyperplanes(X, resolve_shift(network.shift, WIDTH, N))
     return planes, choose_skin(network, planes, np.sign(X[:, 0]))
 
 
@@ -44,7 +47,7 @@ class Dense:
 
     def time_draw_with_near_lists(self, shift):
         with ThreadExecutor(THREADS) as executor:
-            ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0)._draw(self.planes, self.skin, executor)
+            draw(ShiftedReLUNetwork(WIDTH, shift=shift, random_state=0), self.planes, self.skin, executor)
 
     def multiply_all(self):
         """The product of weights and samples alone: weights and memory are there."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sltrees.cluster.host import Portion
+from sltrees.cluster.portions import Portion
 
 STORED = Path(__file__).resolve().parents[2] / "docs" / "figures" / "cluster_costs.csv"
 
@@ -168,7 +168,8 @@ def measure_cluster():
     event loop (and here, on the same processors, the workers') needs for each.
     """
     from sltrees._memory import physical_memory
-    from sltrees.cluster.dask.executor import DaskExecutor, Request
+    from sltrees.cluster.dask.executor import DaskExecutor
+    from sltrees.cluster.messages import Request
 
     with DaskExecutor(n_workers=2, threads_per_worker=1, memory_limit=physical_memory() / 8) as executor:
         addresses = list(executor.workers())
@@ -177,7 +178,7 @@ def measure_cluster():
         many = [Request(address, "stop", ()) for address in addresses] * 100
         alone = best_of(lambda: executor.call(one), 50)
         together = best_of(lambda: executor.call(many), 5) / len(many)
-        client = executor._client
+        client = executor._connection.client
         with client.as_current():
             made = client.submit(Echo, actor=True, workers=addresses[:1])
             echo = made.result()
@@ -212,9 +213,11 @@ def measure_setup(X, y):
 
 def _drawn(network, X):
     """Draws that are looked at: half the width, or proposals."""
+    from sltrees.network.drawing import sampling_for
+
     planes = _planes(network, X)
-    sampling = network._sampling_for(planes)
-    draws = network.width / network._copies
+    sampling = sampling_for(network, planes)
+    draws = network.width / network.copies
     return draws if sampling.name == "dense" else draws * float(planes.firing.sum())
 
 
@@ -229,13 +232,15 @@ def expected_at(X, y, width, setup):
     """What the package expects of a width: neurons, pairs, shards, bytes, and from that seconds of set-up."""
     from sltrees import ShiftedReLUNetwork
     from sltrees.methods.certified.method import CertifiedMethod
+    from sltrees.network.drawing import sampling_for
+    from sltrees.network.memory import bytes_needed, neurons_expected
 
     network = ShiftedReLUNetwork(width, random_state=0)
     planes = _planes(network, X)
-    sampling = network._sampling_for(planes)
-    neurons = network.neurons_expected(planes)
+    sampling = sampling_for(network, planes)
+    neurons = neurons_expected(network, planes)
     scratch = sampling.bytes_needed(X.shape)
-    drawing = network.bytes_needed(planes, 1, neurons=neurons) - scratch
+    drawing = bytes_needed(network, planes, 1, neurons=neurons) - scratch
     return {
         "neurons": neurons,
         "pairs": width * float(planes.firing.sum()),

@@ -31,7 +31,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
 from asv_benchmarks.cluster.costs import STORED, WIDTHS, measure, read_costs, write_costs
 from asv_benchmarks.compare.parts import pages
-from sltrees.cluster.host import Portion
+from sltrees.cluster.portions import Portion
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "guide" / "scaling_out.md"

@@ -34,8 +34,10 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.cluster.dask.executor import DaskExecutor, Request
-from sltrees.cluster.host import Portion, describe_arithmetic
+from sltrees.cluster.arithmetic import describe_arithmetic
+from sltrees.cluster.dask.executor import DaskExecutor
+from sltrees.cluster.messages import Request
+from sltrees.cluster.portions import Portion
 from sltrees.gram.pair_counts import CountedPairs
 from sltrees.methods.certified.trajectory import Advance
 from sltrees.records import StepCounts
@@ -104,10 +106,11 @@ class Costs:
     """
 
     def __init__(self, cluster, executor):
-        address, client = cluster.worker_addresses[0], executor._client
+        address, client = cluster.worker_addresses[0], executor._connection.client
         idler = client.submit(Idler, actor=True, workers=[address], pure=False)
         idler.result()
-        host, executor._hosts[address] = executor._hosts[address], idler
+        actors = executor._hosts.actors
+        host, actors[address] = actors[address], idler
 
         def measured(what, *arguments, calls=30):
             before = data_bytes(cluster, 0)
@@ -133,7 +136,7 @@ class Costs:
         to = measured("empty", np.random.default_rng(0).bytes(BULK), calls=5) - self.calls["empty"]
         back = measured("bulk", BULK, calls=5) - self.calls["empty"]
         self.byte = np.array([to[0], back[1]]) / BULK
-        executor._hosts[address] = host
+        actors[address] = host
         idler.release()
 
     def __str__(self):

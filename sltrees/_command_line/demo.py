@@ -9,7 +9,8 @@ import json
 from sltrees._command_line.digits_demo import run_demo
 from sltrees._command_line.shared import EXIT_DONE, EXIT_INTERRUPTED
 from sltrees.callbacks import PrintProgress
-from sltrees.execution.threads import EXECUTORS, ClusterLostError
+from sltrees.cluster.choose import EXECUTORS
+from sltrees.cluster.messages import ClusterLostError
 from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.shift import POLICIES

@@ -53,7 +53,7 @@ def run_demo(network, **options):
         "n_samples": len(X),
         "n_test": len(X_test),
         "n_features": X.shape[1],
-        "materialised": network._n_neurons if drawn else None,
+        "materialised": network.state.neurons.n_neurons if drawn else None,
         "fired_share": None if fired is None else fired / (network.width * len(X)),
         "fired_pairs_mean": fired,
         "visited_neurons_mean": _mean([record.visited_neurons for record in result.history]),

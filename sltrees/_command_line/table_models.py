@@ -6,7 +6,7 @@ import dataclasses
 import math
 import typing
 
-from sltrees import __version__
+from sltrees._versions import VERSION
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 from sltrees.tables import TableEncoder
@@ -55,7 +55,7 @@ class TableModel:
     score: float | None
     selection: list[dict]
     interrupted: bool
-    written_by: str = __version__
+    written_by: str = VERSION
     estimator: typing.Any = None
 
     @property

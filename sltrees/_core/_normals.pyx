@@ -9,11 +9,13 @@ from sltrees._core._simd cimport active_level
 
 cnp.import_array()
 
-cdef extern from "normals.h" nogil:
+cdef extern from "normals/normals.h" nogil:
     enum:
         SL_NORMALS_STREAMS
 
-    void sl_normals_at(int level, const uint64_t *seed, int64_t n, float *out)
+    ctypedef void (*sl_normals_kernel)(const uint64_t *seed, int64_t n, float *out) noexcept nogil
+
+    sl_normals_kernel sl_normals_at(int level)
 
 
 def fill_normals(seed, out):
@@ -37,6 +39,6 @@ def fill_normals(seed, out):
     cdef const uint64_t[::1] words = state
     cdef float *p_out = <float *> cnp.PyArray_BYTES(out)
     cdef int64_t n = out.size
-    cdef int level = active_level()
+    cdef sl_normals_kernel fill = sl_normals_at(active_level())
     with nogil:
-        sl_normals_at(level, &words[0], n, p_out)
+        fill(&words[0], n, p_out)

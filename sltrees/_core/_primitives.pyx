@@ -1,4 +1,4 @@
-"""The primitives of simd.h that lazy rows use, at the level in use: for tests, which could not reach them otherwise.
+"""The primitives of simd/simd.h that lazy rows use, at the level in use: for tests, which cannot reach them otherwise.
 
 Arrays are C-ordered, of whole blocks, and of one dtype. Nothing is validated.
 """
@@ -8,11 +8,12 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
+from sltrees._core._pools cimport address
 from sltrees._core._simd cimport active_level
 
 cnp.import_array()
 
-cdef extern from "simd_primitives.h" nogil:
+cdef extern from "simd/primitives.h" nogil:
     ctypedef struct sl_primitives:
         int (*compress_store)(int32_t *, int32_t, uint32_t) noexcept nogil
         uint32_t (*block_mask_each)(const void *, const void *) noexcept nogil
@@ -22,15 +23,12 @@ cdef extern from "simd_primitives.h" nogil:
         int64_t (*least_two)(const void *, int64_t, void *) noexcept nogil
         void (*dots)(const void *, int64_t, const int32_t *, const void *, void *) noexcept nogil
 
-    sl_primitives sl_primitives_at(int is_float32, int level)
-
-
-cdef inline void *address(array) noexcept:
-    return <void *> cnp.PyArray_BYTES(array)
+    sl_primitives sl_primitives_at_f32(int level)
+    sl_primitives sl_primitives_at_f64(int level)
 
 
 cdef sl_primitives primitives(dtype):
-    return sl_primitives_at(dtype == np.float32, active_level())
+    return sl_primitives_at_f32(active_level()) if dtype == np.float32 else sl_primitives_at_f64(active_level())
 
 
 def compress_store(int32_t[::1] out, int32_t base, uint32_t mask):

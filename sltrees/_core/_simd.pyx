@@ -2,9 +2,16 @@
 
 import os
 
-from sltrees._core._tree cimport sl_simd_supported
+cdef extern from "simd/simd.h" nogil:
+    enum:
+        SL_SIMD_N_LEVELS
 
-LEVELS = ("portable", "neon", "avx2", "avx512")     # in the order of the enum in simd.h
+    ctypedef int (*sl_level_test)() noexcept nogil
+
+    const char *sl_simd_name(int level)
+    sl_level_test sl_simd_test(int level)
+
+LEVELS = tuple(sl_simd_name(level).decode() for level in range(SL_SIMD_N_LEVELS))   # those of this build, slowest first
 
 cdef int _active = 0
 
@@ -16,7 +23,7 @@ cdef int active_level() noexcept nogil:
 
 def supported_levels():
     """Names of the levels that this processor and this build can run, slowest first."""
-    return tuple(name for level, name in enumerate(LEVELS) if sl_simd_supported(level))
+    return tuple(name for level, name in enumerate(LEVELS) if sl_simd_test(level)())
 
 
 def active_level_name():

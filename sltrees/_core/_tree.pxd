@@ -1,7 +1,7 @@
-# C interface of the wide tree: see tree.h, wide_tree.h (layout) and wide_tree_walks.h (walks).
+# C interface of the wide tree: see tree/tree.h, tree/wide_tree.h (layout) and tree/walks.h (walks).
 from libc.stdint cimport int64_t
 
-cdef extern from "tree.h" nogil:
+cdef extern from "tree/tree.h" nogil:
     ctypedef struct sl_shape:
         int64_t *size           # nodes in use at each level; size[0] = number of leaves
         int64_t *offset         # start of level k >= 1 in the array of upper levels
@@ -23,7 +23,6 @@ cdef extern from "tree.h" nogil:
         int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
         int out_of_memory
 
-    int sl_simd_supported(int level)
     void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
     void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacity, int fixed)
 

@@ -25,7 +25,7 @@ cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within
 
 
 cdef class WideTree:
-    """Leaves, levels above them, walks. See tree.h for what a walk does, wide_tree.h for the layout."""
+    """Leaves, levels above them, walks. See tree/tree.h for what a walk does, tree/wide_tree.h for the layout."""
 
     def __cinit__(self):
         # an object whose __init__ never ran or failed is an empty tree, not one without kernels

@@ -1,6 +1,7 @@
-"""Neurons of a network on other processes: a group of shards for method "certified", and stand-ins for each shard.
+"""Neurons of a network on other processes, and a group of their shards for method "certified".
 
-A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`. It asks the hosts of all portions the
+A `RemoteGroup` has the methods of `sltrees.methods.certified.group.ShardGroup`, and is what
+`sltrees.network.neurons.Neurons` are. It asks the hosts of all portions the
 same thing at the same time and adds up what they answer, by a tree that does not depend on who holds what. It remembers
 the recipe of its portions: a portion whose host is lost is made again on another, and asked again.
 """
@@ -15,77 +16,23 @@ import weakref
 
 import numpy as np
 
-from sltrees.cluster.dask.executor import LostError, Request
-from sltrees.cluster.host import Portion, Samples
-from sltrees.execution.threads import ClusterLostError
+from sltrees._memory import array_bytes, check_memory
+from sltrees.cluster.messages import ClusterLostError, Deposited, LostError, Request
+from sltrees.cluster.portions import Portion
+from sltrees.cluster.remote_shard import RemoteShard
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.trajectory import Trajectory
-from sltrees.network.network import sample_fingerprint
+from sltrees.network.drawing import plan_drawing
+from sltrees.network.neurons import LocalNeurons
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.sampling_dense import BLOCKS_PER_TASK
+from sltrees.network.state import NetworkState, with_state
 from sltrees.records import StepCounts
 
 # Who predicts for so many bytes of samples at a time, so that memory is bounded there.
 BYTES_AT_A_TIME = 1 << 23
 # The same neurons are not given to a further worker once so many were lost with them: it is not chance then.
 MOST_LOSSES = 5
-
-
-class RemoteShard:
-    """Stands for a `NeuronShard` that another process holds; what is asked of it is fetched.
-
-    Parameters
-    ----------
-    home : RemoteGroup
-    number : int
-        Among the shards of the network.
-    draws_size : int
-    copies : int
-    is_displaced : bool
-        Whether its neurons may have moved.
-    """
-
-    displacement = None  # none that is written down here
-
-    def __init__(self, home, number, draws_size, copies, is_displaced):
-        self.home, self.number, self.draws_size, self.copies = home, number, draws_size, copies
-        self.is_displaced = is_displaced
-
-    @property
-    def draws(self):
-        """As of `NeuronShard`: fetched."""
-        return self.home.fetch(self.number, "draws")
-
-    @property
-    def initial(self):
-        """As of `NeuronShard`: fetched."""
-        return self.home.fetch(self.number, "initial")
-
-    @property
-    def n_neurons(self):
-        """Number of neurons. Cost: O(1)."""
-        return self.draws_size * self.copies
-
-    @property
-    def neurons(self):
-        """As of `NeuronShard`: fetched."""
-        return (self.draws[:, None] * self.copies + np.arange(self.copies)).ravel()
-
-    def displacements(self, start=0, stop=None):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().displacements(start, stop)
-
-    def weights(self, start=0, stop=None):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().weights(start, stop)
-
-    def moved(self):
-        """As of `NeuronShard`: fetched."""
-        return self.fetched().moved()
-
-    def fetched(self):
-        """The shard in this process: a NeuronShard with displacements written down. Cost: O(k d)."""
-        return self.home.fetch(self.number, "written_down")
 
 
 class _Placed(typing.NamedTuple):
@@ -100,7 +47,7 @@ class RemoteGroup:
 
     Parameters
     ----------
-    executor : DaskExecutor
+    cluster : Cluster
     network : ShiftedReLUNetwork
         Without neurons: what portions begin with.
     placed : list of (Portion, str)
@@ -122,8 +69,8 @@ class RemoteGroup:
         Whether a neuron stood elsewhere than drawn when lists were built.
     """
 
-    def __init__(self, executor, network, placed, recipe, samples, ridge=False, trajectory=None):
-        self.cluster, self._network, self._recipe, self._samples = executor, network, list(recipe), dict(samples)
+    def __init__(self, cluster, network, placed, recipe, samples, ridge=False, trajectory=None):
+        self.cluster, self._network, self._recipe, self._samples = cluster, network, list(recipe), dict(samples)
         self._placed = list(placed)
         self.ridge, self.trajectory = ridge, trajectory
         self.executor = None  # of the run that trains these neurons
@@ -134,17 +81,17 @@ class RemoteGroup:
         self._summaries = {}
         self._bytes = {}
         self.n_fired = 0
-        weakref.finalize(self, _forget, executor, self._identity, self._placed).atexit = False
+        weakref.finalize(self, _forget, cluster, self._identity, self._placed).atexit = False
 
     # ------------------------------------------------------------------ making groups
 
     @classmethod
-    def built(cls, executor, network, planes, skin, ridge, progress):
+    def built(cls, cluster, network, planes, skin, ridge, progress):
         """Have portions drawn, or taken over, and near lists built: (RemoteGroup, state of the network).
 
         Parameters
         ----------
-        executor : DaskExecutor
+        cluster : Cluster
         network : ShiftedReLUNetwork
             Undrawn, or with its neurons in this process, or on the cluster.
         planes : Hyperplanes
@@ -152,25 +99,24 @@ class RemoteGroup:
         ridge : bool
         progress : callable
         """
-        home = network._home
-        if home is not None:
-            home._instruct("write_down")
-            placed, recipe, source, samples = home._placed, home._recipe, home, home._samples
-            blank = home._network
+        neurons = network.state.neurons
+        if neurons.cluster is cluster:
+            blank, placed, recipe, samples = neurons._told_to_write_down()
+            source = neurons
         else:
-            blank = _blank(network)
-            addresses = list(executor.wait_for_workers())
+            blank = with_state(network, NetworkState())
+            addresses = list(cluster.wait_for_workers())
             placed = [
                 _Placed(portion, address)
                 for portion, address in zip(Portion.whole(network, planes).cut(len(addresses)), addresses, strict=False)
             ]
             recipe, source, samples = [], None, {}
-            if network.shift_ is not None:
+            if network.state.is_drawn:
                 recipe = [_adoption(network)]
-        name = Samples(sample_fingerprint(planes.X)[1])
-        step = ("begun", (name, len(network._shards), planes.shift, skin, ridge))
+        name = Deposited(planes.samples.fingerprint[1])
+        step = ("begun", (name, len(neurons.shards), planes.shift, skin, ridge))
         group = cls(
-            executor,
+            cluster,
             blank,
             placed,
             [*recipe, step],
@@ -182,8 +128,8 @@ class RemoteGroup:
 
     def extended(self, network, planes, progress):
         """A group for these samples and further ones behind them: (RemoteGroup, state). This one stays as it is."""
-        name, skin = Samples(sample_fingerprint(planes.X)[1]), self.trajectory.skin
-        step = ("extended", (name, len(network._shards), planes.shift, skin))
+        name, skin = Deposited(planes.samples.fingerprint[1]), self.trajectory.skin
+        step = ("extended", (name, len(network.state.neurons.shards), planes.shift, skin))
         group = RemoteGroup(
             self.cluster,
             self._network,
@@ -195,19 +141,23 @@ class RemoteGroup:
         )
         return group, group._drawn(self, self._recipe, step, network, planes, progress)
 
+    def _told_to_write_down(self):
+        """What another group of the same neurons goes on from: network, portions where they are, recipe, samples."""
+        self._instruct("write_down")
+        return self._network, self._placed, self._recipe, self._samples
+
     def _drawn(self, source, recipe, step, network, planes, progress):
         """Have portions follow a step that draws neurons; the state of the network then."""
-        every, n_seen, state = network._plan_drawing(planes)
-        n_tasks = len(state["_sampling"].tasks(every, n_seen)) if len(every.X) > n_seen else 0
-        self._make(source, recipe, [step], n_tasks, progress)
-        return state
+        plan = plan_drawing(network, planes)
+        self._make(source, recipe, [step], len(plan.tasks()), progress)
+        return plan.state
 
-    def frozen(self):
-        """The neurons as they stand, for good: list of RemoteShard."""
+    def frozen(self, executor=None):
+        """As of `Neurons`."""
         step = ("frozen", ())
         group = RemoteGroup(self.cluster, self._network, self._placed, [*self._recipe, step], self._samples)
         group._make(self, self._recipe, [step])
-        return group.implied()
+        return group
 
     def _make(self, source, recipe, steps, n_tasks=0, progress=None):
         """Have each portion follow the recipe: from what `source` holds by its steps alone, or from the beginning."""
@@ -229,7 +179,7 @@ class RemoteGroup:
 
     def _named_in(self, steps):
         """The samples that instructions name."""
-        names = {a.fingerprint for step in steps if not callable(step) for a in step[1] if isinstance(a, Samples)}
+        names = {a.fingerprint for step in steps if not callable(step) for a in step[1] if isinstance(a, Deposited)}
         return {name: self._samples[name] for name in names}
 
     @staticmethod
@@ -238,10 +188,6 @@ class RemoteGroup:
 
     def _key(self, portion):
         return (self._identity, portion)
-
-    def lives_on(self, executor):
-        """Whether it is this executor's cluster that holds the neurons."""
-        return self.cluster is executor
 
     # ------------------------------------------------------------------ asking, and making again what is lost
 
@@ -414,10 +360,10 @@ class RemoteGroup:
         """As of `ShardGroup`."""
         return sum(self._ask("diagonal"))
 
-    def check(self):
+    def check(self, check_rows):
         """As of `ShardGroup`; and that each shard is in one portion."""
         self._ask("drop", stoppable=False)  # it is not told before
-        self._ask("check")
+        self._ask("check", check_rows)
         numbers = sorted(number for summary in self._summaries_now() for number in summary.numbers)
         assert numbers == list(range(len(numbers)))
         assert sum(summary.n_fired for summary in self._ask("summary")) == self.n_fired
@@ -439,7 +385,7 @@ class RemoteGroup:
     @property
     def n_neurons(self):
         """Number of neurons. Cost: O(shards)."""
-        return self._network._copies * sum(sum(summary.draws) for summary in self._summaries_now())
+        return self._network.copies * sum(sum(summary.draws) for summary in self._summaries_now())
 
     @property
     def nbytes(self):
@@ -453,17 +399,22 @@ class RemoteGroup:
         return any(summary.moved_from_start for summary in self._summaries_now())
 
     def implied(self):
+        """As of `ShardGroup`: these are the neurons of the network."""
+        return self
+
+    # ------------------------------------------------------------------ as Neurons
+
+    @property
+    def shards(self):
         """Stand-ins for all shards, in order: list of RemoteShard. Cost: O(shards)."""
         shards = {}
         for summary in self._summaries_now():
             for number, size in zip(summary.numbers, summary.draws, strict=True):
-                shards[number] = RemoteShard(self, number, size, self._network._copies, summary.is_displaced)
+                shards[number] = RemoteShard(self, number, size, self._network.copies, summary.is_displaced)
         return [shards[number] for number in sorted(shards)]
 
-    # ------------------------------------------------------------------ what is asked of the neurons
-
-    def predict(self, X):
-        """sqrt(m) f as nodes of a `FixedSum`, of so many samples at a time that they are 8 MiB."""
+    def output_nodes(self, network, X, executor):
+        """As of `Neurons`, of so many samples at a time that they are 8 MiB."""
         rows = max(1, BYTES_AT_A_TIME // max(8, X.itemsize * X.shape[1]))
         parts = [self._summed(self._ask("predict", X[start : start + rows])) for start in range(0, len(X), rows)]
         if len(parts) == 1:
@@ -471,13 +422,26 @@ class RemoteGroup:
         # other portions may have answered for later samples: sums go on as far as all have got
         return {(0, 0): np.concatenate([FixedSum(p).total(np.zeros(0)) for p in parts])} if parts and parts[0] else {}
 
-    def displacement_squares(self):
-        """|D|^2 as nodes of a `FixedSum`."""
+    def displacement_squares(self, executor=None):
+        """As of `Neurons`."""
         return self._summed(self._ask("displacement_squares"))
 
-    def firing_draws(self, planes):
-        """How many draws fire on each sample at W(0), shape (n,), float64."""
+    def firing_draws(self, planes, executor=None):
+        """As of `Neurons`."""
         return sum(self._ask("firing_draws", planes.X, planes.shift))
+
+    def written_down(self, network, max_memory=None):
+        """As of `Neurons`: all are fetched, if there is room."""
+        shards = self.shards
+        rows = sum(shard.draws_size * (1 + shard.copies) for shard in shards)
+        needed = array_bytes(rows, network.state.n_features, dtype=network.dtype) + 8 * rows
+        what = f"a network of {self.n_neurons} materialised neurons, fetched from its cluster,"
+        check_memory(needed, max_memory, what, "leave it there, or fetch it where there is more memory")
+        return LocalNeurons([shard.fetched() for shard in shards])
+
+    def with_written_down(self, k):
+        """As of `Neurons`: these. On a cluster displacements are written down when training begins anew."""
+        return self
 
     def fetch(self, number, what):
         """Of one shard: its draws, initial weights, or the whole of it with displacements written down."""
@@ -488,23 +452,12 @@ class RemoteGroup:
         )[0]
 
 
-def _blank(network):
-    """The network without neurons: what portions begin with."""
-    blank = network._with_shards([])
-    blank.__dict__.update(
-        shift_=None, _sampling=None, _fingerprint=None, _seen=None, _scales={}, _near=None, _in_training=False
-    )
-    return blank
-
-
 def _adoption(network):
     """An instruction that gives portions the shards that are in this process."""
-    shards = list(network._shards)
-    state = {
-        name: getattr(network, name) for name in ("shift_", "n_features_in_", "_sampling", "_fingerprint", "_seen")
-    }
-    dense = network.sampling_ == "dense"
-    in_unit = NEURONS_PER_BLOCK * BLOCKS_PER_TASK // network._copies
+    shards = network.state.neurons.shards
+    state = network.state.changed(neurons=LocalNeurons(), method=None, near=None, scales={})
+    dense = state.sampling.name == "dense"
+    in_unit = NEURONS_PER_BLOCK * BLOCKS_PER_TASK // network.copies
 
     def adopted(portion):
         if not dense:
@@ -528,6 +481,6 @@ def _progress_of(n_tasks, progress):
     return report
 
 
-def _forget(executor, identity, placed):
-    """Let holdings go that nobody can ask any more: without waiting, and whatever became of the cluster."""
-    executor.forget([(p.address, (identity, p.portion)) for p in placed])
+def _forget(cluster, identity, placed):
+    """Let holdings go that nobody can ask any more."""
+    cluster.forget([(p.address, (identity, p.portion)) for p in placed])

@@ -11,13 +11,17 @@ import contextlib
 import numpy as np
 
 from sltrees._validation import as_integer, as_non_negative
+from sltrees.cluster.choose import LOCAL_EXECUTORS, make_executor
+from sltrees.cluster.messages import ClusterLostError
 from sltrees.estimators.kernel_ridge import joined
-from sltrees.execution.threads import LOCAL_EXECUTORS, ClusterLostError, ThreadExecutor, make_executor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.skin import choose_skin
+from sltrees.network.drawing import draw_alike, shift_for, to_be_drawn_alike
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.samples import samples_for
 from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
 from sltrees.training.ridge import alpha_left_out
@@ -121,17 +125,17 @@ class Networks:
         They can predict, but for those of a cluster, which are drawn there when they are trained.
         """
         blank = self._blank()
-        samples = blank._as_samples(X)
-        planes = Hyperplanes(samples, blank._shift_for(samples))
+        samples = samples_for(blank, X)
+        planes = Hyperplanes(samples, shift_for(blank, samples.X))
         skin = SKIN_OF_SMALL
         if self.width * len(X) > SMALL:
             skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
         with self._open_cluster():
             if self._cluster is not None:
-                self.networks_ = blank._to_be_drawn_alike(Y.shape[1], samples, skin=skin)
+                self.networks_ = to_be_drawn_alike(blank, Y.shape[1], planes, skin=skin)
             else:
                 with ThreadExecutor(self.n_threads) as executor:
-                    self.networks_ = blank.draw_alike(Y.shape[1], samples, skin=skin, executor=executor)
+                    self.networks_ = draw_alike(blank, Y.shape[1], planes, skin=skin, executor=executor)
             self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
         self.samples_ = X, Y, weights
         self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
@@ -143,7 +147,7 @@ class Networks:
         self.trainers_ = [self._trainer(network, alpha) for network in networks]
         X, Y, weights = samples
         for trainer, targets in zip(self.trainers_, Y.T, strict=True):
-            own = trainer.network._as_samples(X)
+            own = samples_for(trainer.network, X).X
             trainer._samples, trainer.alpha_ = (own, self.target_scale * targets, weights), alpha
             trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
         return self
@@ -230,7 +234,7 @@ class Networks:
         with self._cluster or ThreadExecutor(self.n_threads) as executor:
             network = self.networks_[0]
             if self._cluster is not None:  # each is drawn when it is trained: this one is for here alone
-                network = network._to_be_drawn_alike(1, planes.X, skin=network._near[0])[0]
+                (network,) = to_be_drawn_alike(network, 1, planes, skin=network.state.near.skin)
             method = CertifiedMethod.set_up(
                 network, planes, Y[:, 0], executor, lambda stage: lambda done, total: None, ridge=True
             )

@@ -8,12 +8,13 @@ import typing
 
 import numpy as np
 
+from sltrees.cluster.choose import LOCAL_EXECUTORS
 from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.networks import Networks
-from sltrees.execution.threads import LOCAL_EXECUTORS
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
-from sltrees.network.network import ShiftedReLUNetwork, pack_network, unpack_network
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import pack_network, unpack_network
 from sltrees.preprocessing import InputScaling
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 
@@ -283,7 +284,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     results = [_unpacked_result(entry) for entry in results]
     networks = []
     for k, header in enumerate(headers):
-        networks.append(unpack_network(header, contents.nested(f"networks/{k}/")))
+        networks.append(unpack_network(header, contents.nested(f"networks/{k}/"), ShiftedReLUNetwork))
         if networks[k].shift_ is None or networks[k].n_features_in_ != n_columns:
             raise ArchiveError(f"network {k} must be drawn for {n_columns} features")
     samples = _unpacked_samples(contents, n_columns, n_outputs)

@@ -10,7 +10,8 @@ from sklearn.utils import check_random_state
 
 from sltrees._validation import as_choice, as_float_dtype, as_integer, as_non_negative
 from sltrees.callbacks import as_callbacks
-from sltrees.execution.threads import as_executor, default_threads
+from sltrees.cluster.choose import as_executor
+from sltrees.execution.threads import default_threads
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
 from sltrees.preprocessing import as_evenness

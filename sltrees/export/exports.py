@@ -8,13 +8,14 @@ import os
 
 import numpy as np
 
-import sltrees
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_real_vector
+from sltrees._versions import VERSION
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.replacing import replacing
 from sltrees.network.network import ShiftedReLUNetwork
-from sltrees.network.prediction import NEURONS_PER_PART
+from sltrees.network.prediction import NEURONS_PER_PART, counting_parts
+from sltrees.network.use import refuse_undrawn, standing
 from sltrees.preprocessing import InputScaling
 
 OPSET, IR_VERSION = 13, 7  # of 2020: every runtime in use reads them, and nothing newer is needed
@@ -167,10 +168,10 @@ class _Output:
     @classmethod
     def of(cls, network):
         """Those of a network. Cost: O(k d) for k neurons that count, and twice their memory while it goes on."""
-        network._require_initialised()
+        refuse_undrawn(network)
         d = network.n_features_in_
-        with ThreadExecutor() as executor, network._standing():
-            parts, neurons_of = network._counting_parts(executor)
+        with ThreadExecutor() as executor, standing(network) as state:
+            parts, neurons_of = counting_parts(network, state.neurons, executor)
             count = network.width if network.init == "gaussian" else sum(2 * draws.size for _, (_, draws) in parts)
             needed = 2 * array_bytes(count, d + 1, dtype=network.dtype)
             check_memory(needed, None, f"exporting {count} neurons", "lower the width, or train from init 'paired'")
@@ -196,7 +197,7 @@ class _Model:
         single = isinstance(networks, ShiftedReLUNetwork)
         networks = [networks] if single else _as_networks(networks)
         for network in networks:
-            network._require_initialised()
+            refuse_undrawn(network)
         for what, values in (
             ("number of features", [network.n_features_in_ for network in networks]),
             ("dtype", [network.dtype.name for network in networks]),
@@ -307,13 +308,13 @@ def _onnx_model(onnx, model):
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="sltrees",
-        producer_version=sltrees.__version__,
+        producer_version=VERSION,
         doc_string="Two-layer network of shifted ReLU neurons: y = sum_r a_r max(<w_r, x> - shift, 0) / sqrt(width).",
     )
     of_networks = {name: [getattr(output, name) for output in model.outputs] for name in ("width", "shift", "init")}
     metadata = {name: values[0] if model.single else values for name, values in of_networks.items()}
     metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
-    metadata |= {"sltrees_version": sltrees.__version__, "dtype": model.dtype.name}
+    metadata |= {"sltrees_version": VERSION, "dtype": model.dtype.name}
     onnx.helper.set_model_props(proto, metadata)
     return proto
 

@@ -29,7 +29,7 @@ class SparseSign:
 
     Examples
     --------
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> sketch = SparseSign(1000, 400, np.random.default_rng(0))
     >>> fires = scipy.sparse.csr_array(np.random.default_rng(1).random((1000, 3)) < 0.2, dtype=np.float32)
     >>> C = sketch.project(fires, InlineExecutor())
@@ -97,7 +97,7 @@ class SubsampledHadamard:
 
     Examples
     --------
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> sketch = SubsampledHadamard(1000, 400, np.random.default_rng(0))
     >>> fires = scipy.sparse.csr_array(np.random.default_rng(1).random((1000, 3)) < 0.2, dtype=np.float32)
     >>> C = sketch.project(fires, InlineExecutor())

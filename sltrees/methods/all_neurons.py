@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sltrees.network.use import write_down
+from sltrees.network.weights import all_draws, neurons_of_draws, signs_of
+
 
 class AllNeurons:
     """All neurons of a network, silent ones included.
@@ -36,14 +39,14 @@ class AllNeurons:
     """
 
     def __init__(self, network):
-        network._write_down()
-        self._network, self.copies = network, network._copies
-        self.initial, places = network._all_draws()
+        write_down(network)
+        self._network, self.copies = network, network.copies
+        self.initial, places = all_draws(network, network.state)
         n_draws, n_features = self.initial.shape
         self.displacement = np.zeros((n_draws * self.copies, n_features), dtype=network.dtype)
-        self.signs = network._signs(np.arange(n_draws * self.copies))
-        self._rows = [(draws[:, None] * self.copies + np.arange(self.copies)).ravel() for draws in places]
-        for shard, rows in zip(network._shards, self._rows, strict=True):
+        self.signs = signs_of(network, np.arange(n_draws * self.copies))
+        self._rows = [neurons_of_draws(draws, self.copies) for draws in places]
+        for shard, rows in zip(network.state.neurons.shards, self._rows, strict=True):
             self.displacement[rows] = shard.displacements()
 
     def blocks(self, size):
@@ -60,8 +63,6 @@ class AllNeurons:
 
         Neurons that fire on no sample have no gradient, and so have not moved: only those materialised have.
         """
-        shards = self._network._shards
-        moved = [
-            shard._replace(displacement=displacement[rows]) for shard, rows in zip(shards, self._rows, strict=True)
-        ]
-        self._network.__dict__.update(_shards=moved)
+        state = self._network.state
+        moved = state.neurons.displaced_by(displacement[rows] for rows in self._rows)
+        self._network.state = state.changed(neurons=moved)

@@ -47,7 +47,7 @@ class BPSWMethod(DenseMethod):
         self._data = X.astype(np.float64)
         self._squares = np.einsum("ij,ij->i", self._data, self._data)
         self._sketch = self.sketch_class(
-            len(self._all.signs), _COLUMNS_PER_SAMPLE * len(X), generator(network._streams.of_sketch())
+            len(self._all.signs), _COLUMNS_PER_SAMPLE * len(X), generator(network.streams.of_sketch())
         )
 
     @classmethod

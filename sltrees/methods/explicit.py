@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._core._jacobian import add_jacobian_product, add_outputs, count_flips, shrink_and_step
+from sltrees.network.drawing import draw, shift_for
+from sltrees.network.use import move_to
 from sltrees.records import StepCounts
 
 
@@ -29,7 +31,7 @@ class ExplicitShard:
 
     def __init__(self, network, X, initial, displacement, signs):
         self._X, self._initial, self._displacement, self._signs = X, initial, displacement, signs
-        self._copies = network._copies
+        self._copies = network.copies
         self._shift = network.shift_
         self._scale = 1.0 / np.sqrt(network.width)
         self._before = None  # what `undo` restores
@@ -148,8 +150,9 @@ class ExplicitMethod:
         ridge : bool
             Ignored: steps may always shrink displacements.
         """
-        network._shift_for(planes.X)  # warns where the shift has to be lowered
-        network._install(network._draw(planes, None, executor, progress(0)))
+        move_to(network, executor)
+        shift_for(network, planes.X)  # warns where the shift has to be lowered
+        network.state = draw(network, planes, None, executor, progress(0)).state
         # what subclasses are made from, and find their shards in
         return cls(network, planes.X, executor, progress(1))
 

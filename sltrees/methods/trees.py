@@ -7,6 +7,8 @@ import numpy as np
 from sltrees._memory import array_bytes
 from sltrees.correlation_trees import CorrelationTrees
 from sltrees.methods.explicit import ExplicitMethod, ExplicitShard
+from sltrees.network.use import write_down
+from sltrees.network.weights import signs_of
 
 _PAIRS_PER_SHARD = 1 << 23  # (neuron, sample) products of a shard: a task of some 0.1 s, so that Ctrl-C is obeyed soon
 
@@ -26,7 +28,7 @@ class TreeShard(ExplicitShard):
 
     def __init__(self, network, X, shard, start, stop):
         initial = shard.initial[start // shard.copies : stop // shard.copies]
-        signs = network._signs(shard.neurons[start:stop])
+        signs = signs_of(network, shard.neurons[start:stop])
         super().__init__(network, X, initial, shard.displacement[start:stop], signs)
         self._trees = CorrelationTrees(shard.weights(start, stop), X, max_memory=np.inf)
         self._find_fired()
@@ -68,14 +70,12 @@ class TreesMethod(ExplicitMethod):
     """
 
     def __init__(self, network, X, executor, progress=None):
-        network._write_down()
-        for k, shard in enumerate(network._shards):
-            if shard.displacement is None:
-                network._shards[k] = shard._replace(displacement=shard.displacements())
+        write_down(network)
+        network.state = network.state.changed(neurons=network.state.neurons.displaced())
         size = max(2, _PAIRS_PER_SHARD // len(X) // 2 * 2)  # even, so that pairs stay together
         parts = [
             (shard, start, min(start + size, shard.n_neurons))
-            for shard in network._shards
+            for shard in network.state.neurons.shards
             for start in range(0, shard.n_neurons, size)
         ]
         shards = executor.map(lambda part: TreeShard(network, X, *part), parts, progress)

@@ -6,11 +6,10 @@ import functools
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists, padded
+from sltrees._core._pools import padded
 from sltrees.network.population import Population
+from sltrees.network.samples import Samples
 from sltrees.network.shift import firing_probability
-
-PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
 
 
 class Hyperplanes:
@@ -22,11 +21,14 @@ class Hyperplanes:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    samples : Samples or ndarray of shape (n, d)
     shift : float
 
     Attributes
     ----------
+    samples : Samples
+    X : ndarray of shape (n, d)
+        Those of the samples.
     norms : ndarray of shape (n,), dtype=float64
     directions : ndarray of shape (n, stride), dtype of X
         u_i, padded with zeros to whole blocks of 64 bytes. Zero for samples whose norm is below `smallest` (some 1e-16
@@ -46,8 +48,10 @@ class Hyperplanes:
            [0. , 0. ]]), array([0.4, 0. ]))
     """
 
-    def __init__(self, X, shift):
-        self.X, self.shift = X, float(shift)
+    def __init__(self, samples, shift):
+        self.samples = samples if isinstance(samples, Samples) else Samples(samples)
+        self.X = X = self.samples.X
+        self.shift = float(shift)
         exact = X.astype(np.float64, copy=False)
         self.norms = np.linalg.norm(exact, axis=1)
         live = self.norms > self.smallest(X.dtype)
@@ -84,49 +88,3 @@ class Hyperplanes:
     def near_share(self, skin):
         """Mean number of samples nearer than `skin` to a fresh neuron, or beyond. Cost: O(n)."""
         return sum(firing_probability(offset - skin) for offset in self.offsets[self.live])
-
-    def near_lists(self, skin, n_rows, *, keep_all, expected=None):
-        """Empty near lists, with memory reserved for `expected` entries.
-
-        By default for as many as `n_rows` fresh neurons are expected to have.
-        """
-        if expected is None:
-            expected = int(1.05 * n_rows * self.near_share(skin)) + len(self.X)
-        return NearLists(self.thresholds(skin), self.inverse_norms, self.shift, keep_all, expected)
-
-
-def collect_near(near, weights, X, *, forget=False, veto=None):
-    """Append the near lists of some weights, a cache-sized block at a time; returns the rows of weights kept.
-
-    Parameters
-    ----------
-    near : NearLists
-    weights : ndarray of shape (k, d)
-    X : ndarray of shape (n, d)
-    forget : bool, default False
-        The lists are not wanted, only which weights have one.
-    veto : callable, optional
-        Called as veto(products, start) with the products of rows start, start + 1, ...; it may overwrite with -inf
-        those of rows that are not to be kept.
-
-    Returns
-    -------
-    ndarray of int64
-
-    Notes
-    -----
-    Cost: O(k n d), through BLAS.
-    """
-    size = max(1, PRODUCTS_AT_A_TIME // len(X))
-    products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
-    columns = np.ascontiguousarray(X.T)  # as BLAS multiplies fastest by
-    kept = [np.empty(0, dtype=np.int64)]
-    for start in range(0, len(weights), size):
-        part = weights[start : start + size]
-        z = np.matmul(part, columns, out=products[: len(part)])
-        if veto is not None:
-            veto(z, start)
-        kept.append(start + near.collect(z).astype(np.int64))
-        if forget:
-            near.clear()
-    return np.concatenate(kept)

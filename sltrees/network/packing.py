@@ -1,7 +1,7 @@
 """Networks in files: what of a network is kept, and what a file must hold to be one.
 
 `sltrees.files.archive` sees to it that a file is what was written; here it is seen to that what was written makes
-sense. Nothing here makes a network: parameters and state are handed to the class, which does.
+sense. The class that makes the network is handed in.
 """
 
 from __future__ import annotations
@@ -15,31 +15,59 @@ from sltrees._validation import MAX_INTEGER
 from sltrees.files.contents import Contents, all_finite, as_integer_entry, as_number_entry, prefixed, shortened
 from sltrees.files.errors import ArchiveError
 from sltrees.network.drawing import SAMPLINGS
+from sltrees.network.neurons import LocalNeurons
 from sltrees.network.samples import as_samples
 from sltrees.network.shards import NeuronShard
 from sltrees.network.shift import POLICIES
+from sltrees.network.state import NetworkState
+from sltrees.network.use import independent_state
 
+KIND = "network"  # of files
 MAX_NEURONS_PER_SHARD = 2**31 - 1  # the kernels count them in 32 bits
 
 
-def packed(network):
-    """Header and arrays of a network, as a file has them: see `sltrees.network.network.pack_network`."""
-    state = network.__getstate__()
-    header = {name: state[name] for name in ("width", "shift", "init", "sampling")}
-    header |= {"dtype": state["dtype"].name, "entropy": state["_streams"].entropy, "drawn": None}
-    if state["shift_"] is None:
+def pack_network(network, neurons=None):
+    """What of a network goes into a file, alone or within something else.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+        If another thread trains it by method "certified", it is taken as of the last step kept.
+    neurons : LocalNeurons or RemoteGroup, optional
+        As `sltrees.network.use.frozen` gives them, in the place of those that it has by now.
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of str to ndarray
+        Those of the network itself where it has them: not to be written to.
+
+    Raises
+    ------
+    TypeError
+        If it is no network. Instances of subclasses are none: they may be more.
+    ValueError
+        If a weight is not finite.
+
+    Notes
+    -----
+    Cost: O(k d) for k materialised neurons, or O(active pairs d) where displacements are implied.
+
+    Examples
+    --------
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> header, arrays = pack_network(ShiftedReLUNetwork(100, random_state=0).initialize([[1.0, 0.0]]))
+    >>> header["width"], sorted(arrays)
+    (100, ['seen', 'shards/0/draws', 'shards/0/initial'])
+    """
+    if vars(type(network)).get("_name_in_files") != KIND:
+        raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
+    state = independent_state(network) if neurons is None else network.state.changed(neurons=neurons)
+    header = _header(network, state)
+    if not state.is_drawn:
         return header, {}
-    header["drawn"] = {
-        "shift": state["shift_"],
-        "sampling": state["_sampling"].name,
-        "n_features": state["n_features_in_"],
-        "fingerprint": _packed_fingerprint(state["_fingerprint"]),
-        "scales": [[*_packed_fingerprint(key), float(scale)] for key, scale in dict(state["_scales"]).items()],
-        "compacted": state["_compacted"],
-        "n_shards": len(state["_shards"]),
-    }
-    arrays = {} if state["_seen"] is None else {"seen": state["_seen"]}
-    for k, shard in enumerate(state["_shards"]):
+    arrays = {} if state.seen is None else {"seen": state.seen}
+    for k, shard in enumerate(state.neurons.written_down(network).shards):
         own = {"draws": shard.draws, "initial": shard.initial}
         if shard.displacement is not None:
             own["displacement"] = shard.displacement
@@ -49,23 +77,74 @@ def packed(network):
     return header, arrays
 
 
-def unpacked_parameters(contents):
-    """The parameters of the network that a file holds.
+def header_of(network):
+    """The header of a network in a file, for which no weight is looked at. Cost: O(1)."""
+    return _header(network, network.state)
+
+
+def _header(network, state):
+    header = {name: getattr(network, name) for name in ("width", "shift", "init", "sampling")}
+    header |= {"dtype": network.dtype.name, "entropy": network.streams.entropy, "drawn": None}
+    if state.is_drawn:
+        header["drawn"] = {
+            "shift": state.shift,
+            "sampling": state.sampling.name,
+            "n_features": state.n_features,
+            "fingerprint": _packed_fingerprint(state.fingerprint),
+            "scales": [[*_packed_fingerprint(key), float(scale)] for key, scale in state.scales.items()],
+            "compacted": state.compacted,
+            "n_shards": len(state.neurons.shards),
+        }
+    return header
+
+
+def unpack_network(header, arrays, cls):
+    """The network of which `pack_network` gave header and arrays.
 
     Parameters
     ----------
-    contents : Contents
-        Of which they are taken.
+    header : dict
+    arrays : dict of str to ndarray
+        They become those of the network.
+    cls : type
+        ShiftedReLUNetwork, which makes it of its parameters.
 
     Returns
     -------
-    dict
-        Each is one that there is, but not all need go together.
+    ShiftedReLUNetwork
+        What a copy of the network is: it predicts the same, bit for bit, and can be trained on.
+
+    Raises
+    ------
+    sltrees.files.archive.ArchiveError
+        If they are no network's.
 
     Notes
     -----
-    Cost: O(1).
+    Cost: O(k (d + log k)) for k materialised neurons.
+
+    Examples
+    --------
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> network = ShiftedReLUNetwork(100, random_state=0)
+    >>> unpack_network(*pack_network(network), ShiftedReLUNetwork).width
+    100
     """
+    contents = Contents(header, arrays)
+    parameters = _unpacked_parameters(contents)
+    drawn = contents.take("drawn")
+    try:
+        network = cls(**parameters)
+    except ValueError as error:  # each is one that there is, but not all go together
+        raise ArchiveError(str(error)) from None
+    if drawn is not None:
+        network.state = _unpacked_state(network, Contents(drawn), contents)
+    contents.refuse_rest()
+    return network
+
+
+def _unpacked_parameters(contents):
+    """The parameters of the network; not all need go together."""
     width = contents.integer("width", minimum=1)
     shift = contents.take("shift")
     if not isinstance(shift, str) or shift not in POLICIES:
@@ -86,32 +165,8 @@ def unpacked_parameters(contents):
     }
 
 
-def unpacked_state(contents, network):
-    """What drawing and training gave a network: its attributes, none if it was not drawn.
-
-    Parameters
-    ----------
-    contents : Contents
-        Of which all that is left is taken.
-    network : ShiftedReLUNetwork
-        Of the parameters.
-
-    Returns
-    -------
-    dict
-
-    Notes
-    -----
-    Cost: O(k (d + log k)) for k materialised neurons.
-    """
-    drawn = contents.take("drawn")
-    state = {} if drawn is None else _drawn_state(network, Contents(drawn), contents)
-    contents.refuse_rest()
-    return state
-
-
-def _drawn_state(network, drawn, contents):
-    """The attributes that drawing and training gave a network."""
+def _unpacked_state(network, drawn, contents):
+    """What drawing and training have made of a network."""
     shift, n_features = drawn.number("shift"), drawn.integer("n_features", minimum=1)
     name = drawn.choice("sampling", tuple(SAMPLINGS))
     if network.sampling not in ("auto", name) or (name == "rejection" and network.init != "paired"):
@@ -142,21 +197,21 @@ def _drawn_state(network, drawn, contents):
     draws = np.sort(np.concatenate([np.empty(0, np.int64), *(shard.draws for shard in shards)]))
     if (draws[1:] == draws[:-1]).any():
         raise ArchiveError("a neuron must not be in two shards")
-    return {
-        "shift_": shift,
-        "n_features_in_": n_features,
-        "_sampling": SAMPLINGS[name](network.width, network._copies, network._streams, network.dtype),
-        "_shards": shards,
-        "_fingerprint": fingerprint,
-        "_seen": seen,
-        "_scales": scales,
-        "_compacted": compacted,
-    }
+    return NetworkState(
+        shift=shift,
+        n_features=n_features,
+        sampling=SAMPLINGS[name](network.width, network.copies, network.streams, network.dtype),
+        fingerprint=fingerprint,
+        seen=seen,
+        scales=scales,
+        neurons=LocalNeurons(shards),
+        compacted=compacted,
+    )
 
 
 def _unpacked_shard(network, sampling, n_features, contents, prefix):
     """A shard, of which neurons can be counted and told apart without overflow."""
-    copies = network._copies
+    copies = network.copies
     draws = contents.array(f"{prefix}draws", np.int64, (None,))
     limit = network.width // copies if sampling == "dense" else MAX_INTEGER // copies
     if draws.size and not (draws[0] >= 0 and draws[-1] < limit and (draws[1:] > draws[:-1]).all()):

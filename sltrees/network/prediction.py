@@ -6,6 +6,8 @@ import numpy as np
 
 from sltrees._core._jacobian import add_dense_outputs
 from sltrees.linalg.fixed_sums import FixedSum
+from sltrees.network import weights
+from sltrees.network.random_streams import NEURONS_PER_BLOCK
 
 NEURONS_PER_PART = 4096  # whose outputs are one partial sum: changing it changes predictions by rounding
 SAMPLES_PER_BLOCK = 256  # 4 MiB of products in float32
@@ -58,3 +60,57 @@ def add_up(parts, neurons_of, shift, X, executor):
     if term is not None:
         sums.add(of_number, term)
     return sums.nodes
+
+
+def counting_parts(network, neurons, executor, blocks=None):
+    """The neurons that count in predictions, in numbered parts.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+        Drawn.
+    neurons : LocalNeurons
+        In the place of the network's.
+    executor : ThreadExecutor
+    blocks : range, optional
+        For init "gaussian", the blocks of neurons of which all materialised ones are there; by default all.
+
+    Returns
+    -------
+    parts : list of (number, part)
+    neurons_of : callable
+        neurons_of(part) is (weights, signs): as `add_up` takes it.
+
+    Notes
+    -----
+    Cost: O(k d) for init "paired", where they are the pairs of which a neuron has moved, and O(k) for "gaussian".
+    """
+    if network.init == "paired":
+        return moved_parts(neurons, executor), moved_neurons
+    state, positions = network.state, weights.by_block(neurons.shards)
+
+    def neurons_of(block):
+        current = weights.of_block(state, block, positions, network.copies)
+        return current, weights.signs_of(network, np.arange(len(current)) + block * NEURONS_PER_BLOCK)
+
+    blocks = range(-(-network.width // NEURONS_PER_BLOCK)) if blocks is None else blocks
+    return [(block, block) for block in blocks], neurons_of
+
+
+def moved_parts(neurons, executor):
+    """The pairs of which a neuron has moved, in parts: list of (number of the shard, (shard, draws))."""
+    size, parts = NEURONS_PER_PART // 2, []
+    moved = executor.map(lambda shard: np.flatnonzero(shard.moved()), neurons.shards)
+    for number, shard, draws in zip(neurons.numbers, neurons.shards, moved, strict=True):
+        parts += [(number, (shard, draws[start : start + size])) for start in range(0, draws.size, size)]
+    return parts
+
+
+def moved_neurons(part):
+    """Weights and signs of a part of `moved_parts`."""
+    shard, draws = part
+    first, last = 2 * draws[0], 2 * draws[-1] + 2
+    rows = (2 * draws[:, None] + np.arange(2)).ravel()
+    current = shard.initial[rows // 2]
+    current += shard.displacements(first, last)[rows - first]
+    return current, np.tile(np.array([1, -1], dtype=current.dtype), draws.size)

@@ -6,7 +6,8 @@ import numpy as np
 
 from sltrees._core._normals import fill_normals
 from sltrees._memory import array_bytes
-from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, Hyperplanes, collect_near
+from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.near_lists import PRODUCTS_AT_A_TIME, collect, empty_lists
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.shards import Drawn
 
@@ -83,19 +84,19 @@ class DenseSampling:
             planes, skin = Hyperplanes(planes.X[n_seen:], planes.shift), None
         copies, first = self._copies, blocks.start * NEURONS_PER_BLOCK
         count = (min(blocks.stop * NEURONS_PER_BLOCK, self._width) - first) // copies
-        near = planes.near_lists(skin or 0.0, count if skin else 0, keep_all=False)
-        # not touched beyond what is kept, and that only once: memory never used before costs more than drawing anew
-        kept, numbers, n_kept = np.empty((count, planes.X.shape[1]), dtype=self._dtype), [], 0
+        near = empty_lists(planes, skin or 0.0, count if skin else 0, keep_all=False)
+        # not touched beyond what fires, and that only once: memory never used before costs more than drawing anew
+        found, numbers, n_found = np.empty((count, planes.X.shape[1]), dtype=self._dtype), [], 0
         for block in blocks:
             weights = self.draw_weights(block, planes.X.shape[1])
-            firing = collect_near(near, weights, planes.X, forget=skin is None)
+            firing = collect(near, weights, planes.X, forget=skin is None)
             numbers.append((block * NEURONS_PER_BLOCK) // copies + firing)
             # with another mode, take would write to memory of its own first
-            np.take(weights, firing, axis=0, out=kept[n_kept : n_kept + firing.size], mode="clip")
-            n_kept += firing.size
+            np.take(weights, firing, axis=0, out=found[n_found : n_found + firing.size], mode="clip")
+            n_found += firing.size
         near.trim()
-        kept.resize((n_kept, planes.X.shape[1]), refcheck=False)
-        return Drawn(np.concatenate(numbers), kept, None if skin is None else near)
+        found.resize((n_found, planes.X.shape[1]), refcheck=False)
+        return Drawn(np.concatenate(numbers), found, None if skin is None else near)
 
     def draw_weights(self, block, n_features):
         """Initial weights of one block, once a draw: shape (neurons in the block / copies, d). Cost: O(8192 d)."""

@@ -3,16 +3,16 @@
 Let the neurons of a network be a Poisson process of intensity m N(0, I) (with pairs: m/2 N(0, I)) and A_i the
 half-space of the weights that fire on sample i. The part of the process in A_i is drawn by itself: Poisson(m P(A_i))
 *proposals* from N(0, I) conditioned on A_i, a truncated normal along x_i and a standard normal across. The union of the
-A_i is parted into A_i minus those before it, so a proposal for sample i is kept if and only if it fires on no sample
-before i: what is kept is the part of the process in the union, exactly. Samples that come later change nothing of what
-was drawn for those before them.
+A_i is parted into A_i minus those before it, so a proposal for sample i is accepted if and only if it fires on no
+sample before i: what is accepted is the part of the process in the union, exactly. Samples that come later change
+nothing of what was drawn for those before them.
 
 Where samples are alike, most proposals fire on one before. Then the coordinates of a proposal are drawn in an order
 that settles this early: along x_i, then, in stages, along the directions that its neighbours among the samples before
 add. After the stage in which it fires on one of them it is dropped, and its other coordinates are never drawn. N(0, I)
 has independent standard normal coordinates in every orthonormal basis, and a proposal that would be dropped whatever
-its other coordinates are need not have them: the law of what is kept is the same, whichever neighbours are asked, how
-many, and also if asking stops at a number of proposals that are left.
+its other coordinates are need not have them: the law of what is accepted is the same, whichever neighbours are asked,
+how many, and also if asking stops at a number of proposals that are left.
 
 Sources: Karp, Luby, Madras 1989 (sampling a union of sets; the first set that holds a point owns it).
 """
@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from sltrees._core._normals import fill_normals
-from sltrees.network.hyperplanes import collect_near
+from sltrees.network.near_lists import collect, empty_lists
 from sltrees.network.random_streams import generator
 from sltrees.network.sampling_dense import WORK_PER_TASK, DenseSampling
 from sltrees.network.shards import Drawn
@@ -214,7 +214,7 @@ class RejectionSampling:
         return [*tasks, (proposals, range(begin, len(proposals.chunks)))]
 
     def find(self, task, planes, n_seen, skin):
-        """The proposals of consecutive chunks that are kept: a chunk has the numbers of a block of neurons.
+        """The proposals of consecutive chunks that are accepted: a chunk has the numbers of a block of neurons.
 
         Parameters
         ----------
@@ -241,21 +241,21 @@ class RejectionSampling:
             i, chunk = proposals.chunks[number]
             if i != of_sample:
                 neighbours, of_sample = proposals.neighbours(i), i
-            kept, fresh = proposals.draw(i, chunk, neighbours)
-            numbers.append(number * PROPOSALS_PER_CHUNK + kept)
+            own, fresh = proposals.draw(i, chunk, neighbours)
+            numbers.append(number * PROPOSALS_PER_CHUNK + own)
             weights.append(fresh)
-            samples.append(np.full(kept.size, i))
+            samples.append(np.full(own.size, i))
         numbers, weights, samples = np.concatenate(numbers), np.concatenate(weights), np.concatenate(samples)
         weights = weights.astype(self._dtype, copy=False)
-        near = planes.near_lists(skin or 0.0, 0, keep_all=False, expected=8 * len(weights) if skin else 0)
+        near = empty_lists(planes, skin or 0.0, 0, keep_all=False, expected=8 * len(weights) if skin else 0)
         thresholds = planes.thresholds(0.0)
 
         def veto(z, start):
             veto_foreign(z, samples[start : start + len(z)], thresholds)
 
-        kept = collect_near(near, weights, planes.X, forget=skin is None, veto=veto)
+        drawn = collect(near, weights, planes.X, forget=skin is None, veto=veto)
         near.trim()
-        return Drawn(numbers[kept], weights[kept], None if skin is None else near)
+        return Drawn(numbers[drawn], weights[drawn], None if skin is None else near)
 
     def silent_weights(self, planes):
         """Weights of the draws that fire on no sample, of which there is a random number; shape (q, d).
@@ -266,9 +266,9 @@ class RejectionSampling:
         weights = np.empty((number, planes.X.shape[1]), dtype=np.float32)
         fill_normals(self._streams.of_silent(1), weights)
         weights = weights.astype(self._dtype, copy=False)
-        near = planes.near_lists(0.0, 0, keep_all=False)
+        near = empty_lists(planes, 0.0, 0, keep_all=False)
         fires = np.zeros(len(weights), dtype=bool)
-        fires[collect_near(near, weights, planes.X, forget=True)] = True
+        fires[collect(near, weights, planes.X, forget=True)] = True
         return weights[~fires]
 
     def bytes_needed(self, shape):

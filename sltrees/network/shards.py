@@ -7,7 +7,7 @@ import typing
 
 import numpy as np
 
-from sltrees._core._lazy_rows import NearLists
+from sltrees._core._near_lists import NearLists
 
 DRAWS_AT_A_TIME = 2048  # whose displacements are written to be looked at
 
@@ -37,9 +37,9 @@ class ImpliedDisplacement:
         """Write those of rows start, start + 1, ... to a C-ordered array. Cost: O(active pairs d)."""
         self.rows.write_displacement(self._owner.step, target, start)
 
-    def compacted(self, kept):
+    def compacted(self, chosen):
         """The displacements of some rows, with nothing that only training needs. Cost: O(active pairs)."""
-        return ImpliedDisplacement(self.rows.compacted(kept), types.SimpleNamespace(step=self._owner.step))
+        return ImpliedDisplacement(self.rows.compacted(chosen), types.SimpleNamespace(step=self._owner.step))
 
 
 class NeuronShard(typing.NamedTuple):
@@ -128,9 +128,9 @@ class NeuronShard(typing.NamedTuple):
             return self._replace(displacement=self.displacement.copy())
         return self.written_down()
 
-    def compacted(self, kept):
-        """The draws marked in `kept`, and what their displacements need and no more. Cost: O(active pairs + kept d)."""
-        draws = np.flatnonzero(kept)
+    def compacted(self, chosen):
+        """The draws marked in `chosen`, and what their displacements need and no more. Cost: O(active pairs + k d)."""
+        draws = np.flatnonzero(chosen)
         rows = (draws[:, None] * self.copies + np.arange(self.copies)).ravel()
         displacement = self.displacement
         if isinstance(displacement, ImpliedDisplacement):

@@ -11,12 +11,16 @@ from sltrees._core._jacobian import add_outputs, count_flips, shrink_and_step
 from sltrees._memory import array_bytes
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_non_negative, as_targets
 from sltrees.callbacks import Checkpoint, PrintProgress, as_callbacks
-from sltrees.execution.threads import LOCAL_EXECUTORS, make_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, make_executor
 from sltrees.methods.all_neurons import AllNeurons
 from sltrees.methods.dense import fired_pairs, gram_product
+from sltrees.network.drawing import draw, shift_for
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.memory import bytes_needed, refuse_too_large
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.random_streams import generator
+from sltrees.network.samples import samples_for
+from sltrees.network.use import claim, move_to, release
 from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
 
 _PAIRS_PER_BLOCK = 1 << 20  # products of a block: they stay in cache, and a task takes some 10 ms
@@ -147,14 +151,14 @@ class GradientDescent:
         Ctrl-C leaves the network as it was after the last iteration.
         """
         network = self.network
-        X = network._as_samples(X)
-        y = as_targets(y, "y", len(X))
-        network._claim()
+        samples = samples_for(network, X)
+        y = as_targets(y, "y", len(samples))
+        claim(network)
         try:
             with make_executor(self.executor, self.n_threads) as executor:
-                result = _Descent(self, X, y, executor).fit()
+                result = _Descent(self, samples, y, executor).fit()
         finally:
-            network._in_training = False
+            release(network)
         for callback in self._all_callbacks():
             callback.on_end(self, result)
         return result
@@ -173,8 +177,8 @@ class _Look(typing.NamedTuple):
 class _Descent:
     """One call of `fit`."""
 
-    def __init__(self, trainer, X, y, executor):
-        self.trainer, self.X, self.y, self.executor = trainer, X, y, executor
+    def __init__(self, trainer, samples, y, executor):
+        self.trainer, self.samples, self.X, self.y, self.executor = trainer, samples, samples.X, y, executor
         self.history, self.started, self.seconds_setup = [], time.perf_counter(), 0.0
         self.rmse = float("nan")
 
@@ -202,24 +206,25 @@ class _Descent:
     def set_up(self):
         """Draw the network, and choose the step. Sets: all that iterations need."""
         trainer, network, (n, d) = self.trainer, self.trainer.network, self.X.shape
-        planes = Hyperplanes(self.X, network._shift_for(self.X))
+        move_to(network, self.executor)
+        planes = Hyperplanes(self.samples, shift_for(network, self.X))
         pairs = 2 * (4 + network.dtype.itemsize) * network.width * float(planes.firing.sum())
         weights = array_bytes(6, network.width, d, dtype=network.dtype)
-        needed = network.bytes_needed(planes, trainer.n_threads) + weights + pairs + 64 * _PAIRS_PER_BLOCK
-        network.check_memory(needed, self.X, trainer.max_memory)
+        needed = bytes_needed(network, planes, trainer.n_threads) + weights + pairs + 64 * _PAIRS_PER_BLOCK
+        refuse_too_large(network, needed, self.X, trainer.max_memory)
 
         def progress(done, total):
             for callback in trainer._all_callbacks():
                 callback.on_setup(trainer, done, total)
 
-        network._install(network._draw(planes, None, self.executor, progress))
+        network.state = draw(network, planes, None, self.executor, progress).state
         self.all = AllNeurons(network)
         self.shift, self.scale = network.shift_, 1.0 / np.sqrt(network.width)
         self.displacement, self.velocity = self.all.displacement, np.zeros_like(self.all.displacement)
         self.batch = n if trainer.batch_size is None else min(trainer.batch_size, n)
         self.blocks, self.batch_blocks = (self.all.blocks(_PAIRS_PER_BLOCK // count) for count in (n, self.batch))
         seed = trainer.random_state
-        self.order = generator(network._streams.of_sketch() if seed is None else np.random.SeedSequence(seed))
+        self.order = generator(network.streams.of_sketch() if seed is None else np.random.SeedSequence(seed))
         self.look = self.forward(self.displacement, self.X, self.blocks)
         trainer.step_size_ = trainer.learning_rate / (self.curvature() or 1.0)  # G = 0: nothing will move
         trainer.n_samples_ = n

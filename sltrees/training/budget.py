@@ -8,6 +8,7 @@ from sltrees._memory import array_bytes, physical_memory
 from sltrees.gram import HELD_AS
 from sltrees.gram.matrix import MAX_GRAM
 from sltrees.methods.choose import METHODS
+from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large
 from sltrees.training.ridge import has_ridge
 
 
@@ -36,7 +37,7 @@ class Budget:
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> network, planes = ShiftedReLUNetwork(1000), Hyperplanes(np.eye(4), shift=1.0)
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor()).choose_holding()
@@ -65,7 +66,7 @@ class Budget:
         self._validation, self._lineage = validation, lineage
         self._limit = physical_memory() if max_memory is None else max_memory
         self._allowed, self._array_fits_here = [max_memory], True
-        if executor.is_cluster and max_memory is None:
+        if executor.cluster is not None and max_memory is None:
             self._limit = executor.memory
             self._allowed = [self._limit, "all workers together have"]
             self._array_fits_here = HELD_AS["array"].bytes_needed(self._n, self._n_threads) <= physical_memory()
@@ -102,7 +103,7 @@ class Budget:
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
         n, d = self._planes.X.shape
         most = self._bytes_of_gram("array") + self._network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
-        plain = self._validation is None and self._lineage is None and self._network._method is None
+        plain = self._validation is None and self._lineage is None and self._network.state.method is None
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
         return plain and most <= self._limit and self._array_fits_here and n <= MAX_GRAM
 
@@ -122,12 +123,12 @@ class Budget:
     def _bytes_of_others(self):
         """Of all but G: samples, neurons, and what the method knows of them."""
         network, X = self._network, self._planes.X
-        neurons = network.neurons_expected(self._planes)
+        neurons = neurons_expected(network, self._planes)
         needed = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
-        needed += network.bytes_needed(self._planes, self._n_threads, neurons=neurons)
+        needed += bytes_needed(network, self._planes, self._n_threads, neurons=neurons)
         if self._validation is not None:
             needed += self._validation.bytes_needed(neurons, network.dtype)
-        kept = network._method
+        kept = network.state.method
         if self._lineage is not None:
             needed += self._lineage.bytes_needed(network)
             kept = None  # the run begins anew
@@ -141,5 +142,5 @@ class Budget:
 
     def _checked(self, name, others):
         """The name, if there is room for G held so."""
-        self._network.check_memory(others + self._bytes_of_gram(name), self._planes.X, *self._allowed)
+        refuse_too_large(self._network, others + self._bytes_of_gram(name), self._planes.X, *self._allowed)
         return name

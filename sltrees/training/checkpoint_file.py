@@ -12,7 +12,8 @@ from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import Contents, as_integer_entry, making_sense, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.gram import HELD_AS
-from sltrees.network.network import unpack_network
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import unpack_network
 from sltrees.records import IterationRecord
 from sltrees.training.lineage import DATA, Iteration, Lineage
 
@@ -101,7 +102,7 @@ def _unpacked(header, arrays):
     """Network and lineage of a file; any of the errors above if it makes no sense."""
     contents = Contents(header, {name: array for name, array in arrays.items() if not name.startswith("network/")})
     network_header, parameters, data = (contents.take(name) for name in ("network", "parameters", "data"))
-    network = unpack_network(network_header, nested(arrays, "network/"))
+    network = unpack_network(network_header, nested(arrays, "network/"), ShiftedReLUNetwork)
     n_samples = _checked_fingerprints(data)
     n_samples_before = contents.integer("n_before", maximum=n_samples)
     held_as = contents.choice("gram", tuple(HELD_AS))

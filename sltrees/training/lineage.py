@@ -18,7 +18,9 @@ import typing
 import numpy as np
 
 from sltrees._memory import array_bytes
-from sltrees.network.network import pack_network, sample_fingerprint
+from sltrees.network.packing import header_of, pack_network
+from sltrees.network.samples import fingerprint_of
+from sltrees.network.use import frozen, write_down
 from sltrees.records import IterationRecord, TrainingStatus
 
 # Which numbers of a record must come out the same when it is replayed. (The others are times, what solving took, and
@@ -140,12 +142,12 @@ class Lineage:
                 if name not in self.data:
                     raise ValueError(f"the checkpoint is of a run without {what}: fit must have none")
                 raise ValueError(f"the checkpoint is of {DATA[name]}: {name} must be what the run was begun with")
-        if _header_of(network) != self.network:
+        if header_of(network) != self.network:
             raise ValueError("the network is not as the checkpoint has it any more: call from_checkpoint again")
 
     def bytes_needed(self, network):
         """Bytes for the displacements of a network, written down for the run and for the file. Cost: O(shards)."""
-        moved = sum(shard.n_neurons for shard in network._shards if shard.is_displaced)
+        moved = sum(shard.n_neurons for shard in network.state.neurons.shards if shard.is_displaced)
         return 2 * array_bytes(moved, network.n_features_in_, dtype=network.dtype) if moved else 0
 
     def begin(self, network, held_as, executor):
@@ -164,8 +166,8 @@ class Lineage:
         """
         self.begun, self.held_as = True, held_as
         # with displacements of its own: method "trees" moves those of the network in place
-        self.network, self.arrays = pack_network(network._with_shards(network._frozen(executor)))
-        network._write_down()
+        self.network, self.arrays = pack_network(network, frozen(network, executor))
+        write_down(network)
 
     @property
     def replaying(self):
@@ -259,13 +261,8 @@ class Lineage:
 
 def _fingerprints(data):
     """What tells arrays apart, as a header may hold it: name -> lengths and checksum."""
-    fingerprints = {name: sample_fingerprint(array) for name, array in data.items()}
+    fingerprints = {name: fingerprint_of(array) for name, array in data.items()}
     return {name: [*shape, checksum] for name, (shape, checksum) in fingerprints.items()}
-
-
-def _header_of(network):
-    """The header of a network as a file has it, without its displacements being written down."""
-    return pack_network(network._with_shards([shard._replace(displacement=None) for shard in network._shards]))[0]
 
 
 def _diverged(iteration, what):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
-from sltrees.network.network import sample_fingerprint
+from sltrees.network.neurons import initial_trace
 
 
 def has_ridge(alpha):
@@ -19,7 +19,7 @@ def has_ridge(alpha):
     return alpha == "loo" or alpha > 0
 
 
-def unit_of_ridge(network, X, objective, trace, executor, n_samples_before=0):
+def unit_of_ridge(network, samples, objective, trace, executor, n_samples_before=0):
     """The unit of alpha and damping: trace(G)/n when the network was first trained on the samples.
 
     It is kept with the network, so that training on the same samples goes on with the same loss. Where samples joined,
@@ -29,7 +29,7 @@ def unit_of_ridge(network, X, objective, trace, executor, n_samples_before=0):
     ----------
     network : ShiftedReLUNetwork
         Drawn for the samples.
-    X : ndarray of shape (n, d)
+    samples : Samples
     objective : SquaredError
     trace : float
         Of G, scaled by the weights of the samples, where training begins.
@@ -46,17 +46,20 @@ def unit_of_ridge(network, X, objective, trace, executor, n_samples_before=0):
     -----
     Cost: O(n d), and where samples joined O(k q d) for q of them.
     """
-    scales, n = network._scales, n_samples_before
+    scales, n = network.state.scales, n_samples_before
 
     def fingerprint_of(n):
-        return sample_fingerprint(X[:n], objective.first_weights(n))
+        return samples.first(n).fingerprint_with(objective.first_weights(n))
 
-    before = scales.get(fingerprint_of(n)) if n else None
-    if before is not None:
-        weights = np.broadcast_to(objective.weights, len(X))
-        trace = before * weights[:n].sum() + network._initial_trace(X[n:], executor, weights[n:])
-    # G = 0: nothing fires, and any unit will do
-    return scales.setdefault(fingerprint_of(len(X)), trace / objective.total_weight) or 1.0
+    fingerprint, before = fingerprint_of(len(samples)), scales.get(fingerprint_of(n)) if n else None
+    if fingerprint not in scales:
+        if before is not None:
+            weights = np.broadcast_to(objective.weights, len(samples))
+            joined = initial_trace(network, samples.X[n:], weights[n:], executor)
+            trace = before * weights[:n].sum() + joined
+        scales = scales | {fingerprint: trace / objective.total_weight}
+        network.state = network.state.changed(scales=scales)
+    return scales[fingerprint] or 1.0  # G = 0: nothing fires, and any unit will do
 
 
 def alpha_left_out(kernel, targets, executor, weights=None):
@@ -83,7 +86,7 @@ def alpha_left_out(kernel, targets, executor, weights=None):
 
     Examples
     --------
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> with InlineExecutor() as executor:
     ...     alpha_left_out(np.eye(4), np.ones((4, 1)), executor) in ALPHAS
     True

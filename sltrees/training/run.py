@@ -11,11 +11,14 @@ import warnings
 import numpy as np
 
 from sltrees.callbacks import PrintProgress
-from sltrees.execution.threads import ClusterLostError, make_executor
+from sltrees.cluster.choose import make_executor
+from sltrees.cluster.messages import ClusterLostError
 from sltrees.gram import HELD_AS
 from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.neurons import displacement_squared, outputs
 from sltrees.network.shift import resolve_shift
+from sltrees.network.use import claim, move_to, release, restore, write_down
 from sltrees.records import PHASES, IterationRecord, TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
@@ -43,7 +46,7 @@ class Run:
     Parameters
     ----------
     trainer : NewtonTrainer
-    X : ndarray of shape (n, d)
+    samples : Samples
     y : ndarray of shape (n,)
     sample_weight : ndarray of shape (n,) or None
     n_samples_before : int, default 0
@@ -53,15 +56,16 @@ class Run:
         To be written, or replayed.
     """
 
-    def __init__(self, trainer, X, y, sample_weight, n_samples_before=0, validation=None, lineage=None):
-        self.trainer, self.X, self.objective = trainer, X, SquaredError(y, sample_weight)
+    def __init__(self, trainer, samples, y, sample_weight, n_samples_before=0, validation=None, lineage=None):
+        self.trainer, self.samples, self.objective = trainer, samples, SquaredError(y, sample_weight)
+        self.X = samples.X
         self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
         callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.report = Report(trainer, callbacks, lineage)
         self.method = None
         self.kept = None  # the state that a step being kept leads to
         self.n_kept = 0  # steps that the method had kept before it
-        self.restored = None  # shards that the network is about to be given back, and their state
+        self.restored = None  # neurons that the network is about to be given back, and their state
         self.left = None  # the state that it leaves for them
         self.before = None  # of a network that is here, and about to be trained elsewhere
         self.cluster_error = None
@@ -70,7 +74,7 @@ class Run:
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
         network = self.trainer.network
-        network._claim()
+        claim(network)
         try:
             with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
                 status = self.train()
@@ -79,7 +83,7 @@ class Run:
         finally:
             if self.method is not None:
                 self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
-            network._in_training = False
+            release(network)
             self.model = self.gram = self.method = None  # they hold each other, and the network its rows
         return self.report.end(
             status, self.state, left=self.left, validation=self.validation, cluster_error=self.cluster_error
@@ -119,7 +123,7 @@ class Run:
         self.cluster_error = error
         network = self.trainer.network
         if self.before is not None:
-            network.__dict__.update(self.before)
+            network.state = self.before
         elif self.method is not None:
             self.method.forsake()
         return TrainingStatus.CLUSTER_LOST
@@ -128,7 +132,7 @@ class Run:
         """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
         while self.method is not None:
             try:
-                if self.restored is not None and self.trainer.network._shards is self.restored[0]:
+                if self.restored is not None and self.trainer.network.state.neurons is self.restored[0]:
                     self.state = self.restored[1]  # the interruption fell between restoring and saying so
                     self.method.release()
                     return
@@ -150,15 +154,15 @@ class Run:
         trainer, network = self.trainer, self.trainer.network
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
-        self.planes = Hyperplanes(self.X, shift)
+        self.planes = Hyperplanes(self.samples, shift)
         # before anything else: nothing has happened if there is too little memory
         held_as = self.choose_holding()
         if self.lineage is not None:
             self.lineage.begin(network, held_as, self.executor)
-        if self.executor.is_cluster:
-            network._move_to(self.executor)  # from another cluster
-            if network._home is None:  # lists are written to where displacements are written down
-                self.before = network.__dict__ | {"_shards": list(network._shards)}
+        if self.executor.cluster is not None:
+            move_to(network, self.executor)  # from another cluster
+            if network.state.neurons.cluster is None:
+                self.before = network.state
         self.set_up_method(self.report.progress)
         trainer._samples = self.X, self.objective.y, self.objective.sample_weight
         trainer.n_samples_ = len(self.X)
@@ -166,13 +170,13 @@ class Run:
         self.gram = self.make_gram(held_as)
         self.method.count_pairs(self.gram)
         self.unit = unit_of_ridge(
-            network, self.X, self.objective, self.gram.trace, self.executor, self.n_samples_before
+            network, self.samples, self.objective, self.gram.trace, self.executor, self.n_samples_before
         )
         trainer.alpha_ = self.choose_alpha()
         self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
         self.rule = LevenbergMarquardt(len(self.X))
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
-        self.state = self.evaluate(self.displacement_squared(network._shards))
+        self.state = self.evaluate(self.displacement_squared(network.state.neurons))
         self.validate(0)
         self.report.begin()
 
@@ -231,18 +235,16 @@ class Run:
         """Go on from the weights written down, with coefficients of zero. Sets: method, gram, state."""
         self.method.release()
         self.method = None
-        self.trainer.network._write_down()  # its lists go before new ones come
+        write_down(self.trainer.network)  # its lists go before new ones come
         self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
-        self.state = self.evaluate(self.displacement_squared(self.trainer.network._shards))
+        self.state = self.evaluate(self.displacement_squared(self.trainer.network.state.neurons))
 
     # ------------------------------------------------------------------ where training stands
 
-    def displacement_squared(self, shards):
+    def displacement_squared(self, neurons):
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
-        if not self.model.alpha:
-            return 0.0
-        return self.trainer.network._with_shards(shards)._displacement_squared(self.executor)
+        return displacement_squared(neurons, self.executor) if self.model.alpha else 0.0
 
     def evaluate(self, displacement_squared, **which):
         """Residual and loss at the current weights, a `State`; with kept=True at those of the last step kept."""
@@ -267,10 +269,10 @@ class Run:
         if best is None or self.validation.is_best:
             return
         # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
-        residual = self.objective.residual(network._with_shards(best)._predict(self.X, self.executor))
+        residual = self.objective.residual(outputs(network, best, self.X, self.executor))
         state = self.model.state(residual, None, self.displacement_squared(best))
         self.restored, self.left = (best, state), self.state
-        network._restore(best)
+        restore(network, best)
         self.state = state
 
     # ------------------------------------------------------------------ iterations

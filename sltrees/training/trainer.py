@@ -15,9 +15,11 @@ from sltrees._validation import (
     as_targets,
 )
 from sltrees.callbacks import Checkpoint, as_callbacks
-from sltrees.execution.threads import LOCAL_EXECUTORS, as_executor
+from sltrees.cluster.choose import LOCAL_EXECUTORS, as_executor
 from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.samples import Samples, samples_for
+from sltrees.network.use import refuse_untrainable
 from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
@@ -259,7 +261,7 @@ class NewtonTrainer:
             If more than `max_memory` bytes would be needed. The network is as it was after any of these.
         RuntimeError
             If the network is being trained by somebody else; or workers of a cluster compute otherwise.
-        sltrees.execution.threads.ClusterLostError
+        sltrees.cluster.messages.ClusterLostError
             If there is no cluster when training begins.
 
         Warns
@@ -287,11 +289,11 @@ class NewtonTrainer:
         'converged'
         """
         network = self.network
-        network._require_trainable()  # here, too: before anything is said of X
-        X = network._as_samples(X)
-        y = as_targets(y, "y", len(X))
-        weights = as_sample_weight(sample_weight, len(X))
-        return self._train(X, y, weights, self._as_validation_set(eval_set, X.shape[1]))
+        refuse_untrainable(network)  # here, too: before anything is said of X
+        samples = samples_for(network, X)
+        y = as_targets(y, "y", len(samples))
+        weights = as_sample_weight(sample_weight, len(samples))
+        return self._train(samples, y, weights, self._as_validation_set(eval_set, samples.X.shape[1]))
 
     def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
         """Add samples to those trained on, and go on from the weights as they are.
@@ -346,18 +348,18 @@ class NewtonTrainer:
         if self._samples is None:
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
-        network._require_trainable()
+        refuse_untrainable(network)
         X, y, weights = self._samples
-        X_new = network._as_samples(X_new)
+        X_new = samples_for(network, X_new).X
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
         new_weights = as_sample_weight(sample_weight, len(X_new))
         if weights is not None or new_weights is not None:
             old = np.ones(len(X)) if weights is None else weights
             weights = np.concatenate([old, np.ones(len(X_new)) if new_weights is None else new_weights])
         validation = self._as_validation_set(eval_set, X.shape[1])
-        n_samples_before, X = len(X), np.concatenate([X, X_new])
-        y = as_targets(np.concatenate([y, y_new]), "y", len(X))
-        return self._train(X, y, weights, validation, n_samples_before)
+        samples = Samples(np.concatenate([X, X_new]))
+        y = as_targets(np.concatenate([y, y_new]), "y", len(samples))
+        return self._train(samples, y, weights, validation, n_samples_before=len(X))
 
     def write_checkpoint(self, path):
         """Write what the run under way needs to go on to a file, which is replaced in one instant.
@@ -405,11 +407,11 @@ class NewtonTrainer:
             raise RuntimeError("no run with a Checkpoint among its callbacks has begun: there is nothing to write")
         return write_checkpoint(path, self._lineage)
 
-    def _train(self, X, y, weights, validation, n_samples_before=0):
+    def _train(self, samples, y, weights, validation, n_samples_before=0):
         """Run, with a lineage where one is to be replayed, or where a callback wants it."""
         lineage = self._resumed
         if lineage is not None or any(isinstance(callback, Checkpoint) for callback in self.callbacks):
-            data = {"X": X, "y": y} | ({} if weights is None else {"sample_weight": weights})
+            data = {"X": samples, "y": y} | ({} if weights is None else {"sample_weight": weights})
             data |= {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
             if lineage is None:
                 parameters = {name: getattr(self, name) for name in RUN_PARAMETERS}
@@ -421,7 +423,7 @@ class NewtonTrainer:
         self._lineage = lineage
         try:
             n_samples_before = n_samples_before if lineage is None else lineage.n_samples_before
-            return Run(self, X, y, weights, n_samples_before, validation, lineage).fit()
+            return Run(self, samples, y, weights, n_samples_before, validation, lineage).fit()
         finally:
             self._lineage = None
             if lineage is not None and lineage.begun and not lineage.replaying:
@@ -437,6 +439,6 @@ class NewtonTrainer:
             return None
         if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
             raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
-        X = self.network._as_samples(eval_set[0], "X_val", n_columns)
+        X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._memory import array_bytes
+from sltrees.network.neurons import outputs
+from sltrees.network.use import frozen, standing
 
 
 class ValidationSet:
@@ -27,13 +29,13 @@ class ValidationSet:
         The lowest so far; that of the first look where no other is lower.
     best_iteration : int or None
         Iterations made when it was reached.
-    best : list of NeuronShard or None
-        The network then, if it was to be kept.
+    best : Neurons or None
+        Those of the network then, if it was to be kept.
 
     Examples
     --------
     >>> from sltrees import ShiftedReLUNetwork
-    >>> from sltrees.execution.threads import InlineExecutor
+    >>> from sltrees.execution.inline import InlineExecutor
     >>> X, y = np.eye(3), np.ones(3)
     >>> network = ShiftedReLUNetwork(100, shift=0.0, random_state=0).initialize(X)
     >>> validation = ValidationSet(X, y, patience=1)
@@ -69,14 +71,14 @@ class ValidationSet:
         Sets: all attributes. An interruption may leave no best weights. Cost: that of a prediction of X, and
         O(active pairs d) where these weights are the best and kept.
         """
-        with network._standing():
-            outputs = network._predict(self.X, executor)
+        with standing(network) as state:
+            found = outputs(network, state.neurons, self.X, executor)
         with np.errstate(over="ignore", invalid="ignore"):
-            rmse = float(np.sqrt(np.mean((outputs - self.y) ** 2)))
+            rmse = float(np.sqrt(np.mean((found - self.y) ** 2)))
         if self.best_iteration is None or rmse < self.best_rmse or np.isnan(self.best_rmse) > np.isnan(rmse):
             self.best = None  # its memory goes first
             if self._keep_best:
-                self.best = network._frozen(executor)
+                self.best = frozen(network, executor)
             self.best_rmse, self.best_iteration, self._n_since_best = rmse, iteration, 0
         else:
             self._n_since_best += 1

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,8 @@ def test_an_outside_package_follows_the_instruction_level(outside, level):
 
 
 def test_what_an_outside_package_needs_is_installed():
-    files = set(os.listdir(HEADERS))
+    core = Path(HEADERS)
+    files = {path.relative_to(core).as_posix() for path in core.rglob("*")}
     assert {"__init__.pxd", "_threshold_tree.pxd", "_wide_tree.pxd", "_tree.pxd", "_tree_bank.pxd"} <= files
-    assert {"tree.h", "wide_tree.h", "wide_tree_walks.h", "wide_tree_instances.h", "simd.h"} <= files
+    assert {"tree/tree.h", "tree/wide_tree.h", "tree/walks.h"} <= files
+    assert {"simd/simd.h", "simd/levels.h", "simd/each_instance.h", "simd/portable.h", "simd/avx2.h"} <= files

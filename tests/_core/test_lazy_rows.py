@@ -8,7 +8,8 @@ from lazy_rows_problem import MARGIN, SKIN, Driver, at_level, draw_samples
 
 from sltrees import reference
 from sltrees._core import _simd
-from sltrees._core._lazy_rows import NearLists, padded
+from sltrees._core._near_lists import NearLists
+from sltrees._core._pools import padded
 
 LEVELS = _simd.supported_levels()
 DTYPES = (np.float32, np.float64)

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from lazy_rows_problem import Driver, at_level, draw_samples
 
 from sltrees import reference
-from sltrees._core import _lazy_rows, _simd
+from sltrees._core import _simd
+from sltrees._core._near_lists import NearLists
+from sltrees._core._pools import BLOCK
+from sltrees.reference.row_invariants import check_lists, rows_state
 
 LEVELS = _simd.supported_levels()
 DTYPES = (np.float32, np.float64)
@@ -73,7 +76,7 @@ def add_directions(driver, X, **options):
     driver.add_directions(X, **options)
     after = driver.state()
     for name, value in before.items():
-        assert np.asarray(value).tobytes() == np.asarray(old._state()[name]).tobytes(), name
+        assert np.asarray(value).tobytes() == np.asarray(rows_state(old)[name]).tobytes(), name
     expected = extended(before, z, driver.thresholds[n:], driver.inverse_norms[n:], driver.shift, n)
     for parts, twins in zip(lists(after), expected, strict=True):
         assert all(np.array_equal(part, twin) for part, twin in zip(parts, twins, strict=True))
@@ -91,9 +94,9 @@ def add_directions(driver, X, **options):
     assert np.array_equal(row["active_start"], np.cumsum(row["room"]) - row["room"])
     assert after["active_used"] == row["room"].sum()
     assert driver.rows.n_near == sum(len(parts[0]) for parts, owner in zip(expected, owns, strict=True) if owner)
-    assert driver.rows.n_near + _near_block() <= after["near_room"] <= driver.rows.n_near * 9 // 8 + _near_block()
+    assert driver.rows.n_near + BLOCK <= after["near_room"] <= driver.rows.n_near * 9 // 8 + BLOCK
     assert np.array_equal(driver.rows.owns_list(0, driver.k), owns)
-    driver.rows._check_lists(np.linalg.norm(driver.directions, axis=1) > 0)
+    check_lists(driver.rows)
     # the pairs with a further direction, each once
     counts = np.zeros((driver.n, driver.n), dtype=np.int32)
     driver.rows.count_fired(n, driver.n, counts)
@@ -105,11 +108,6 @@ def add_directions(driver, X, **options):
     assert np.array_equal(pairs, expected)
     assert np.array_equal(pattern[:, :n], fires)
     return old
-
-
-def _near_block():
-    """Entries that may be read behind the end of a list: rows without directions have no others."""
-    return len(_lazy_rows.NearLists(np.empty(0), np.empty(0), 0.0, True, 0).direction)
 
 
 def further(rng, driver, n, *, zeros=1):
@@ -374,7 +372,7 @@ def test_nothing_changes_where_memory_is_short(seed, dtype, monkeypatch):
     z = driver.products_at_centres(X)
     other = driver.fork()
     directions, n = other._set_samples(np.concatenate([driver.X, X])), driver.n
-    near = _lazy_rows.NearLists(other.thresholds[n:], other.inverse_norms[n:], driver.shift, True, 0)
+    near = NearLists(other.thresholds[n:], other.inverse_norms[n:], driver.shift, True, 0)
     near.collect(z)
     for fails_at in range(40):
         calls = itertools.count()

@@ -24,7 +24,7 @@ class RowsWatcher(Callback):
         self.seen = []
 
     def on_iteration(self, trainer, record):
-        (shard,) = trainer.network._method.group.shards
+        (shard,) = trainer.network.state.method.group.shards
         if record.accepted:
             left = active_bytes(shard.rows, record.rebuilt_lists, self.resumed)
             self.seen.append((record.rebuilt_lists, left, shard.rows.n_fired))
@@ -63,8 +63,8 @@ def test_bytes_at_first_are_those_of_the_table(dtype, init):
             # where the tree keeps its levels is its own affair: a line each at most
             assert abs(shard.rows.failure_times.nbytes - tree_bytes(n_fired.size)) <= 64 * 6
             held += shard.rows.nbytes
-        initial = network.neurons_.size // network._copies * D * z
-        numbers = network.neurons_.size // network._copies * 8
+        initial = network.neurons_.size // network.copies * D * z
+        numbers = network.neurons_.size // network.copies * 8
         assert method.bytes_resident == held + initial + numbers
 
 

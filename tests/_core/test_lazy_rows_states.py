@@ -139,7 +139,6 @@ class RowsMachine(RuleBasedStateMachine):
     def agrees(self):
         if hasattr(self, "actions"):
             driver = self.actions.driver
-            driver.rows._check(driver.step, driver.initial, driver.copies, driver.offsets)
             driver.check()
 
 

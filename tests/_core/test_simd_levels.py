@@ -319,7 +319,7 @@ def test_an_unknown_level_is_refused():
     before = _simd.active_level_name()
     with pytest.raises(ValueError, match=r"SIMD level must be one of portable.* got 'sse9'"):
         _simd.set_active_level("sse9")
-    for name in set(_simd.LEVELS) - set(LEVELS):  # known, but not to this processor
+    for name in {"portable", "neon", "avx2", "avx512"} - set(LEVELS):  # not of this build, or not of this processor
         with pytest.raises(ValueError, match=f"got '{name}'"):
             _simd.set_active_level(name)
     assert _simd.active_level_name() == before

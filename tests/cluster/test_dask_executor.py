@@ -15,16 +15,18 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
-from sltrees.cluster.host import Portion, describe_arithmetic
-from sltrees.execution.threads import ClusterLostError
+from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
+from sltrees.cluster.messages import ClusterLostError
+from sltrees.cluster.portions import Portion
+from sltrees.reference.row_invariants import check_rows
 
 pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees.cluster.dask import executor as dask_executor
-from sltrees.cluster.dask.executor import DaskExecutor, UnlikeWorkerError, refuse_unlike
+from sltrees.cluster.dask import connection as dask_connection
+from sltrees.cluster.dask.executor import DaskExecutor
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -51,7 +53,7 @@ def executor(executor_of_all):
 
 
 def same(here, there, portions=2):
-    assert len(there._home._placed) >= portions  # with one it would show little
+    assert len(there.state.neurons._placed) >= portions  # with one it would show little
     assert there.digest() == here.digest()
     X = random_problem(1, 70, PROBLEM[0].shape[1])[0]
     assert np.array_equal(here.predict(X), there.predict(X))
@@ -77,8 +79,8 @@ def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
         NewtonTrainer(network, executor=where, max_iter=5, tol=1e-9, **training).fit(X, y)
         for network, where in ((here, "inline"), (there, executor))
     ]
-    there._method._executor = executor
-    there._method._check()
+    there.state.method._executor = executor
+    there.state.method._check(check_rows)
     same(here, there)
     for name in ("status", "n_iter", "rmse", "loss"):
         assert len({str(getattr(result, name)) for result in results}) == 1
@@ -96,7 +98,7 @@ def test_any_number_of_workers_gives_the_same(cluster):
             there = network_of()
             NewtonTrainer(there, executor=executor).fit(X, y)
             same(here, there, portions=n_workers)
-        assert there._home is None
+        assert there.state.neurons.cluster is None
         assert there.digest() == here.digest()
 
 
@@ -152,15 +154,15 @@ def test_networks_come_and_go(executor, tmp_path):
     same(here, there)
     there.save(tmp_path / "there.npz")
     for other in (ShiftedReLUNetwork.load(tmp_path / "there.npz"), there.__copy__(), pickle.loads(pickle.dumps(there))):
-        assert other._home is None
+        assert other.state.neurons.cluster is None
         assert other.digest() == here.digest()
     with pytest.raises(RuntimeError, match="fetch"):
         there.initialize(X[:3] + 0.1)
     with pytest.raises(MemoryError, match="1,000"):
         there.fetch(max_memory=1000)
-    assert there._home is not None
+    assert there.state.neurons.cluster is not None
     NewtonTrainer(there, max_iter=1, tol=0.0).fit(X, y)  # on threads: it comes here by itself
-    assert there._home is None
+    assert there.state.neurons.cluster is None
 
 
 @pytest.mark.parametrize("resumed_on", ["threads", "cluster"])
@@ -264,8 +266,8 @@ def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
             assert seconds < after + 1.0
     result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)
     assert result.status == "converged"
-    there._method._executor = executor
-    there._method._check()
+    there.state.method._executor = executor
+    there.state.method._check(check_rows)
 
 
 def test_a_cluster_that_goes_away_ends_training_with_a_status(tmp_path):
@@ -392,7 +394,7 @@ def test_workers_that_run_out_of_memory_again_and_again_end_training_with_a_stat
 
 
 def test_workers_that_others_keep_busy_are_done_without(small_cluster, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_MAKING_SECONDS", 1.0)
+    monkeypatch.setattr(dask_connection, "MAKING_SECONDS", 1.0)
     X, y = PROBLEM
     here, there, later = network_of(), network_of(), network_of()
     NewtonTrainer(here, max_iter=2, tol=0.0).fit(X, y)
@@ -433,7 +435,7 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
     for name in found:
         with pytest.raises(UnlikeWorkerError, match=f"{name} of worker tcp://a:1 is other, here it is"):
             refuse_unlike("tcp://a:1", found | {name: "other"})
-    monkeypatch.setattr("sltrees.cluster.dask.executor.describe_arithmetic", lambda: found | {"numpy": "other"})
+    monkeypatch.setattr("sltrees.cluster.arithmetic.describe_arithmetic", lambda: found | {"numpy": "other"})
     with distributed.Client(cluster, set_as_default=False) as client, pytest.raises(RuntimeError, match="numpy of"):
         DaskExecutor(client).__enter__()
     before = set(executor.workers())

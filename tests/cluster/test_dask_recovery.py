@@ -12,19 +12,23 @@ import pytest
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.cluster.host import Portion, ShardHost, StoppedError
-from sltrees.execution.threads import ClusterLostError
+from sltrees.cluster.host import ShardHost
+from sltrees.cluster.messages import ClusterLostError, LostError, StoppedError
+from sltrees.cluster.portions import Portion
+from sltrees.reference.row_invariants import check_rows
 
 pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
 
-from sltrees.cluster.dask import executor as dask_executor
+from sltrees.cluster.dask import calls as dask_calls
+from sltrees.cluster.dask import hosts as dask_hosts
 from sltrees.cluster.dask.executor import DaskExecutor
 from sltrees.cluster.remote_group import RemoteGroup, _Placed
-from sltrees.execution import threads as executors
+from sltrees.execution.blas import BLAS_HOLD
 from sltrees.methods.certified.trajectory import Trajectory
+from sltrees.network.use import fetch
 
 pytestmark = [pytest.mark.dask, pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -110,8 +114,8 @@ def test_after_a_loss_training_goes_on_from_the_last_step(method, executor, monk
     assert result.status == "cluster_lost"
     result = NewtonTrainer(network, executor=executor, tol=1e-6).fit(X, Y)
     assert result.status == "converged"
-    network._method._executor = executor
-    network._method._check()
+    network.state.method._executor = executor
+    network.state.method._check(check_rows)
     assert np.sqrt(np.mean((network.predict(X) - Y) ** 2)) == pytest.approx(result.rmse, abs=1e-6)
 
 
@@ -121,14 +125,14 @@ def test_neurons_that_were_trained_here_go_to_the_cluster(samples, executor):
     for network in (here, there):
         NewtonTrainer(network, max_iter=2, tol=0.0).fit(X[:samples], Y[:samples])
     assert NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, Y).status == "converged"
-    assert there._home is not None
+    assert there.state.neurons.cluster is not None
     NewtonTrainer(here, tol=1e-6).fit(X, Y)
     assert np.allclose(here.predict(X), there.predict(X), atol=1e-5)
     trainer = NewtonTrainer(network_of(), max_iter=2, tol=0.0)
     trainer.fit(X[:30], Y[:30])
     trainer.executor = executor
     trainer.extend(X[30:], Y[30:])
-    assert trainer.network._home is not None
+    assert trainer.network.state.neurons.cluster is not None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -201,7 +205,7 @@ def test_workers_may_all_be_restarted_again_and_again(client, executor):
                 client.restart()
 
     NewtonTrainer(there, executor=executor, max_iter=4, tol=0.0, callbacks=[Restart()]).fit(X, Y)
-    assert len(there._home._placed) == 2
+    assert len(there.state.neurons._placed) == 2
     assert there.digest() == here.digest()
 
 
@@ -219,7 +223,7 @@ def test_many_portions_of_one_worker_are_made_again(cluster, executor, monkeypat
             NewtonTrainer(network, executor=where, max_iter=2, tol=0.0).fit(X[:20], Y[:20])
             patch.setattr(RemoteGroup, "__init__", placed_on_one)
             NewtonTrainer(network, executor=where, max_iter=2, tol=0.0).fit(X[20:], Y[20:])
-    while min(executor.workers()) == there._home._placed[0].address:
+    while min(executor.workers()) == there.state.neurons._placed[0].address:
         kill_a_worker(cluster, executor)
     assert there.digest() == here.digest()
 
@@ -233,7 +237,7 @@ def test_workers_may_share_a_process():
         DaskExecutor(client) as executor,
     ):
         assert NewtonTrainer(there, executor=executor, tol=1e-3).fit(X, Y).status == "converged"
-        assert len(there._home._placed) == 8
+        assert len(there.state.neurons._placed) == 8
         assert there.digest() == here.digest()
 
 
@@ -256,7 +260,7 @@ def test_ctrl_c_is_obeyed_while_a_busy_worker_is_waited_for():
 
 
 def test_ctrl_c_does_not_wait_for_a_frozen_worker(cluster, client, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_SETTLING_SECONDS", 0.5)
+    monkeypatch.setattr(dask_calls, "_SETTLING_SECONDS", 0.5)
     here, there = network_of(), network_of()
     frozen = []
 
@@ -292,7 +296,7 @@ def test_only_the_call_that_is_meant_is_stopped():
 
 
 def test_blas_has_its_threads_again_where_workers_go_on():
-    before = executors._BLAS_HOLD._holders  # of this process, where the worker is, too
+    before = BLAS_HOLD._holders  # of this process, where the worker is, too
     with (
         local_cluster(n_workers=1, processes=False) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
@@ -300,11 +304,11 @@ def test_blas_has_its_threads_again_where_workers_go_on():
         for _ in range(2):
             with DaskExecutor(client) as executor:
                 NewtonTrainer(network_of(), executor=executor, max_iter=1, tol=0.0).fit(X, Y)
-                assert executors._BLAS_HOLD._holders > 0
+                assert BLAS_HOLD._holders > 0
         deadline = time.monotonic() + 10
-        while executors._BLAS_HOLD._holders > before and time.monotonic() < deadline:
+        while BLAS_HOLD._holders > before and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert executors._BLAS_HOLD._holders <= before
+        assert BLAS_HOLD._holders <= before
 
 
 def test_a_network_that_was_trained_here_is_as_it_was_after_a_loss(executor, monkeypatch):
@@ -361,7 +365,7 @@ def test_portions_whose_making_again_was_cut_off_are_made_later(what, cluster, e
         patch.undo()
         if what == "interrupted":
             raise KeyboardInterrupt
-        return [dask_executor.LostError("as if") for _ in requests]
+        return [LostError("as if") for _ in requests]
 
     with monkeypatch.context() as patch:
         patch.setattr(DaskExecutor, "call", cut_off)
@@ -374,19 +378,17 @@ def test_portions_whose_making_again_was_cut_off_are_made_later(what, cluster, e
 
 
 def test_ctrl_c_while_its_cluster_is_stopped_loses_nothing(monkeypatch):
-    fetch = ShiftedReLUNetwork._fetch
-
-    def slow(self, max_memory):
+    def slow(network):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.5)
-        fetch(self, max_memory)
+        fetch(network)
 
     network = network_of()
     NewtonTrainer(network, max_iter=1, tol=0.0).fit(X, Y)
-    monkeypatch.setattr(ShiftedReLUNetwork, "_fetch", slow)
+    monkeypatch.setattr("sltrees.cluster.dask.executor.fetch", slow)
     result = NewtonTrainer(network, executor="dask", max_iter=1, tol=0.0).fit(X, Y)
     assert result.status == "interrupted"
-    assert network._home is None
+    assert network.state.neurons.cluster is None
     assert network.predict(X).shape == Y.shape
 
 
@@ -423,6 +425,6 @@ def test_a_client_that_is_closed_is_a_lost_cluster(cluster):
 
 
 def test_workers_without_the_package_are_refused(client, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_HAS_PACKAGE", "False")
+    monkeypatch.setattr(dask_hosts, "_HAS_PACKAGE", "False")
     with pytest.raises(RuntimeError, match="has no package sltrees"), DaskExecutor(client):
         pass

@@ -19,8 +19,15 @@ MODULES = ["sltrees"] + [
     for module in pkgutil.walk_packages(sltrees.__path__, "sltrees.")
     if not module.name.endswith("__main__")  # importing it would run the command line
 ]
-# what examples of some modules need beyond the extra "test": without it they are skipped
-OPTIONAL = {"sltrees.export": ("torch", "onnx", "onnxruntime"), "sltrees.export.torch_network": ("torch",)}
+# what some modules, or their examples, need beyond the extra "test": without it they are skipped
+OPTIONAL = {
+    "sltrees.cluster.dask.connection": ("dask", "distributed"),
+    "sltrees.cluster.dask.executor": ("dask", "distributed"),
+    "sltrees.cluster.dask.hosts": ("dask", "distributed"),
+    "sltrees.export": ("torch", "onnx", "onnxruntime"),
+    "sltrees.export.torch_network": ("torch",),
+}
+MARKERS = ("dask", "onnx", "torch")
 
 
 def finder_of_compiled_too():
@@ -53,7 +60,7 @@ def examples_of(module):
 
 def with_marks(name):
     """A module as a parameter, with the markers of what its examples need."""
-    markers = [getattr(pytest.mark, package) for package in OPTIONAL.get(name, ()) if package != "onnxruntime"]
+    markers = [getattr(pytest.mark, package) for package in OPTIONAL.get(name, ()) if package in MARKERS]
     return pytest.param(name, marks=markers)
 
 

@@ -10,7 +10,10 @@ PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))  # non
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 PATH = re.compile(r"`((?:docs|tests|sltrees|asv_benchmarks|\.ci)/[\w./*-]+)`")
+FILE = re.compile(r"`(\w+\.(?:py|pyx|pxd|h))`")
+FOLDERS = ("asv_benchmarks", "docs", "sltrees", "tests")
 GENERATED = ("docs/_build",)  # by commands that the pages name
+OF_READERS = {"alarms.pyx"}  # files that they make of an example
 
 
 def prose(page):
@@ -46,6 +49,12 @@ def test_links_within_the_repository_lead_somewhere(page):
 def test_paths_in_the_text_exist(page):
     paths = [path for path in PATH.findall(prose(page)) if not path.startswith(GENERATED)]
     assert [path for path in paths if not list(ROOT.glob(path))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_in_the_text_exist(page):
+    names = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")} | {"setup.py"}
+    assert set(FILE.findall(prose(page))) - OF_READERS - names == set()
 
 
 def test_broken_links_are_found(tmp_path):

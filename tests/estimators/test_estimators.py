@@ -23,6 +23,7 @@ from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}
 
@@ -108,12 +109,12 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
     model = NewtonRegressor(**NETWORK).fit(X, np.column_stack([y, y]))
     a, b = model.fitted_model_.networks_
     assert a.digest() == b.digest()
-    assert a._shards[0].initial is b._shards[0].initial
+    assert a.state.neurons.shards[0].initial is b.state.neurons.shards[0].initial
     with ThreadExecutor(1) as executor:
         for network in (a, b):
-            network._method._executor = executor
-            network._method._check()
-            network._method.release()
+            network.state.method._executor = executor
+            network.state.method._check(check_rows)
+            network.state.method.release()
 
 
 def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_samples():
@@ -362,7 +363,7 @@ def test_interruption_before_there_is_a_model_changes_nothing(fitted, monkeypatc
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sltrees.estimators.networks.ShiftedReLUNetwork.draw_alike", interrupt)
+    monkeypatch.setattr("sltrees.estimators.networks.draw_alike", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X * 9, y * 9)
     if fitted:

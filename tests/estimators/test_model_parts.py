@@ -12,7 +12,10 @@ from sltrees.estimators.calibration import learn_sharpness, probabilities
 from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples
 from sltrees.estimators.model_search import Candidate, _Comparison, search_models
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.network.drawing import draw_alike, shift_for
+from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
+from sltrees.reference.row_invariants import check_rows
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30))
@@ -84,19 +87,19 @@ def test_networks_drawn_alike_are_trained_as_if_each_were_alone(options):
     X, Y = unit_rows(rng, 40, 5), rng.standard_normal((40, 3))
     options = {"dtype": "float64", "shift": 0.8, "random_state": 3} | options
     with ThreadExecutor(2) as executor:
-        alike = ShiftedReLUNetwork(2048, **options).draw_alike(3, X, skin=1.0, executor=executor)
+        alike = draw_alike(ShiftedReLUNetwork(2048, **options), 3, Hyperplanes(X, 0.8), skin=1.0, executor=executor)
     for network, y in zip(alike, Y.T, strict=True):
         NewtonTrainer(network, alpha=0.01, max_iter=6).fit(X, y)
         with ThreadExecutor(1) as executor:
-            network._method._executor = executor
-            network._method._check()
-            network._method.release()
+            network.state.method._executor = executor
+            network.state.method._check(check_rows)
+            network.state.method.release()
         alone = ShiftedReLUNetwork(2048, **options)
         NewtonTrainer(alone, alpha=0.01, max_iter=6).fit(X, y)
         assert np.array_equal(network.neurons_, alone.neurons_)
         assert np.allclose(network.displacement_, alone.displacement_, atol=1e-9)
     with pytest.raises(RuntimeError, match="draw networks alike from one that has none"):
-        alone.draw_alike(2, X, skin=1.0, executor=None)
+        draw_alike(alone, 2, Hyperplanes(X, 0.8), skin=1.0, executor=None)
 
 
 def test_lists_found_when_drawn_are_not_for_other_samples():
@@ -104,13 +107,13 @@ def test_lists_found_when_drawn_are_not_for_other_samples():
     X, y = unit_rows(rng, 40, 5), rng.standard_normal(40)
     blank = ShiftedReLUNetwork(512, dtype="float64", random_state=0)
     with ThreadExecutor(2) as executor:
-        (network,) = blank.draw_alike(1, X, skin=1.0, executor=executor)
+        (network,) = draw_alike(blank, 1, Hyperplanes(X, shift_for(blank, X)), skin=1.0, executor=executor)
     NewtonTrainer(network, alpha=0.1, max_iter=5).fit(X[:20], y[:20])
-    assert network._near is None
+    assert network.state.near is None
     with ThreadExecutor(1) as executor:
-        network._method._executor = executor
-        network._method._check()
-        network._method.release()
+        network.state.method._executor = executor
+        network.state.method._check(check_rows)
+        network.state.method.release()
 
 
 @pytest.mark.parametrize("alpha", [0.1, "loo"])

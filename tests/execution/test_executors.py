@@ -1,4 +1,4 @@
-"""ThreadExecutor: order, exceptions, interruption, and BLAS left as it was."""
+"""Executors of this process: order, exceptions, interruption, and BLAS left as it was."""
 
 import signal
 import threading
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sltrees.execution.threads import ThreadExecutor, _set_blas_threads, default_threads
+from sltrees.execution.blas import set_threads
+from sltrees.execution.inline import InlineExecutor
+from sltrees.execution.threads import ThreadExecutor, default_threads
 
 THREADS = (1, 2, 3, 8)
 
@@ -131,7 +133,7 @@ def test_ctrl_c_while_blas_is_being_held_leaves_no_holder_behind(monkeypatch):
         def interrupted(**options):
             raise KeyboardInterrupt
 
-        patch.setattr("sltrees.execution.threads.ThreadpoolController", interrupted)
+        patch.setattr("sltrees.execution.blas.ThreadpoolController", interrupted)
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     with ThreadExecutor(1):
@@ -145,11 +147,11 @@ def test_ctrl_c_between_libraries_leaves_none_limited(monkeypatch):
 
         def interrupted(library, n_threads):
             calls.append(n_threads)
-            _set_blas_threads(library, n_threads)
+            set_threads(library, n_threads)
             if len(calls) == 1:
                 raise KeyboardInterrupt
 
-        patch.setattr("sltrees.execution.threads._set_blas_threads", interrupted)
+        patch.setattr("sltrees.execution.blas.set_threads", interrupted)
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     assert blas_threads() == before
@@ -182,3 +184,34 @@ def test_overlapping_executors_hold_blas_until_the_last_one_closes():
     assert set(blas_threads()) == {1}
     second.__exit__(None, None, None)
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("make", [lambda: ThreadExecutor(2), InlineExecutor], ids=["threads", "inline"])
+def test_long_calls_come_back_in_order_and_raise(make):
+    with make() as executor:
+        assert executor.run_all(abs, range(-5, 5)) == executor.map(abs, range(-5, 5)) == [abs(k) for k in range(-5, 5)]
+        assert executor.run_all(abs, []) == []
+        assert executor.run(divmod, 7, 2) == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            executor.run_all(lambda block: 1 // block, [1, 0])
+
+
+def test_inline_ctrl_c_is_heeded_between_blocks_that_write_and_at_once_in_others():
+    begun, ended = [], []
+
+    def work(block):
+        begun.append(block)
+        if block == 1:
+            signal.raise_signal(signal.SIGINT)
+        ended.append(block)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with InlineExecutor() as executor:
+        with pytest.raises(KeyboardInterrupt):
+            executor.map(work, range(4))
+        assert (begun, ended) == ([0, 1], [0, 1])
+        assert signal.getsignal(signal.SIGINT) is handler
+        with pytest.raises(KeyboardInterrupt):
+            executor.run_all(work, range(4))
+        assert (begun, ended) == ([0, 1, 0, 1], [0, 1, 0])
+        assert set(blas_threads()) == {1}

@@ -163,7 +163,7 @@ def test_only_pairs_that_moved_are_exported(tmp_path):
     network, _ = trained(width=4096)
     model = exports._Model.of(network, None, None, None)
     (output,) = model.outputs
-    moved = np.flatnonzero(np.concatenate([shard.moved() for shard in network._shards]))
+    moved = np.flatnonzero(np.concatenate([shard.moved() for shard in network.state.neurons.shards]))
     W = network.materialised_weights().reshape(-1, 2, D)[moved].reshape(-1, D)
     assert 0 < len(W) < 4096
     assert np.array_equal(output.weights, W)

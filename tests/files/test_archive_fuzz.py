@@ -13,7 +13,7 @@ from archive_files import bits, forged, pickled_npy, put_together, read, signed,
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
-from sltrees.network.network import pack_network
+from sltrees.network.packing import pack_network
 
 N_MUTATIONS = int(os.environ.get("SLTREES_FUZZ", "5000"))
 PER_TEST = 2000  # so that one that fails is soon found again
@@ -374,7 +374,7 @@ def test_networks_of_nonsense_are_refused_or_are_networks(part, tmp_path):
         if network.n_features_in_ == X.shape[1]:
             network.predict(X, n_threads=1)
             network.digest()
-            if not network._compacted and n_loaded % 5 == 0:
+            if not network.state.compacted and n_loaded % 5 == 0:
                 NewtonTrainer(network, tol=0.0, max_iter=1, executor="inline").fit(X, y)
     assert n_refused > n_loaded > 0
 

@@ -11,6 +11,7 @@ from sltrees.callbacks import Callback
 from sltrees.datasets.parity import digits_parity
 from sltrees.methods.certified.skin import SKINS
 from sltrees.methods.certified.trajectory import MAX_STAMPS
+from sltrees.reference.row_invariants import check_rows
 
 TOLERANCE = 1e-8
 
@@ -36,7 +37,7 @@ class CheckEverything(Callback):
 
     def _look(self, trainer):
         if self.check:
-            trainer.network._method._check()
+            trainer.network.state.method._check(check_rows)
         self.displacements.append(trainer.network.displacement_.copy())
 
 
@@ -170,11 +171,11 @@ def test_more_steps_than_stamps(monkeypatch):
 
 def test_a_step_that_fails_while_it_is_kept_leaves_every_shard_with_it_or_without_it(monkeypatch):
     """Found once: memory ran out between the flips and the new near lists of a shard, and the flips were made twice."""
-    from sltrees._core import _lazy_rows
+    from sltrees._core import _lazy_findings, _near_lists, _pools, _row_store
 
     X, y = huge_targets(0)
     network = ShiftedReLUNetwork(256, shift=0.5, dtype="float64", random_state=0)
-    grown, calls = _lazy_rows._grown, []
+    grown, calls = _pools.grown, []
 
     def fail(array, used, size):
         calls.append(size)
@@ -182,7 +183,8 @@ def test_a_step_that_fails_while_it_is_kept_leaves_every_shard_with_it_or_withou
             raise MemoryError("no memory for a larger pool")
         return grown(array, used, size)
 
-    monkeypatch.setattr(_lazy_rows, "_grown", fail)
+    for module in (_near_lists, _lazy_findings, _row_store):
+        monkeypatch.setattr(module, "grown", fail)
     with pytest.raises(MemoryError, match="larger pool"):
         NewtonTrainer(network, tol=0.0, max_iter=6).fit(X, y)
     monkeypatch.undo()

@@ -129,9 +129,9 @@ def test_digest_tells_networks_apart(seed):
 def test_initialising_for_the_same_data_again_does_nothing():
     X = np.eye(3)
     network = drawn(100, X)
-    shards, digest = network._shards, network.digest()
+    shards, digest = network.state.neurons.shards, network.digest()
     assert network.initialize(X.copy()) is network
-    assert network._shards is shards
+    assert network.state.neurons.shards is shards
     assert network.digest() == digest
 
 

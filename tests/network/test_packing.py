@@ -14,7 +14,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.files.contents import Contents, making_sense, nested, prefixed
-from sltrees.network.network import pack_network, unpack_network
+from sltrees.network.packing import header_of, pack_network, unpack_network
 
 DRAWN_BY = (
     {"sampling": "dense"},
@@ -47,13 +47,13 @@ def trained(max_iter=3, alpha=0.0, method="certified", **parameters):
 
 def state(network):
     """Everything that is in a copy, so that equal states mean equal copies."""
-    found = dict(network.__getstate__())
-    found["_streams"] = found["_streams"].entropy
-    found["_sampling"] = found["_sampling"] and {
-        key: value for key, value in vars(found["_sampling"]).items() if key != "_streams"
-    }
-    found["_shards"] = [tuple(shard) for shard in found["_shards"]]
-    return bits(found)
+    found = network.__getstate__()
+    state = vars(found.pop("state"))
+    sampling, neurons = state["sampling"], state["neurons"]
+    found["streams"] = found["streams"].entropy
+    drawn_by = sampling and [sampling.name, *(value for key, value in vars(sampling).items() if key != "_streams")]
+    shards = [tuple(shard) for shard in neurons.shards]
+    return bits(found | state | {"sampling": drawn_by, "neurons": [*neurons.numbers, *shards]})
 
 
 def saved_and_loaded(network, path):
@@ -74,9 +74,9 @@ def same(network, other):
 @pytest.mark.parametrize("parameters", DRAWN_BY, ids=DRAWN_BY_IDS)
 def test_trained_networks_come_back_as_pickled_copies_do(path, parameters):
     network = trained(**parameters)
-    assert network._method is not None  # displacements are implied, and written down in the file alone
+    assert network.state.method is not None  # displacements are implied, and written down in the file alone
     other = saved_and_loaded(network, path)
-    assert network._method is not None
+    assert network.state.method is not None
     same(network, other)
     same(pickle.loads(pickle.dumps(network)), other)
     assert other.displacement_.any()
@@ -139,20 +139,20 @@ def test_networks_that_were_not_drawn_come_back(path, shift):
 def test_drawn_networks_that_were_not_trained_come_back(path, parameters):
     network = new(**parameters).initialize(X)
     other = saved_and_loaded(network, path)
-    assert all(shard.displacement is None for shard in other._shards)
+    assert all(shard.displacement is None for shard in other.state.neurons.shards)
     same(network, other)
-    shards = other._shards
-    assert other.initialize(X)._shards is shards  # it is known that these were drawn for
+    shards = other.state.neurons.shards
+    assert other.initialize(X).state.neurons.shards is shards  # it is known that these were drawn for
 
 
 def test_networks_of_many_shards_and_of_empty_ones_come_back(path):
     network = ShiftedReLUNetwork(200_000, shift=3.0, sampling="dense", random_state=0).initialize(X)
     network.initialize(X_NEW)
-    assert len(network._shards) > 5
+    assert len(network.state.neurons.shards) > 5
     same(network, saved_and_loaded(network, path))
     network = ShiftedReLUNetwork(2000, shift=0.5, sampling="dense", random_state=0).initialize(X[:1])
     network.initialize(1e-3 * X_NEW)  # nothing fires on these
-    assert any(shard.draws.size == 0 for shard in network._shards)
+    assert any(shard.draws.size == 0 for shard in network.state.neurons.shards)
     same(network, saved_and_loaded(network, path))
     none = ShiftedReLUNetwork(2000, sampling="rejection", random_state=0).initialize(np.zeros((2, 3)))
     other = saved_and_loaded(none, path)
@@ -190,7 +190,7 @@ def test_any_random_state_comes_back(path, random_state):
 def test_entropy_is_kept_as_plain_integers_that_seed_the_same(entropy):
     sequence = np.random.SeedSequence(entropy)
     for seed in (sequence, sequence.spawn(1)[0]):
-        kept = ShiftedReLUNetwork(2, random_state=seed)._streams.entropy
+        kept = ShiftedReLUNetwork(2, random_state=seed).streams.entropy
         assert type(kept) is int or (type(kept) is list and all(type(number) is int for number in kept))
         if not seed.spawn_key:
             before, after = (np.random.SeedSequence(e, spawn_key=(3, 1)) for e in (entropy, kept))
@@ -244,9 +244,16 @@ def test_what_cannot_be_saved_is_refused(path):
     assert not path.exists()
 
 
+def test_headers_are_told_without_looking_at_weights(monkeypatch):
+    networks = [new(), new().initialize(X), trained(), trained(sampling="rejection").compact()]
+    headers = [pack_network(network)[0] for network in networks]
+    monkeypatch.setattr("sltrees.network.shards.NeuronShard.displacements", None)
+    assert [header_of(network) for network in networks] == headers
+
+
 def test_networks_that_could_not_be_loaded_are_not_saved(path):
     network = trained(method="trees")
-    network._shards[0].displacement[1, 2] = np.nan
+    network.state.neurons.shards[0].displacement[1, 2] = np.nan
     with pytest.raises(ValueError, match="weights of a network that is saved must be finite"):
         network.save(path)
     assert not path.exists()
@@ -275,7 +282,7 @@ def test_networks_within_something_else_come_back(path):
         with making_sense(path, "'pair'"):
             contents = Contents(header, arrays)
             networks = [
-                unpack_network(own, contents.nested(f"networks/{k}/"))
+                unpack_network(own, contents.nested(f"networks/{k}/"), ShiftedReLUNetwork)
                 for k, own in enumerate(contents.take("networks"))
             ]
             contents.refuse_rest()
@@ -463,7 +470,7 @@ def test_rejection_needs_pairs(path):
 
 def test_networks_cut_off_while_they_were_compacted_come_back(path):
     network = trained()
-    network._compacted = True
+    network.state = network.state.changed(compacted=True)
     same(network, saved_and_loaded(network, path))
 
 
@@ -482,7 +489,9 @@ def test_scales_may_be_anything_that_training_can_have_made_them(path, parts):
     header, arrays = copy.deepcopy(parts)
     for scale in (0.0, 5e-324, 1e308, {"$float": "7ff0000000000000"}):
         header["drawn"]["scales"][0][3] = scale
-        assert list(loaded(header, arrays, path)._scales.values()) == [math.inf if isinstance(scale, dict) else scale]
+        assert list(loaded(header, arrays, path).state.scales.values()) == [
+            math.inf if isinstance(scale, dict) else scale
+        ]
 
 
 def test_the_forgeries_of_these_tests_are_what_is_written(path):
@@ -490,5 +499,5 @@ def test_the_forgeries_of_these_tests_are_what_is_written(path):
     network.save(path)
     found = read_archive(path)
     header = taken_apart(path.read_bytes())[0]["header"]
-    assert bits(ShiftedReLUNetwork.load(path).__getstate__()["_seen"]) == bits(network._seen)
+    assert bits(ShiftedReLUNetwork.load(path).state.seen) == bits(network.state.seen)
     same(network, loaded(header, found.arrays, path))

@@ -17,6 +17,7 @@ from sltrees.callbacks import Callback
 from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.network import prediction
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.memory import neurons_expected
 from sltrees.network.shards import ImpliedDisplacement, NeuronShard
 
 CASES = [("paired", "dense"), ("paired", "rejection"), ("gaussian", "dense")]
@@ -30,7 +31,7 @@ def trained(init="paired", sampling="dense", dtype="float32", n=60, width=40_000
 
 
 def is_implied(network):
-    return all(isinstance(shard.displacement, ImpliedDisplacement) for shard in network._shards)
+    return all(isinstance(shard.displacement, ImpliedDisplacement) for shard in network.state.neurons.shards)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -39,11 +40,11 @@ def test_written_down_implied_and_compacted_networks_are_the_same(init, sampling
     _, _, network, _ = trained(init, sampling, dtype)
     # so that some pairs have not moved
     network.initialize(unit_rows(np.random.default_rng(1), 20, 6))
-    assert any(shard.displacement is None for shard in network._shards)
+    assert any(shard.displacement is None for shard in network.state.neurons.shards)
     unseen = unit_rows(np.random.default_rng(2), 700, 6)
     outputs, digest, weights = network.predict(unseen), network.digest(), network.materialised_weights()
     for other in (copy.copy(network), copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
-        assert not any(isinstance(shard.displacement, ImpliedDisplacement) for shard in other._shards)
+        assert not any(isinstance(shard.displacement, ImpliedDisplacement) for shard in other.state.neurons.shards)
         assert other.digest() == digest
         assert np.array_equal(other.predict(unseen), outputs)
         assert np.array_equal(other.materialised_weights(), weights)
@@ -92,7 +93,7 @@ def test_compact_is_refused_where_there_is_nothing_or_training_goes_on(use):
             ShiftedReLUNetwork(100).compact()
         return
     _, _, network, _ = trained()
-    network._in_training = True
+    network.in_training = True
     with pytest.raises(RuntimeError, match="being trained"):
         network.compact()
 
@@ -103,7 +104,7 @@ def test_compacting_gives_memory_back():
     network = ShiftedReLUNetwork(200_000, shift=3.0, random_state=0)
     NewtonTrainer(network, max_iter=3).fit(X, y)
     before = tracemalloc.get_traced_memory()[0]
-    initial = sum(shard.initial.nbytes for shard in network._shards)
+    initial = sum(shard.initial.nbytes for shard in network.state.neurons.shards)
     network.compact()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
@@ -116,16 +117,16 @@ def test_compacting_gives_memory_back():
 @pytest.mark.parametrize("alpha", [0.0, 1e-2])
 def test_a_run_on_the_same_samples_goes_on_with_the_rows_of_the_last(init, sampling, alpha):
     X, y, network, first = trained(init, sampling, "float64", alpha=alpha, max_iter=2, tol=1e-9)
-    rows = [shard.displacement.rows for shard in network._shards]
+    rows = [shard.displacement.rows for shard in network.state.neurons.shards]
     written = copy.copy(network)
     second = NewtonTrainer(network, alpha=alpha, max_iter=3, tol=1e-9).fit(X, y)
-    assert all(shard.displacement.rows is of for shard, of in zip(network._shards, rows, strict=True))
+    assert all(shard.displacement.rows is of for shard, of in zip(network.state.neurons.shards, rows, strict=True))
     anew = NewtonTrainer(written, alpha=alpha, max_iter=3, tol=1e-9).fit(X, y)
     assert second.history[0].loss == pytest.approx(first.loss, rel=1e-12)
     for record, other in zip(second.history, anew.history, strict=True):
         assert record.loss == pytest.approx(other.loss, rel=1e-6, abs=1e-14)
     assert np.allclose(network.displacement_, written.displacement_, rtol=0, atol=1e-8)
-    network._method._executor = None
+    network.state.method._executor = None
     # an uncut run
     _, _, uncut, _ = trained(init, sampling, "float64", alpha=alpha, max_iter=5, tol=1e-9)
     assert np.allclose(network.displacement_, uncut.displacement_, rtol=0, atol=1e-6)
@@ -155,7 +156,7 @@ def test_initialising_for_other_samples_leaves_the_rows_their_displacements():
     X, _, network, _ = trained()
     outputs = network.predict(X)
     network.initialize(unit_rows(np.random.default_rng(1), 20, 6))
-    assert isinstance(network._shards[0].displacement, ImpliedDisplacement)
+    assert isinstance(network.state.neurons.shards[0].displacement, ImpliedDisplacement)
     assert np.array_equal(network.predict(X), outputs)
 
 
@@ -186,7 +187,7 @@ def test_memory_and_neurons_are_estimated_beforehand_also_where_samples_are_alik
     y = rng.standard_normal(150)
     network = ShiftedReLUNetwork(300_000, shift=2.5, sampling=sampling, random_state=seed)
     planes = Hyperplanes(X.astype(np.float32), 2.5)
-    expected = network.neurons_expected(planes)
+    expected = neurons_expected(network, planes)
     trainer = NewtonTrainer(network, max_iter=3, n_threads=2, max_memory=1.0)
     with pytest.raises(MemoryError) as caught:
         trainer.fit(X, y)
@@ -222,7 +223,7 @@ def test_memory_and_neurons_are_estimated_beforehand_also_where_samples_are_alik
 def test_writing_down_cut_short_leaves_a_network_to_go_on_with(options, error, monkeypatch):
     monkeypatch.setattr("sltrees.network.sampling_dense.BLOCKS_PER_TASK", 1)
     X, y, network, _ = trained(dtype="float64", max_iter=8, tol=1e-9)
-    assert len(network._shards) > 3
+    assert len(network.state.neurons.shards) > 3
     outputs, original, calls = network.predict(X), NeuronShard.written_down, []
 
     def cut_short(shard):
@@ -250,7 +251,7 @@ def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch
     original, failed = CertifiedShard.apply, []
 
     def fail_twice(shard, *arguments, **keywords):
-        if len(failed) < 2 and shard is not trainer.network._method.group.shards[0]:
+        if len(failed) < 2 and shard is not trainer.network.state.method.group.shards[0]:
             failed.append(shard)
             raise MemoryError("not a byte left")
         return original(shard, *arguments, **keywords)
@@ -261,9 +262,9 @@ def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch
     with pytest.raises(MemoryError, match="not a byte left"):
         trainer.fit(X, y)
     monkeypatch.undo()
-    assert network._method.step_open
+    assert network.state.method.step_open
     assert network.digest() == expected.digest()
-    assert not network._method.step_open
+    assert not network.state.method.step_open
     assert NewtonTrainer(network).fit(X, y).status == "converged"
 
 
@@ -338,7 +339,7 @@ def test_a_network_that_is_being_drawn_refuses_to_be_drawn_again(outer, inner):
 @pytest.mark.parametrize("max_gram", [None, 0])
 def test_memory_goes_with_the_last_reference(max_gram):
     _, _, network, _ = trained(max_gram=max_gram)
-    watch = weakref.ref(network._method), weakref.ref(network)
+    watch = weakref.ref(network.state.method), weakref.ref(network)
     gc.disable()
     try:
         network.compact()
@@ -355,24 +356,24 @@ def test_max_memory_holds_for_runs_that_go_on():
     with pytest.raises(MemoryError) as caught:
         NewtonTrainer(network, max_memory=1.0, n_threads=2).fit(X, 50 * y)
     needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
-    held = network._method.bytes_resident
+    held = network.state.method.bytes_resident
     NewtonTrainer(network, max_memory=needed + 1, n_threads=2, max_iter=3).fit(X, 50 * y)
     peak = tracemalloc.get_traced_memory()[1]  # without what was there before
     tracemalloc.stop()
     assert held + peak <= needed
     with pytest.raises(MemoryError):
-        network.initialize(X[:3] + 0.1, max_memory=network._method.bytes_resident)
+        network.initialize(X[:3] + 0.1, max_memory=network.state.method.bytes_resident)
     with pytest.raises(MemoryError):
-        NewtonTrainer(network, method="trees", max_memory=2 * network._method.bytes_resident).fit(X, y)
+        NewtonTrainer(network, method="trees", max_memory=2 * network.state.method.bytes_resident).fit(X, y)
 
 
 def test_negative_zeros_are_zeros():
     X, _, network, _ = trained()
     X[:, 0] = 0.0
     network.initialize(X)
-    shards = len(network._shards)
+    shards = len(network.state.neurons.shards)
     X[:, 0] = -0.0
     network.initialize(unit_rows(np.random.default_rng(1), 3, 6))
     network.initialize(X)
-    assert len(network._shards) <= 2 * shards
-    assert len(network._seen) == 60 + 60 + 3
+    assert len(network.state.neurons.shards) <= 2 * shards
+    assert len(network.state.seen) == 60 + 60 + 3

@@ -13,7 +13,8 @@ from problems import WeightsRecorder, bytes_named, peak_bytes, random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback, Checkpoint
-from sltrees.execution.threads import InlineExecutor, ThreadExecutor
+from sltrees.execution.inline import InlineExecutor
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram.sketched import SketchedGram
 from sltrees.linalg.sketches import SparseSign, SubsampledHadamard, hadamard_transform
 from sltrees.methods.dense import fired_pairs

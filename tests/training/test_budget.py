@@ -5,7 +5,7 @@ import pytest
 from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.gram import HELD_AS
 from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes

@@ -12,7 +12,7 @@ from problems import random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint, CSVLog, ProgressBar
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.files.archive import ArchiveError, read_archive, write_archive
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
@@ -515,7 +515,7 @@ def test_a_machine_that_rounds_otherwise_is_told_so(checkpoint):
         trainer = NewtonTrainer.from_checkpoint(checkpoint)
         with pytest.raises(RuntimeError, match=rf"cannot be replayed here: of iteration 1, {name} was .*BLAS"):
             trainer.fit(X, y, eval_set=eval_set)
-        assert not trainer.network._in_training
+        assert not trainer.network.in_training
         write_archive(checkpoint, *original[:3])
     g = original.arrays["g"].copy()
     g[1] *= 1 + 1e-12

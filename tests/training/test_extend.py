@@ -9,7 +9,8 @@ from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
-from sltrees.network.network import sample_fingerprint
+from sltrees.network.samples import fingerprint_of
+from sltrees.reference.row_invariants import check_rows
 
 SAMPLINGS = ("dense", "rejection")
 
@@ -80,7 +81,7 @@ class Checker(Callback):
     n_checks = 0
 
     def on_start(self, trainer):
-        trainer.network._method._check()
+        trainer.network.state.method._check(check_rows)
         self.n_checks += 1
 
     def on_iteration(self, trainer, record):
@@ -110,10 +111,10 @@ def test_rows_that_are_extended_are_those_that_are_built_anew(seed, init, sampli
     for start in (30, 35, 36):
         samples, targets = X[: max(35, start + 1)], 5 * y[: max(35, start + 1)]
         written = copy.copy(network)
-        before = network._method
+        before = network.state.method
         result = trainer.extend(samples[start:], targets[start:])
-        assert len(before._planes.X) < len(network._method._planes.X)
-        assert network._method is not before
+        assert len(before._planes.X) < len(network.state.method._planes.X)
+        assert network.state.method is not before
         assert trainer.n_samples_ == len(samples)
         anew = NewtonTrainer(written, alpha=alpha, tol=1e-7, max_iter=4, callbacks=[checker]).fit(samples, targets)
         assert network.neurons_.size == written.neurons_.size
@@ -137,7 +138,7 @@ def test_with_a_ridge_the_loss_is_that_of_training_from_scratch(seed, sampling):
     other = trainer_for(sampling, **options)
     scratch = other.fit(X, y)
     # the same ridge; which minimum is found depends on the way there
-    scales = [t.network._scales[sample_fingerprint(X)] for t in (trainer, other)]
+    scales = [t.network.state.scales[fingerprint_of(X)] for t in (trainer, other)]
     assert scales[0] == pytest.approx(scales[1], rel=1e-9)
     assert extended.loss == pytest.approx(scratch.loss, rel=0.05)
 
@@ -191,7 +192,7 @@ def test_samples_on_which_nothing_fired_leave_the_ridge_to_those_that_join():
     trainer.fit(X[:3], y[:3])
     trainer.extend(X[3:], y[3:])
     scratch.fit(X, y)
-    scales = [t.network._scales[sample_fingerprint(X)] for t in (trainer, scratch)]
+    scales = [t.network.state.scales[fingerprint_of(X)] for t in (trainer, scratch)]
     assert scales[0] == pytest.approx(scales[1], rel=1e-9)
 
 

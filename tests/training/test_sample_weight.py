@@ -35,7 +35,7 @@ def test_minimum_of_the_weighted_loss_is_stationary(options):
     residual = net.predict(X) - y
     assert result.rmse == pytest.approx(np.sqrt(weights @ residual**2 / weights.sum()), rel=1e-9)
     gradient = np.einsum("i,ird->rd", weights * residual, jacobian)
-    scale = net._scales[next(iter(net._scales))]
+    scale = net.state.scales[next(iter(net.state.scales))]
     displacement = net.dense_weights()[0] - network().initialize(X).dense_weights()[0]
     pull = 0.01 * scale * displacement
     # but for the kinks where neurons start and stop firing
@@ -77,7 +77,7 @@ def test_whole_weights_are_as_good_as_copies():
     # width and shift as they are, so that the networks have the same neurons
     NewtonTrainer(copied, alpha=0.1, tol=1e-12, max_iter=100).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
     assert np.allclose(weighted.predict(X), copied.predict(X), atol=1e-6)
-    a, b = (next(iter(net._scales.values())) for net in (weighted, copied))
+    a, b = (next(iter(net.state.scales.values())) for net in (weighted, copied))
     assert a == pytest.approx(b, rel=1e-12)
 
 
@@ -94,7 +94,7 @@ def test_extending_keeps_weights_and_unit(weighted):
     # two ends of the way, both with neurons on kinks
     assert a.loss == pytest.approx(b.loss, rel=0.01)
     assert trainer._samples[2] is None or np.array_equal(trainer._samples[2], w)
-    assert list(grown._scales.values())[-1] == pytest.approx(next(iter(whole._scales.values())), rel=1e-12)
+    assert list(grown.state.scales.values())[-1] == pytest.approx(next(iter(whole.state.scales.values())), rel=1e-12)
 
 
 @pytest.mark.parametrize(

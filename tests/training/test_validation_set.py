@@ -1,7 +1,7 @@
 """eval_set: what it shows, when it stops training, which weights it leaves, and what it must not change."""
 
-import copy
 import dataclasses
+import importlib
 import math
 import pickle
 import signal
@@ -13,7 +13,7 @@ from problems import WeightsRecorder, random_problem, unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, PrintProgress
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.training.validation_set import ValidationSet
 
 METHODS = ("certified", "trees")
@@ -121,7 +121,7 @@ def test_where_the_last_weights_are_the_best_nothing_is_restored(monkeypatch):
     network, plain = network_of(), network_of()
     result = NewtonTrainer(network, max_iter=2).fit(X, y, eval_set=eval_set)
     assert result.best_iteration == result.n_iter == 2
-    assert network._method is not None
+    assert network.state.method is not None
     NewtonTrainer(plain, max_iter=2).fit(X, y)
     assert network.digest() == plain.digest()
 
@@ -201,15 +201,17 @@ def test_ctrl_c_restores_nothing():
     assert result.validation_rmse == rmse(network, *eval_set) > result.history[result.best_iteration].validation_rmse
 
 
-@pytest.mark.parametrize("moment", ["_frozen", "_with_shards", "_restore", "_predict"])
+@pytest.mark.parametrize("moment", ["validation_set.frozen", "validation_set.outputs", "run.outputs", "run.restore"])
 @pytest.mark.parametrize("call", [1, 2, 7, 8])
 @pytest.mark.parametrize("method", METHODS)
 def test_ctrl_c_while_looking_or_restoring_leaves_network_and_result_in_agreement(method, call, moment, monkeypatch):
     X, y, eval_set = noisy_problem()
-    original, calls = getattr(ShiftedReLUNetwork, moment), []
+    module, _, name = moment.partition(".")
+    module = importlib.import_module(f"sltrees.training.{module}")
+    original, calls = getattr(module, name), []
 
-    def pressed(self, *arguments):
-        result = original(self, *arguments)
+    def pressed(*arguments):
+        result = original(*arguments)
         calls.append(0)
         if len(calls) == call:
             signal.raise_signal(signal.SIGINT)
@@ -217,14 +219,14 @@ def test_ctrl_c_while_looking_or_restoring_leaves_network_and_result_in_agreemen
 
     network = network_of()
     with monkeypatch.context() as patch:
-        patch.setattr(ShiftedReLUNetwork, moment, pressed)
+        patch.setattr(module, name, pressed)
         result = NewtonTrainer(network, method=method, patience=2, tol=1e-12).fit(X, y, eval_set=eval_set)
     assert (result.status == "interrupted") == (len(calls) >= call)
     if not math.isnan(result.rmse):  # else it was pressed in the set-up
         assert result.rmse == pytest.approx(rmse(network, X, y), rel=1e-9)
         if not math.isnan(result.validation_rmse):
             assert result.validation_rmse == rmse(network, *eval_set)
-    assert not network._in_training
+    assert not network.in_training
     assert NewtonTrainer(network, method=method, tol=1e-3).fit(X, y).status == "converged"
 
 
@@ -329,15 +331,14 @@ def test_bad_parameters_are_refused(parameters, error, message):
         NewtonTrainer(network_of(10), **parameters)
 
 
-def test_a_first_look_that_overflows_is_improved_on_by_any_number():
+def test_a_first_look_that_overflows_is_improved_on_by_any_number(monkeypatch):
     X, y = np.eye(3), np.ones(3)
     network = network_of(100, shift=0.0).initialize(X)
     validation = ValidationSet(X, y, patience=1)
     with InlineExecutor() as executor:
         for iteration, value in enumerate([np.nan, np.nan, 2.0, np.nan, 1.0, 1.0]):
-            broken = copy.copy(network)
-            broken._predict = lambda X, executor, value=value: y + value
-            validation.look(broken, executor, iteration)
+            monkeypatch.setattr("sltrees.training.validation_set.outputs", lambda *arguments, value=value: y + value)
+            validation.look(network, executor, iteration)
             expected = {0: 0, 1: 0, 2: 2, 3: 2, 4: 4, 5: 4}[iteration]
             assert validation.best_iteration == expected
             assert validation.is_best == (iteration == expected)

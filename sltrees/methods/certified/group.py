@@ -13,7 +13,9 @@ from sltrees._memory import return_freed_memory
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.methods.certified.trajectory import Trajectory
+from sltrees.network.drawing import draw
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.neurons import LocalNeurons
 from sltrees.records import StepCounts
 
 # Bytes of findings of a step under review that are kept until it is. Those of further shards are found again when the
@@ -76,14 +78,14 @@ class ShardGroup:
         return sum(shard.rows.nbytes + shard.shard.nbytes for shard in self.shards)
 
     def implied(self):
-        """The shards of the network, their displacements implied by the rows here: list of NeuronShard.
+        """The neurons of the network, their displacements implied by the rows here: LocalNeurons.
 
         Those written down before are forgotten. Cost: O(shards).
         """
-        shards = [shard.implied(self) for shard in self.shards]
+        neurons = LocalNeurons([shard.implied(self) for shard in self.shards], self.numbers)
         for shard in self.shards:
             shard.shard = shard.shard._replace(displacement=None)
-        return shards
+        return neurons
 
     # ------------------------------------------------------------------ a step
 
@@ -230,26 +232,53 @@ class ShardGroup:
         none = np.zeros(len(self._planes.X), dtype=np.int64)
         return sum(self.executor.map(lambda shard: shard.rows.diagonal.astype(np.int64), self.shards), none)
 
-    def check(self):
-        """Assert every invariant of the rows between steps. Cost: O(k n d)."""
+    def check(self, check_rows):
+        """Assert every invariant between steps; those of rows by `sltrees.reference.row_invariants.check_rows`.
+
+        Cost: O(k n d).
+        """
         for shard in self.shards:
             assert shard.found is None
             assert not shard.pending
-            shard.rows._check(self.step, shard._initial, shard._copies, self._planes.offsets)
+            check_rows(shard.rows, self.step, shard._initial, shard._copies, self._planes.offsets)
         assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self.shards)
 
     # ------------------------------------------------------------------ making groups
 
     @classmethod
-    def build(cls, network, shards, numbers, planes, skin, near, ridge, executor, progress=None):
-        """From shards of a network, wherever their neurons stand.
+    def drawn(cls, executor, network, planes, skin, ridge, progress, lists=None):
+        """Of all neurons of a network, drawn for samples in this process: (ShardGroup, state of the network).
+
+        Parameters
+        ----------
+        executor : ThreadExecutor
+        network : ShiftedReLUNetwork
+            Its state is that of the network drawn, also if what follows is interrupted.
+        planes : Hyperplanes
+        skin : float
+        ridge : bool
+        progress : callable
+            As of `CertifiedMethod.set_up`.
+        lists : list of NearLists or None, optional
+            Of each shard, where the network was drawn for these samples before.
+
+        Notes
+        -----
+        Cost: as of `ShiftedReLUNetwork.initialize`, and of `build`.
+        """
+        drawing = draw(network, planes, skin, executor, progress(0))
+        network.state, near = drawing.state, lists or drawing.near
+        del drawing, lists  # each list is forgotten when the rows have it
+        return cls.build(network, planes, skin, near, ridge, executor, progress(1)), network.state
+
+    @classmethod
+    def build(cls, network, planes, skin, near, ridge, executor, progress=None):
+        """Of the neurons of a network in this process, wherever they stand.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
-        shards : list of NeuronShard
-        numbers : sequence of int
-            Of the shards.
+            With all of its neurons, or a portion of them.
         planes : Hyperplanes
         skin : float
         near : list of NearLists or None
@@ -266,22 +295,43 @@ class ShardGroup:
         -----
         Cost: O(k n d) for neurons whose lists are not known, through BLAS.
         """
+        neurons = network.state.neurons
 
         def build(k):
             lists, near[k] = near[k], None
-            return CertifiedShard.build(network, shards[k], planes, skin, lists)
+            return CertifiedShard.build(network, neurons.shards[k], planes, skin, lists)
 
-        built = executor.map(build, range(len(shards)), progress)
-        return cls(built, numbers, Trajectory(planes, network.dtype, skin), planes, skin, ridge, executor)
+        built = executor.map(build, range(len(neurons.shards)), progress)
+        return cls(built, neurons.numbers, Trajectory(planes, network.dtype, skin), planes, skin, ridge, executor)
 
-    def extended(self, network, new, planes, progress=None):
+    def extended(self, network, planes, progress):
+        """For these samples and further ones behind them: (ShardGroup, state of the network).
+
+        Parameters
+        ----------
+        network : ShiftedReLUNetwork
+            As it was when this group was made, or with neurons drawn since. It stays as it is.
+        planes : Hyperplanes
+            Of all samples.
+        progress : callable
+            As of `CertifiedMethod.set_up`.
+
+        Notes
+        -----
+        Cost: as of `ShiftedReLUNetwork.initialize` for further samples, and of `extended_by`.
+        """
+        drawing = draw(network, planes, self.skin, self.executor, progress(0))
+        return self.extended_by(network, drawing, planes, progress(1)), drawing.state
+
+    def extended_by(self, network, drawing, planes, progress=None):
         """A group for these samples and further ones behind them, that goes on where this one stands.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
-        new : list of (number, NeuronShard, NearLists or None)
-            Shards with neurons that fire on further samples alone.
+        drawing : Drawing
+            For all samples: behind the shards here are those of neurons drawn now, or for other samples since this
+            group was made. None fires on samples that are known here.
         planes : Hyperplanes
             Of all samples.
         progress : callable, optional
@@ -296,6 +346,7 @@ class ShardGroup:
         -----
         Cost: O(k q d) for q further samples, and a copy of all lists.
         """
+        neurons, known = drawing.state.neurons, len(self.shards)
         n = len(self._planes.X)
         further = Hyperplanes(planes.X[n:], planes.shift)
         tasks = [(lambda shard: shard.with_samples(planes, further), (shard,)) for shard in self.shards]
@@ -304,9 +355,8 @@ class ShardGroup:
                 lambda shard, near: CertifiedShard.build(network, shard, planes, self.skin, near, n_silent=n),
                 (shard, near),
             )
-            for _, shard, near in new
+            for shard, near in zip(neurons.shards[known:], drawing.near[known:], strict=True)
         ]
         shards = self.executor.map(lambda task: task[0](*task[1]), tasks, progress)
         trajectory = Trajectory(planes, network.dtype, self.skin, before=self.trajectory)
-        numbers = [*self.numbers, *(number for number, _, _ in new)]
-        return ShardGroup(shards, numbers, trajectory, planes, self.skin, self.ridge, self.executor)
+        return ShardGroup(shards, neurons.numbers, trajectory, planes, self.skin, self.ridge, self.executor)

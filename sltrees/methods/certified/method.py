@@ -2,13 +2,14 @@
 
 Between visits a neuron's weights are implied by coefficients shared by all neurons, and a certificate says how far
 the coefficients may move before the neuron has to be looked at again. For the proofs see
-docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/lazy_rows.h. What touches neurons is done
+docs/background/how_it_stays_sublinear.md, for what is stored sltrees/_core/rows/rows.h. What touches neurons is done
 by groups of shards, here (`sltrees.methods.certified.group`) or on other machines.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 import types
@@ -16,10 +17,12 @@ import types
 import numpy as np
 
 from sltrees._memory import return_freed_memory
-from sltrees.execution.threads import InlineExecutor
+from sltrees.execution.inline import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
 from sltrees.methods.certified.skin import choose_skin, strayed_share
+from sltrees.network.drawing import draw, shift_for, take_near
+from sltrees.network.use import move_to, write_down
 
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
@@ -118,37 +121,26 @@ class CertifiedMethod:
         CertifiedMethod
             That of the run before, where it can go on.
         """
-        kept = network._method
+        kept = network.state.method
         if kept is not None:
             with kept.standing():  # whatever its run left to be done is done
                 pass
-        network._move_to(executor)
+        move_to(network, executor)
         # neurons that are here go to a cluster as they stand; rows and lists stay behind
-        kept = network._method if executor.is_cluster == (network._home is not None) else None
+        kept = network.state.method if network.state.neurons.cluster is executor.cluster else None
         if kept is not None and kept.serves(planes.X, ridge):
-            network._install(network._draw(planes, None, executor))  # draws nothing: says which samples it is for
+            network.state = draw(network, planes, None, executor).state  # no neuron: for which samples it is drawn
             kept._executor = executor
             return kept
         if kept is not None and kept.serves_first(planes.X, ridge):
             return kept._extended(network, planes, executor, progress)
-        network._write_down()
-        network._shift_for(planes.X)  # warns where the shift has to be lowered
-        known = network._take_near(planes.X)
-        skin = choose_skin(network, planes, y) if known is None else known[0]
-        if executor.is_cluster:
-            group, state = executor.build_group(network, planes, skin, ridge, progress)
-        else:
-            drawing = network._draw(planes, skin, executor, progress(0))
-            network._install(drawing)  # also if what follows is interrupted
-            near = drawing.near if known is None else known[1]
-            drawing = None  # each list is forgotten when the rows have it
-            shards = network._shards
-            group = ShardGroup.build(
-                network, shards, range(len(shards)), planes, skin, near, ridge, executor, progress(1)
-            )
-            state = {}
+        write_down(network)
+        shift_for(network, planes.X)  # warns where the shift has to be lowered
+        skin, lists = take_near(network, planes.samples) or (choose_skin(network, planes, y), None)
+        draw_here = functools.partial(ShardGroup.drawn, lists=lists)
+        group, state = executor.place(draw_here, network, planes, skin, ridge, progress)
         method = cls(network, group, planes, executor)
-        method._install(network, **state)
+        method._install(network, state)
         if group.nbytes > FINDINGS_KEPT:
             return_freed_memory()
         return method
@@ -159,17 +151,9 @@ class CertifiedMethod:
         This one stays as it is, so that whatever interrupts leaves the network with it.
         """
         self._executor = executor
-        if executor.is_cluster:
-            group, state = self.group.extended(network, planes, progress)
-        else:
-            drawing = network._draw(planes, self.group.skin, executor, progress(0))
-            # behind our own shards: neurons drawn now, or for other samples since the last run; none fires on ours
-            state, first = dict(drawing.state), len(self.group.shards)
-            shards = state.pop("_shards", network._shards)
-            new = [(k, shards[k], drawing.near[k]) for k in range(first, len(shards))]
-            group = self.group.extended(network, new, planes, progress(1))
+        group, state = self.group.extended(network, planes, progress)
         method = CertifiedMethod(network, group, planes, executor, visit=True)
-        method._install(network, **state)
+        method._install(network, state)
         return method
 
     def _visit_all(self):
@@ -182,9 +166,9 @@ class CertifiedMethod:
         self.commit()
         self.n_kept = 0
 
-    def _install(self, network, **also):
-        """The rows are what tells the network's displacements from now on."""
-        network.__dict__.update(also, _shards=self.group.implied(), _method=self)
+    def _install(self, network, state):
+        """The rows are what tells the network's displacements from now on; all else is as in a state."""
+        network.state = state.changed(neurons=self.group.implied(), method=self)
 
     def serves(self, X, ridge):
         """Whether a run on these samples can go on with these rows. Cost: O(n d)."""
@@ -209,12 +193,12 @@ class CertifiedMethod:
         skin = choose_skin(network, planes, y)
         strayed = strayed_share(network, planes, y, skin)
         near = planes.population.near_per_draw(skin)
-        written = any(isinstance(shard.displacement, np.ndarray) for shard in network._shards)
-        shared = 1 if written else network._copies
+        written = any(isinstance(shard.displacement, np.ndarray) for shard in network.state.neurons.shards)
+        shared = 1 if written else network.copies
         # pools have an eighth in reserve, and are copied when they grow; strayed neurons leave holes behind
         per_neuron = 74.0 + 2 * 1.125 * entry + near * entry * (1.3 / shared + 2.0 * strayed)
         vectors = planes.directions.shape[1] * itemsize
-        per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network._copies))
+        per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network.copies))
         held = per_neuron * neurons + pairs * 3.0 * entry
         findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
         needed = held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
@@ -431,13 +415,13 @@ class CertifiedMethod:
         """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
         return self.group.diagonal() * self._planes.norms**2 / self._width
 
-    def _check(self):
-        """Assert every invariant between steps: of the rows, and that sums carried along are those of the rows.
+    def _check(self, check_rows):
+        """Assert every invariant between steps: of the rows (`check_rows`), and that sums carried along are theirs.
 
         Cost: O(k n d).
         """
         assert not self.step_open
-        self.group.check()
+        self.group.check(check_rows)
         assert self.n_fired == self.group.n_fired
         outputs, moved = self._sums(kept=True)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._core._lazy_rows import LazyRows, padded
-from sltrees.network.hyperplanes import PRODUCTS_AT_A_TIME, collect_near
+from sltrees._core._lazy_rows import LazyRows
+from sltrees._core._pools import padded
+from sltrees.network.near_lists import collect, empty_lists, rebuild
 from sltrees.network.shards import ImpliedDisplacement
+from sltrees.network.weights import signs_of
 from sltrees.records import StepCounts
 
 _ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
@@ -48,20 +50,20 @@ class CertifiedShard:
             On so many samples, the first ones, no neuron fires, if none has moved: when they were drawn for, that
             was seen, and products that are rounded otherwise shall not say anything else.
         """
-        signs = network._signs(shard.neurons)
+        signs = signs_of(network, shard.neurons)
         if shard.displacement is None:  # twins share a near list
             if near is None:
-                near = planes.near_lists(skin, shard.draws.size, keep_all=True)
+                near = empty_lists(planes, skin, shard.draws.size, keep_all=True)
 
                 def silence(z, _):
                     np.minimum(z[:, :n_silent], planes.shift, out=z[:, :n_silent])
 
-                collect_near(near, shard.initial, planes.X, veto=silence if n_silent else None)
+                collect(near, shard.initial, planes.X, veto=silence if n_silent else None)
                 near.trim()
             rows = LazyRows(planes.directions, signs, near, shard.copies, skin, origin=None)
         else:
-            near = planes.near_lists(skin, shard.n_neurons, keep_all=True)
-            collect_near(near, shard.weights(), planes.X)
+            near = empty_lists(planes, skin, shard.n_neurons, keep_all=True)
+            collect(near, shard.weights(), planes.X)
             rows = LazyRows(planes.directions, signs, near, 1, skin, origin=padded(shard.displacements()))
         return cls(rows, shard, planes, skin)
 
@@ -85,13 +87,13 @@ class CertifiedShard:
         Cost: O(k q d) for q further samples, and a copy of all lists.
         """
         rows = self.rows
-        near = further.near_lists(self._skin, self.shard.draws.size, keep_all=True)
+        near = empty_lists(further, self._skin, self.shard.draws.size, keep_all=True)
         for start in range(0, self.shard.n_neurons, _ROWS_AT_A_TIME):
             stop = min(start + _ROWS_AT_A_TIME, self.shard.n_neurons)
             own = np.flatnonzero(rows.owns_list(start, stop))
             weights = rows.centre_displacement(start, stop)[own, : further.X.shape[1]]
             weights += self._initial[(start + own) // self._copies]
-            collect_near(near, weights, further.X)
+            collect(near, weights, further.X)
         return CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
 
     def implied(self, group):
@@ -124,18 +126,7 @@ class CertifiedShard:
     def find(self, step, visit_all):
         """Find what a step changes; the same each time until it is applied. Sets: found."""
         found = self.rows.review(step, visit_all)
-        planes = self._planes
-        if found.n_strayed:
-            thresholds = planes.thresholds(self._skin)
-            size = max(1, PRODUCTS_AT_A_TIME // len(planes.X))
-            d = planes.X.shape[1]
-            for first in range(0, found.n_strayed, size):
-                rows = found.strayed_rows[first : first + size]
-                weights = self._initial[rows // self._copies]
-                weights += found.strayed_displacement[first : first + size, :d]
-                self.rows.collect_strayed(
-                    step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift
-                )
+        rebuild(self.rows, step, found, self._initial, self._copies, self._planes, self._skin)
         self.found = found
 
     def apply(self, step, visit_all, stamp):

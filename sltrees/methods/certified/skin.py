@@ -79,6 +79,6 @@ def choose_skin(network, planes, y):
         listed = planes.population.near_per_draw(skin)
         # a list of its own, and its centre: as many entries as two numbers each
         rebuilt = n * (SAMPLE_COST + NUMBER_COST * d) + (listed + d / 2) * ENTRY_COST
-        return listed / network._copies * ENTRY_COST + strayed_share(network, planes, y, skin) * rebuilt
+        return listed / network.copies * ENTRY_COST + strayed_share(network, planes, y, skin) * rebuilt
 
     return min(SKINS, key=cost)

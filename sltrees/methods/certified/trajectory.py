@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from sltrees._core._lazy_rows import LazyStep
+from sltrees._core._lazy_findings import LazyStep
 
 # Pairs this share of the skin farther than a neuron has moved are evaluated at a visit although they cannot have
 # flipped: without it the bound on the nearest pair not evaluated would often be the gap.
