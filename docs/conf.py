@@ -171,8 +171,10 @@ def write_inside_pages():
         lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
         here = autosummary_context["entries"][name]
         elsewhere = [getattr(LINKED[name], key) for key in exported_names(name) if key not in here]
-        if here:
-            lines += ["   :members: " + ", ".join(here)]
+        data = [key for key in here if not callable(ENTRIES[f"{name}.{key}"])]  # has no docstring
+        if members := [key for key in here if key not in data]:
+            lines += ["   :members: " + ", ".join(members)]
+        lines += [line for key in data for line in ("", f".. autodata:: {name}.{key}", "   :no-value:")]
         if elsewhere:
             targets = [full for full, thing in ENTRIES.items() if any(thing is other for other in elsewhere)]
             lines += ["", "See also " + ", ".join(f":py:obj:`{full}`" for full in targets) + "."]

@@ -66,6 +66,9 @@ else:
         return sorted({*globals(), *__all__, *_MODULES, "__version__"})
 
 
+_moved.install()
+
+
 __all__ = [
     "CorrelationTrees",
     "IterationRecord",
@@ -78,5 +81,3 @@ __all__ = [
     "shifted_ntk",
     "show_versions",
 ]
-
-_moved.install()

@@ -45,9 +45,9 @@ def test_what_is_not_asked_for_is_not_imported(statement, loaded):
     assert said_by(f"{statement}; {LOADED}") == loaded
 
 
-def test_importing_the_package_imports_none_of_its_parts():
+def test_importing_the_package_imports_none_of_its_modules():
     names = said_by("import sltrees, sys; print(*[name for name in sys.modules if name.startswith('sltrees')])")
-    assert sorted(names) == ["sltrees", "sltrees._moved"]  # names in old pickles are looked up there
+    assert sorted(names) == ["sltrees", "sltrees._moved"]  # the latter finds names in pickles
 
 
 @pytest.mark.parametrize("name", sltrees.__all__)

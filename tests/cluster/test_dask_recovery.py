@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees import NewtonTrainer
 from sltrees.callbacks import Callback
 from sltrees.cluster.host import ShardHost
 from sltrees.cluster.messages import ClusterLostError, LostError, StoppedError
@@ -137,12 +137,12 @@ def test_neurons_that_were_trained_here_go_to_the_cluster(samples, executor):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_whatever_happens_while_it_is_closed_nothing_is_left(error, no_process_left, monkeypatch):
-    def fail(self, max_memory):
+    def fail(network):
         raise error("as if")
 
     network = network_of()
     executor = DaskExecutor(n_workers=1)
-    monkeypatch.setattr(ShiftedReLUNetwork, "_fetch", fail)
+    monkeypatch.setattr("sltrees.cluster.dask.executor.fetch", fail)
     with pytest.warns(RuntimeWarning, match="lost") if error is RuntimeError else pytest.raises(error), executor:
         NewtonTrainer(network, executor=executor, max_iter=1, tol=0.0).fit(X, Y)
     monkeypatch.undo()

@@ -463,7 +463,7 @@ def test_ctrl_c_before_anything_is_drawn_does_not_raise(monkeypatch):
     X, y = random_problem(0, 30, 5)
     network = network_of()
     with monkeypatch.context() as patch:
-        patch.setattr(network, "bytes_needed", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        patch.setattr("sltrees.training.budget.bytes_needed", lambda *_, **__: signal.raise_signal(signal.SIGINT))
         result = NewtonTrainer(network, max_gram=100).fit(X, y)  # with a limit memory is always estimated
     assert (result.status, result.n_iter, network.shift_) == ("interrupted", 0, None)
     assert NewtonTrainer(network).fit(X, y).status == "converged"

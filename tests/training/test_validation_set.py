@@ -117,7 +117,7 @@ def test_an_eval_set_changes_nothing_else(method, alpha):
 def test_where_the_last_weights_are_the_best_nothing_is_restored(monkeypatch):
     X, y, _ = noisy_problem()
     eval_set = X, y
-    monkeypatch.setattr(ShiftedReLUNetwork, "_restore", lambda *_: pytest.fail("restored"))
+    monkeypatch.setattr("sltrees.training.run.restore", lambda *_: pytest.fail("restored"))
     network, plain = network_of(), network_of()
     result = NewtonTrainer(network, max_iter=2).fit(X, y, eval_set=eval_set)
     assert result.best_iteration == result.n_iter == 2
