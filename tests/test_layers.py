@@ -19,7 +19,6 @@ UPWARDS = []
 CIRCLE = None
 IN_FUNCTIONS = []
 REACHED = [
-    "estimators/networks.py: trainer._samples",
     "methods/trees.py: self._trees._bank",
 ]
 # Of an object of the package's own, where another package has the same name for something of its own.
