@@ -28,6 +28,7 @@ ALIKE = [
     "methods/certified/method.py: method._install",
     "tables/_encoding.py: encoder._install",
     "training/run.py: trainer._samples",
+    "training/trainer.py: trainer._samples",
 ]
 
 HOOKS = {"_check"}  # asserts the invariants of a structure, and of the structures that it is made of
