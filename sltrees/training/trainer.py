@@ -444,22 +444,32 @@ class NewtonTrainer:
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
 
 
-def take_over(trainer, X, y, sample_weight, alpha):
-    """Have a trainer go on where another one, whose network it has, ended: `extend` adds to the samples of that.
+def take_trained(trainer, X, y, sample_weight, alpha):
+    """Have a trainer go on from where another one was: `extend` adds to samples that its network was trained on there.
 
     Parameters
     ----------
     trainer : NewtonTrainer
+        Of a network that was drawn for the samples and trained on them, such as one from a file.
     X : ndarray of shape (n, d)
-        As of `Samples`.
     y : ndarray of shape (n,)
     sample_weight : ndarray of shape (n,) or None
+        Of the same meaning as for `NewtonTrainer.fit`, and checked as there.
     alpha : float
-        Ridge that was used.
+        The ridge of the last run.
 
     Notes
     -----
-    Cost: O(1).
+    Cost: O(n d).
+
+    Examples
+    --------
+    >>> network = ShiftedReLUNetwork(2000, random_state=0)
+    >>> status = NewtonTrainer(network).fit(np.eye(5)[:4], np.arange(4.0)).status
+    >>> other = NewtonTrainer(network)
+    >>> take_trained(other, np.eye(5)[:4], np.arange(4.0), None, 0.0)
+    >>> other.extend(np.eye(5)[4:], [4.0]).status
+    'converged'
     """
-    trainer._samples, trainer.alpha_ = (X, y, sample_weight), alpha
-    trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
+    trainer._samples = samples_for(trainer.network, X).X, y, sample_weight
+    trainer.n_samples_, trainer.n_validation_samples_, trainer.alpha_ = len(X), 0, alpha
