@@ -75,7 +75,7 @@ class StepCounts:
     flips : int
         Pairs that fire on one side of the step and not on the other.
     rebuilt : int
-        Near lists built anew.
+        Near lists rebuilt.
     """
 
     reported: int

@@ -17,7 +17,6 @@ import sltrees
 # Of objects of the package's own, whose names another package has for something of its own, too.
 ALIKE = [
     "methods/certified/group.py: shard._copies",
-    "methods/certified/method.py: kept._executor",
     "methods/certified/method.py: method._install",
     "tables/_encoding.py: encoder._install",
     "training/run.py: trainer._samples",

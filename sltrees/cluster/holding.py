@@ -87,7 +87,7 @@ class Holding:
     def advance(self, advance, visited):
         """Take a step that was kept elsewhere."""
         self.group.review(advance)
-        self.group.keep(self.group.trajectory.n_kept, visited)
+        self.group.keep(visited)
 
     def reviewed(self, advance):
         """Have a step under review."""
@@ -116,8 +116,10 @@ class Holding:
         self.group.drop()
 
     def keep(self, n_kept, visited):
-        """As `ShardGroup.keep`; with the bytes held after it."""
-        return self.group.keep(n_kept, visited), self.group.nbytes
+        """As `ShardGroup.keep`, of the step after so many that were kept; with the bytes held after it."""
+        if self.group.trajectory.n_kept == n_kept:
+            self.group.keep(visited)
+        return self.group.n_fired, self.group.nbytes
 
     def count_pairs(self):
         """Counts of all pairs that fire: CountedPairs. Cost: O(sum over neurons of fired^2 + n^2)."""

@@ -76,8 +76,7 @@ class RemoteGroup:
         self.executor = None  # of the run that trains these neurons
         self._identity = uuid.uuid4().hex
         self._lock = threading.RLock()
-        self._reviewed = False
-        self._n_recorded = 0  # steps in the recipe that were kept by this group
+        self._reviewed = False  # whether hosts have a step under review that is not in the recipe
         self._summaries = {}
         self._bytes = {}
         self.n_fired = 0
@@ -320,16 +319,16 @@ class RemoteGroup:
             self._reviewed = False
             self.trajectory.trial = None
 
-    def keep(self, n_kept, visited):
+    def keep(self, visited):
         """As of `ShardGroup`."""
         with self._lock:  # nobody makes portions again between what is told and what is recorded
-            if self.trajectory.n_kept == n_kept:
-                told = self._ask("keep", n_kept, visited, stoppable=False)
-                if self._n_recorded == n_kept:  # else Ctrl-C fell between this and what follows
+            if self.trajectory.trial is not None:
+                # hosts that kept it already, and were asked in vain, know by the number
+                told = self._ask("keep", self.trajectory.n_kept, visited, stoppable=False)
+                if self._reviewed:  # else Ctrl-C fell between this and what follows
                     # in one statement, so that Ctrl-C cannot fall between
                     self.__dict__.update(
                         _recipe=[*self._recipe, ("advance", (self.trajectory.trial[0], visited))],
-                        _n_recorded=n_kept + 1,
                         _reviewed=False,
                         n_fired=sum(n_fired for n_fired, _ in told),
                         _bytes={p.portion: nbytes for p, (_, nbytes) in zip(self._placed, told, strict=True)},

@@ -51,8 +51,8 @@ class BPSWMethod(DenseMethod):
         )
 
     @classmethod
-    def bytes_needed(cls, network, planes, y, neurons, n_threads=1, *, kept=None):
-        """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
+    def bytes_needed(cls, network, planes, y, neurons, n_threads=1, *, before=None):
+        """As of `Method`. Cost: O(1)."""
         n_samples, n_features = planes.X.shape
         pairs = 12 * network.width * float(planes.firing.sum())  # the pattern as one array, twice
         sketch = cls.sketch_class.bytes_needed(network.width, n_samples, _COLUMNS_PER_SAMPLE * n_samples)
@@ -60,20 +60,20 @@ class BPSWMethod(DenseMethod):
         return DenseMethod.bytes_needed(network, planes, y, neurons, n_threads) + pairs + sketch + data
 
     def count_pairs(self, gram):
-        """Take note that G has changed: pairs are not counted. Cost: O(1)."""
+        """As of `Method`: no pair is counted. Cost: O(1)."""
         gram.refresh(self._executor)
 
     def gram_product(self, v):
-        """G v, shape (n,), float64. Cost: O(fired pairs d)."""
+        """As of `MethodWithProducts`. Cost: O(fired pairs d)."""
         return self._sum(lambda shard: shard.gram_product(self._data, v))
 
     def gram_diagonal(self):
-        """diag(G). Cost: O(fired pairs)."""
+        """As of `MethodWithProducts`. Cost: O(fired pairs)."""
         counts = sum(np.bincount(samples, minlength=self._n_samples) for _, samples in self.patterns)
         return counts * self._squares / self._root_width**2
 
     def approximate_gram(self, executor):
-        """The sketch of G, shape (n, n), float64. Cost: O(n^3), and that of the sketch."""
+        """As of `MethodWithSketch`. Cost: O(n^3), and that of the sketch."""
         C = self._sketch.project(self._pattern_matrix(), executor)
         products = np.empty((self._n_samples, self._n_samples))
 

@@ -99,8 +99,8 @@ class DenseMethod(ExplicitMethod):
         super().__init__(network, X, executor, shards)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
-        """Bytes for a network of which so many neurons are materialised, besides these. Cost: O(1)."""
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+        """As of `Method`. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         row = array_bytes(n_features, dtype=dtype)
         # initial weights of all; displacements of all, and what undoes them; those of the network, twice when replaced
@@ -114,7 +114,7 @@ class DenseMethod(ExplicitMethod):
         return len(self._all.displacement)
 
     def count_pairs(self, gram):
-        """Form G anew. Cost: O(m n^2)."""
+        """As of `Method`. Cost: O(m n^2)."""
         H = self._pair_counts()
         upper = np.triu(H)
 
@@ -141,15 +141,14 @@ class DenseMethod(ExplicitMethod):
         self._executor.map(add, self._shards)
         return sum(arrays[1:], arrays[0])
 
-    def commit(self):
-        """Keep the last step, and give the network its displacements."""
-        super().commit()
+    def _keep(self, trial):
+        super()._keep(trial)
         self._all.give_back(self._all.displacement)
 
     def abandon(self):
-        """After an interruption: bring the network back to the last step kept. This object is useless afterwards."""
+        """As of `Method`; this object is useless afterwards. Cost: O(m d)."""
         super().abandon()
-        if self.n_kept:  # the interruption may have fallen between keeping a step and giving it to the network
+        if self.kept is not None:  # the interruption may have fallen between keeping a step and giving it back
             self._all.give_back(self._all.displacement)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from sltrees._core._jacobian import add_jacobian_product, add_outputs, count_flips, shrink_and_step
 from sltrees.network.drawing import draw, shift_for
 from sltrees.network.use import move_to
-from sltrees.records import StepCounts
+from sltrees.records import StepCounts, timed
 
 
 class ExplicitShard:
@@ -34,7 +36,7 @@ class ExplicitShard:
         self._copies = network.copies
         self._shift = network.shift_
         self._scale = 1.0 / np.sqrt(network.width)
-        self._before = None  # what `undo` restores
+        self._before = None  # what `drop` restores
 
     def _find_fired(self):
         """Find which neurons fire on which samples. Sets: pattern, _z."""
@@ -70,7 +72,7 @@ class ExplicitShard:
         add_jacobian_product(*self.pattern, self._signs, self._displacement, self._X, out)
         return out
 
-    def take_step(self, g, shrink):
+    def try_step(self, g, shrink):
         """D <- shrink D - J^T g for every neuron that this moves, and find what fires then.
 
         Returns
@@ -91,7 +93,7 @@ class ExplicitShard:
         self._find_fired()
         return rows.size, count_flips(*self._before[2], *self.pattern)
 
-    def undo(self):
+    def drop(self):
         """Take the last step back exactly. Cost: O(moved d), and what subclasses have to do where neurons move."""
         rows = self._restore()
         if rows is not None:
@@ -101,8 +103,8 @@ class ExplicitShard:
         """Take back the displacements of a step that was cut off; nothing else is valid then. Cost: O(moved d)."""
         self._restore()
 
-    def commit(self):
-        """Keep the last step."""
+    def keep(self):
+        """Keep the last step. Cost: O(1)."""
         self._before = None
 
     def _restore(self):
@@ -114,8 +116,59 @@ class ExplicitShard:
         return rows
 
 
+class ShardSums:
+    """Sums over the shards of a network, in a fixed order.
+
+    Parameters
+    ----------
+    shards : list of ExplicitShard
+    executor : ThreadExecutor
+    n_samples : int
+    root_width : float
+        sqrt(m).
+    """
+
+    def __init__(self, shards, executor, n_samples, root_width):
+        self._shards, self._executor, self._n_samples, self._root_width = shards, executor, n_samples, root_width
+
+    def __call__(self, part):
+        """1/sqrt(m) times the sum of part(shard), each of shape (n,)."""
+        total = np.zeros(self._n_samples)
+        for contribution in self._executor.map(part, self._shards):
+            total += contribution
+        return total / self._root_width
+
+
+class ExplicitTrial:
+    """A step that was taken and can be taken back: a `sltrees.methods.protocol.Trial`.
+
+    Parameters
+    ----------
+    counts : StepCounts
+    sums : ShardSums
+        Of where the neurons stand after the step.
+    """
+
+    error = 0.0
+
+    def __init__(self, counts, sums):
+        self.counts, self._sums = counts, sums
+
+    @functools.cached_property
+    def outputs(self):
+        """As of `Trial`. Cost: O(fired pairs), once."""
+        return self._sums(ExplicitShard.outputs)
+
+    @functools.cached_property
+    def jacobian_displacement(self):
+        """As of `Trial`. Cost: O(fired pairs d), once."""
+        return self._sums(ExplicitShard.jacobian_displacement)
+
+
 class ExplicitMethod:
-    """Firing patterns, outputs and steps of a whole network, as sums over its shards in a fixed order.
+    """Firing patterns, outputs and steps of a whole network: a `sltrees.methods.protocol.Method`.
+
+    Subclasses say what shards there are, and what it takes (`bytes_needed`).
 
     Parameters
     ----------
@@ -125,43 +178,26 @@ class ExplicitMethod:
     shards : list of ExplicitShard
     """
 
+    gram_held_as = ("array",)
+    leaves_out_silent = True
+    is_worn = False  # weights are what is stored
+    error = 0.0  # and what outputs are computed from
+
     def __init__(self, network, X, executor, shards):
         self._executor, self._shards = executor, shards
-        self._n_samples = len(X)
-        self._root_width = np.sqrt(network.width)
-        # a step was taken that is neither kept nor undone
-        self.step_open = False
-        self.n_kept = 0  # steps kept
+        self._n_samples, self._root_width = len(X), np.sqrt(network.width)
+        self._sum = ShardSums(shards, executor, self._n_samples, self._root_width)
+        self._tries = False  # whether a step was begun that is neither kept nor dropped
+        self.kept = None
 
     @classmethod
     def set_up(cls, network, planes, y, executor, progress, *, ridge):
-        """Draw the network, or take it as it stands, and find what fires.
-
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        planes : Hyperplanes
-            Of the samples.
-        y : ndarray of shape (n,)
-            Ignored.
-        executor : ThreadExecutor
-        progress : callable
-            Called as progress(stage)(done, total) for stage 0, 1 of 2.
-        ridge : bool
-            Ignored: steps may always shrink displacements.
-        """
+        """As of `Method`; steps may always shrink displacements."""
         move_to(network, executor)
         shift_for(network, planes.X)  # warns where the shift has to be lowered
         network.state = draw(network, planes, None, executor, progress(0)).state
         # what subclasses are made from, and find their shards in
         return cls(network, planes.X, executor, progress(1))
-
-    # the outputs are always computed from the weights
-    outputs_error = 0.0
-    # weights are what is stored
-    is_worn = False
-    gram_held_as = ("array",)
-    leaves_out_silent = True
 
     @property
     def patterns(self):
@@ -170,7 +206,7 @@ class ExplicitMethod:
 
     @property
     def n_fired(self):
-        """Number of fired (neuron, sample) pairs."""
+        """Number of fired (neuron, sample) pairs. Cost: O(shards)."""
         return sum(shard.n_fired for shard in self._shards)
 
     @property
@@ -178,67 +214,66 @@ class ExplicitMethod:
         """Bytes held for the neurons. Cost: O(shards)."""
         return sum(shard.nbytes for shard in self._shards)
 
+    @property
     def outputs(self):
-        """f on the training samples at the current weights, shape (n,), float64. Cost: O(fired pairs)."""
+        """As of `Method`. Cost: O(fired pairs)."""
         return self._sum(ExplicitShard.outputs)
 
+    @property
     def jacobian_displacement(self):
-        """J D, shape (n,), float64. Cost: O(fired pairs d)."""
+        """As of `Method`. Cost: O(fired pairs d)."""
         return self._sum(ExplicitShard.jacobian_displacement)
 
-    def _sum(self, part):
-        total = np.zeros(self._n_samples)
-        for contribution in self._executor.map(part, self._shards):
-            total += contribution
-        return total / self._root_width
+    def synchronise(self, trial=None):
+        """As of `Method`: there is nothing to do."""
 
-    def take_step(self, step):
-        """D <- shrink D - J^T g.
+    def count_pairs(self, gram):
+        """As of `Method`. Cost: O(sum over neurons of fired^2 + n^2)."""
+        gram.count_pairs(self.patterns, self._executor)
+
+    def try_step(self, step):
+        """As of `Method`: take the step, so that it can be taken back.
 
         Parameters
         ----------
         step : object with g, shrink
-
-        Returns
-        -------
-        StepCounts
         """
-        self.step_open = True
-        done = self._executor.map(lambda shard: shard.take_step(step.g, step.shrink), self._shards)
+        self._tries = True
+        done = self._executor.map(lambda shard: shard.try_step(step.g, step.shrink), self._shards)
         visited = self._n_visited(sum(moved for moved, _ in done))
         flips = sum(flips for _, flips in done)
         candidates = visited * self._n_samples
-        return StepCounts(reported=visited, cleared=0, visited=visited, candidates=candidates, flips=flips, rebuilt=0)
+        counts = StepCounts(reported=visited, cleared=0, visited=visited, candidates=candidates, flips=flips, rebuilt=0)
+        return ExplicitTrial(counts, self._sum)
 
     def _n_visited(self, n_moved):
         """Neurons that were looked at to find what fires, if so many moved."""
         return n_moved
 
-    def count_pairs(self, gram):
-        """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
-        gram.count_pairs(self.patterns, self._executor)
+    def keep(self, trial, gram, seconds):
+        """As of `Method`. Cost: that of `count_pairs` where there were flips, and O(shards)."""
+        if trial.counts.flips:
+            with timed(seconds, "gram"):
+                self.count_pairs(gram)
+        with timed(seconds, "step"):
+            self._keep(trial)
 
-    def count_flips(self, gram):
-        """Form G anew from the patterns after the step."""
-        self.count_pairs(gram)
-
-    def undo(self):
-        """Take the last step back."""
-        self._executor.map(lambda shard: shard.undo(), self._shards)
-        self.step_open = False
-
-    def commit(self):
-        """Keep the last step."""
+    def _keep(self, trial):
         # one statement decides for all shards, so that an interruption cannot split them
-        self.__dict__.update(step_open=False, n_kept=self.n_kept + 1)
+        self.__dict__.update(_tries=False, kept=trial)
         for shard in self._shards:
-            shard.commit()
+            shard.keep()
+
+    def drop(self, trial):
+        """As of `Method`. Cost: that of `ExplicitShard.drop`."""
+        self._executor.map(lambda shard: shard.drop(), self._shards)
+        self._tries = False
 
     def abandon(self):
-        """After an interruption: bring the network back to the last step kept. This object is useless afterwards."""
-        if self.step_open:
+        """As of `Method`; this object is useless afterwards. Cost: O(moved d)."""
+        if self._tries:
             for shard in self._shards:
                 shard.abandon()
 
     def release(self):
-        """The run is over."""
+        """As of `Method`: there is nothing to do."""

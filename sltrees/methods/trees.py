@@ -82,8 +82,8 @@ class TreesMethod(ExplicitMethod):
         super().__init__(network, X, executor, shards)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
-        """Bytes for so many materialised neurons besides their initial weights. Cost: O(1)."""
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+        """As of `Method`. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
         # displacements; weights being written, what undoes them, row numbers

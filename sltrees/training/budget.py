@@ -128,13 +128,15 @@ class Budget:
         needed += bytes_needed(network, self._planes, self._n_threads, neurons=neurons)
         if self._validation is not None:
             needed += self._validation.bytes_needed(neurons, network.dtype)
-        kept = network.state.method
+        before = network.state.method
         if self._lineage is not None:
             needed += self._lineage.bytes_needed(network)
-            kept = None  # the run begins anew
-        if kept is not None and not kept.serves(X, has_ridge(self._alpha)):
-            kept = None
-        return needed + self._method.bytes_needed(network, self._planes, self._y, neurons, self._n_threads, kept=kept)
+            before = None  # the run begins anew
+        if before is not None and not before.serves(X, has_ridge(self._alpha)):
+            before = None
+        return needed + self._method.bytes_needed(
+            network, self._planes, self._y, neurons, self._n_threads, before=before
+        )
 
     def _refuse_loo(self, why):
         if self._alpha == "loo":

@@ -207,7 +207,7 @@ class Lineage:
         return iteration.g
 
     def append(self, record, gram):
-        """An iteration is over.
+        """An iteration is over; may be called again where that was cut off.
 
         Parameters
         ----------
@@ -229,18 +229,23 @@ class Lineage:
         -----
         Cost: O(1).
         """
-        n_refused, self._n_solutions = self._n_solutions - 1, 0
-        if self.replaying:
-            return self._replayed(record, n_refused, gram)
-        solver = gram.solver_state()
+        if record.iteration == (self._n_replayed if self.replaying else len(self.iterations)):
+            n_refused = self._n_solutions - 1
+            if self.replaying:
+                self._replay(record, n_refused, gram)
+            else:
+                self._add(record, n_refused, gram.solver_state())
+            self._n_solutions = 0
+        return self.iterations[record.iteration].record
+
+    def _add(self, record, n_refused, solver):
         before = self.iterations[-1] if self.iterations else None
         made_at = record.iteration
         if solver.n_made == (before.solver.n_made if before else 0):
             made_at = before.made_at if before else None
         self.iterations.append(Iteration(record, n_refused, self._g, solver, made_at))
-        return record
 
-    def _replayed(self, record, n_refused, gram):
+    def _replay(self, record, n_refused, gram):
         iteration = self.iterations[self._n_replayed]
         for name in _REPLAYED:
             was, now = getattr(iteration.record, name), getattr(record, name)
@@ -251,7 +256,6 @@ class Lineage:
         self._n_replayed += 1
         if not self.replaying:
             gram.resume(iteration.solver)
-        return iteration.record
 
     def check_end(self, status):
         """Refuse an end of the run before all was replayed, but for one that somebody outside asked for."""

@@ -1,12 +1,90 @@
-"""What a run tells while it goes on and when it ends: history, clocks, callbacks, the result."""
+"""What a run tells while it goes on and when it ends: iterations, history, clocks, callbacks, the result."""
 
 from __future__ import annotations
 
 import time
 
-from sltrees.records import MESSAGES, RIDGE_MESSAGE, TrainingResult, TrainingStatus
+from sltrees.records import MESSAGES, PHASES, RIDGE_MESSAGE, IterationRecord, TrainingResult, TrainingStatus
 
 N_STAGES = 2  # of a set-up: neurons are drawn, then what the method needs is built
+
+
+class Attempt:
+    """An iteration under way: a step that is tried, and what comes of it.
+
+    Parameters
+    ----------
+    iteration : int
+        Its number.
+    state : State
+        Where training stands.
+    method : Method
+    gram : GramSystem
+    validation : ValidationSet or None
+
+    Attributes
+    ----------
+    before, after : State
+        Without the step, and with it.
+    validation_rmse : float
+        Without it; NaN where there is no validation set.
+    seconds : dict of str to float
+        By phase.
+    step : Step
+    trial : Trial or None
+        That of the step; None until it was tried.
+    lowers_loss : bool
+    ratio : float
+        Of the actual to the predicted decrease of the loss.
+    is_kept : bool
+        Whether it is known that the step was kept.
+    """
+
+    def __init__(self, iteration, state, method, gram, validation):
+        self.iteration, self.before, self.after = iteration, state, None
+        self.validation_rmse = float("nan") if validation is None else validation.rmse
+        self.seconds = dict.fromkeys(PHASES if validation is not None else PHASES[:-1], 0.0)
+        self._n_fired = method.n_fired
+        self._solved_before = gram.n_cg_steps, gram.n_factorisations
+        self.step = self.trial = None
+        self.lowers_loss, self.ratio = False, float("nan")
+        self.is_kept = False
+
+    def judge(self, after):
+        """See what the step is worth that leads there. Sets: after, ratio, lowers_loss. Cost: O(1)."""
+        self.ratio = (self.before.loss - after.loss) / self.step.predicted_decrease
+        self.lowers_loss = bool(after.loss < self.before.loss)  # False also for NaN
+        self.after = after
+
+    @property
+    def is_refused(self):
+        """Whether the step is one to be dropped, not only one that was cut off."""
+        return self.after is not None and not self.lowers_loss
+
+    def record(self, method, gram, n_threads, seconds_elapsed):
+        """The record of the iteration, an IterationRecord. Cost: that of `bytes_resident`."""
+        counts = self.trial.counts
+        return IterationRecord(
+            iteration=self.iteration,
+            rmse=self.before.rmse,
+            loss=self.before.loss,
+            validation_rmse=self.validation_rmse,
+            damping=self.step.damping,
+            accepted=self.lowers_loss,
+            gain_ratio=self.ratio,
+            fired_pairs=self._n_fired,
+            reported_neurons=counts.reported,
+            cleared_neurons=counts.cleared,
+            visited_neurons=counts.visited,
+            candidates=counts.candidates,
+            flips=counts.flips,
+            rebuilt_lists=counts.rebuilt,
+            cg_steps=gram.n_cg_steps - self._solved_before[0],
+            refactorings=gram.n_factorisations - self._solved_before[1],
+            bytes_resident=method.bytes_resident + gram.bytes_needed(len(self.before.residual), n_threads),
+            seconds=self.seconds,
+            seconds_elapsed=seconds_elapsed,
+        )
 
 
 class Report:
@@ -53,7 +131,9 @@ class Report:
             callback.on_start(self.trainer)
 
     def add(self, record, gram):
-        """An iteration is over. Sets: history; where a replay ends the clock is set to when it was recorded."""
+        """An iteration is over; may be called again. Sets: history, and the clock where a replay ends."""
+        if record.iteration < len(self.history):
+            return
         if self._lineage is not None:
             replayed = self._lineage.replaying
             record = self._lineage.append(record, gram)

@@ -18,12 +18,12 @@ from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.neurons import displacement_squared, outputs
 from sltrees.network.shift import resolve_shift
-from sltrees.network.use import claim, move_to, release, restore, write_down
-from sltrees.records import PHASES, IterationRecord, TrainingStatus, timed
+from sltrees.network.use import claim, move_to, restore, write_down
+from sltrees.records import TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.objective import SquaredError
-from sltrees.training.reporting import Report
+from sltrees.training.reporting import Attempt, Report
 from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
 from sltrees.training.step import LinearModel, State
 
@@ -62,9 +62,8 @@ class Run:
         self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
         callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.report = Report(trainer, callbacks, lineage)
-        self.method = None
-        self.kept = None  # the state that a step being kept leads to
-        self.n_kept = 0  # steps that the method had kept before it
+        self.method = self.gram = self.model = None
+        self.attempt = None  # the iteration under way, once its step is tried
         self.restored = None  # neurons that the network is about to be given back, and their state
         self.left = None  # the state that it leaves for them
         self.before = None  # of a network that is here, and about to be trained elsewhere
@@ -78,12 +77,10 @@ class Run:
         try:
             with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
                 status = self.train()
-        except KeyboardInterrupt:  # while a cluster was started, or stopped
+        except KeyboardInterrupt:  # while a cluster was started, or stopped, or as the last thing of all
             status = TrainingStatus.INTERRUPTED
         finally:
-            if self.method is not None:
-                self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
-            release(network)
+            network.in_training = False  # by no call: Ctrl-C takes effect between them, and cannot keep it from this
             self.model = self.gram = self.method = None  # they hold each other, and the network its rows
         return self.report.end(
             status, self.state, left=self.left, validation=self.validation, cluster_error=self.cluster_error
@@ -98,22 +95,24 @@ class Run:
                 self.lineage.check_end(status)
             self.synchronise()
             self.restore_best()
-            self.method.release()
             return status
         except KeyboardInterrupt:
             return self.interrupted()
         except ClusterLostError as error:
             return self.lost(error)
         except BaseException:
-            self.interrupted()
+            self.interrupted(conclude=False)
             raise
+        finally:
+            if self.method is not None:
+                self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
 
     # ------------------------------------------------------------------ what an interruption leaves
 
-    def interrupted(self):
+    def interrupted(self, conclude=True):
         """After Ctrl-C: the status, once the network is that of the last step kept."""
         try:
-            self.settle()
+            self.settle(conclude)
         except ClusterLostError as error:
             return self.lost(error)
         return TrainingStatus.INTERRUPTED
@@ -121,31 +120,48 @@ class Run:
     def lost(self, error):
         """The cluster is gone: the status. A network that was here before is as it was. Sets: cluster_error."""
         self.cluster_error = error
-        network = self.trainer.network
         if self.before is not None:
-            network.state = self.before
-        elif self.method is not None:
-            self.method.forsake()
+            self.trainer.network.state = self.before
         return TrainingStatus.CLUSTER_LOST
 
-    def settle(self):
-        """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile. Sets: state."""
+    def settle(self, conclude):
+        """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile.
+
+        Sets: state, and with `conclude` history. May be called again.
+        """
         while self.method is not None:
             try:
                 if self.restored is not None and self.trainer.network.state.neurons is self.restored[0]:
                     self.state = self.restored[1]  # the interruption fell between restoring and saying so
-                    self.method.release()
                     return
                 self.restored = self.left = None
                 self.method.abandon()
-                if self.kept is not None and self.method.n_kept > self.n_kept:
-                    self.state = self.kept  # the interruption fell between keeping the step and saying so
+                if self.attempt is not None:
+                    self.settle_attempt(self.attempt)
                 if self.state.residual is not None:
                     self.synchronise()
+                if self.attempt is not None and conclude:
+                    self.conclude_settled(self.attempt)
                 self.method.release()
                 return
             except KeyboardInterrupt:
                 continue
+
+    def settle_attempt(self, attempt):
+        """Make the state that after the step, if the network is there. Sets: state, validation."""
+        if attempt.trial is None or self.method.kept is not attempt.trial:
+            if self.validation is not None:
+                self.validation.rmse = attempt.validation_rmse
+        elif not attempt.is_kept:  # the interruption fell between keeping the step and saying so
+            self.state, attempt.is_kept = attempt.after, True
+
+    def conclude_settled(self, attempt):
+        """Have the iteration in the history, unless its step was cut off. Sets: attempt, history."""
+        if attempt.is_refused:
+            attempt.before = self.state
+        if attempt.is_refused or attempt.is_kept:
+            self.conclude(attempt)
+        self.attempt = None
 
     # ------------------------------------------------------------------ the set-up
 
@@ -176,7 +192,7 @@ class Run:
         self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
         self.rule = LevenbergMarquardt(len(self.X))
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
-        self.state = self.evaluate(self.displacement_squared(network.state.neurons))
+        self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
         self.validate(0)
         self.report.begin()
 
@@ -218,7 +234,7 @@ class Run:
             return trainer.alpha
         if self.n_samples_before and getattr(trainer, "alpha_", None) is not None:
             return trainer.alpha_  # samples joined: the loss stays the same but for them
-        targets = objective.y - self.method.outputs() + self.method.jacobian_displacement()
+        targets = objective.y - self.method.outputs + self.method.jacobian_displacement
         weights = objective.weights if objective.is_weighted else None
         return alpha_left_out(
             objective.unscaled_matrix(self.gram.matrix), targets[:, None], self.executor, weights=weights
@@ -238,7 +254,7 @@ class Run:
         write_down(self.trainer.network)  # its lists go before new ones come
         self.set_up_method(lambda stage: None)
         self.method.count_pairs(self.gram)
-        self.state = self.evaluate(self.displacement_squared(self.trainer.network.state.neurons))
+        self.state = self.evaluate(self.method, self.displacement_squared(self.trainer.network.state.neurons))
 
     # ------------------------------------------------------------------ where training stands
 
@@ -246,17 +262,17 @@ class Run:
         """|D|^2 if there is a ridge, from the weights; steps carry it along by its recurrence, and read none."""
         return displacement_squared(neurons, self.executor) if self.model.alpha else 0.0
 
-    def evaluate(self, displacement_squared, **which):
-        """Residual and loss at the current weights, a `State`; with kept=True at those of the last step kept."""
-        residual = self.objective.residual(self.method.outputs(**which))
-        jacobian_displacement = self.method.jacobian_displacement(**which) if self.model.alpha else None
+    def evaluate(self, where, displacement_squared):
+        """Residual and loss where a method or a trial stands: a `State`."""
+        residual = self.objective.residual(where.outputs)
+        jacobian_displacement = where.jacobian_displacement if self.model.alpha else None
         return self.model.state(residual, jacobian_displacement, displacement_squared)
 
     def synchronise(self):
         """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
-        if self.method.outputs_error > 0:
+        if self.method.error > 0:
             self.method.synchronise()
-            self.state = self.evaluate(self.state.displacement_squared)
+            self.state = self.evaluate(self.method, self.state.displacement_squared)
 
     def validate(self, iteration):
         """See what the network makes of the validation set, if there is one, after so many iterations."""
@@ -282,8 +298,8 @@ class Run:
         for _ in range(self.trainer.max_iter):
             if self.has_converged():
                 return TrainingStatus.CONVERGED
-            seconds = dict.fromkeys(PHASES if self.validation is not None else PHASES[:-1], 0.0)
-            step = self.solve(seconds)
+            attempt = Attempt(len(self.report.history), self.state, self.method, self.gram, self.validation)
+            step = attempt.step = self.solve(attempt.seconds)
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
@@ -291,7 +307,7 @@ class Run:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
-            self.take(step, seconds)
+            self.take(attempt)
             if self.method.is_worn:
                 self.begin_anew()
             if self.report.tell():
@@ -310,7 +326,6 @@ class Run:
 
     def solve(self, seconds):
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""
-        self.solved_before = self.gram.n_cg_steps, self.gram.n_factorisations
         longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
         with timed(seconds, "solve"):
             while not self.rule.exhausted:
@@ -329,74 +344,62 @@ class Run:
             g = self.lineage.solve(self.gram, c, right, self.executor)
         return None if g is None else self.model.step(self.state, c, g, damping)
 
-    def take(self, step, seconds):
-        """Try a step; keep it if the loss falls, else undo it. Sets: state, gram, rule, flat_steps, history."""
-        before, fired = self.state, self.method.n_fired
-        validation_rmse = float("nan") if self.validation is None else self.validation.rmse
-        with timed(seconds, "step"):
-            counts = self.method.take_step(step)
-        with timed(seconds, "outputs"):
-            trial = self.evaluate(step.displacement_squared)
-            # rounding of the outputs that were carried along must not decide
-            doubt = self.objective.loss_error(self.method.outputs_error, before.rmse, trial.rmse)
-            if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - trial.loss):
-                self.method.synchronise()
-                before = self.state = self.evaluate(before.displacement_squared, kept=True)
-                trial = self.evaluate(step.displacement_squared)
-        ratio = (before.loss - trial.loss) / step.predicted_decrease
-        accepted = bool(trial.loss < before.loss)  # False also for NaN
-        if accepted:
-            self.keep(trial, counts, seconds)
-            flat = before.loss - trial.loss <= (self.trainer.tol if self.model.alpha else FLAT_DECREASE) * before.loss
-            self.flat_steps = self.flat_steps + 1 if flat else 0
-            self.rule.accept(ratio)
+    def take(self, attempt):
+        """Try a step; keep it if the loss falls, else drop it. Sets: state, gram, rule, flat_steps, history."""
+        self.attempt = attempt
+        self.judge(attempt)
+        if attempt.lowers_loss:
+            self.keep(attempt)
         else:
-            with timed(seconds, "step"):
-                self.method.undo()
-            with timed(seconds, "outputs"):
-                self.synchronise()  # a refusal is rare: make sure of where it leaves us
-            before = self.state
-            self.rule.refuse()
-        self.report.add(
-            IterationRecord(
-                iteration=len(self.report.history),
-                rmse=before.rmse,
-                loss=before.loss,
-                validation_rmse=validation_rmse,
-                damping=step.damping,
-                accepted=accepted,
-                gain_ratio=ratio,
-                fired_pairs=fired,
-                reported_neurons=counts.reported,
-                cleared_neurons=counts.cleared,
-                visited_neurons=counts.visited,
-                candidates=counts.candidates,
-                flips=counts.flips,
-                rebuilt_lists=counts.rebuilt,
-                cg_steps=self.gram.n_cg_steps - self.solved_before[0],
-                refactorings=self.gram.n_factorisations - self.solved_before[1],
-                bytes_resident=self.method.bytes_resident
-                + self.gram.bytes_needed(len(self.X), self.executor.n_threads),
-                seconds=seconds,
-                seconds_elapsed=self.report.seconds_elapsed,
-            ),
-            self.gram,
-        )
+            self.drop(attempt)
+        self.conclude(attempt)
 
-    def keep(self, trial, counts, seconds):
-        """Keep the step that was taken, which leads to a state. Sets: state, gram, validation."""
-        self.kept, self.n_kept = trial, self.method.n_kept
-        if counts.flips:
-            with timed(seconds, "gram"):
-                self.method.count_flips(self.gram)
+    def judge(self, attempt):
+        """Try the step, and see what it leads to. Sets: state, if it was carried along for too long."""
+        step, seconds = attempt.step, attempt.seconds
+        with timed(seconds, "step"):
+            trial = attempt.trial = self.method.try_step(step)
+        with timed(seconds, "outputs"):
+            before, after = attempt.before, self.evaluate(trial, step.displacement_squared)
+            # rounding of the outputs that were carried along must not decide
+            doubt = self.objective.loss_error(trial.error, before.rmse, after.rmse)
+            if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - after.loss):
+                self.method.synchronise(trial)
+                attempt.before = self.state = self.evaluate(self.method, before.displacement_squared)
+                after = self.evaluate(trial, step.displacement_squared)
+        attempt.judge(after)
+
+    def keep(self, attempt):
+        """Keep the step that was tried. Sets: state, gram, validation."""
         if self.validation is not None:
             self.validation.rmse = float("nan")  # until it is known
-        with timed(seconds, "step"):
-            self.method.commit()
-        self.state, self.kept = trial, None
+        self.method.keep(attempt.trial, self.gram, attempt.seconds)
+        self.state, attempt.is_kept = attempt.after, True
         if self.validation is not None:
-            with timed(seconds, "validation"):
-                self.validate(len(self.report.history) + 1)
+            with timed(attempt.seconds, "validation"):
+                self.validate(attempt.iteration + 1)
+
+    def drop(self, attempt):
+        """Drop the step that was tried. Sets: state, if it was carried along."""
+        with timed(attempt.seconds, "step"):
+            self.method.drop(attempt.trial)
+        with timed(attempt.seconds, "outputs"):
+            self.synchronise()  # a refusal is rare: make sure of where it leaves us
+        attempt.before = self.state
+
+    def conclude(self, attempt):
+        """The iteration is over; may be called again. Sets: rule, flat_steps, history, attempt."""
+        if attempt.lowers_loss:
+            fallen, share = attempt.before.loss - attempt.after.loss, FLAT_DECREASE
+            if self.model.alpha:
+                share = self.trainer.tol
+            self.flat_steps = self.flat_steps + 1 if fallen <= share * attempt.before.loss else 0
+            self.rule.accept(attempt.ratio)
+        else:
+            self.rule.refuse()
+        record = attempt.record(self.method, self.gram, self.executor.n_threads, self.report.seconds_elapsed)
+        self.report.add(record, self.gram)
+        self.attempt = None
 
     def why_stuck(self):
         """No step lowers the loss: because G is singular, or for another reason."""

@@ -329,7 +329,7 @@ class NewtonTrainer:
         -----
         Cost: O(m q d) to draw (under rejection, in proportion to the neurons that are added), O(k q d) to extend the
         near lists of the k materialised neurons, one visit of each, O(n^2 + pairs) for G, and iterations as of `fit`.
-        With method="trees", or where the ridge comes or goes, lists or trees are built anew, O(k n d). With alpha > 0
+        With method="trees", or where the ridge comes or goes, lists or trees are rebuilt, O(k n d). With alpha > 0
         the ridge is relative to trace(G)/n at W(0), as it would have been had all samples been there from the start, if
         it was that for the old ones.
 

@@ -79,7 +79,6 @@ def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
         NewtonTrainer(network, executor=where, max_iter=5, tol=1e-9, **training).fit(X, y)
         for network, where in ((here, "inline"), (there, executor))
     ]
-    there.state.method._executor = executor
     there.state.method._check(check_rows)
     same(here, there)
     for name in ("status", "n_iter", "rmse", "loss"):
@@ -266,7 +265,6 @@ def test_ctrl_c_is_obeyed_and_training_goes_on_from_there(executor):
             assert seconds < after + 1.0
     result = NewtonTrainer(there, executor=executor, tol=1e-6).fit(X, y)
     assert result.status == "converged"
-    there.state.method._executor = executor
     there.state.method._check(check_rows)
 
 

@@ -114,7 +114,6 @@ def test_after_a_loss_training_goes_on_from_the_last_step(method, executor, monk
     assert result.status == "cluster_lost"
     result = NewtonTrainer(network, executor=executor, tol=1e-6).fit(X, Y)
     assert result.status == "converged"
-    network.state.method._executor = executor
     network.state.method._check(check_rows)
     assert np.sqrt(np.mean((network.predict(X) - Y) ** 2)) == pytest.approx(result.rmse, abs=1e-6)
 

@@ -21,7 +21,6 @@ from sklearn.utils.estimator_checks import check_estimator
 from sltrees import shifted_ntk
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
-from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
 from sltrees.reference.row_invariants import check_rows
 
@@ -110,11 +109,8 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
     a, b = model.fitted_model_.networks_
     assert a.digest() == b.digest()
     assert a.state.neurons.shards[0].initial is b.state.neurons.shards[0].initial
-    with ThreadExecutor(1) as executor:
-        for network in (a, b):
-            network.state.method._executor = executor
-            network.state.method._check(check_rows)
-            network.state.method.release()
+    for network in (a, b):
+        network.state.method._check(check_rows)
 
 
 def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_samples():

@@ -90,10 +90,7 @@ def test_networks_drawn_alike_are_trained_as_if_each_were_alone(options):
         alike = draw_alike(ShiftedReLUNetwork(2048, **options), 3, Hyperplanes(X, 0.8), skin=1.0, executor=executor)
     for network, y in zip(alike, Y.T, strict=True):
         NewtonTrainer(network, alpha=0.01, max_iter=6).fit(X, y)
-        with ThreadExecutor(1) as executor:
-            network.state.method._executor = executor
-            network.state.method._check(check_rows)
-            network.state.method.release()
+        network.state.method._check(check_rows)
         alone = ShiftedReLUNetwork(2048, **options)
         NewtonTrainer(alone, alpha=0.01, max_iter=6).fit(X, y)
         assert np.array_equal(network.neurons_, alone.neurons_)
@@ -110,10 +107,7 @@ def test_lists_found_when_drawn_are_not_for_other_samples():
         (network,) = draw_alike(blank, 1, Hyperplanes(X, shift_for(blank, X)), skin=1.0, executor=executor)
     NewtonTrainer(network, alpha=0.1, max_iter=5).fit(X[:20], y[:20])
     assert network.state.near is None
-    with ThreadExecutor(1) as executor:
-        network.state.method._executor = executor
-        network.state.method._check(check_rows)
-        network.state.method.release()
+    network.state.method._check(check_rows)
 
 
 @pytest.mark.parametrize("alpha", [0.1, "loo"])

@@ -126,7 +126,6 @@ def test_a_run_on_the_same_samples_goes_on_with_the_rows_of_the_last(init, sampl
     for record, other in zip(second.history, anew.history, strict=True):
         assert record.loss == pytest.approx(other.loss, rel=1e-6, abs=1e-14)
     assert np.allclose(network.displacement_, written.displacement_, rtol=0, atol=1e-8)
-    network.state.method._executor = None
     # an uncut run
     _, _, uncut, _ = trained(init, sampling, "float64", alpha=alpha, max_iter=5, tol=1e-9)
     assert np.allclose(network.displacement_, uncut.displacement_, rtol=0, atol=1e-6)
@@ -262,9 +261,9 @@ def test_a_step_that_could_not_be_kept_is_finished_by_who_looks_next(monkeypatch
     with pytest.raises(MemoryError, match="not a byte left"):
         trainer.fit(X, y)
     monkeypatch.undo()
-    assert network.state.method.step_open
+    assert network.state.method._keeps
     assert network.digest() == expected.digest()
-    assert not network.state.method.step_open
+    assert not network.state.method._keeps
     assert NewtonTrainer(network).fit(X, y).status == "converged"
 
 

@@ -18,6 +18,7 @@ from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.training.checkpoint_file import KIND
+from sltrees.training.lineage import Lineage
 
 
 @pytest.fixture(autouse=True)
@@ -366,6 +367,54 @@ def test_ctrl_c_writes_the_last_iterations_and_the_run_can_be_resumed(tmp_path):
     resumed = NewtonTrainer.from_checkpoint(path)
     resumed.fit(X, y)
     assert resumed.network.digest() == network.digest()
+
+
+@pytest.mark.parametrize("moment", ["kept", "recorded"])
+def test_ctrl_c_after_a_step_was_kept_leaves_it_in_the_file(tmp_path, moment, monkeypatch):
+    X, y = random_problem(15, 40, 3)
+    path = str(tmp_path / "training.npz")
+    uncut, network = network_of(1024, shift="auto"), network_of(1024, shift="auto")
+    NewtonTrainer(uncut, max_iter=6).fit(X, y)
+    cls, name = {"kept": (CertifiedMethod, "keep"), "recorded": (Lineage, "append")}[moment]
+    original, calls = getattr(cls, name), []
+
+    def pressed(self, *arguments):
+        result = original(self, *arguments)
+        calls.append(0)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, name, pressed)
+        result = NewtonTrainer(network, max_iter=6, callbacks=[Checkpoint(path, every=100)]).fit(X, y)
+    assert result.status == "interrupted"
+    assert result.n_iter == len(result.history) == len(steps_of(path)) >= 3
+    assert [step["record"]["iteration"] for step in steps_of(path)] == list(range(result.n_iter))
+    resumed = NewtonTrainer.from_checkpoint(path)
+    resumed.fit(X, y)
+    assert resumed.network.digest() == uncut.digest()
+
+
+def test_only_a_run_with_a_checkpoint_can_be_written(tmp_path):
+    X, y = random_problem(0, 30, 5)
+    trainer = NewtonTrainer(network_of())
+    with pytest.raises(RuntimeError, match="no run with a Checkpoint among its callbacks has begun"):
+        trainer.write_checkpoint(tmp_path / "training.npz")
+    written = []
+
+    class Write(Callback):
+        def on_iteration(self, trainer, record):
+            written.append(trainer.write_checkpoint(tmp_path / "own.npz"))
+
+    trainer = NewtonTrainer(network_of(), callbacks=[Write()])
+    with pytest.raises(RuntimeError, match="there is nothing to write"):
+        trainer.fit(X, y)
+    trainer = NewtonTrainer(network_of(), callbacks=[Checkpoint(tmp_path / "training.npz"), Write()])
+    result = trainer.fit(X, y)
+    assert written == list(range(1, result.n_iter + 1))
+    resumed = NewtonTrainer.from_checkpoint(tmp_path / "own.npz")
+    assert end_of(resumed.fit(X, y)) == end_of(result)
 
 
 def test_a_trainer_that_was_resumed_goes_on_like_any_other(tmp_path):

@@ -21,16 +21,21 @@ from threadpoolctl import threadpool_info
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus, reference
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.datasets.parity import digits_parity
+from sltrees.execution.inline import InlineExecutor
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.pair_counts import PairCounts
 from sltrees.methods.all_neurons import AllNeurons
+from sltrees.methods.certified.group import ShardGroup
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.methods.choose import METHODS
 from sltrees.methods.dense import DenseMethod, DenseShard
+from sltrees.methods.explicit import ExplicitShard
 from sltrees.methods.trees import TreeShard, TreesMethod
 from sltrees.preprocessing import InputScaling
 from sltrees.records import MESSAGES
+from sltrees.training.reporting import Attempt, Report
+from sltrees.training.run import Run
 
 DTYPES = ("float32", "float64")
 
@@ -490,20 +495,26 @@ def test_ctrl_c_at_any_stage_of_the_set_up_leaves_a_network_that_can_be_trained(
 
 # where Ctrl-C is pressed, and whether the step that is under way is then kept
 MOMENTS = {
-    "trees: moving the weights": (TreeShard, "take_step", False),
-    "trees: judging the step": (TreesMethod, "outputs", False),
-    "dense: moving the weights": (DenseShard, "take_step", False),
-    "dense: judging the step": (DenseMethod, "outputs", False),
-    "dense: forming G": (DenseMethod, "count_flips", False),
-    "dense: keeping the step": (DenseMethod, "commit", True),
+    "trees: moving the weights": (TreeShard, "try_step", False),
+    "trees: judging the step": (ExplicitShard, "outputs", False),
+    "trees: keeping the step": (TreesMethod, "keep", True),
+    "trees: keeping it in one shard": (TreeShard, "keep", True),
+    "dense: moving the weights": (DenseShard, "try_step", False),
+    "dense: judging the step": (ExplicitShard, "outputs", False),
+    "dense: forming G": (DenseMethod, "count_pairs", False),
+    "dense: keeping the step": (DenseMethod, "keep", True),
     "dense: giving it to the network": (AllNeurons, "give_back", True),
-    "bpsw: judging the step": (DenseMethod, "outputs", False),
+    "bpsw: judging the step": (ExplicitShard, "outputs", False),
     "bpsw: giving it to the network": (AllNeurons, "give_back", True),
     "certified: looking at neurons": (CertifiedShard, "review", False),
-    "certified: judging the step": (CertifiedMethod, "outputs", False),
-    "certified: counting flips": (CertifiedMethod, "count_flips", True),
+    "certified: judging the step": (Run, "judge", False),
+    "certified: beginning to keep it": (CertifiedMethod, "_begin_keeping", True),
+    "certified: counting flips": (ShardGroup, "count_flips", True),
     "certified: forming G": (GramMatrix, "refresh", True),
-    "certified: keeping the step": (CertifiedMethod, "commit", True),
+    "certified: keeping the step": (CertifiedMethod, "keep", True),
+    "certified: saying where it stands": (Run, "keep", True),
+    "certified: telling of the iteration": (Attempt, "record", True),
+    "certified: remembering the iteration": (Report, "add", True),
     "certified: keeping it in one shard": (CertifiedShard, "apply", True),
     # "again": what was found is not kept, but found again
     "certified: looking at neurons, to look again": (CertifiedShard, "review", False),
@@ -559,9 +570,33 @@ def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(mo
     monkeypatch.undo()
     assert pressed
     assert result.status == "interrupted"
+    assert result.n_iter == before + kept  # a step that was kept is in the history
+    assert [record.iteration for record in result.history] == list(range(result.n_iter))
     assert network.digest() == expected[kept]
     assert_consistent(network, X, y, result, alpha_loss=alpha > 0)
     assert NewtonTrainer(network, method=options["method"], alpha=alpha, max_iter=1).fit(X, y).n_iter == 1
+
+
+@pytest.mark.parametrize(("cls", "name"), [(CertifiedMethod, "release"), (InlineExecutor, "__exit__")])
+def test_ctrl_c_as_the_last_thing_of_a_run_leaves_nothing_being_trained(cls, name, monkeypatch):
+    X, y = random_problem(0, 30, 5)
+    original, calls = getattr(cls, name), []
+
+    def pressed(self, *arguments):
+        original(self, *arguments)
+        calls.append(0)
+        signal.raise_signal(signal.SIGINT)
+
+    network, plain = network_of(), network_of()
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, name, pressed)
+        result = NewtonTrainer(network, max_iter=2, executor="inline").fit(X, y)
+    NewtonTrainer(plain, max_iter=2).fit(X, y)
+    assert calls
+    assert (result.status, result.n_iter) == ("interrupted", 2)
+    assert not network.in_training
+    assert network.digest() == plain.digest()
+    assert_consistent(network, X, y, result)
 
 
 # ---------------------------------------------------------------------- callbacks

@@ -105,8 +105,8 @@ def time_full_visit(case, args, n_threads):
     """
     method = METHODS[args.method]
     told = contextlib.nullcontext()
-    if "visit_all" in inspect.signature(method.take_step).parameters:
-        told = mock.patch.object(method, "take_step", functools.partialmethod(method.take_step, visit_all=True))
+    if "visit_all" in inspect.signature(method.try_step).parameters:
+        told = mock.patch.object(method, "try_step", functools.partialmethod(method.try_step, visit_all=True))
     with told:
         run = train(case, args, tol=0.0, max_iter=1, n_threads=n_threads)
     record = run.result.history[0]

@@ -127,13 +127,11 @@ class ShardGroup:
             shard.drop()
         self.trajectory.trial = None
 
-    def keep(self, n_kept, visited):
+    def keep(self, visited):
         """Keep the step under review; may be called again where that was cut off.
 
         Parameters
         ----------
-        n_kept : int
-            Steps kept before it.
         visited : bool
             Whether any neuron of the network was visited.
 
@@ -146,7 +144,7 @@ class ShardGroup:
         -----
         Cost: O(visited + flips active).
         """
-        if self.trajectory.n_kept == n_kept:
+        if self.trajectory.trial is not None:
             self.executor.map(self._apply_to, self.shards)
             self.n_fired = sum(shard.rows.n_fired for shard in self.shards)
             self.trajectory.keep(visited)

@@ -23,25 +23,42 @@ from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
 from sltrees.methods.certified.skin import choose_skin, strayed_share
 from sltrees.network.drawing import draw, shift_for, take_near
 from sltrees.network.use import move_to, write_down
+from sltrees.records import timed
 
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
 WORN = 1e-5
 
 
-class _Trial:
-    """A step under review, as far as sums over all neurons go."""
+class CertifiedTrial:
+    """A step under review, as far as sums over all neurons go: a `sltrees.methods.protocol.Trial`.
 
-    def __init__(self, n_before):
-        self.n_before = n_before  # steps of the group that were kept before
+    Nothing of it is applied to a neuron before it is kept.
+
+    Attributes
+    ----------
+    outputs_of_flips, moved_by_flips : ndarray of shape (n,)
+        What flips add to f, and to J D.
+    variance, variance_of_flips, variance_before : float
+        Of the rounding error of the outputs, summed over samples: after the step, what flips add, and before it.
+    """
+
+    def __init__(self):
         self.counts = None
-        self.outputs_of_flips = self.moved_by_flips = None  # (n,): in f, and in J D
+        self.outputs_of_flips = self.moved_by_flips = None
         self.outputs = self.jacobian_displacement = None
-        self.variance = self.variance_of_flips = 0.0
+        self.variance = self.variance_of_flips = self.variance_before = 0.0
+
+    @property
+    def error(self):
+        """As of `Trial`. Cost: O(1)."""
+        return float(np.sqrt(max(self.variance_before, self.variance) / len(self.outputs)))
 
 
 class CertifiedMethod:
     """Outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
+
+    A `sltrees.methods.protocol.MethodWithProducts`.
 
     Parameters
     ----------
@@ -79,11 +96,10 @@ class CertifiedMethod:
         self._keeper_waits = False  # then readers who come stand back: a lock may be taken by the same one for ever
         n = len(planes.X)
         self._scale = planes.norms / np.sqrt(network.width)  # from sums over pairs to f, and from g to beta
-        # a step was taken that is neither kept nor undone
-        self.step_open = False
-        self._committing = False
-        self.n_kept = 0  # steps kept
-        self._trial = None
+        self._trial = None  # the step under review, if there is one
+        self._keeps = False  # whether it is being kept: then it is finished, whatever interrupts
+        self._is_released = False  # whether the run is over
+        self.kept = None
         self.n_fired, self._n_neurons = group.n_fired, group.n_neurons
         self._variance = 0.0  # of the rounding error of the outputs, summed over samples
         self._outputs, self._jacobian_displacement = np.zeros(n), np.zeros(n)
@@ -92,48 +108,24 @@ class CertifiedMethod:
         if visit or network.init == "gaussian" or group.moved_from_start:
             self._outputs, self._jacobian_displacement = self._sums(kept=True)
 
-    @property
-    def _executor(self):
-        return self.group.executor
-
-    @_executor.setter
-    def _executor(self, executor):
-        self.group.executor = executor
-
     @classmethod
     def set_up(cls, network, planes, y, executor, progress, *, ridge):
-        """Draw the network, or take it as it stands, and build near lists.
+        """As of `Method`: that of the run before, where it can go on; else with near lists that are built.
 
-        Parameters
-        ----------
-        network : ShiftedReLUNetwork
-        planes : Hyperplanes
-            Of the samples, for the shift of the network.
-        y : ndarray of shape (n,)
-        executor : ThreadExecutor
-        progress : callable
-            Called as progress(stage)(done, total) for stage 0, 1 of 2.
-        ridge : bool
-            Whether steps may shrink displacements.
-
-        Returns
-        -------
-        CertifiedMethod
-            That of the run before, where it can go on.
+        Cost: that of drawing, and O(k n d) for k materialised neurons whose lists are not known.
         """
-        kept = network.state.method
-        if kept is not None:
-            with kept.standing():  # whatever its run left to be done is done
+        before = network.state.method
+        if before is not None:
+            with before.standing():  # whatever its run left to be done is done
                 pass
         move_to(network, executor)
         # neurons that are here go to a cluster as they stand; rows and lists stay behind
-        kept = network.state.method if network.state.neurons.cluster is executor.cluster else None
-        if kept is not None and kept.serves(planes.X, ridge):
+        before = network.state.method if network.state.neurons.cluster is executor.cluster else None
+        if before is not None and before.serves(planes.X, ridge):
             network.state = draw(network, planes, None, executor).state  # no neuron: for which samples it is drawn
-            kept._executor = executor
-            return kept
-        if kept is not None and kept.serves_first(planes.X, ridge):
-            return kept._extended(network, planes, executor, progress)
+            return before._going_on(executor)
+        if before is not None and before.serves_first(planes.X, ridge):
+            return before._going_on(executor)._extended(network, planes, progress)
         write_down(network)
         shift_for(network, planes.X)  # warns where the shift has to be lowered
         skin, lists = take_near(network, planes.samples) or (choose_skin(network, planes, y), None)
@@ -145,14 +137,19 @@ class CertifiedMethod:
             return_freed_memory()
         return method
 
-    def _extended(self, network, planes, executor, progress):
+    def _going_on(self, executor):
+        """Begin a run where the one before ended; returns the method itself."""
+        self.__dict__.update(_is_released=False, kept=None)
+        self.group.executor = executor
+        return self
+
+    def _extended(self, network, planes, progress):
         """A method for these samples and further ones behind them, that goes on where this one stands.
 
         This one stays as it is, so that whatever interrupts leaves the network with it.
         """
-        self._executor = executor
         group, state = self.group.extended(network, planes, progress)
-        method = CertifiedMethod(network, group, planes, executor, visit=True)
+        method = CertifiedMethod(network, group, planes, self.group.executor, visit=True)
         method._install(network, state)
         return method
 
@@ -162,9 +159,10 @@ class CertifiedMethod:
         Cost: O(active pairs d + candidates d).
         """
         nothing = np.zeros(len(self._scale))
-        self.take_step(types.SimpleNamespace(g=nothing, shrink=1.0, change=nothing, pushed=nothing, size=0.0), True)
-        self.commit()
-        self.n_kept = 0
+        self.try_step(types.SimpleNamespace(g=nothing, shrink=1.0, change=nothing, pushed=nothing, size=0.0), True)
+        self._begin_keeping()
+        self._apply()
+        self.kept = None  # that was no step
 
     def _install(self, network, state):
         """The rows are what tells the network's displacements from now on; all else is as in a state."""
@@ -183,11 +181,8 @@ class CertifiedMethod:
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, kept=None):
-        """Bytes for so many materialised neurons besides their weights: lists, certificates, findings of a step.
-
-        Where a method that was kept goes on, what it holds is there. Cost: that of `Population`, once for the samples.
-        """
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+        """As of `Method`: lists, certificates, findings of a step. Cost: that of `Population`, once for the samples."""
         itemsize = network.dtype.itemsize
         entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
         skin = choose_skin(network, planes, y)
@@ -202,58 +197,50 @@ class CertifiedMethod:
         held = per_neuron * neurons + pairs * 3.0 * entry
         findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
         needed = held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
-        if kept is not None:  # of what there is, half may be holes before a pool is closed
-            needed = max(needed - 0.5 * kept.bytes_resident, 0.5 * kept.bytes_resident)
+        if before is not None:  # of what there is, half may be holes before a pool is closed
+            needed = max(needed - 0.5 * before.bytes_resident, 0.5 * before.bytes_resident)
         return needed
 
     # ------------------------------------------------------------------ where training stands
 
-    def outputs(self, *, kept=False):
-        """f on the training samples, shape (n,), float64: carried along, corrected for flips. Cost: O(1).
-
-        After the step under review, if there is one; with `kept` after the last one kept.
-        """
-        return self._trial.outputs if self.step_open and not kept else self._outputs
-
-    def jacobian_displacement(self, *, kept=False):
-        """J D, shape (n,), float64, likewise, if there is a ridge. Cost: O(1)."""
-        return self._trial.jacobian_displacement if self.step_open and not kept else self._jacobian_displacement
+    @property
+    def outputs(self):
+        """As of `Method`: carried along, corrected for flips. Cost: O(1)."""
+        return self._outputs
 
     @property
-    def outputs_error(self):
-        """Root mean square that the rounding error of `outputs` may have, before and after a step under review.
+    def jacobian_displacement(self):
+        """As of `Method`: carried along, if there is a ridge. Cost: O(1)."""
+        return self._jacobian_displacement
 
-        0 once they are computed from the weights.
-        """
-        variance = max(self._variance, self._trial.variance if self.step_open else 0.0)
-        return float(np.sqrt(variance / len(self._outputs)))
+    @property
+    def error(self):
+        """As of `Method`. Cost: O(1)."""
+        return float(np.sqrt(self._variance / len(self._outputs)))
 
     @property
     def is_worn(self):
-        """Whether coefficients have grown so large that weights implied by them lose digits. Cost: O(n)."""
+        """As of `Method`: coefficients have grown so large that weights implied by them lose digits. Cost: O(n)."""
         largest = float(np.abs(self.group.trajectory.position.coefficient).max(initial=0.0))
         return largest * np.finfo(self._dtype).eps > WORN
 
-    def synchronise(self):
-        """Compute f and J D from the weights, before the step under review, if there is one, and after it.
-
-        Notes
-        -----
-        Sets: outputs, jacobian_displacement, outputs_error. Cost: O(active pairs d).
-        """
+    def synchronise(self, trial=None):
+        """As of `Method`. Sets: outputs, jacobian_displacement, error; those of the trial. Cost: O(active pairs d)."""
         if self._variance > 0:
             outputs, moved = self._sums(kept=True)
             self.__dict__.update(_outputs=outputs, _jacobian_displacement=moved, _variance=0.0)
-        if self.step_open:
-            trial = self._trial
+        if trial is not None:
             outputs, moved = self._sums(kept=False)
             trial.outputs = outputs + trial.outputs_of_flips
             trial.jacobian_displacement = moved + trial.moved_by_flips
             # keeping the step rounds the c_ri that change: outputs are exact after that only where none does
-            trial.variance = trial.variance_of_flips
+            trial.variance, trial.variance_before = trial.variance_of_flips, self._variance
 
     def _sums(self, *, kept):
-        """f and J D summed over the shards; J D is 0 where there is no ridge, and nobody asks for it."""
+        """f and J D summed over the shards, after the last step kept or that under review, but for its flips.
+
+        J D is 0 where there is no ridge, and nobody asks for it.
+        """
         n = len(self._scale)
         sums = FixedSum(self.group.outputs(kept=kept)).total(np.zeros(2 * n))
         moved = sums[n:] if self.group.ridge else np.zeros(n)
@@ -261,8 +248,8 @@ class CertifiedMethod:
 
     # ------------------------------------------------------------------ a step
 
-    def take_step(self, step, visit_all=False):
-        """D <- shrink D - J^T g, without reading a neuron whose certificate holds.
+    def try_step(self, step, visit_all=False):
+        """As of `Method`, without reading a neuron whose certificate holds, unless `visit_all`.
 
         Parameters
         ----------
@@ -271,13 +258,12 @@ class CertifiedMethod:
             terms are of which G g is made.
         visit_all : bool, default False
 
-        Returns
-        -------
-        StepCounts
+        Notes
+        -----
+        Cost: O(n) for each stamp, and for each neuron visited O((fired + candidates) d).
         """
-        self.step_open = True
+        self._trial = trial = CertifiedTrial()
         group, n = self.group, len(self._scale)
-        self._trial = trial = _Trial(group.trajectory.n_kept)
         trial.counts, nodes = group.review(
             group.trajectory.plan(step.g * self._scale, step.shrink, ridge=group.ridge, visit_all=visit_all)
         )
@@ -287,8 +273,9 @@ class CertifiedMethod:
         trial.outputs = self._outputs + step.change + trial.outputs_of_flips
         trial.jacobian_displacement = step.shrink * self._jacobian_displacement - step.pushed + trial.moved_by_flips
         trial.variance_of_flips = self._rounding_of_flips(trial.counts.flips, float(sums[n]))
+        trial.variance_before = self._variance
         trial.variance = self._variance + trial.variance_of_flips + self._rounding_of_step(step)
-        return trial.counts
+        return trial
 
     def _rounding_of_flips(self, n_flips, squared_terms):
         """Variance that rounding adds to the outputs at flips: that of signed distances, and of c_ri when it changes.
@@ -309,46 +296,36 @@ class CertifiedMethod:
         floor = self.n_fired * (eps * self._scale.max()) ** 2 * ((1.0 + self._planes.shift) ** 2 + per_neuron * terms)
         return floor + (eps * step.size) ** 2
 
-    def undo(self):
-        """Take the last step back: nothing of it was applied. Cost: O(shards)."""
+    def drop(self, trial):
+        """As of `Method`: nothing of the step was applied. Cost: O(shards)."""
         self.group.drop()
         self._trial = None
-        self.step_open = False
 
-    def count_flips(self, gram):
-        """Bring the pair counts of G to the patterns after the step under review, which from here on is kept.
-
-        Cost: O(flips fired), and O(n^2).
-        """
+    def keep(self, trial, gram, seconds):
+        """As of `Method`. Cost: O(visited + flips fired), and where there were flips O(n^2)."""
         self._begin_keeping()
-        if gram.pairs is not None:
-            self.group.count_flips(gram.pairs, self._trial.counts.flips)
-        gram.refresh(self._executor)
-
-    def count_pairs(self, gram):
-        """Form G from the firing patterns. Cost: O(sum over neurons of fired^2 + n^2)."""
-        if gram.pairs is not None:
-            self.group.count_pairs(gram.pairs)
-        gram.refresh(self._executor)
-
-    def commit(self):
-        """Keep the last step. Cost: O(visited + flips active)."""
-        self._begin_keeping()
-        self._apply()
+        if trial.counts.flips:
+            with timed(seconds, "gram"):
+                # what flips change is told by what was found, which applying it forgets
+                if gram.pairs is not None:
+                    self.group.count_flips(gram.pairs, trial.counts.flips)
+                gram.refresh(self.group.executor)
+        with timed(seconds, "step"):
+            self._apply()
 
     def _begin_keeping(self):
-        """From here on the step is kept, whatever interrupts. Waits for who reads the weights."""
+        """From here on the step under review is kept, whatever interrupts. Waits for who reads the weights."""
         self._keeper_waits = True
         try:
             with self._reading:
-                self._committing = True
+                self._keeps = True
         finally:
             self._keeper_waits = False
 
     def _apply(self):
         """Have the step kept by all that have not kept it yet; then it is done. May be called again."""
         trial = self._trial
-        n_fired = self.group.keep(trial.n_before, trial.counts.visited > 0)
+        n_fired = self.group.keep(trial.counts.visited > 0)
         # in one statement, so that Ctrl-C cannot fall between
         self.__dict__.update(
             _outputs=trial.outputs,
@@ -356,9 +333,8 @@ class CertifiedMethod:
             _variance=trial.variance,
             n_fired=n_fired,
             _trial=None,
-            _committing=False,
-            step_open=False,
-            n_kept=self.n_kept + 1,
+            _keeps=False,
+            kept=trial,
         )
 
     @contextlib.contextmanager
@@ -370,49 +346,56 @@ class CertifiedMethod:
         while True:
             if not self._keeper_waits:
                 with self._reading:
-                    if self._committing and self._executor is None:
-                        self._finish()
-                    if not self._committing:
+                    if self._keeps and self._is_released:
+                        with self._inline():
+                            self._apply()
+                    if not self._keeps:
                         yield
                         return
             time.sleep(1e-3)
 
-    def _finish(self):
-        """Finish a step that its run could not."""
-        with InlineExecutor() as self._executor:
+    @contextlib.contextmanager
+    def _inline(self):
+        """Inside, the calling thread works on the neurons: there is no run that does."""
+        with InlineExecutor() as self.group.executor:
             try:
-                self._apply()
+                yield
             finally:
-                self._executor = None
+                self.group.executor = None
 
     def abandon(self):
-        """After an interruption: finish a step that was being kept, drop one that was not."""
-        if self._committing:
+        """As of `Method`. Cost: O(shards), or that of keeping the step."""
+        if self._keeps:
             self._apply()
-        elif self.step_open:
-            self.undo()
+        elif self._trial is not None:
+            self.drop(self._trial)
 
-    def forsake(self):
-        """After the loss of a cluster: drop a step that was not being kept. One that was is finished by who looks next.
+    def release(self):
+        """As of `Method`; the network keeps the rows. Cost: O(shards)."""
+        self._is_released = True
+        if self._trial is not None and not self._keeps:
+            self.drop(self._trial)
+        self.group.executor = None
 
-        Cost: O(shards).
-        """
-        if self.step_open and not self._committing:
-            self.undo()
+    def count_pairs(self, gram):
+        """As of `Method`. Cost: O(sum over neurons of fired^2 + n^2)."""
+        if gram.pairs is not None:
+            self.group.count_pairs(gram.pairs)
+        gram.refresh(self.group.executor)
 
     # ------------------------------------------------------------------ what others may ask for
 
     @property
     def bytes_resident(self):
-        """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
+        """As of `Method`: lists, certificates, initial weights. Cost: O(shards)."""
         return self.group.nbytes
 
     def gram_product(self, v):
-        """G v from the fired pairs, without G; shape (n,). Cost: O(fired pairs d)."""
+        """As of `MethodWithProducts`, from the fired pairs. Cost: O(fired pairs d)."""
         return FixedSum(self.group.product(v)).total(np.zeros(len(v))) / self._width
 
     def gram_diagonal(self):
-        """Diagonal of G, shape (n,). Cost: O(fired pairs)."""
+        """As of `MethodWithProducts`. Cost: O(fired pairs)."""
         return self.group.diagonal() * self._planes.norms**2 / self._width
 
     def _check(self, check_rows):
@@ -420,10 +403,12 @@ class CertifiedMethod:
 
         Cost: O(k n d).
         """
-        assert not self.step_open
-        self.group.check(check_rows)
+        assert self._trial is None
+        assert not self._keeps
+        with self._inline() if self._is_released else contextlib.nullcontext():
+            self.group.check(check_rows)
+            outputs, moved = self._sums(kept=True)
         assert self.n_fired == self.group.n_fired
-        outputs, moved = self._sums(kept=True)
         size = np.linalg.norm(self._outputs) + np.linalg.norm(self._jacobian_displacement) + 1.0
         # a rounding error of this standard deviation, and of sums in float64
         slack = 4.0 * np.sqrt(self._variance) + 1e-12 * size
@@ -435,7 +420,3 @@ class CertifiedMethod:
         assert np.linalg.norm(outputs - self._outputs) <= slack
         if self.group.ridge:
             assert np.linalg.norm(moved - self._jacobian_displacement) <= slack
-
-    def release(self):
-        """The run is over; the network keeps the rows. May be called again."""
-        self._executor = None

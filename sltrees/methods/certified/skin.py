@@ -8,7 +8,7 @@ import numpy as np
 # one that more neurons leave theirs: it is chosen of these, in units of the initial weights (N(0, 1)).
 SKINS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # Nanoseconds for an entry of a near list, mostly for memory touched for the first time; for each sample when a list is
-# built anew, and for each number of it (both twice, as neurons that stray do so again). Only the ratios matter.
+# rebuilt, and for each number of it (both twice, as neurons that stray do so again). Only the ratios matter.
 ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
 
 
@@ -50,7 +50,7 @@ def strayed_share(network, planes, y, skin):
 
 
 def choose_skin(network, planes, y):
-    """The skin of `SKINS` that makes near lists, and building them anew, cheapest.
+    """The skin of `SKINS` that makes near lists, and rebuilding them, cheapest.
 
     Parameters
     ----------
