@@ -125,11 +125,12 @@ def listed_modules():
 
 
 def remove_stale_pages():
-    """Remove pages that were made of names which are gone: nothing would lead to them."""
-    names = {"command_line", *listed_modules()}
-    names |= {f"{module}.{name}" for module in listed_modules() for name in autosummary_context["entries"][module]}
+    """Remove pages made of names that are gone, or listing such: nothing would lead to them, or they nowhere."""
+    listed = {module: autosummary_context["entries"][module] for module in listed_modules()}
+    names = {"command_line", *listed} | {f"{module}.{name}" for module in listed for name in listed[module]}
     for page in (DOCS / "generated").glob("*.rst"):
-        if page.stem not in names:
+        shown = page.read_text(encoding="utf-8").partition(":toctree:")[2].split()  # nothing but on pages of modules
+        if page.stem not in names or not set(shown) <= set(listed.get(page.stem, ())):
             page.unlink()
 
 

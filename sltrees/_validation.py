@@ -95,6 +95,14 @@ def as_non_negative(value, name):
     return float(value)
 
 
+def as_share(value, name):
+    """Convert to a float from 0 to 1; TypeError or ValueError otherwise."""
+    share = as_non_negative(value, name)
+    if share > 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+    return share
+
+
 def as_max_memory(value):
     """Return None or a number of bytes >= 0, infinity included; TypeError or ValueError otherwise."""
     return value if value is None or value == math.inf else as_non_negative(value, "max_memory")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._validation import as_non_negative, as_real_matrix, as_sample_weight
+from sltrees._validation import as_non_negative, as_real_matrix, as_sample_weight, as_share
 
 
 class InputScaling:
@@ -42,7 +42,7 @@ class InputScaling:
     def __init__(self, bias=1.0, standardise=True, evenness=1.0):
         self.bias = as_non_negative(bias, "bias")
         self.standardise = standardise
-        self.evenness = as_evenness(evenness)
+        self.evenness = as_share(evenness, "evenness")
 
     def fit(self, X, *, sample_weight=None):
         """Learn mean and scale of each column.
@@ -137,11 +137,3 @@ def _power_of_two(X, axis):
     """For each row or column a power of two that is about its largest number; 1 for zeros."""
     largest = np.abs(X).max(axis=axis)
     return np.where(largest > 0, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
-
-
-def as_evenness(value):
-    """Convert to a float from 0 to 1; TypeError or ValueError otherwise."""
-    evenness = as_non_negative(value, "evenness")
-    if evenness > 1:
-        raise ValueError(f"evenness must be from 0 to 1, got {value!r}")
-    return evenness

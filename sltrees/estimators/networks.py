@@ -25,7 +25,7 @@ from sltrees.network.samples import samples_for
 from sltrees.network.shift import validate_shift
 from sltrees.records import TrainingStatus
 from sltrees.training.ridge import alpha_left_out
-from sltrees.training.trainer import NewtonTrainer
+from sltrees.training.trainer import NewtonTrainer, take_trained
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
 SMALL, SKIN_OF_SMALL = 1 << 21, 1.0
@@ -147,9 +147,7 @@ class Networks:
         self.trainers_ = [self._trainer(network, alpha) for network in networks]
         X, Y, weights = samples
         for trainer, targets in zip(self.trainers_, Y.T, strict=True):
-            own = samples_for(trainer.network, X).X
-            trainer.samples_, trainer.alpha_ = (own, self.target_scale * targets, weights), alpha
-            trainer.n_samples_, trainer.n_validation_samples_ = len(X), 0
+            take_trained(trainer, X, self.target_scale * targets, weights, alpha)
         return self
 
     def extend(self, X, Y, weights=None):

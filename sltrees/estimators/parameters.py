@@ -8,13 +8,12 @@ import os
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sltrees._validation import as_choice, as_float_dtype, as_integer, as_non_negative
+from sltrees._validation import as_choice, as_float_dtype, as_integer, as_non_negative, as_share
 from sltrees.callbacks import as_callbacks
 from sltrees.cluster.choose import as_executor
 from sltrees.execution.threads import default_threads
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
-from sltrees.preprocessing import as_evenness
 
 MODELS = ("auto", "kernel", "network")
 
@@ -55,7 +54,7 @@ def validate_parameters(estimator):
     if isinstance(estimator.evenness, str):
         _require(estimator.evenness == "auto", "evenness must be 'auto' or from 0 to 1", estimator.evenness)
     else:
-        as_evenness(estimator.evenness)
+        as_share(estimator.evenness, "evenness")
     as_non_negative(estimator.tol, "tol")
     as_integer(estimator.max_iter, "max_iter", minimum=0)
     if estimator.patience is not None:

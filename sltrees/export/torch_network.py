@@ -13,7 +13,7 @@ class TorchNetwork(torch.nn.Module):
 
     Parameters
     ----------
-    model : sltrees.export._Model
+    model : sltrees.export.exports._Model
         What is exported.
     """
 

@@ -35,8 +35,8 @@ class TreeShard(ExplicitShard):
 
     def _find_fired(self):
         """Ask the trees which neurons fire on which samples. Sets: pattern, _z. Cost: O(fired pairs log n)."""
-        indptr, samples, self._z, _ = self._trees._bank.query_all(self._shift)
-        self.pattern = indptr, samples
+        found = self._trees.query_all(self._shift)
+        self.pattern, self._z = (found.indptr.astype(np.int64), found.indices), found.data
 
     def _moved(self, rows):
         """Update the trees of these neurons. Cost: O(rows n d)."""

@@ -180,7 +180,7 @@ class Run:
             if network.state.neurons.cluster is None:
                 self.before = network.state
         self.set_up_method(self.report.progress)
-        trainer.samples_ = self.X, self.objective.y, self.objective.sample_weight
+        trainer._samples = self.X, self.objective.y, self.objective.sample_weight
         trainer.n_samples_ = len(self.X)
         trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
         self.gram = self.make_gram(held_as)

@@ -76,11 +76,8 @@ class NewtonTrainer:
 
     Attributes
     ----------
-    samples_ : tuple (X, y, sample_weight)
-        Those that are trained on, once `fit` was called and has drawn the network: those that `extend` adds to. Weights
-        are None where none were given.
     n_samples_ : int
-        n, likewise.
+        n, once `fit` was called.
     n_validation_samples_ : int
         Those of `eval_set`, likewise; 0 without one.
     alpha_ : float
@@ -144,6 +141,7 @@ class NewtonTrainer:
         self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = as_callbacks(callbacks)
         self.verbose = as_integer(verbose, "verbose", minimum=0)
+        self._samples = None  # (X, y, sample_weight) of the last call of fit that drew its network
         self._lineage = None  # of the run that is under way, if a callback wants it
         self._resumed = None  # the lineage that the next run has to replay
 
@@ -347,11 +345,11 @@ class NewtonTrainer:
         >>> bool(np.allclose(trainer.network.predict(np.eye(5)), np.arange(5.0), atol=1e-3))
         True
         """
-        if not hasattr(self, "samples_"):
+        if self._samples is None:
             raise RuntimeError("there are no samples yet to which others could be added: call fit(X, y) first")
         network = self.network
         refuse_untrainable(network)
-        X, y, weights = self.samples_
+        X, y, weights = self._samples
         X_new = samples_for(network, X_new).X
         y_new = as_real_vector(y_new, "y_new", np.float64, length=len(X_new))
         new_weights = as_sample_weight(sample_weight, len(X_new))
@@ -444,3 +442,34 @@ class NewtonTrainer:
         X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
+
+
+def take_trained(trainer, X, y, sample_weight, alpha):
+    """Have a trainer go on from where another one was: `extend` adds to samples that its network was trained on there.
+
+    Parameters
+    ----------
+    trainer : NewtonTrainer
+        Of a network that was drawn for the samples and trained on them, such as one from a file.
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,) or None
+        Of the same meaning as for `NewtonTrainer.fit`, and checked as there.
+    alpha : float
+        The ridge of the last run.
+
+    Notes
+    -----
+    Cost: O(n d).
+
+    Examples
+    --------
+    >>> network = ShiftedReLUNetwork(2000, random_state=0)
+    >>> status = NewtonTrainer(network).fit(np.eye(5)[:4], np.arange(4.0)).status
+    >>> other = NewtonTrainer(network)
+    >>> take_trained(other, np.eye(5)[:4], np.arange(4.0), None, 0.0)
+    >>> other.extend(np.eye(5)[4:], [4.0]).status
+    'converged'
+    """
+    trainer._samples = samples_for(trainer.network, X).X, y, sample_weight
+    trainer.n_samples_, trainer.n_validation_samples_, trainer.alpha_ = len(X), 0, alpha

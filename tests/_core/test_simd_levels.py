@@ -313,7 +313,7 @@ def test_the_fastest_level_is_the_default(level):
 
 
 def test_an_unknown_level_is_refused():
-    result = run("import sltrees", "sse9")
+    result = run("from sltrees import ThresholdTree", "sse9")
     assert result.returncode != 0
     assert f"ValueError: SIMD level must be one of {', '.join(LEVELS)} on this processor, got 'sse9'" in result.stderr
     before = _simd.active_level_name()

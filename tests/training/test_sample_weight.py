@@ -93,7 +93,7 @@ def test_extending_keeps_weights_and_unit(weighted):
     b = NewtonTrainer(whole, alpha=0.1, tol=1e-12, max_iter=100).fit(X, y, sample_weight=w)
     # two ends of the way, both with neurons on kinks
     assert a.loss == pytest.approx(b.loss, rel=0.01)
-    assert trainer.samples_[2] is None or np.array_equal(trainer.samples_[2], w)
+    assert trainer._samples[2] is None or np.array_equal(trainer._samples[2], w)
     assert list(grown.state.scales.values())[-1] == pytest.approx(next(iter(whole.state.scales.values())), rel=1e-12)
 
 

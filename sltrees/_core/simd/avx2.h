@@ -9,7 +9,7 @@ SL_UNUSED static int sl_runs_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
 }
 
-/* The numbers of the set bits of a byte: spread the bits over bytes (deposit), and extract the bytes 0..7 they select. */
+/* The numbers of the set bits of a byte: spread the bits over bytes (deposit), and extract the bytes 0..7 selected. */
 SL_TARGET_avx2 SL_INLINE void sl_compress8_avx2(int32_t *out, int32_t base, uint32_t byte)
 {
 #if defined(__x86_64__)

@@ -56,7 +56,8 @@ SL_TARGET_avx512 SL_INLINE int sl_block_maxima_f32_avx512(const float *p, float 
         bad |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
         const __m512d ab = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
         const __m512d cd = _mm512_castps_pd(_mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
-        within[q] = _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+        within[q] = _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)),
+                                  _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
     }
     const __m512 low = _mm512_max_ps(_mm512_shuffle_f32x4(within[0], within[1], 0x44),
                                      _mm512_shuffle_f32x4(within[0], within[1], 0xEE));

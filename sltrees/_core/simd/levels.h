@@ -6,8 +6,8 @@
  *      (sl_runs_<name>), and the primitives of simd.h. What it has nothing better for it takes from portable.h.
  *   2. its name in the list below, in the line of its processors, behind what is slower.
  *
- * All the rest follows: instances of all kernels, the tables that they are looked up in, the name for SLTREES_SIMD, tests
- * at that level. Other processors get a line of their own. A line has four levels at most (each_instance.h).
+ * All the rest follows: instances of all kernels, the tables that they are looked up in, the name for SLTREES_SIMD,
+ * tests at that level. Other processors get a line of their own. A line has four levels at most (each_instance.h).
  */
 #ifndef SLTREES_SIMD_LEVELS_H
 #define SLTREES_SIMD_LEVELS_H
@@ -60,7 +60,7 @@ SL_INLINE int SL_POPCOUNT(uint32_t x)
 }
 #endif
 
-/* ------------------------------------------------------------------ names in files that are included once per instance */
+/* ------------------------------------------------------------------ names in files included once per instance */
 
 #define SL_PASTE3_(a, b, c) a##_##b##_##c
 #define SL_PASTE3(a, b, c) SL_PASTE3_(a, b, c)

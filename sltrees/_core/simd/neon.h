@@ -1,5 +1,5 @@
-/* NEON: vectors of a quarter of a block. It is part of the base architecture of 64-bit ARM, so compilers turn the loops of
- * portable C into it, and only what they do not is here.
+/* NEON: vectors of a quarter of a block. It is part of the base architecture of 64-bit ARM, so compilers turn the loops
+ * of portable C into it, and only what they do not is here.
  */
 #ifndef SL_TARGET_neon
 #define SL_TARGET_neon
@@ -37,8 +37,8 @@ SL_INLINE SL_REAL SL_FN(block_max)(const SL_REAL *p, SL_REAL sign)
 {
     const SL_VECTOR s = SL_V(dupq_n)(sign);
     const SL_VECTOR a = SL_V(maxq)(SL_V(mulq)(SL_V(ld1q)(p), s), SL_V(mulq)(SL_V(ld1q)(p + SL_LANES), s));
-    const SL_VECTOR b = SL_V(maxq)(SL_V(mulq)(SL_V(ld1q)(p + 2 * SL_LANES), s), SL_V(mulq)(SL_V(ld1q)(p + 3 * SL_LANES), s));
-    return SL_V(maxvq)(SL_V(maxq)(a, b));
+    const SL_VECTOR c = SL_V(mulq)(SL_V(ld1q)(p + 2 * SL_LANES), s), d = SL_V(mulq)(SL_V(ld1q)(p + 3 * SL_LANES), s);
+    return SL_V(maxvq)(SL_V(maxq)(a, SL_V(maxq)(c, d)));
 }
 
 SL_INLINE uint32_t SL_FN(block_mask)(const SL_REAL *p, SL_REAL t, SL_REAL sign)

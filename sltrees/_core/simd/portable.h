@@ -1,4 +1,4 @@
-/* Portable C, for any compiler: the level that all processors have, and what others take where they have nothing better. */
+/* Portable C, for any compiler: the level that all processors have, and what others take that have nothing better. */
 #ifndef SL_TARGET_portable
 #define SL_TARGET_portable
 

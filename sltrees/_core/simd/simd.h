@@ -15,17 +15,17 @@
  *   dot(a, b, n)                 sum of a[j] b[j], n a multiple of W. The order of the sum is that of the level, and
  *                                products may be fused with sums: levels agree up to rounding only
  *   add_rows(y, n, c, at, k, rows)
- *                                y += sum over e < k of c[e] times row at[e] of `rows`, rows of n numbers, n a multiple of W
+ *                                y += sum over e < k of c[e] times row at[e] of `rows`, of n numbers, n a multiple of W
  *   least_two(p, n, two)         the least |p[j]| and the second least; returns the position of the first, -1 for n = 0
  *   dots(v, n, at, rows, out)    out[j] = dot(v, row at[j] of `rows`, n) for four rows
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
  * change of sign on load, so one set of walks serves both orientations.
  *
- * Each primitive exists once per instruction level and, but for compress_store, dtype: sl_dot_f32_avx2. The file of a level
- * is one text for both dtypes, included for each; what differs between them stands at its beginning, for both. Kernels are
- * included in the same way (each_instance.h), so that the primitives are inlined into them; which instance runs
- * is chosen once, at import (see _simd.pyx). No file is compiled with -march flags.
+ * Each primitive exists once per instruction level and, but for compress_store, dtype: sl_dot_f32_avx2. The file of a
+ * level is one text for both dtypes, included for each; what differs between them stands at its beginning, for both.
+ * Kernels are included in the same way (each_instance.h), so that the primitives are inlined into them; which instance
+ * runs is chosen once, at import (see _simd.pyx). No file is compiled with -march flags.
  */
 #ifndef SLTREES_SIMD_H
 #define SLTREES_SIMD_H
