@@ -24,7 +24,7 @@ OPTIONAL = {
     "sltrees.cluster.dask.connection": ("dask", "distributed"),
     "sltrees.cluster.dask.executor": ("dask", "distributed"),
     "sltrees.cluster.dask.hosts": ("dask", "distributed"),
-    "sltrees.export": ("torch", "onnx", "onnxruntime"),
+    "sltrees.export.exports": ("torch", "onnx", "onnxruntime"),
     "sltrees.export.torch_network": ("torch",),
 }
 MARKERS = ("dask", "onnx", "torch")
