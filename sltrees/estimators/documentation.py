@@ -33,7 +33,8 @@ tol, max_iter, patience
     Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
     targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
 n_folds : int, default 4
-    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is.
+    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is. Samples with
+    equal rows may be in different folds, as everywhere in scikit-learn.
 search_seconds : float, default 20.0
     For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
     cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.""",

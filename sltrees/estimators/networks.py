@@ -102,10 +102,10 @@ class Networks:
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.samples_, self.results_ = None, []
 
-    def fit(self, X, Y, weights=None, eval_set=None):
+    def fit(self, X, Y, weights=None, eval_set=None, observations=None):
         """Draw networks and train them. Sets: the attributes."""
         with self._open_cluster():
-            return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+            return self.draw(X, Y, weights, observations).resume(X, Y, weights, eval_set)
 
     @contextlib.contextmanager
     def _open_cluster(self):
@@ -119,9 +119,10 @@ class Networks:
             finally:
                 self._cluster = None
 
-    def draw(self, X, Y, weights=None):
+    def draw(self, X, Y, weights=None, observations=None):
         """Draw the networks for samples and choose the ridge. Sets: `networks_`, `alpha_`.
 
+        `observations` are those that samples were merged of, if they were: the ridge is chosen by leaving these out.
         They can predict, but for those of a cluster, which are drawn there when they are trained.
         """
         blank = self._blank()
@@ -136,7 +137,7 @@ class Networks:
             else:
                 with ThreadExecutor(self.n_threads) as executor:
                     self.networks_ = draw_alike(blank, Y.shape[1], planes, skin=skin, executor=executor)
-            self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
+            self.alpha_ = self._choose_alpha(planes, Y, weights, observations) if self.alpha == "loo" else self.alpha
         self.samples_ = X, Y, weights
         self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
         return self
@@ -227,7 +228,7 @@ class Networks:
             verbose=self.verbose,
         )
 
-    def _choose_alpha(self, planes, Y, weights):
+    def _choose_alpha(self, planes, Y, weights, observations):
         """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""
         with self._cluster or ThreadExecutor(self.n_threads) as executor:
             network = self.networks_[0]
@@ -239,8 +240,12 @@ class Networks:
             gram = GramMatrix(planes.X, self.width)
             method.count_pairs(gram)
             method.release()
-            targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
-            return alpha_left_out(gram.matrix, targets, executor, weights=weights)
+            if network.init != "paired":
+                start = network.predict(planes.X)[:, None] / self.target_scale
+                Y = Y - start
+                if observations is not None:
+                    observations = observations._replace(Y=observations.Y - start[observations.groups])
+            return alpha_left_out(gram.matrix, Y, executor, weights=weights, observations=observations)
 
     def predict(self, X):
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""
