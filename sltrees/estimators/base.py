@@ -275,18 +275,23 @@ class NewtonEstimator(BaseEstimator):
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, X, y, sample_weight):
-        """Learn from further samples, too, with scaling, coding and model as they are."""
+        """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
         X, y = self._validate_samples(X, y, reset=False)
         X, y, weights = self._weighted(X, y, sample_weight)
         targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
         if len(X):
             Y = (targets - self.centre_) / self.spread_
-            model = self.fitted_model_
-            model.n_threads = n_threads_of(self.n_jobs)
-            if isinstance(model, Networks):
-                model.change(**self._training_options(None))
-            model.extend(self.scaling_.transform(X), Y, weights)
+            X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()
+            fresh.n_threads = n_threads_of(self.n_jobs)
+            if isinstance(fresh, Networks):
+                fresh.change(**self._training_options(None))
+            try:
+                fresh.extend(X, Y, weights)
+                self.fitted_model_ = fresh
+            except KeyboardInterrupt:
+                self.fitted_model_ = fresh  # whole, as far as it is trained; the next call makes up for the rest
+                raise
         return self
 
     def _outputs(self, X):

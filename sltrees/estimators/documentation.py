@@ -101,8 +101,10 @@ KeyboardInterrupt
 Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
     "notes_of_partial_fit": """\
 The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
-samples anew; networks are given the neurons that the new samples need and are trained on. Cost: O(n^3) for the
-kernel, that of `NewtonTrainer.extend` for networks.""",
+samples anew; networks are given the neurons that the new samples need and are trained on. All or nothing: after an
+error the estimator knows none of the samples, for each output; after Ctrl-C the next call makes up for outputs that
+do not know them yet. Cost: O(n^3) for the kernel, that of `NewtonTrainer.extend` for networks, of which the rows
+(near lists and certificates) as they were are kept in memory until the new ones are trained.""",
     "errors_of_outputs": """\
 sklearn.exceptions.NotFittedError
     If `fit` was not called.

@@ -6,6 +6,8 @@ weight times squared error, plus a ridge on how far the weights of a network wou
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
@@ -74,6 +76,10 @@ class KernelRidge:
             self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
         self.X_, self._Y, self._weights = X, Y, weights
         return self
+
+    def to_extend(self):
+        """The same model, of which `extend` leaves this one as it is. Cost: O(1)."""
+        return copy.copy(self)
 
     def extend(self, X, Y, weights=None):
         """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes. Cost: O(n^3).
