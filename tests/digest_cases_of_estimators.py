@@ -22,11 +22,11 @@ def of_estimator(estimator, X, **also):
     return {name: checksum(value) for name, value in (parts | {"chosen": chosen} | also).items()}
 
 
-def table(n=60, n_columns=4):
-    """Columns of different scales, targets of two kinds, weights of which some are 0, samples that come twice."""
+def table(n=60, n_columns=4, n_repeated=0):
+    """Columns of different scales, targets of two kinds, weights of which some are 0, rows that come again."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((n, n_columns)) * [1.0, 10.0, 0.1, 2.0] + [0.0, 5.0, 0.0, -1.0]
-    X[5], X[6] = X[4], X[4]
+    X[5 : 5 + n_repeated] = X[4]
     y = np.sin(2 * X[:, 0]) + 0.1 * X[:, 1] + 0.1 * rng.standard_normal(n)
     weights = rng.uniform(0.5, 2.0, n) * (np.arange(n) % 11 > 0)
     return X, y, weights
@@ -73,6 +73,25 @@ add_estimators("regressor", "auto", THREADS, search_seconds=2.0)
 add_estimators("classifier", "kernel", THREADS, class_weight="balanced")
 add_estimators("classifier", "network", LOCAL, width=512, class_weight="balanced", target_scale=2.0)
 add_estimators("classifier", "auto", THREADS, search_seconds=2.0)
+
+
+@case(THREADS)
+def repeated_rows(where):
+    """Estimators of tables in which a row comes three times, or only a few come: each observation is left out alone."""
+    from sltrees import estimators
+
+    X, y, weights = table(n_repeated=2)
+    cells = np.floor(X[:, :2] * [1.0, 0.1])
+    parts = {}
+    for model in "kernel", "network", "auto":
+        options = {"random_state": 0, "max_iter": 8, "width": 512, "search_seconds": 1.0, "n_jobs": where.n_threads}
+        for samples in X, cells:
+            numbers = estimators.NewtonRegressor(model, **options).fit(samples, y, weights)
+            words = estimators.NewtonClassifier(model, **options).fit(samples, labels_of(y, 3))
+            found = of_estimator(numbers, samples, score=numbers.validation_score_)
+            found |= of_estimator(words, samples, score=words.validation_score_, sharpness=words.sharpness_)
+            parts[f"{model} of {len(np.unique(samples, axis=0))}"] = checksum(found)
+    return parts
 
 
 @case()

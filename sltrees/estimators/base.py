@@ -121,37 +121,41 @@ class NewtonEstimator(BaseEstimator):
         targets, weights = self._code(y), self._with_class_weights(y, weights)
         if model is None:
             # with it the distinct samples have the mean weight 1: only ratios of weights count
-            self._weight_unit = float(weights.sum() / len(np.unique(X, axis=0)))
+            n_distinct = len(np.unique(X, axis=0))
+            self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
         if model is None:
             self.centre_, self.spread_ = _centre_and_spread(targets, weights)
         eval_samples = self._eval_samples(eval_set)
         if model is not None:
-            distinct, Y = self._scaled(self.scaling_, X, targets, weights)
+            distinct = self._scaled(self.scaling_, X, targets, weights)
             model.change(**self._training_options(eval_set))
             if self.alpha != "loo":
                 model.alpha_ = float(self.alpha)
-            model.resume(distinct.X, Y, distinct.weights, self._scaled_eval_set(eval_samples))
+            model.resume(distinct.X, distinct.Y, distinct.weights, self._scaled_eval_set(eval_samples))
             return
         kernel, errors = self._choose_scaling(X, targets, weights)
-        distinct, Y = self._scaled(self.scaling_, X, targets, weights)
+        distinct = self._scaled(self.scaling_, X, targets, weights)
 
         def judge(left_out):
             """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
-            outputs = np.full(targets.shape, np.nan) if left_out is None else left_out[distinct.groups]
+            outputs = np.full(targets.shape, np.nan)
+            if left_out is not None:
+                outputs[distinct.order] = left_out
             known = ~np.isnan(outputs[:, 0])
             wanted = (targets[known] - self.centre_) / self.spread_
-            self._judge(y[known], weights[known], wanted, outputs[known])
+            # here each sample counts as one: their mean weight is 1
+            self._judge(y[known], weights[known] * (len(X) / n_distinct), wanted, outputs[known])
 
         eval_set = self._scaled_eval_set(eval_samples)
         self._shaped_by = self._shaping_parameters()
-        self._learn(distinct.X, Y, distinct.weights, eval_set, kernel, judge, seed)
+        self._learn(distinct, eval_set, kernel, judge, seed)
         self._report_scalings(errors)
 
     def _scaled(self, scaling, X, targets, weights):
-        """Distinct samples, and their targets, as models know them."""
+        """Distinct samples as models know them, with their targets."""
         distinct = distinct_samples(scaling.transform(X), targets, weights)
-        return distinct, (distinct.Y - self.centre_) / self.spread_
+        return distinct.with_targets(lambda Y: (Y - self.centre_) / self.spread_)
 
     def _choose_scaling(self, X, targets, weights):
         """Scale columns so that the kernel has the smallest leave-one-out error. Sets: scaling_, evenness_.
@@ -167,10 +171,10 @@ class NewtonEstimator(BaseEstimator):
         if self.model != "network" or len(scalings) > 1:
             kernels = []
             for scaling in scalings:
-                distinct, Y = self._scaled(scaling, X, targets, weights)
+                distinct = self._scaled(scaling, X, targets, weights)
                 alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
                 kernel = KernelRidge(shift=self._kernel_shift(), alpha=alpha, n_threads=n_threads_of(self.n_jobs))
-                kernels.append(kernel.fit(distinct.X, Y, distinct.weights))
+                kernels.append(kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of))
         errors = [np.inf if kernel is None else kernel.error_ for kernel in kernels]
         best = int(np.argmin(errors))
         self.scaling_, self.evenness_ = scalings[best], evennesses[best]
@@ -188,9 +192,10 @@ class NewtonEstimator(BaseEstimator):
                 for name, column in table.items():
                     column.append(row.get(name))
 
-    def _learn(self, X, Y, weights, eval_set, kernel, judge, seed):
+    def _learn(self, distinct, eval_set, kernel, judge, seed):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does."""
-        search = None
+        search, seen = None, distinct.observations
+        each = distinct.X[seen.groups], seen.Y, seen.weights, self._strata(seen.Y)  # one by one
         if self.model == "network":
             self.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
         else:
@@ -201,10 +206,7 @@ class NewtonEstimator(BaseEstimator):
         if self.model == "auto":
             self.selection_["outcome"] = ["chosen: interrupted before there was anything to compare"]
             search = search_models(
-                X,
-                Y,
-                weights,
-                self._strata(Y),
+                *each,
                 shift=self._kernel_shift(),
                 n_folds=self.n_folds,
                 seconds=self.search_seconds,
@@ -219,13 +221,14 @@ class NewtonEstimator(BaseEstimator):
             model = self._networks(seed, **training)
             if self._needs_left_out:
                 alike = self._networks(seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs))
-                left_out = hold_out(alike, X, Y, weights, self._strata(Y), self.n_folds, seed)
+                left_out = hold_out(alike, *each, self.n_folds, seed)
         else:
             del training["tol"], training["max_iter"]  # as it was measured
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
-        model.draw(X, Y, weights)
+        samples = distinct.X, distinct.Y, distinct.weights
+        model.draw(*samples, distinct.merged_of)
         self._take(model, "network", judge, left_out)
-        model.resume(X, Y, weights, eval_set)
+        model.resume(*samples, eval_set)
 
     def _take(self, model, name, judge, left_out):
         """Sets: fitted_model_, model_, and what `judge` does. It can predict, trained or not."""
@@ -272,18 +275,23 @@ class NewtonEstimator(BaseEstimator):
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, X, y, sample_weight):
-        """Learn from further samples, too, with scaling, coding and model as they are."""
+        """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
         X, y = self._validate_samples(X, y, reset=False)
         X, y, weights = self._weighted(X, y, sample_weight)
         targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
         if len(X):
             Y = (targets - self.centre_) / self.spread_
-            model = self.fitted_model_
-            model.n_threads = n_threads_of(self.n_jobs)
-            if isinstance(model, Networks):
-                model.change(**self._training_options(None))
-            model.extend(self.scaling_.transform(X), Y, weights)
+            X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()
+            fresh.n_threads = n_threads_of(self.n_jobs)
+            if isinstance(fresh, Networks):
+                fresh.change(**self._training_options(None))
+            try:
+                fresh.extend(X, Y, weights)
+                self.fitted_model_ = fresh
+            except KeyboardInterrupt:
+                self.fitted_model_ = fresh  # whole, as far as it is trained; the next call makes up for the rest
+                raise
         return self
 
     def _outputs(self, X):

@@ -42,9 +42,11 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
 
     Notes
     -----
-    Equal samples count as one of their joint weight, so that none is left out and known all the same; the order of
-    samples changes nothing but rounding. Cost: O(n^3) time and O(n^2) memory for n distinct samples, with networks for
-    each output.
+    Samples with equal rows are learned from as one of their joint weight. Errors are those of observations: each sample
+    is left out alone, or with its fold, and others with the same row may stay. A sample of weight 2 is learned from as
+    two, and left out as one. The order of samples changes nothing but rounding.
+
+    Cost: O(n^3) time and O(n^2) memory for n distinct rows, with networks for each output.
 
     References
     ----------

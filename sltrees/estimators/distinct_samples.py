@@ -1,10 +1,12 @@
-"""Samples that are there several times, as one sample with a weight; folds of what is distinct."""
+"""Samples that are there several times, as one sample with a weight, and what each was before; folds."""
 
 from __future__ import annotations
 
 import typing
 
 import numpy as np
+
+from sltrees.linalg.leave_one_out import Observations
 
 
 class DistinctSamples(typing.NamedTuple):
@@ -19,19 +21,35 @@ class DistinctSamples(typing.NamedTuple):
         Sums of the weights of equal rows.
     groups : ndarray of shape (n,)
         The distinct row that each sample is.
+    order : ndarray of shape (n,)
+        The samples sorted by rows, then targets, then weights.
+    observations : Observations
+        The samples themselves, in that order.
     """
 
     X: np.ndarray
     Y: np.ndarray
     weights: np.ndarray
     groups: np.ndarray
+    order: np.ndarray
+    observations: Observations
+
+    @property
+    def merged_of(self):
+        """The observations, or None where each is a distinct sample. Cost: O(1)."""
+        return None if len(self.X) == len(self.groups) else self.observations
+
+    def with_targets(self, changed):
+        """The same samples with other targets: `changed` gives them for old ones, row by row. Cost: O(n C)."""
+        observations = self.observations._replace(Y=changed(self.observations.Y))
+        return self._replace(Y=changed(self.Y), observations=observations)
 
 
 def distinct_samples(X, Y, weights):
-    """Merge samples with equal rows.
+    """Merge samples with equal rows: what is learned from them is the same, at the cost of fewer.
 
-    A sample that is left out to measure an error must not be known from its copy, and a sample of weight 2 must be
-    worth as much as two.
+    Errors are measured by observations all the same, that is, by samples as they came: one is left out, and others
+    with the same row stay.
 
     Parameters
     ----------
@@ -50,15 +68,53 @@ def distinct_samples(X, Y, weights):
 
     Examples
     --------
-    >>> distinct = distinct_samples(np.array([[2.0], [1.0], [2.0]]), np.array([[0.0], [5.0], [3.0]]), np.ones(3))
+    >>> distinct = distinct_samples(np.array([[2.0], [1.0], [2.0]]), np.array([[3.0], [5.0], [0.0]]), np.ones(3))
     >>> distinct.X.ravel(), distinct.Y.ravel(), distinct.weights, distinct.groups
     (array([1., 2.]), array([5. , 1.5]), array([1., 2.]), array([1, 0, 1]))
+    >>> distinct.observations.groups, distinct.observations.Y.ravel()
+    (array([0, 1, 1]), array([5., 0., 3.]))
     """
     rows, groups = np.unique(X + 0.0, axis=0, return_inverse=True)  # -0.0 is 0.0
     groups = groups.reshape(-1)
-    totals = np.bincount(groups, weights, minlength=len(rows))
-    means = [np.bincount(groups, weights * column, minlength=len(rows)) / totals for column in Y.T]
-    return DistinctSamples(rows, np.stack(means, axis=1), totals, groups)
+    order = np.lexsort((weights, *Y.T[::-1], groups))
+    observations = Observations(groups[order], Y[order], weights[order])
+    totals = np.bincount(observations.groups, observations.weights)
+    weighted = observations.weights[:, None] * observations.Y
+    means = np.stack([np.bincount(observations.groups, column) / totals for column in weighted.T], axis=1)
+    if len(rows) == len(X):
+        observations = observations._replace(Y=means)  # as it is learned from, to the last bit
+    return DistinctSamples(rows, means, totals, groups, order, observations)
+
+
+def to_learn_from(X, Y, weights):
+    """Samples as models learn from them: merged where rows are equal, else as they are, bit for bit.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, C)
+    weights : ndarray of shape (n,)
+        Above 0.
+
+    Returns
+    -------
+    tuple (X, Y, weights, observations)
+        Observations are None where no rows are equal.
+
+    Notes
+    -----
+    Cost: O(n d log n).
+
+    Examples
+    --------
+    >>> X, Y, weights, _ = to_learn_from(np.ones((3, 1)), np.array([[0.0], [1.0], [5.0]]), np.ones(3))
+    >>> X, Y, weights
+    (array([[1.]]), array([[2.]]), array([3.]))
+    """
+    distinct = distinct_samples(X, Y, weights)
+    if distinct.merged_of is None:
+        return X, Y, weights, None
+    return distinct.X, distinct.Y, distinct.weights, distinct.merged_of
 
 
 def deal_into_folds(strata, n_folds, rng):

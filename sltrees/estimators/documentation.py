@@ -33,7 +33,8 @@ tol, max_iter, patience
     Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
     targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
 n_folds : int, default 4
-    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is.
+    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is. Samples with
+    equal rows may be in different folds, as everywhere in scikit-learn.
 search_seconds : float, default 20.0
     For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
     cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.""",
@@ -100,8 +101,10 @@ KeyboardInterrupt
 Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
     "notes_of_partial_fit": """\
 The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
-samples anew; networks are given the neurons that the new samples need and are trained on. Cost: O(n^3) for the
-kernel, that of `NewtonTrainer.extend` for networks.""",
+samples anew; networks are given the neurons that the new samples need and are trained on. All or nothing: after an
+error the estimator knows none of the samples, for each output; after Ctrl-C the next call makes up for outputs that
+do not know them yet. Cost: O(n^3) for the kernel, that of `NewtonTrainer.extend` for networks, of which the rows
+(near lists and certificates) as they were are kept in memory until the new ones are trained.""",
     "errors_of_outputs": """\
 sklearn.exceptions.NotFittedError
     If `fit` was not called.

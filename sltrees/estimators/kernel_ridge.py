@@ -6,6 +6,8 @@ weight times squared error, plus a ridge on how far the weights of a network wou
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
@@ -35,7 +37,8 @@ class KernelRidge:
     constant_ : ndarray of shape (C,)
     alpha_ : float
     left_out_ : ndarray of shape (n, C) or None
-        Output at each sample, learned from all others; None for fewer than three samples.
+        Output at each sample, learned from all others; None for fewer than three samples. Where samples are merged,
+        at each of the N observations, likewise: shape (N, C).
     error_ : float
         Weighted mean square of their errors, summed over outputs; infinite likewise.
 
@@ -56,24 +59,33 @@ class KernelRidge:
     def __init__(self, *, shift=1.0, alpha="loo", n_threads=None):
         self.shift, self.alpha, self.n_threads = shift, alpha, n_threads
 
-    def fit(self, X, Y, weights=None):
-        """Learn. Sets: the attributes."""
-        n = len(X)
+    def fit(self, X, Y, weights=None, observations=None):
+        """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
+        n, observed = len(X), Y if observations is None else observations.Y
         needed = 5 * array_bytes(n, n, dtype=np.float64)
         check_memory(needed, None, f"kernel ridge regression on {n} samples", "use fewer samples")
         with ThreadExecutor(self.n_threads) as executor:
             kernel = executor.run(lambda: shifted_ntk(X, shift=self.shift, n_threads=self.n_threads))
-            problem = executor.run(lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True))
+            problem = executor.run(
+                lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)
+            )
             self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
             self.dual_, self.constant_ = problem.solution(self.alpha_)
-            enough = n >= FEWEST_SAMPLES
-            self.left_out_ = Y + problem.left_out(self.alpha_) if enough else None
+            enough = len(observed) >= FEWEST_SAMPLES
+            self.left_out_ = observed + problem.left_out(self.alpha_) if enough else None
             self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
         self.X_, self._Y, self._weights = X, Y, weights
         return self
 
+    def to_extend(self):
+        """The same model, of which `extend` leaves this one as it is. Cost: O(1)."""
+        return copy.copy(self)
+
     def extend(self, X, Y, weights=None):
-        """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes. Cost: O(n^3)."""
+        """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes. Cost: O(n^3).
+
+        What is left out is a sample as it is here: merged ones with all of their weight.
+        """
         samples = joined(self.samples_, (X, Y, weights))
         fitted = KernelRidge(shift=self.shift, alpha=self.alpha_, n_threads=self.n_threads).fit(*samples)
         self.__dict__.update(vars(fitted) | {"alpha": self.alpha})  # all or, after Ctrl-C, nothing

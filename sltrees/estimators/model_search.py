@@ -14,7 +14,7 @@ import threading
 import numpy as np
 
 from sltrees.callbacks import Callback
-from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import ThreadExecutor
@@ -94,7 +94,8 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        Rows of unit norm.
+        Rows of unit norm. Each sample goes to one fold, whether others have the same row or not; those that a model
+        learns from are merged.
     Y : ndarray of shape (n, C)
         Of mean 0 and variance about 1.
     weights : ndarray of shape (n,)
@@ -135,6 +136,7 @@ class _Comparison:
         self.seconds_left = seconds
         self.stop = _StopWhen()
         self.rows = []
+        self.n_distinct = len(np.unique(X, axis=0))
         self.tried = {}  # candidates, their rows
         self.outputs = {}  # of candidates that were learned for all folds
 
@@ -177,7 +179,8 @@ class _Comparison:
         def learn(fold):
             train = self.folds != fold
             model = KernelRidge(shift=self.shift, n_threads=1)
-            model.fit(self.X[train], self.Y[train], self.weights[train])
+            X, Y, weights, observations = to_learn_from(self.X[train], self.Y[train], self.weights[train])
+            model.fit(X, Y, weights, observations)
             return model.predict(self.X[~train]), model.alpha_
 
         self.outputs[None] = np.empty(self.Y.shape)
@@ -197,7 +200,8 @@ class _Comparison:
         self.tried[candidate] = row
         self.rows.append(row)
         n, n_outputs = self.Y.shape
-        price = candidate.seconds(n * (self.n_folds - 1) // self.n_folds, self.X.shape[1], n_outputs)
+        n_train = min(self.n_distinct, n * (self.n_folds - 1) // self.n_folds)
+        price = candidate.seconds(n_train, self.X.shape[1], n_outputs)
         if price * self.n_folds > self.seconds_left:
             row["outcome"] = "not tried: no time left"
             return
@@ -206,7 +210,8 @@ class _Comparison:
             fold, output = task
             train, column = self.folds != fold, slice(output, output + 1)
             model = candidate.build(self.random_state, n_threads=1, executor="inline", callbacks=[self.stop])
-            model.fit(self.X[train], self.Y[train, column], self.weights[train])
+            X, Y, weights, _ = to_learn_from(self.X[train], self.Y[train, column], self.weights[train])
+            model.fit(X, Y, weights)
             return model.predict(self.X[~train])[:, 0], model.results_[0].n_iter
 
         outputs = np.empty(self.Y.shape)
@@ -268,7 +273,8 @@ def hold_out(model, X, Y, weights, strata, n_folds, random_state):
         return None
     out = deal_into_folds(strata, n_folds, np.random.default_rng(random_state)) == 0
     outputs = np.full(Y.shape, np.nan)
-    outputs[out] = model.fit(X[~out], Y[~out], weights[~out]).predict(X[out])
+    X_train, Y_train, weights, observations = to_learn_from(X[~out], Y[~out], weights[~out])
+    outputs[out] = model.fit(X_train, Y_train, weights, observations=observations).predict(X[out])
     return outputs
 
 

@@ -7,6 +7,7 @@ weight times squared error, plus a ridge on how far the weights of the network m
 from __future__ import annotations
 
 import contextlib
+import copy
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import samples_for
 from sltrees.network.shift import validate_shift
+from sltrees.network.state import with_state
 from sltrees.records import TrainingStatus
 from sltrees.training.ridge import alpha_left_out
 from sltrees.training.trainer import NewtonTrainer, take_trained
@@ -102,10 +104,10 @@ class Networks:
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.samples_, self.results_ = None, []
 
-    def fit(self, X, Y, weights=None, eval_set=None):
+    def fit(self, X, Y, weights=None, eval_set=None, observations=None):
         """Draw networks and train them. Sets: the attributes."""
         with self._open_cluster():
-            return self.draw(X, Y, weights).resume(X, Y, weights, eval_set)
+            return self.draw(X, Y, weights, observations).resume(X, Y, weights, eval_set)
 
     @contextlib.contextmanager
     def _open_cluster(self):
@@ -119,9 +121,10 @@ class Networks:
             finally:
                 self._cluster = None
 
-    def draw(self, X, Y, weights=None):
+    def draw(self, X, Y, weights=None, observations=None):
         """Draw the networks for samples and choose the ridge. Sets: `networks_`, `alpha_`.
 
+        `observations` are those that samples were merged of, if they were: the ridge is chosen by leaving these out.
         They can predict, but for those of a cluster, which are drawn there when they are trained.
         """
         blank = self._blank()
@@ -136,7 +139,7 @@ class Networks:
             else:
                 with ThreadExecutor(self.n_threads) as executor:
                     self.networks_ = draw_alike(blank, Y.shape[1], planes, skin=skin, executor=executor)
-            self.alpha_ = self._choose_alpha(planes, Y, weights) if self.alpha == "loo" else self.alpha
+            self.alpha_ = self._choose_alpha(planes, Y, weights, observations) if self.alpha == "loo" else self.alpha
         self.samples_ = X, Y, weights
         self.trainers_ = [self._trainer(network, self.alpha_) for network in self.networks_]
         return self
@@ -150,13 +153,26 @@ class Networks:
             take_trained(trainer, X, self.target_scale * targets, weights, alpha)
         return self
 
+    def to_extend(self):
+        """The same model, of which `extend` leaves this one as it is, whatever happens.
+
+        Samples that join have networks go on in rows of their own: only states are shared, which are replaced rather
+        than changed. Cost: O(1) for each output; `extend` then has the rows of both in memory, until one is dropped.
+        """
+        other = copy.copy(self)
+        other.networks_ = [with_state(network, network.state) for network in self.networks_]
+        other.trainers_ = [copy.copy(trainer) for trainer in self.trainers_]
+        for trainer, network in zip(other.trainers_, other.networks_, strict=True):
+            trainer.network = network
+        return other
+
     def extend(self, X, Y, weights=None):
         """Train on further samples, too, from the weights as they are. Sets: `samples_`, `results_`.
 
-        Outputs that an interruption kept from samples of an earlier call are given these as well.
+        Outputs that an interruption kept from samples of an earlier call are given these as well. Any other error may
+        leave outputs that know the samples beside some that do not: see `to_extend`.
         """
-        before = self.samples_
-        X, Y, weights = self.samples_ = joined(before, (X, Y, weights))
+        X, Y, weights = self.samples_ = joined(self.samples_, (X, Y, weights))
 
         def train(trainer, targets):
             self._tell(trainer, patience=None)  # there is nothing to wait for
@@ -165,12 +181,8 @@ class Networks:
             step = trainer.extend if n else trainer.fit
             return step(X[n:], targets[n:], sample_weight=new_weights)
 
-        try:
-            with self._open_cluster():
-                return self._train_each(train)
-        except Exception:
-            self.samples_ = before
-            raise
+        with self._open_cluster():
+            return self._train_each(train)
 
     def resume(self, X, Y, weights=None, eval_set=None):
         """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
@@ -227,7 +239,7 @@ class Networks:
             verbose=self.verbose,
         )
 
-    def _choose_alpha(self, planes, Y, weights):
+    def _choose_alpha(self, planes, Y, weights, observations):
         """By the leave-one-out errors of the networks linearised at W(0), where they share one Gram matrix."""
         with self._cluster or ThreadExecutor(self.n_threads) as executor:
             network = self.networks_[0]
@@ -239,8 +251,12 @@ class Networks:
             gram = GramMatrix(planes.X, self.width)
             method.count_pairs(gram)
             method.release()
-            targets = Y if network.init == "paired" else Y - network.predict(planes.X)[:, None] / self.target_scale
-            return alpha_left_out(gram.matrix, targets, executor, weights=weights)
+            if network.init != "paired":
+                start = network.predict(planes.X)[:, None] / self.target_scale
+                Y = Y - start
+                if observations is not None:
+                    observations = observations._replace(Y=observations.Y - start[observations.groups])
+            return alpha_left_out(gram.matrix, Y, executor, weights=weights, observations=observations)
 
     def predict(self, X):
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""

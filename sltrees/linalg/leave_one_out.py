@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 
 # Ridges tried, relative to the mean of the diagonal: half decades from where float64 still resolves the solution to
@@ -10,6 +12,24 @@ ALPHAS = tuple(10.0 ** (k / 2) for k in range(-16, 5))
 
 FEWEST_SAMPLES = 3  # of which one can be left out
 ALPHA_OF_FEW = 1.0  # where there are fewer
+
+
+class Observations(typing.NamedTuple):
+    """What samples stand for that are several observations each: these are left out one by one.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (N,)
+        The sample that each observation is merged into; every sample has one.
+    Y : ndarray of shape (N, C)
+        The target of a sample is the weighted mean of those of its observations.
+    weights : ndarray of shape (N,)
+        The weight of a sample is the sum of those of its observations.
+    """
+
+    groups: np.ndarray
+    Y: np.ndarray
+    weights: np.ndarray
 
 
 class RidgeProblem:
@@ -24,6 +44,8 @@ class RidgeProblem:
         Of the squared residuals, above 0: as if each sample were there so many times.
     intercept : bool, default False
         Learn a constant as well, without a ridge on it.
+    observations : Observations, optional
+        Of which the samples are merged. By default each sample is one.
 
     Attributes
     ----------
@@ -33,8 +55,13 @@ class RidgeProblem:
     Notes
     -----
     With weights S, M = S^(1/2) K S^(1/2) + lam I and A = M^-1, the residual of a sample that is left out is
-    (A e)_i / A_ii, e = S^(1/2) Y; with an intercept A is replaced by P = A - A q q^T A / q^T A q, q = S^(1/2) 1. A
-    sample is left out with all of its weight. Cost: O(n^3) once, O(n^2 C) for each ridge.
+    (A e)_i / A_ii, e = S^(1/2) Y; with an intercept A is replaced by P = A - A q q^T A / q^T A q, q = S^(1/2) 1.
+
+    Merged samples have the same solution as their observations, so that observation i of weight s_i in sample g of
+    weight w_g has the leverage h_g s_i / w_g, with 1 - h_g = lam A_gg that of g. Its residual, once it is left out
+    alone, is (y_i - f_g) / (1 - h_g s_i / w_g), exactly, and y_i - f_g = y_i - y_g + lam (A e)_g / w_g^(1/2).
+
+    Cost: O(n^3) once, O(n^2 C) for each ridge, O(N C) for N observations.
 
     References
     ----------
@@ -49,9 +76,11 @@ class RidgeProblem:
     array([ 3. ,  1.5, -4.5])
     """
 
-    def __init__(self, kernel, Y, *, weights=None, intercept=False):
+    def __init__(self, kernel, Y, *, weights=None, intercept=False, observations=None):
         n = len(kernel)
         self._weights = np.ones(n) if weights is None else weights
+        self._merged = None if observations is None else _Merged.of(observations, Y, self._weights)
+        self._observed_weights = self._weights if observations is None else observations.weights
         self._roots = np.sqrt(self._weights)
         scaled = kernel * self._roots[:, None]
         scaled *= self._roots
@@ -78,9 +107,9 @@ class RidgeProblem:
         return self._roots[:, None] * (self._vectors @ coefficients), constants
 
     def left_out(self, alpha):
-        """For each sample, learned from all others: its output minus its target, shape (n, C). Cost: O(n^2 C).
+        """For each observation, learned from all others: its output minus its target, (N, C). Cost: O(n^2 C + N C).
 
-        Of two samples or more; three with an intercept.
+        Of two observations or more; three with an intercept.
         """
         if self._squares is None:
             self._squares = self._vectors**2
@@ -89,11 +118,15 @@ class RidgeProblem:
         if self._intercept:
             seen = self._vectors @ (inverse * self._ones)
             diagonal = diagonal - seen**2 / (self._ones @ (inverse * self._ones))
-        return -(self._vectors @ coefficients) / (diagonal * self._roots)[:, None]
+        residuals = self._vectors @ coefficients
+        if self._merged is None:
+            return -residuals / (diagonal * self._roots)[:, None]
+        return -self._merged.left_out(residuals, diagonal, self._roots, alpha * self.unit)
 
     def error_left_out(self, alpha):
         """Weighted mean of the squares of what `left_out` gives, summed over outputs. Cost: O(n^2 C)."""
-        return float(np.sum(self._weights[:, None] * self.left_out(alpha) ** 2) / self._weights.sum())
+        weights = self._observed_weights
+        return float(np.sum(weights[:, None] * self.left_out(alpha) ** 2) / weights.sum())
 
     def choose(self, alphas=ALPHAS):
         """The ridge with the smallest error, the largest of those that tie. Cost: O(n^2 C) for each.
@@ -101,6 +134,41 @@ class RidgeProblem:
         Of `alphas` times the mean weight, so that weights that are all twice as large change nothing.
         """
         mean = float(self._weights.mean())
-        if len(self._values) < FEWEST_SAMPLES:
+        if len(self._observed_weights) < FEWEST_SAMPLES:
             return ALPHA_OF_FEW * mean
         return min((alpha * mean for alpha in sorted(alphas, reverse=True)), key=self.error_left_out)
+
+
+class _Merged(typing.NamedTuple):
+    """Observations among those that share their sample.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (N,)
+    share, others : ndarray of shape (N,)
+        Of the weight of the sample: that of the observation, and that of all others, which sum to 1.
+    deviations : ndarray of shape (N, C)
+        Of targets from that of the sample.
+    """
+
+    groups: np.ndarray
+    share: np.ndarray
+    others: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def of(cls, observations, Y, weights):
+        """From observations, and targets and weights of what they are merged into. Cost: O(N C)."""
+        groups, totals = observations.groups, weights[observations.groups]
+        several = np.bincount(groups, minlength=len(weights))[groups] > 1
+        # a weight that the sum swallows is still there: without it nothing would be left of its sample
+        others = np.maximum((totals - observations.weights) / totals, np.finfo(np.float64).eps)
+        share = np.where(several, observations.weights / totals, 1.0)
+        deviations = np.where(several[:, None], observations.Y - Y[groups], 0.0)
+        return cls(groups, share, np.where(several, others, 0.0), deviations)
+
+    def left_out(self, residuals, diagonal, roots, ridge):
+        """Target minus output of each observation that is left out: P e and the diagonal of P are of samples."""
+        groups = self.groups
+        wanting = self.deviations + ridge * (residuals / roots[:, None])[groups]
+        return wanting / (self.others + self.share * (ridge * diagonal)[groups])[:, None]

@@ -62,7 +62,7 @@ def unit_of_ridge(network, samples, objective, trace, executor, n_samples_before
     return scales[fingerprint] or 1.0  # G = 0: nothing fires, and any unit will do
 
 
-def alpha_left_out(kernel, targets, executor, weights=None):
+def alpha_left_out(kernel, targets, executor, weights=None, observations=None):
     """The ridge of `ALPHAS` with the smallest leave-one-out error of a network linearised where it stands.
 
     Parameters
@@ -74,6 +74,8 @@ def alpha_left_out(kernel, targets, executor, weights=None):
     executor : ThreadExecutor
     weights : ndarray of shape (n,), optional
         Of the samples.
+    observations : sltrees.linalg.leave_one_out.Observations, optional
+        Of which the samples are merged, with targets likewise.
 
     Returns
     -------
@@ -91,4 +93,6 @@ def alpha_left_out(kernel, targets, executor, weights=None):
     ...     alpha_left_out(np.eye(4), np.ones((4, 1)), executor) in ALPHAS
     True
     """
-    return executor.run(lambda: RidgeProblem(kernel, targets, weights=weights).choose(ALPHAS))
+    return executor.run(
+        lambda: RidgeProblem(kernel, targets, weights=weights, observations=observations).choose(ALPHAS)
+    )

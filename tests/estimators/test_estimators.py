@@ -26,6 +26,12 @@ from sltrees.reference.row_invariants import check_rows
 
 NETWORK = {"model": "network", "width": 512, "random_state": 0, "alpha": 0.1, "max_iter": 10}
 
+# of a default, that is, where ridge, scales and model are chosen by samples left out: those of given ones pass
+OBSERVATIONS = dict.fromkeys(
+    ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
+    "a sample of weight 2 is left out as one, two copies one by one",
+)
+
 
 def iris(n=None, seed=0):
     X, y = load_iris(return_X_y=True)
@@ -60,18 +66,22 @@ class Count(Callback):
 @pytest.mark.parametrize("estimator", [NewtonRegressor(), NewtonClassifier()], ids=lambda e: type(e).__name__)
 @pytest.mark.filterwarnings("ignore")
 def test_conventions_of_scikit_learn(estimator):
-    results = check_estimator(estimator, on_fail=None)
+    results = check_estimator(estimator, on_fail=None, expected_failed_checks=OBSERVATIONS)
     assert len(results) > 50
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert not failed
     # it needs an environment variable, set before SciPy is imported
-    skipped = {result["check_name"] for result in results if result["status"] != "passed"}
-    assert skipped <= {"check_array_api_input"}
+    others = {result["check_name"]: result["status"] for result in results if result["status"] != "passed"}
+    assert others.pop("check_array_api_input", "skipped") == "skipped"
+    assert others == dict.fromkeys(OBSERVATIONS, "xfail")
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_conventions_of_scikit_learn_with_networks():
-    results = check_estimator(NewtonRegressor(**NETWORK | {"width": 64, "max_iter": 5}), on_fail=None)
+@pytest.mark.parametrize(
+    "options", [NETWORK | {"width": 64, "max_iter": 5}, {"model": "kernel", "alpha": 0.1}], ids=str
+)
+def test_conventions_of_scikit_learn_where_the_model_is_given(options):
+    results = check_estimator(NewtonRegressor(**options, evenness=1.0), on_fail=None)
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert not failed
 
@@ -125,15 +135,17 @@ def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_sam
 
 
 @pytest.mark.parametrize("model", ["kernel", "network", "auto"])
-def test_whole_weights_are_as_good_as_copies(model):
+def test_whole_weights_are_learned_from_as_copies(model):
     X, y = iris(60)
     counts = np.arange(len(y)) % 3
-    options = {**NETWORK, "model": model, "search_seconds": 2.0}
-    options["alpha"] = "loo" if model == "auto" else options["alpha"]
+    options = {**NETWORK, "model": model, "search_seconds": 0, "evenness": 1.0}
     weighted = NewtonClassifier(**options).fit(X, y, sample_weight=counts)
     copied = NewtonClassifier(**options).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
     assert weighted.model_ == copied.model_
-    assert np.allclose(weighted.predict_proba(X), copied.predict_proba(X), atol=1e-6)
+    assert np.allclose(weighted.decision_function(X), copied.decision_function(X), atol=1e-6)
+    # but a sample of weight 2 is left out as one, and two copies one after the other
+    if model != "network":
+        assert weighted.sharpness_ < copied.sharpness_
 
 
 def test_class_weights_are_weights_of_samples():

@@ -9,9 +9,11 @@ from problems import unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Checkpoint
 from sltrees.estimators.calibration import learn_sharpness, probabilities
-from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples
-from sltrees.estimators.model_search import Candidate, _Comparison, search_models
+from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples, to_learn_from
+from sltrees.estimators.model_search import Candidate, _Comparison, hold_out, search_models
+from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
 from sltrees.network.drawing import draw_alike, shift_for
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
@@ -31,6 +33,69 @@ def test_distinct_samples_are_the_sorted_rows_with_their_sums(rows):
         same = np.all(X == row, axis=1)
         assert distinct.weights[q] == weights[same].sum()
         assert np.allclose(distinct.Y[q], weights[same] @ Y[same] / weights[same].sum())
+    observations, order = distinct.observations, distinct.order
+    assert sorted(order.tolist()) == list(range(len(rows)))
+    assert np.array_equal(distinct.X[observations.groups], X[order] + 0.0)
+    assert np.allclose(observations.Y, Y[order])
+    assert np.array_equal(observations.weights, weights[order])
+    assert (distinct.merged_of is None) == (len(expected) == len(rows))
+
+
+def rows_that_repeat(n=80, n_distinct=30, seed=0):
+    rng = np.random.default_rng(seed)
+    X = unit_rows(rng, n_distinct, 4)[rng.integers(0, n_distinct, n)]
+    return X, np.sin(3 * X[:, :1]) + 0.3 * rng.standard_normal((n, 1)), rng.uniform(0.5, 2.0, n)
+
+
+def test_order_of_samples_changes_no_bit_of_what_is_merged():
+    X, Y, weights = rows_that_repeat()
+    order = np.random.default_rng(1).permutation(len(X))
+    one, other = distinct_samples(X, Y, weights), distinct_samples(X[order], Y[order], weights[order])
+    assert np.array_equal(one.Y, other.Y)
+    assert np.array_equal(one.weights, other.weights)
+    assert np.array_equal(one.observations.Y, other.observations.Y)
+    assert np.array_equal(X[one.order], X[order][other.order])
+
+
+def test_samples_without_equal_rows_are_learned_from_as_they_are():
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((20, 3)), rng.standard_normal((20, 2)), rng.uniform(0.1, 1.0, 20)
+    assert all(a is b for a, b in zip(to_learn_from(*samples), (*samples, None), strict=True))
+    X, Y, weights = rows_that_repeat()
+    n_distinct = len(np.unique(X, axis=0))
+    assert n_distinct < 40
+    assert [len(part) for part in to_learn_from(X, Y, weights)[:3]] == [n_distinct] * 3
+
+
+@pytest.mark.parametrize("init", ["paired", "gaussian"])
+def test_networks_choose_the_ridge_by_observations(init):
+    X, Y, weights = rows_that_repeat()
+    distinct = distinct_samples(X, Y, weights)
+    model = Networks(width=256, shift=0.5, alpha="loo", init=init, random_state=0)
+    model.draw(distinct.X, distinct.Y, distinct.weights, distinct.observations)
+    (network,) = model.networks_
+    W, signs = network.dense_weights()
+    jacobian = ((X @ W.T > network.shift_) * signs)[:, :, None] * X[:, None, :] / np.sqrt(network.width)
+    jacobian = jacobian.reshape(len(X), -1)
+    start = network.predict(X)[:, None]
+    one_by_one = RidgeProblem(jacobian @ jacobian.T, Y - start, weights=weights)
+    heavier = distinct.weights.mean() / weights.mean()  # ridges are relative to the mean weight of a sample
+    alphas = [heavier * alpha for alpha in ALPHAS]
+    assert model.alpha_ == pytest.approx(one_by_one.choose(alphas))
+    whole = Networks(width=256, shift=0.5, alpha="loo", init=init, random_state=0)
+    assert whole.draw(distinct.X, distinct.Y, distinct.weights).alpha_ != model.alpha_
+
+
+@pytest.mark.parametrize("alpha", [0.1, "loo"])
+def test_observations_are_held_out_one_by_one(alpha):
+    X, Y, weights = rows_that_repeat()
+    options = {"width": 256, "shift": 0.5, "alpha": alpha, "random_state": 0, "max_iter": 20}
+    outputs = hold_out(Networks(**options), X, Y, weights, np.zeros(80), 4, 0)
+    out = deal_into_folds(np.zeros(80), 4, np.random.default_rng(0)) == 0
+    assert np.array_equal(np.isnan(outputs[:, 0]), ~out)
+    distinct = distinct_samples(X[~out], Y[~out], weights[~out])
+    model = Networks(**options).fit(distinct.X, distinct.Y, distinct.weights, observations=distinct.observations)
+    assert np.array_equal(outputs[out], model.predict(X[out]))
 
 
 @given(st.integers(1, 60), st.integers(2, 7), st.integers(1, 4), st.integers(0, 5))
@@ -166,6 +231,28 @@ def test_errors_in_the_table_are_those_of_learning_on_each_fold():
     chosen = table["outcome"].index("chosen")
     assert found.left_out.shape == Y.shape
     assert np.mean((found.left_out - Y) ** 2) == pytest.approx(table["error"][chosen], rel=1e-9)
+
+
+def test_folds_of_samples_with_equal_rows_are_of_observations():
+    X, Y, _ = rows_that_repeat(160, 20)
+    distinct = distinct_samples(X, Y, np.ones(160))
+    X, Y = distinct.X[distinct.observations.groups], distinct.observations.Y
+    options = {"shift": 1.0, "n_folds": 4, "seconds": 5.0, "random_state": 0, "n_threads": 2}
+    table = search_models(X, Y, np.ones(160), np.zeros(160), **options).table
+    folds = deal_into_folds(np.zeros(160), 4, np.random.default_rng(0))
+    assert any(len(set(folds[distinct.observations.groups == group])) > 1 for group in range(20))
+    assert table["folds"].count(4) > 1
+    for row in range(1, len(table["model"])):
+        if table["folds"][row] != 4:
+            continue
+        candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
+        errors = np.empty(160)
+        for fold in range(4):
+            train = folds != fold
+            part = distinct_samples(X[train], Y[train], np.ones(train.sum()))
+            model = candidate.build(0, n_threads=1).fit(part.X, part.Y, part.weights)
+            errors[~train] = (model.predict(X[~train]) - Y[~train])[:, 0] ** 2
+        assert table["error"][row] == pytest.approx(errors.mean(), rel=1e-9)
 
 
 def test_candidates_that_are_worse_are_given_up_after_two_folds():

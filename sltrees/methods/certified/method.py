@@ -125,7 +125,10 @@ class CertifiedMethod:
             network.state = draw(network, planes, None, executor).state  # no neuron: for which samples it is drawn
             return before._going_on(executor)
         if before is not None and before.serves_first(planes.X, ridge):
-            return before._going_on(executor)._extended(network, planes, progress)
+            try:
+                return before._going_on(executor)._extended(network, planes, progress)
+            finally:
+                before.release()  # who has it still finds it as it was
         write_down(network)
         shift_for(network, planes.X)  # warns where the shift has to be lowered
         skin, lists = take_near(network, planes.samples) or (choose_skin(network, planes, y), None)
