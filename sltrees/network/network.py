@@ -172,14 +172,17 @@ class ShiftedReLUNetwork:
             return self
         if self.state.neurons.cluster is not None:
             raise RuntimeError("the neurons are on a cluster: train on X there, or call fetch() first")
-        use.claim(self)
+        executor = ThreadExecutor(n_threads)
         try:
+            use.claim(self, executor)
             planes = Hyperplanes(samples, drawing.shift_for(self, samples.X))
             memory.refuse_to_draw(self, planes, n_threads, max_memory)
-            with ThreadExecutor(n_threads) as executor:
+            with executor:
                 self.state = drawing.draw(self, planes, None, executor, progress).state
         finally:
-            use.release(self)
+            if self.in_training is executor:
+                self.in_training = False  # by no call, see `claim`
+            executor.close()  # also where Ctrl-C kept it from being closed
         return self
 
     @property
