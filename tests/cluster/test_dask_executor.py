@@ -14,6 +14,7 @@ import pytest
 from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees._core import _primitives, _simd
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
 from sltrees.cluster.messages import ClusterLostError
@@ -442,6 +443,45 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
         time.sleep(0.05)
     with pytest.raises(RuntimeError, match="numpy of"):
         NewtonTrainer(network_of(), executor=executor).fit(*PROBLEM)
+
+
+LEVELS = _simd.supported_levels()
+
+
+@pytest.mark.skipif(len(LEVELS) == 1, reason="this processor has one level of instructions")
+def test_a_worker_with_other_instructions_is_refused():
+    """Found once: its sums round otherwise, and the network was another one, without a word."""
+    other = next(level for level in ("avx2", *LEVELS) if level in LEVELS and level != _simd.active_level_name())
+
+    def worker(**environment):
+        return {"cls": distributed.Nanny, "options": {"nthreads": 1, "env": environment}}
+
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}}
+    workers = {0: worker(), 1: worker(SLTREES_SIMD=other)}
+    with (
+        distributed.SpecCluster(workers=workers, scheduler=scheduler) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        with pytest.raises(UnlikeWorkerError, match=r"kernels of worker tcp://127.* is .*SLTREES_SIMD"):
+            DaskExecutor(client).__enter__()
+        with pytest.raises(UnlikeWorkerError):
+            NewtonTrainer(network_of(), executor=DaskExecutor(client)).fit(*PROBLEM)
+
+
+@pytest.mark.skipif(len(LEVELS) == 1, reason="this processor has one level of instructions")
+def test_levels_whose_sums_differ_are_told_apart():
+    before, found = _simd.active_level_name(), {}
+    a, b = np.sin(np.arange(1.0, 209.0)), np.cos(np.arange(1.0, 209.0))
+    try:
+        for level in LEVELS:
+            _simd.set_active_level(level)
+            assert describe_arithmetic() == describe_arithmetic()
+            found[level] = (_primitives.dot(a, b), describe_arithmetic()["kernels"])
+    finally:
+        _simd.set_active_level(before)
+    for dot, kernels in found.values():
+        assert all(other_kernels != kernels for other, other_kernels in found.values() if other != dot)
 
 
 def test_too_large_a_network_is_refused_before_anything_is_drawn(executor):
