@@ -1,5 +1,6 @@
 """Training on a Dask cluster: bit-identical to training here, whoever does what and whatever dies."""
 
+import asyncio
 import contextlib
 import os
 import pickle
@@ -25,6 +26,7 @@ pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
+from distributed.security import Security
 
 from sltrees.cluster.dask import connection as dask_connection
 from sltrees.cluster.dask.executor import DaskExecutor
@@ -443,6 +445,39 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
         time.sleep(0.05)
     with pytest.raises(RuntimeError, match="numpy of"):
         NewtonTrainer(network_of(), executor=executor).fit(*PROBLEM)
+
+
+def test_a_cluster_that_is_started_here_answers_nobody_else():
+    async def asked(address, **arguments):
+        # who only opens a port has not been heard yet
+        comm = await distributed.comm.connect(address, timeout=5, **arguments)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    stranger = Security.temporary()
+    with DaskExecutor(n_workers=1, n_threads=1) as executor:
+        client = executor._connection.client
+        addresses = [client.scheduler.address, *executor.workers()]
+        assert len(addresses) == 2
+        for address in addresses:
+            assert address.startswith("tls://127.")
+            own = client.security.get_connection_args("client")
+            assert asyncio.run(asked(address, **own))["type"] in ("Scheduler", "Worker")
+            with pytest.raises(OSError, match=r"Timed out|in <TCP|closed|handshake|certificate"):
+                asyncio.run(asked(address.replace("tls://", "tcp://")))
+            with pytest.raises(OSError, match=r"Timed out|certificate|closed|handshake"):
+                asyncio.run(asked(address, **stranger.get_connection_args("client")))
+        with pytest.raises(OSError):
+            distributed.Client(addresses[0].replace("tls://", "tcp://"), set_as_default=False, timeout=2)
+
+
+def test_a_missing_package_for_certificates_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ImportError, match=r"needs cryptography: pip install \"sltrees\[dask\]\""):
+        DaskExecutor(n_workers=1).__enter__()
 
 
 LEVELS = _simd.supported_levels()
