@@ -8,7 +8,7 @@ import os
 import sys
 
 from sltrees._command_line import demo, fit, info, predict
-from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
+from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, printable
 from sltrees._versions import VERSION
 from sltrees.cluster.messages import ClusterLostError
 
@@ -47,12 +47,13 @@ def main(arguments=None):
             print(f"sltrees {options.command}: error: {_one_line(error)}", file=sys.stderr)
         return EXIT_OUTPUT
     except KeyboardInterrupt as interrupt:
-        print(": ".join([f"sltrees {options.command}: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
+        words = ": ".join([f"sltrees {options.command}: interrupted", *map(str, interrupt.args)])
+        print(printable(words), file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
 def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def run():

@@ -125,12 +125,29 @@ class InputScaling:
         if not hasattr(self, "mean_"):
             raise RuntimeError("the scaling has not seen data yet: call fit(X) first")
         X = as_real_matrix(X, "X", np.float64, n_columns=self.mean_.size)
-        scaled = (X - self.mean_) / self.deviation_
+        constant = self.bias * np.sqrt(X.shape[1])
+        with np.errstate(over="ignore"):
+            scaled = (X - self.mean_) / self.deviation_
         if self.bias:
-            scaled = np.column_stack([scaled, np.full(len(X), self.bias * np.sqrt(X.shape[1]))])
+            scaled = np.column_stack([scaled, np.full(len(X), constant)])
+        beyond = ~np.isfinite(scaled).all(axis=1)
+        if beyond.any():
+            scaled[beyond] = self._directions(X[beyond], constant)
         scaled /= _power_of_two(scaled, axis=1)[:, None]
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         return scaled / np.where(norms > 0, norms, 1.0)
+
+    def _directions(self, X, constant):
+        """Scaled rows that would overflow, each divided by a power of two. Cost: O(numbers)."""
+        mantissas, exponents = np.frexp(X / 2 - self.mean_ / 2)
+        divisors, of_divisors = np.frexp(self.deviation_)
+        mantissas, exponents = mantissas / divisors, exponents + 1 - of_divisors
+        if self.bias:
+            mantissa, exponent = np.frexp(constant)
+            mantissas = np.column_stack([mantissas, np.full(len(X), mantissa)])
+            exponents = np.column_stack([exponents, np.full(len(X), exponent)])
+        largest = exponents.max(axis=1, keepdims=True, where=mantissas != 0, initial=-9999)
+        return np.ldexp(mantissas, exponents - largest)
 
 
 def _power_of_two(X, axis):

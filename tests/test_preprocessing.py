@@ -79,3 +79,17 @@ def test_bad_samples_are_refused(X, error, message):
 def test_another_number_of_columns_is_refused():
     with pytest.raises(ValueError, match="X must have 2 columns, got 3"):
         InputScaling().fit(np.eye(2)).transform(np.eye(3))
+
+
+def test_rows_whose_scaled_numbers_overflow_have_the_direction_that_they_have():
+    X = np.array([[1.0, 3.0], [2.0, 5.0], [4.0, 4.0]])
+    tiny = InputScaling(bias=1.0).fit(X * 1e-200)
+    assert np.allclose(tiny.transform([[1e150, 1.0]]), [[1.0, 0.0, 0.0]], rtol=0, atol=1e-15)
+    far = InputScaling(bias=0.0).fit(X).transform([[1e9, -1e9]])
+    assert np.allclose(tiny.transform([[1e150, -1e150]])[:, :2], far, atol=1e-8)
+    huge = InputScaling(bias=1.0).fit([[1.7e308], [-1.7e308], [-1.7e308]])
+    found = huge.transform([[1.7e308], [-1.7e308]])
+    expected = InputScaling(bias=1.0).fit([[1.0], [-1.0], [-1.0]]).transform([[1.0], [-1.0]])
+    assert np.allclose(found, expected, rtol=1e-12)
+    both = tiny.transform([[1e150, 1.0], [1e-200, 2e-200]])  # a row beside one that overflows is as it is alone
+    assert np.array_equal(both[1:], tiny.transform([[1e-200, 2e-200]]))

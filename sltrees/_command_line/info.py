@@ -86,7 +86,7 @@ def _flat(header, prefix=""):
 
 
 def _in_words(value):
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else shared.printable(str(value))
 
 
 def _short(text):

@@ -22,6 +22,11 @@ def add_parser(commands):
     predict.add_argument("data", help="the CSV file, - for standard input")
     predict.add_argument("--out", help="the CSV file for the predictions; by default they are printed")
     predict.add_argument("--proba", action="store_true", help="add a column of probabilities for each class")
+    predict.add_argument(
+        "--spreadsheet",
+        action="store_true",
+        help="put an apostrophe before labels and names that a spreadsheet would run as formulas, such as =1+1",
+    )
     shared.add_table_options(predict)
     shared.add_output_options(predict)
     predict.set_defaults(run=run)
@@ -46,26 +51,36 @@ def run(options):
     if options.json:
         text = _json(options, model, predictions, probabilities)
         if options.out is not None:
-            shared.write_text(options.out, _csv(model, predictions, probabilities))
+            shared.write_text(options.out, _csv(model, predictions, probabilities, options.spreadsheet))
         shared.write_text(None, text)
     else:
-        shared.write_text(options.out, _csv(model, predictions, probabilities))
+        shared.write_text(options.out, _csv(model, predictions, probabilities, options.spreadsheet))
         if options.out is not None:
             reporter.say(f"{len(predictions):,} predictions of {model.target!r} in {options.out}")
     return shared.EXIT_DONE
 
 
-def _csv(model, predictions, probabilities):
-    """A header, and a line for each row: the prediction, and the probabilities if there are any."""
+def _csv(model, predictions, probabilities, for_spreadsheet):
+    """A header, and a line for each row: the prediction, and the probabilities if there are any.
+
+    Labels are those of the training data, letter for letter, unless it is for a spreadsheet.
+    """
+    literal = _literal if for_spreadsheet else lambda cell: cell
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     columns = [model.target]
     if probabilities is not None:
         columns += [f"{model.target}={label}" for label in model.classes]
-    writer.writerow(columns)
+    writer.writerow(map(literal, columns))
     for row, prediction in enumerate(predictions):
+        prediction = literal(prediction)
         writer.writerow([prediction] if probabilities is None else [prediction, *probabilities[row]])
     return file.getvalue()
+
+
+def _literal(cell):
+    """A cell that spreadsheets do not run: they take what begins so for a formula, quoted or not."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _json(options, model, predictions, probabilities):

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import sys
+import unicodedata
 import warnings
 
 from sltrees.files.replacing import replacing
@@ -14,6 +15,9 @@ from sltrees.tables import read_table
 from sltrees.tables._reading import DELIMITERS
 
 EXIT_DONE, EXIT_OUTPUT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+# letters that turn the direction of what is written
+_TURNING = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Reporter:
@@ -31,7 +35,7 @@ class Reporter:
         """Print lines, unless quiet."""
         if not self.quiet:
             for line in lines:
-                print(line, file=sys.stderr, flush=True)
+                print(printable(line), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self):
@@ -43,6 +47,22 @@ class Reporter:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO() if self.quiet else sys.stderr):
             warnings.showwarning = show
             yield
+
+
+def printable(text):
+    """Text from a file as a terminal may be given it: what would move the cursor, or turn letters around, is escaped.
+
+    Examples
+    --------
+    >>> printable("size \x1b[2J")
+    'size \\x1b[2J'
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING
+        else letter
+        for letter in text
+    )
 
 
 def add_table_options(parser):
@@ -121,6 +141,8 @@ def is_regular(path):
 
 def write_text(path, text):
     """Write UTF-8 text, in one instant if a regular file is made or replaced; to standard output if path is None."""
+    if path is None and sys.stdout.isatty():
+        text = "".join(printable(line) + "\n" for line in text.removesuffix("\n").split("\n"))
     data = text.encode("utf-8")
     if path is None:
         sys.stdout.flush()
@@ -136,6 +158,7 @@ def write_text(path, text):
 
 def aligned(rows):
     """Lines of names and values, the values below each other."""
+    rows = [(printable(name), printable(str(value))) for name, value in rows]
     width = max(len(name) for name, _ in rows) + 3
     return "".join(f"{name:{width}}{value}\n" for name, value in rows)
 

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 from threadpoolctl import ThreadpoolController
 
+# The limit is one of the process, so those who need it are listed. Weakly: a hold that nobody gave back is none once
+# it is gone, however it went.
+_LOCK = threading.RLock()  # collecting one while this thread has the lock must not wait for it
+_HOLDS = []
+_BEFORE = []  # (library, its number of threads), while BLAS is limited
+
 
 class BlasHold:
-    """Holds BLAS to one thread while anybody needs it: the limit is one of the process, so its holders are counted."""
+    """A need of BLAS on one thread, from `begin` to `release`, or for as long as the object lives.
 
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._before = []  # (library, its number of threads)
+    It is made and stored where it will be released before `begin` is called: then Ctrl-C can fall anywhere.
 
-    def __enter__(self):
-        with self._lock:
-            if self._holders == 0:
+    Examples
+    --------
+    >>> hold = BlasHold()
+    >>> hold.begin()
+    >>> hold.is_on, n_holders() > 0
+    (True, True)
+    >>> hold.release()
+    """
+
+    is_on = False
+
+    def begin(self):
+        """Hold BLAS to one thread."""
+        with _LOCK:
+            self.is_on = True
+            _HOLDS.append(weakref.ref(self))
+            if not _BEFORE:
                 libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-                self._before = [(library, library.num_threads) for library in libraries]
-                try:
-                    for library in libraries:
-                        set_threads(library, 1)
-                except BaseException:
-                    self._restore()
-                    raise
-            self._holders += 1  # last: Ctrl-C in the line above must not leave a holder behind
+                _BEFORE.extend([(library, library.num_threads) for library in libraries])
+            for library, _ in _BEFORE:  # also where another has begun, whom Ctrl-C may have cut off
+                set_threads(library, 1)
 
-    def __exit__(self, *exception):
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
-                self._restore()
+    def release(self):
+        """Need it no longer. May be called again: what an interruption cut off is then done."""
+        with _LOCK:
+            _HOLDS[:] = [ref for ref in _HOLDS if ref() not in (None, self)]
+            if not _HOLDS:
+                for library, n_threads in _BEFORE:
+                    set_threads(library, n_threads)
+                _BEFORE.clear()
+            self.is_on = False  # last: until then, whoever collects it does all that again
 
-    def _restore(self):
-        for library, n_threads in self._before:
-            set_threads(library, n_threads)
+    def __del__(self):
+        if self.is_on:
+            self.release()
+
+
+def n_holders():
+    """How many need BLAS on one thread."""
+    return sum(ref() is not None for ref in list(_HOLDS))
 
 
 def set_threads(library, n_threads):
@@ -49,6 +71,3 @@ def set_threads(library, n_threads):
     library.set_num_threads(n_threads)
     if library.num_threads != n_threads and hasattr(library, "_real_set_num_threads"):
         library._real_set_num_threads(n_threads)
-
-
-BLAS_HOLD = BlasHold()

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 
-from sltrees.execution.blas import BLAS_HOLD
+from sltrees.execution.blas import BlasHold
 
 
 class InlineExecutor:
@@ -24,12 +24,26 @@ class InlineExecutor:
     n_threads = 1
     cluster = None
 
+    def __init__(self):
+        self._holds = []  # one for each time that it was opened
+
     def __enter__(self):
-        BLAS_HOLD.__enter__()
+        hold = BlasHold()
+        try:
+            self._holds.append(hold)
+            hold.begin()
+        except BaseException:
+            hold.release()
+            raise
         return self
 
     def __exit__(self, *exception):
-        return BLAS_HOLD.__exit__(*exception)
+        hold = self._holds[-1]  # Ctrl-C in here, and what is not done yet ends with the executor
+        try:
+            hold.release()
+        finally:
+            hold.release()
+            self._holds.remove(hold)
 
     def map(self, function, blocks, progress=None):
         """Apply a function to each block and return the results in order; see `ThreadExecutor.map`."""

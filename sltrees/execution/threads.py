@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import os
+import threading
+import time
 
 from sltrees._validation import as_integer
-from sltrees.execution.blas import BLAS_HOLD
+from sltrees.execution.blas import BlasHold
+
+_GLANCE = 1e-3  # seconds between looks at blocks that end
 
 
 class ThreadExecutor:
@@ -35,18 +38,31 @@ class ThreadExecutor:
 
     def __init__(self, n_threads=None):
         self.n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
-        self._exit = contextlib.ExitStack()
-        self._pool = None
+        self._hold = self._pool = None  # until it is opened
 
     def __enter__(self):
-        self._exit.enter_context(BLAS_HOLD)
-        self._pool = concurrent.futures.ThreadPoolExecutor(self.n_threads, thread_name_prefix="sltrees")
+        self._hold = BlasHold()  # ours before it begins: Ctrl-C in here, or in `close`, and it ends with the executor
+        try:
+            self._hold.begin()
+            self._pool = concurrent.futures.ThreadPoolExecutor(self.n_threads, thread_name_prefix="sltrees")
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *exception):
-        # without waiting: only a call abandoned by `run` can still be going
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        return self._exit.__exit__(*exception)
+        try:
+            self.close()
+        finally:
+            self.close()  # again, where Ctrl-C cut that off
+
+    def close(self):
+        """Give threads and BLAS back; may be called again, and finishes what an interruption left of the last call."""
+        if self._pool is not None:
+            # without waiting: only a call abandoned by `run` can still be going
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._hold is not None:
+            self._hold.release()
 
     def map(self, function, blocks, progress=None):
         """Apply a function to each block and return the results in order.
@@ -68,17 +84,15 @@ class ThreadExecutor:
         After an exception or Ctrl-C, blocks not begun are dropped and those running are waited for,
         so that no thread writes to a block any more when the exception arrives at the caller.
         """
-        futures = [self._pool.submit(function, block) for block in blocks]
-        results = []
+        call, results = _Call(function), []
         try:
+            futures = [self._pool.submit(call, block) for block in blocks]
             for done, future in enumerate(futures):
                 results.append(future.result())
                 if progress is not None:
                     progress(done + 1, len(futures))
         except BaseException:
-            for future in futures:
-                future.cancel()
-            _wait_stubbornly(futures)
+            call.close_stubbornly()
             raise
         return results
 
@@ -87,34 +101,66 @@ class ThreadExecutor:
 
         For long calls that write to nothing outside.
         """
-        futures = [self._pool.submit(function, block) for block in blocks]
+        call = _Call(function)
         try:
+            futures = [self._pool.submit(call, block) for block in blocks]
             return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+        finally:
+            call.is_open = False
 
     def run(self, function, *arguments):
         """Call one function off the main thread, and return its result.
 
         For long calls that write to nothing outside (a factorisation): after Ctrl-C the call is left to end by itself.
         """
-        return self._pool.submit(function, *arguments).result()
+        call = _Call(function)
+        try:
+            return self._pool.submit(call, *arguments).result()
+        finally:
+            call.is_open = False
 
     def place(self, here, network, planes, skin, ridge, progress):
         """Have the neurons of a network where this executor trains them: in this process, by calling `here`."""
         return here(self, network, planes, skin, ridge, progress)
 
 
-def _wait_stubbornly(futures):
-    """Wait for calls that write, also through further Ctrl-C: each is short, and leaving one behind corrupts state."""
-    while True:
+class _Call:
+    """A function whose blocks begin while it is open.
+
+    Nobody has to know them to end them: Ctrl-C may fall between the submission of a block and its future being stored.
+    """
+
+    def __init__(self, function):
+        self._function = function
+        self._lock = threading.Lock()
+        self._n_running = 0
+        self.is_open = True  # made False by no call: Ctrl-C takes effect between them, and cannot keep it from this
+
+    def __call__(self, *arguments):
+        with self._lock:
+            if not self.is_open:
+                return None  # whoever asked has gone
+            self._n_running += 1
         try:
-            concurrent.futures.wait(futures)
-            return
-        except KeyboardInterrupt:
-            continue
+            return self._function(*arguments)
+        finally:
+            with self._lock:
+                self._n_running -= 1
+
+    def close_stubbornly(self):
+        """Begin no more blocks, and wait for those that write, also through further Ctrl-C.
+
+        Each is short, and leaving one behind corrupts state.
+        """
+        self.is_open = False
+        while True:
+            try:
+                with self._lock:  # none is between looking and beginning
+                    if not self._n_running:
+                        return
+                time.sleep(_GLANCE)
+            except KeyboardInterrupt:
+                continue
 
 
 def default_threads() -> int:

@@ -103,8 +103,7 @@ def write_archive(path, kind, header, arrays):
     >>> np.load(path, allow_pickle=False)["x/values"]
     array([0., 1., 2.])
     """
-    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
-        raise ValueError(f"kind must be lower-case letters, digits, '-' and '_', got {kind!r}")
+    _check_kind(kind)
     if not isinstance(header, dict):
         raise TypeError(f"header must be a dict, got {type(header).__name__}")
     if not isinstance(arrays, dict):
@@ -157,6 +156,8 @@ def read_archive(path, kind=None):
         If there is no such file, or it cannot be read.
     MemoryError
         If the machine has no room for the arrays; nothing was allocated.
+    ValueError
+        If `kind` is none that a file can be of.
 
     Notes
     -----
@@ -176,12 +177,20 @@ def read_archive(path, kind=None):
         ...
     sltrees.files.errors.ArchiveError: ...example.npz holds an 'example', not a 'network'
     """
+    if kind is not None:
+        _check_kind(kind)
     path = os.fsdecode(os.fspath(path))
     with _opened(path) as file:
         try:
             return _read(file, os.fstat(file.fileno()).st_size, kind)
         except ArchiveError as error:
             raise ArchiveError(f"{path} {error}") from None
+
+
+def _check_kind(kind):
+    """ValueError if this is no kind that a file can be of."""
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise ValueError(f"kind must be lower-case letters, digits, '-' and '_', got {kind!r}")
 
 
 # ---------------------------------------------------------------------- reading

@@ -26,7 +26,9 @@ def replacing(path):
     beginning = os.fsdecode(os.fsencode(name)[:200])
     temporary = os.path.join(directory, f".{beginning}.{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        # what replaces a file is open to others once its permissions are those of the file, and never before
+        mode = 0o666 if before is None else 0o600
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     except OSError as error:
         error.filename = path  # the name that the caller knows
         raise

@@ -94,7 +94,9 @@ class RidgeProblem:
 
     def _solve(self, alpha):
         """Constants (C,), A (e - q constant) in the eigenbasis (n, C), and 1 / (values + lam)."""
-        inverse = 1.0 / (self._values + alpha * self.unit)
+        # a ridge that rounds to 0 must not divide by it; the square of rounding is beyond what changes any result
+        ridge = max(alpha * self.unit, np.finfo(np.float64).eps ** 2 * (self._values.max() or self.unit))
+        inverse = 1.0 / (self._values + ridge)
         if not self._intercept:
             return np.zeros(self._targets.shape[1]), inverse[:, None] * self._targets, inverse
         seen = inverse * self._ones

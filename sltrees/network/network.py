@@ -20,6 +20,8 @@ from sltrees.network.samples import samples_for
 from sltrees.network.shift import validate_shift
 from sltrees.network.state import NetworkState, from_pickle
 
+MAX_GAUSSIAN_WIDTH = 2**36
+
 
 class ShiftedReLUNetwork:
     """Two-layer network f(x) = (1/sqrt(m)) sum_r a_r max(<w_r, x> - b, 0) with signs a_r fixed.
@@ -30,7 +32,8 @@ class ShiftedReLUNetwork:
     Parameters
     ----------
     width : int
-        m, at least 1; even for init "paired". A float with an integral value, such as 1e6, is accepted.
+        m, at least 1; even for init "paired", at most 2**36 for "gaussian". A float with an integral value, such as
+        1e6, is accepted.
     shift : {"auto", "paper", "density"} or float, default "auto"
         b >= 0, or a policy that chooses it for the width and the data; see `sltrees.network.shift.resolve_shift`.
     init : {"paired", "gaussian"}, default "paired"
@@ -108,6 +111,11 @@ class ShiftedReLUNetwork:
                 f"sampling='rejection' needs init='paired', got {self.init!r}: "
                 "with another the silent neurons count in predictions"
             )
+        if self.init == "gaussian" and self.width > MAX_GAUSSIAN_WIDTH:
+            raise ValueError(
+                f"width must be at most {MAX_GAUSSIAN_WIDTH} for init='gaussian', got {self.width}: "
+                "each prediction draws all of its neurons"
+            )
         if self.init == "paired" and self.width % 2:
             raise ValueError(f"width must be even for init='paired', got {self.width}")
         self.dtype = as_float_dtype(dtype)
@@ -172,14 +180,17 @@ class ShiftedReLUNetwork:
             return self
         if self.state.neurons.cluster is not None:
             raise RuntimeError("the neurons are on a cluster: train on X there, or call fetch() first")
-        use.claim(self)
+        executor = ThreadExecutor(n_threads)
         try:
+            use.claim(self, executor)
             planes = Hyperplanes(samples, drawing.shift_for(self, samples.X))
             memory.refuse_to_draw(self, planes, n_threads, max_memory)
-            with ThreadExecutor(n_threads) as executor:
+            with executor:
                 self.state = drawing.draw(self, planes, None, executor, progress).state
         finally:
-            use.release(self)
+            if self.in_training is executor:
+                self.in_training = False  # by no call, see `claim`
+            executor.close()  # also where Ctrl-C kept it from being closed
         return self
 
     @property

@@ -16,6 +16,7 @@ from sltrees.files.contents import Contents, all_finite, as_integer_entry, as_nu
 from sltrees.files.errors import ArchiveError
 from sltrees.network.drawing import SAMPLINGS
 from sltrees.network.neurons import LocalNeurons
+from sltrees.network.random_streams import refuse_long
 from sltrees.network.samples import as_samples
 from sltrees.network.shards import NeuronShard
 from sltrees.network.shift import POLICIES
@@ -155,6 +156,10 @@ def _unpacked_parameters(contents):
     entropy = contents.take("entropy")
     for number in entropy if isinstance(entropy, list) else [entropy]:
         as_integer_entry(number, "entropy", maximum=math.inf)
+    try:
+        refuse_long(entropy)
+    except ValueError as error:
+        raise ArchiveError(str(error)) from None
     return {
         "width": width,
         "shift": shift,

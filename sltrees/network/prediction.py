@@ -12,6 +12,7 @@ from sltrees.network.random_streams import NEURONS_PER_BLOCK
 NEURONS_PER_PART = 4096  # whose outputs are one partial sum: changing it changes predictions by rounding
 SAMPLES_PER_BLOCK = 256  # 4 MiB of products in float32
 NUMBERS_OF_PARTS = 1 << 22  # outputs of parts held until they are added up: 32 MiB
+PARTS_AT_A_TIME = 1 << 14  # each is a call that waits for a thread
 
 
 def add_up(parts, neurons_of, shift, X, executor):
@@ -19,7 +20,7 @@ def add_up(parts, neurons_of, shift, X, executor):
 
     Parameters
     ----------
-    parts : list of (number, part)
+    parts : sequence of (number, part)
         By number, ascending; parts with the same number are one term of the sum.
     neurons_of : callable
         neurons_of(part) is (weights, signs) of some neurons, of shapes (k, d) and (k,). Called once for each part.
@@ -47,7 +48,8 @@ def add_up(parts, neurons_of, shift, X, executor):
         return total
 
     sums, term, of_number = FixedSum(), None, None
-    window = max(executor.n_threads, NUMBERS_OF_PARTS // len(X))  # does not change what is added to what
+    # does not change what is added to what
+    window = max(executor.n_threads, min(PARTS_AT_A_TIME, NUMBERS_OF_PARTS // len(X)))
     for start in range(0, len(parts), window):
         some = parts[start : start + window]
         for (number, _), part in zip(some, executor.map(outputs, some), strict=True):
@@ -77,7 +79,7 @@ def counting_parts(network, neurons, executor, blocks=None):
 
     Returns
     -------
-    parts : list of (number, part)
+    parts : sequence of (number, part)
     neurons_of : callable
         neurons_of(part) is (weights, signs): as `add_up` takes it.
 
@@ -94,7 +96,20 @@ def counting_parts(network, neurons, executor, blocks=None):
         return current, weights.signs_of(network, np.arange(len(current)) + block * NEURONS_PER_BLOCK)
 
     blocks = range(-(-network.width // NEURONS_PER_BLOCK)) if blocks is None else blocks
-    return [(block, block) for block in blocks], neurons_of
+    return _Numbered(blocks), neurons_of
+
+
+class _Numbered:
+    """Blocks as parts that are their own numbers, made when they are asked for: there may be millions."""
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+
+    def __len__(self):
+        return len(self.blocks)
+
+    def __getitem__(self, some):
+        return [(block, block) for block in self.blocks[some]]
 
 
 def moved_parts(neurons, executor):

@@ -11,6 +11,7 @@ from sltrees._validation import as_integer
 NEURONS_PER_BLOCK = 8192  # the unit of the streams of neurons: changing it changes every network
 
 MAX_SEED = 2**128 - 1  # what NumPy itself draws its fresh seeds from
+MAX_ENTROPY_WORDS = 256  # of 32 bits: each stream mixes all of them
 
 _WEIGHTS, _SIGNS, _NUMBER, _PROPOSALS, _SILENT, _SKETCH = 0, 1, 2, 3, 4, 5  # what a stream is for
 
@@ -76,6 +77,14 @@ def generator(seed):
     return np.random.Generator(np.random.SFC64(seed))
 
 
+def refuse_long(entropy):
+    """ValueError if entropy, an int or a list of int, is longer than streams may be keyed from. Cost: O(1)."""
+    entropy = entropy if isinstance(entropy, list) else [entropy]
+    n_words = sum(max(1, -(-number.bit_length() // 32)) for number in entropy)
+    if n_words > MAX_ENTROPY_WORDS:
+        raise ValueError(f"entropy must have at most {MAX_ENTROPY_WORDS} words of 32 bits, got {n_words:,}")
+
+
 def _as_integers(entropy):
     """Entropy of a seed sequence, of any nesting, as an int or a list of int that seeds the same."""
     if isinstance(entropy, numbers.Integral):
@@ -89,6 +98,7 @@ def _as_entropy(random_state):
         return np.random.SeedSequence().entropy
     if isinstance(random_state, np.random.SeedSequence):
         entropy = _as_integers(random_state.entropy)
+        refuse_long(entropy)
         if not random_state.spawn_key:
             return entropy
         return [*(entropy if isinstance(entropy, list) else [entropy]), *map(int, random_state.spawn_key)]

@@ -8,16 +8,31 @@ import threading
 _CLAIMS = threading.Lock()
 
 
-def claim(network):
-    """Say that a network is being drawn or trained, until `release`; RuntimeError if it already is, or never can be."""
+def claim(network, by):
+    """Say that a network is being drawn or trained; RuntimeError if it already is, or never can be.
+
+    Parameters
+    ----------
+    network : ShiftedReLUNetwork
+    by : object
+        Who does it: `network.in_training`, until that is False again.
+
+    Examples
+    --------
+    In a `try`, for Ctrl-C may fall before it returns; and undone by no call, for Ctrl-C takes effect between calls, and
+    cannot keep it from that:
+
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> network, me = ShiftedReLUNetwork(100), object()
+    >>> try:
+    ...     claim(network, me)
+    ... finally:
+    ...     if network.in_training is me:
+    ...         network.in_training = False
+    """
     with _CLAIMS:
         refuse_untrainable(network)
-        network.in_training = True
-
-
-def release(network):
-    """Undo `claim`."""
-    network.in_training = False
+        network.in_training = by
 
 
 def refuse_in_training(network):

@@ -20,7 +20,7 @@ from sltrees.network.memory import bytes_needed, refuse_too_large
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.random_streams import generator
 from sltrees.network.samples import samples_for
-from sltrees.network.use import claim, move_to, release
+from sltrees.network.use import claim, move_to
 from sltrees.records import MESSAGES, IterationRecord, TrainingResult, TrainingStatus
 
 _PAIRS_PER_BLOCK = 1 << 20  # products of a block: they stay in cache, and a task takes some 10 ms
@@ -153,12 +153,14 @@ class GradientDescent:
         network = self.network
         samples = samples_for(network, X)
         y = as_targets(y, "y", len(samples))
-        claim(network)
+        executor = make_executor(self.executor, self.n_threads)
         try:
-            with make_executor(self.executor, self.n_threads) as executor:
+            claim(network, executor)
+            with executor:
                 result = _Descent(self, samples, y, executor).fit()
         finally:
-            release(network)
+            if network.in_training is executor:
+                network.in_training = False  # by no call, see `claim`
         for callback in self._all_callbacks():
             callback.on_end(self, result)
         return result

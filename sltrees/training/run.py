@@ -73,14 +73,15 @@ class Run:
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
         network = self.trainer.network
-        claim(network)
         try:
+            claim(network, self)
             with make_executor(self.trainer.executor, self.trainer.n_threads) as self.executor:
                 status = self.train()
         except KeyboardInterrupt:  # while a cluster was started, or stopped, or as the last thing of all
             status = TrainingStatus.INTERRUPTED
         finally:
-            network.in_training = False  # by no call: Ctrl-C takes effect between them, and cannot keep it from this
+            if network.in_training is self:
+                network.in_training = False  # by no call, see `claim`
             self.model = self.gram = self.method = None  # they hold each other, and the network its rows
         return self.report.end(
             status, self.state, left=self.left, validation=self.validation, cluster_error=self.cluster_error

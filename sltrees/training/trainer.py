@@ -28,6 +28,9 @@ from sltrees.training.validation_set import ValidationSet
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")
 
+# What a trainer knows of the samples that it was given.
+_OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_")
+
 
 class NewtonTrainer:
     """Train a `ShiftedReLUNetwork` by damped Gauss-Newton steps.
@@ -321,9 +324,11 @@ class NewtonTrainer:
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As `fit`; then no sample is added.
+            As `fit`.
         RuntimeError
-            If `fit` was not called, or the network is being trained by somebody else.
+            If `fit` was not called, or the network is being trained by somebody else. After any exception, also one
+            that a callback raises, no sample is added: the next call goes on from the samples of the last that
+            returned, and from the weights of the last step kept.
 
         Notes
         -----
@@ -359,7 +364,12 @@ class NewtonTrainer:
         validation = self._as_validation_set(eval_set, X.shape[1])
         samples = Samples(np.concatenate([X, X_new]))
         y = as_targets(np.concatenate([y, y_new]), "y", len(samples))
-        return self._train(samples, y, weights, validation, n_samples_before=len(X))
+        before = {name: value for name, value in vars(self).items() if name in _OF_SAMPLES}
+        try:
+            return self._train(samples, y, weights, validation, n_samples_before=len(X))
+        except BaseException:
+            self.__dict__.update(before)  # in one statement, so that Ctrl-C cannot fall between
+            raise
 
     def write_checkpoint(self, path):
         """Write what the run under way needs to go on to a file, which is replaced in one instant.

@@ -1,5 +1,6 @@
 """Training on a Dask cluster: bit-identical to training here, whoever does what and whatever dies."""
 
+import asyncio
 import contextlib
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees._core import _primitives, _simd
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
 from sltrees.cluster.messages import ClusterLostError
@@ -24,6 +26,7 @@ pytest.importorskip("distributed")
 
 import distributed
 from dask_problems import PROBLEM, children, local_cluster, network_of
+from distributed.security import Security
 
 from sltrees.cluster.dask import connection as dask_connection
 from sltrees.cluster.dask.executor import DaskExecutor
@@ -442,6 +445,78 @@ def test_workers_that_round_otherwise_are_refused(executor, cluster, monkeypatch
         time.sleep(0.05)
     with pytest.raises(RuntimeError, match="numpy of"):
         NewtonTrainer(network_of(), executor=executor).fit(*PROBLEM)
+
+
+def test_a_cluster_that_is_started_here_answers_nobody_else():
+    async def asked(address, **arguments):
+        # who only opens a port has not been heard yet
+        comm = await distributed.comm.connect(address, timeout=5, **arguments)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    stranger = Security.temporary()
+    with DaskExecutor(n_workers=1, n_threads=1) as executor:
+        client = executor._connection.client
+        addresses = [client.scheduler.address, *executor.workers()]
+        assert len(addresses) == 2
+        for address in addresses:
+            assert address.startswith("tls://127.")
+            own = client.security.get_connection_args("client")
+            assert asyncio.run(asked(address, **own))["type"] in ("Scheduler", "Worker")
+            with pytest.raises(OSError, match=r"Timed out|in <TCP|closed|handshake|certificate"):
+                asyncio.run(asked(address.replace("tls://", "tcp://")))
+            with pytest.raises(OSError, match=r"Timed out|certificate|closed|handshake"):
+                asyncio.run(asked(address, **stranger.get_connection_args("client")))
+        with pytest.raises(OSError):
+            distributed.Client(addresses[0].replace("tls://", "tcp://"), set_as_default=False, timeout=2)
+
+
+def test_a_missing_package_for_certificates_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ImportError, match=r"needs cryptography: pip install \"sltrees\[dask\]\""):
+        DaskExecutor(n_workers=1).__enter__()
+
+
+LEVELS = _simd.supported_levels()
+
+
+@pytest.mark.skipif(len(LEVELS) == 1, reason="this processor has one level of instructions")
+def test_a_worker_with_other_instructions_is_refused():
+    """Found once: its sums round otherwise, and the network was another one, without a word."""
+    other = next(level for level in ("avx2", *LEVELS) if level in LEVELS and level != _simd.active_level_name())
+
+    def worker(**environment):
+        return {"cls": distributed.Nanny, "options": {"nthreads": 1, "env": environment}}
+
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}}
+    workers = {0: worker(), 1: worker(SLTREES_SIMD=other)}
+    with (
+        distributed.SpecCluster(workers=workers, scheduler=scheduler) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        with pytest.raises(UnlikeWorkerError, match=r"kernels of worker tcp://127.* is .*SLTREES_SIMD"):
+            DaskExecutor(client).__enter__()
+        with pytest.raises(UnlikeWorkerError):
+            NewtonTrainer(network_of(), executor=DaskExecutor(client)).fit(*PROBLEM)
+
+
+@pytest.mark.skipif(len(LEVELS) == 1, reason="this processor has one level of instructions")
+def test_levels_whose_sums_differ_are_told_apart():
+    before, found = _simd.active_level_name(), {}
+    a, b = np.sin(np.arange(1.0, 209.0)), np.cos(np.arange(1.0, 209.0))
+    try:
+        for level in LEVELS:
+            _simd.set_active_level(level)
+            assert describe_arithmetic() == describe_arithmetic()
+            found[level] = (_primitives.dot(a, b), describe_arithmetic()["kernels"])
+    finally:
+        _simd.set_active_level(before)
+    for dot, kernels in found.values():
+        assert all(other_kernels != kernels for other, other_kernels in found.values() if other != dot)
 
 
 def test_too_large_a_network_is_refused_before_anything_is_drawn(executor):

@@ -26,7 +26,7 @@ from sltrees.cluster.dask import calls as dask_calls
 from sltrees.cluster.dask import hosts as dask_hosts
 from sltrees.cluster.dask.executor import DaskExecutor
 from sltrees.cluster.remote_group import RemoteGroup, _Placed
-from sltrees.execution.blas import BLAS_HOLD
+from sltrees.execution.blas import n_holders
 from sltrees.methods.certified.trajectory import Trajectory
 from sltrees.network.use import fetch
 
@@ -295,7 +295,7 @@ def test_only_the_call_that_is_meant_is_stopped():
 
 
 def test_blas_has_its_threads_again_where_workers_go_on():
-    before = BLAS_HOLD._holders  # of this process, where the worker is, too
+    before = n_holders()  # of this process, where the worker is, too
     with (
         local_cluster(n_workers=1, processes=False) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
@@ -303,11 +303,11 @@ def test_blas_has_its_threads_again_where_workers_go_on():
         for _ in range(2):
             with DaskExecutor(client) as executor:
                 NewtonTrainer(network_of(), executor=executor, max_iter=1, tol=0.0).fit(X, Y)
-                assert BLAS_HOLD._holders > 0
+                assert n_holders() > 0
         deadline = time.monotonic() + 10
-        while BLAS_HOLD._holders > before and time.monotonic() < deadline:
+        while n_holders() > before and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert BLAS_HOLD._holders <= before
+        assert n_holders() <= before
 
 
 def test_a_network_that_was_trained_here_is_as_it_was_after_a_loss(executor, monkeypatch):

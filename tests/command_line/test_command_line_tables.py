@@ -524,6 +524,46 @@ def test_names_with_commas_and_letters_of_other_languages(run, tmp_path):
     assert {row[0] for row in records(done.stdout)} == {"art", "ä,b", 'c"d'}
 
 
+NASTY = "si\x1b[2Jze \u202eabc"
+
+
+def test_what_files_hold_cannot_steer_the_terminal(run, tmp_path):
+    rows = [[NASTY, "w\x07ord", "\x1b]0;y"]]
+    rows += [[str(k), ("a\x1b[1m", "b")[k % 2], "p\x1b[5m" if k > 30 else "q"] for k in range(N_ROWS)]
+    data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
+    ran = [
+        run("fit", data, "--target", "3", "--out", out, *KERNEL),
+        run("info", out),
+        run("predict", out, data, "--out", tmp_path / "p.csv"),
+        run("predict", out, write(tmp_path / "b.csv", [["x\x1b[3m", "y"], ["1", "2"]])),
+        run("fit", data, "--target", "no\x1b[4m", "--out", out, *KERNEL),
+    ]
+    assert [done.code for done in ran] == [0, 0, 0, 2, 2]
+    assert not {letter for done in ran for letter in done.out + done.err if letter in "\x1b\x07\u202e"}
+    assert r"column si\x1b[2Jze \u202eabc" in ran[1].out
+    assert {row[0] for row in records((tmp_path / "p.csv").read_text())} == {"\x1b]0;y", "p\x1b[5m", "q"}  # as they are
+
+
+def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(run, tmp_path, monkeypatch):
+    rows = [["x", "y"]] + [[str(k), "p\x1b[5m" if k > 30 else "q"] for k in range(N_ROWS)]
+    data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
+    assert run("fit", data, "--target", "y", "--out", out, *KERNEL).code == 0
+    assert {row[0] for row in records(run("predict", out, data).out)} == {"y", "p\x1b[5m", "q"}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert {row[0] for row in records(run("predict", out, data).out)} == {"y", r"p\x1b[5m", "q"}
+
+
+def test_labels_are_kept_to_the_letter_unless_they_are_for_a_spreadsheet(run, tmp_path):
+    rows = [["x", "@y"]] + [[str(k), "=1+1" if k > 30 else "q"] for k in range(N_ROWS)]
+    data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
+    assert run("fit", data, "--target", "@y", "--out", out, *KERNEL).code == 0
+    assert {row[0] for row in records(run("predict", out, data).out)} == {"@y", "=1+1", "q"}
+    head, *rest = records(run("predict", out, data, "--proba", "--spreadsheet").out)
+    assert head == ["'@y", "'@y==1+1", "'@y=q"]
+    assert {row[0] for row in rest} == {"'=1+1", "q"}
+    assert all(0 <= float(cell) <= 1 for row in rest for cell in row[1:])  # numbers stay numbers
+
+
 def test_standard_input(run, fitted, monkeypatch):
     def ran(data):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))

@@ -582,3 +582,14 @@ def test_bad_class_weights_callbacks_and_evaluation_sets_are_refused():
         NewtonClassifier(**NETWORK).fit(X, y, eval_set=X)
     with pytest.raises(ValueError, match="at least one"):
         NewtonClassifier().fit(X, y, sample_weight=np.zeros(60))
+
+
+def test_a_sample_far_beyond_training_samples_of_tiny_scale_has_a_prediction():
+    """Found once: its scaled numbers overflowed, and the kernel got NaN."""
+    X = np.random.default_rng(0).standard_normal((60, 2))
+    y = np.sin(2 * X[:, 0])
+    plain = NewtonRegressor("kernel", random_state=0).fit(X, y)
+    tiny = NewtonRegressor("kernel", random_state=0).fit(X * 2.0**-660, y)
+    expected = plain.predict([[1e300, 1.0]])
+    assert np.isfinite(expected).all()
+    assert np.allclose(tiny.predict([[1e150, 1.0]]), expected, rtol=1e-6)

@@ -618,6 +618,43 @@ def test_missing_directories_and_directories_are_named_as_they_were_given(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640])
+def test_what_replaces_a_file_is_never_open_to_more_than_that_was(path, mode, monkeypatch):
+    write_archive(path, "test", {}, {})
+    path.chmod(mode)
+    seen = []
+
+    def watch(name):
+        original = getattr(os, name)
+
+        def watched(*arguments, **keywords):
+            result = original(*arguments, **keywords)
+            seen.extend(stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir())
+            return result
+
+        monkeypatch.setattr(os, name, watched)
+
+    before = os.umask(0)
+    try:
+        for name in ("open", "chmod", "fsync", "replace"):
+            watch(name)
+        write_archive(path, "test", {"secret": 1}, {"x": np.arange(3)})
+    finally:
+        os.umask(before)
+        monkeypatch.undo()
+    assert len(seen) >= 7
+    assert not [oct(found) for found in seen if found & 0o077 & ~mode]
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("kind", ["", {}, 3, b"test", "Test", "te st"])
+def test_a_kind_that_no_file_can_be_of_is_refused_before_anything_is_read(path, kind):
+    for call in (lambda: read_archive(path, kind), lambda: write_archive(path, kind, {}, {})):
+        with pytest.raises(ValueError, match=r"kind must be lower-case letters, digits, '-' and '_', got"):
+            call()
+    assert not path.exists()
+
+
 def test_permissions_are_those_of_any_new_file_or_of_the_one_replaced(tmp_path, path):
     before = os.umask(0o027)
     try:

@@ -305,3 +305,13 @@ def test_training_stays_below_the_memory_estimate(seed, init, dtype, shift):
     peak = peak_bytes(lambda: fit(needed + 1))
     assert peak <= needed
     assert needed <= 6 * peak
+
+
+@pytest.mark.parametrize("init", ["paired", "gaussian"])
+def test_predictions_do_not_depend_on_how_many_parts_wait_at_a_time(init, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    network = ShiftedReLUNetwork(2**15, init=init, random_state=0, shift=1.0)
+    NewtonTrainer(network, max_iter=1, tol=0.0).fit(X, X[:, 0])
+    outputs = network.predict(X)
+    monkeypatch.setattr("sltrees.network.prediction.PARTS_AT_A_TIME", 1)
+    assert np.array_equal(network.predict(X, n_threads=1), outputs)

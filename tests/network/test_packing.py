@@ -311,6 +311,23 @@ def loaded(header, arrays, path):
     return ShiftedReLUNetwork.load(path)
 
 
+def test_entropy_is_as_long_as_streams_may_be_keyed_from(path):
+    longest = 2 ** (256 * 32) - 1
+    network = ShiftedReLUNetwork(100, random_state=np.random.SeedSequence(longest)).initialize(np.eye(3))
+    network.save(path)
+    assert ShiftedReLUNetwork.load(path).digest() == network.digest()
+    with pytest.raises(ValueError, match="entropy must have at most 256 words of 32 bits, got 257"):
+        ShiftedReLUNetwork(100, random_state=np.random.SeedSequence(longest + 1))
+
+
+def test_a_file_cannot_ask_for_more_neurons_in_a_prediction_than_a_network_may_have(path):
+    network = ShiftedReLUNetwork(2**36, init="gaussian", random_state=0)
+    header, _ = pack_network(network)
+    assert loaded(header, {}, path).width == 2**36
+    with pytest.raises(ArchiveError, match=r"width must be at most 68719476736 for init='gaussian', got 1099511627776"):
+        loaded(header | {"width": 2**40}, {}, path)
+
+
 MISSING = object()
 
 
@@ -348,6 +365,9 @@ MISSING = object()
         ("entropy", [1, [2]], "'entropy' must be an integer"),
         ("entropy", [1, -2], "'entropy' must be an integer"),
         ("entropy", [True], "'entropy' must be an integer"),
+        ("entropy", {"$int": "f" * 2049}, "entropy must have at most 256 words of 32 bits, got 257"),
+        ("entropy", [7] * 257, "entropy must have at most 256 words of 32 bits, got 257"),
+        ("entropy", [0] * 257, "entropy must have at most 256 words of 32 bits, got 257"),
         ("drawn", None, "nobody asked for 'seen'"),
         ("drawn", [], "a header must be a dict"),
         ("drawn", {}, "is missing"),

@@ -118,14 +118,19 @@ def test_pickles_whose_state_was_no_object_are_understood(drawn):
 
 def test_one_at_a_time_may_draw_or_train():
     network = network_of()
-    use.claim(network)
-    for call in (lambda: use.claim(network), lambda: network.initialize(X), lambda: NewtonTrainer(network).fit(X, Y)):
+    use.claim(network, "somebody")
+    for call in (
+        lambda: use.claim(network, "other"),
+        lambda: network.initialize(X),
+        lambda: NewtonTrainer(network).fit(X, Y),
+    ):
         with pytest.raises(RuntimeError, match="is being trained"):
             call()
-    use.release(network)
+    assert network.in_training == "somebody"
+    network.in_training = False
     network.initialize(X)
     with pytest.raises(RuntimeError, match="was compacted"):
-        use.claim(network.compact())
+        use.claim(network.compact(), "somebody")
     assert not network.in_training
 
 

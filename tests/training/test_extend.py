@@ -11,6 +11,8 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
 from sltrees.network.samples import fingerprint_of
 from sltrees.reference.row_invariants import check_rows
+from sltrees.training import run
+from sltrees.training.run import Run
 
 SAMPLINGS = ("dense", "rejection")
 
@@ -248,3 +250,63 @@ def test_bad_samples_are_refused_before_anything_changes(X_new, y_new, error, me
 def test_without_samples_there_is_nothing_to_extend():
     with pytest.raises(RuntimeError, match="call fit"):
         trainer_for("dense").extend(np.eye(3), np.ones(3))
+
+
+class Failing(Callback):
+    """Raises once, at some moment of the run for which it is armed."""
+
+    def __init__(self, moment, error):
+        self.moment, self.error, self.armed = moment, error, False
+
+    def _fail(self, moment):
+        if self.armed and moment == self.moment:
+            self.armed = False
+            raise self.error
+
+    def on_setup(self, trainer, done, total):
+        self._fail("on_setup")
+
+    def on_start(self, trainer):
+        self._fail("on_start")
+
+    def on_iteration(self, trainer, record):
+        self._fail("on_iteration")
+
+    def on_end(self, trainer, result):
+        self._fail("on_end")
+
+
+@pytest.mark.parametrize("method", ["certified", "trees"])
+@pytest.mark.parametrize("error", [RuntimeError("no"), MemoryError("no"), SystemExit("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("moment", ["on_setup", "on_start", "on_iteration", "on_end", "gram", "unit"])
+def test_after_an_exception_no_sample_is_added(moment, error, method, monkeypatch):
+    X, y = random_problem(6, 40, 6)
+    failing = Failing(moment, error)
+    trainer = trainer_for("dense", width=6000, callbacks=[failing], method=method, alpha=1e-3, tol=1e-4)
+    trainer.fit(X[:20], y[:20])
+    alpha, failing.armed = trainer.alpha_, True
+
+    def extend_in_vain():
+        return trainer.extend(X[20:30], 100 * y[20:30])
+
+    with monkeypatch.context() as patch:
+        if moment in ("gram", "unit"):
+
+            def fail(*arguments):
+                raise error
+
+            patch.setattr(*{"gram": (Run, "make_gram", fail), "unit": (run, "unit_of_ridge", fail)}[moment])
+        if isinstance(error, KeyboardInterrupt) and moment != "on_end":  # that ends the run, and raises nothing
+            assert extend_in_vain().status == "interrupted"
+            return
+        with pytest.raises(type(error)):
+            extend_in_vain()
+    assert not trainer.network.in_training
+    assert trainer.n_samples_ == 20
+    assert trainer.alpha_ == alpha
+    result = trainer.extend(X[30:], y[30:])
+    assert result.status == "converged"
+    assert trainer.n_samples_ == 30
+    rows = np.r_[0:20, 30:40]
+    assert np.isclose(result.rmse, np.sqrt(np.mean((trainer.network.predict(X[rows]) - y[rows]) ** 2)), rtol=1e-6)
+    assert result.rmse < 0.2  # the targets that were not added would make it some ten

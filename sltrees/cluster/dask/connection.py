@@ -13,6 +13,7 @@ try:
     import dask
     import distributed
     from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.security import Security
 except ImportError as error:
     raise ImportError('executor "dask" needs dask.distributed: pip install "sltrees[dask]"') from error
 
@@ -156,6 +157,7 @@ def connect(stack, given, local, n_threads, patience):
             threads_per_worker=local.threads_per_worker or max(1, n_threads // n_workers),
             memory_limit="auto" if local.memory_limit is None else local.memory_limit,
             dashboard_address="127.0.0.1:0",  # for this machine alone
+            security=_own_security(),
             preload=["sltrees.cluster.dask.preload"],
         )
         stack.callback(_closed_quietly, cluster)
@@ -168,6 +170,17 @@ def connect(stack, given, local, n_threads, patience):
     except TypeError as error:  # certificates that an address wants
         raise ValueError(f"the client cannot be made: {error}") from error
     return client
+
+
+def _own_security():
+    """Credentials that nobody but this process and its workers have: other users of the machine can reach its ports.
+
+    They are held in memory, and given to workers when they are started.
+    """
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise ImportError('a cluster that is started here needs cryptography: pip install "sltrees[dask]"') from error
 
 
 def refuse_client(client):
