@@ -35,11 +35,14 @@ def as_real_array(values, name, ndim, check_nan=True):
     return array
 
 
-def refuse_nan(array, name):
-    """Raise ValueError, with the place, if a C-ordered float32 or float64 array holds NaN."""
+def refuse_nan(array, name, offset=0):
+    """Raise ValueError, with the place, if a C-ordered float32 or float64 array holds NaN.
+
+    `offset` is the index of the first entry, where the array is part of a vector.
+    """
     flat = array.reshape(-1)
     if has_nan[float](flat) if array.dtype == np.float32 else has_nan[double](flat):
-        where = np.argwhere(np.isnan(array))[0]
+        where = np.argwhere(np.isnan(array))[0] + offset
         raise ValueError(f"{name} must not be NaN, got NaN at index {tuple(map(int, where))}")
 
 

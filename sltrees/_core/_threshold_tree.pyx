@@ -293,11 +293,17 @@ cdef class ThresholdTree(TreeQueries):
         Raises
         ------
         ValueError
-            If a value there, or in a block that the range cuts, is NaN (the tree then answers as before),
-            or the range is not 0 <= start <= stop <= n.
+            If a value there, or in a block that the range cuts, is NaN, or the range is not 0 <= start <= stop <= n.
+            Nothing in the tree has changed then.
 
         Notes
         -----
+        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of at
+        most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array, as
+        it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst value
+        for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are gone, makes
+        all answers right again.
+
         Cost: O((stop - start) + log n).
 
         Examples

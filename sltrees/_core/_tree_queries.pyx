@@ -307,6 +307,8 @@ cdef class TreeQueries(WideTree):
         best = np.arange(self.tree.shape.size[level])
         while True:
             values = self._level(level)[best]
+            if level == 0 and self.borrowed:        # somebody may have written NaN, which NumPy sorts as the largest
+                values = np.where(np.isnan(values), -np.inf, values)
             if best.size > n_best:
                 # all above the n_best-th value, and of those equal to it the lowest indices
                 last = np.partition(values, best.size - n_best)[best.size - n_best] if n_best else np.inf

@@ -105,7 +105,8 @@ cdef class WideTree:
             bad = sl_tree_repair(&self.tree, self.leaves, self.upper, start, stop, scratch)
             free(scratch)
         if bad:
-            refuse_nan(self._leaves, "values")
+            start = start >> self.tree.shape.width_bits << self.tree.shape.width_bits
+            refuse_nan(self._leaves[start:stop + (1 << self.tree.shape.width_bits)], "values", start)
         return 0
 
     # ------------------------------------------------------------------ growth
