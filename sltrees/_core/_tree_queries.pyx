@@ -7,11 +7,13 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from sltrees._core._boundary import as_real_array, as_threshold, describe_array
+from sltrees._core._boundary import EXACT_INTEGERS, as_integer, as_real_array, as_threshold, describe_array
 from sltrees._core._tree cimport sl_tree_argmax
 from sltrees._core._wide_tree cimport WideTree
 
 cnp.import_array()
+
+cdef int64_t MAX_INDEX = (<int64_t> 1 << 62)      # more than any tree holds
 
 
 cdef class TreeQueries(WideTree):
@@ -25,7 +27,8 @@ cdef class TreeQueries(WideTree):
         Parameters
         ----------
         threshold : float
-            Compared strictly: a value equal to the threshold is not reported.
+            Compared strictly and exactly: a value equal to the threshold is not reported. It is never rounded; an
+            integer that float64 does not hold is refused.
         start, stop : int, optional
             Only indices in [start, stop) are reported; by default all.
         return_values : bool, default False
@@ -44,7 +47,7 @@ cdef class TreeQueries(WideTree):
         ------
         ValueError
             If the threshold is NaN, the range is not 0 <= start <= stop <= n, or `out` is no C-ordered, writable int64
-            vector, or has fewer than k entries (those it has are then overwritten).
+            vector, shares memory with the values, or has fewer than k entries (those it has are then overwritten).
 
         Notes
         -----
@@ -61,18 +64,26 @@ cdef class TreeQueries(WideTree):
         """
         cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
+        if out is not None:
+            out = self._as_out(out)
         self._range(start, stop, &lo, &hi)
         indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
         if return_values:
             return indices, self._leaves[indices]
         return indices
 
-    def _query_into(self, double t, int64_t start, int64_t stop, out):
-        """Write the hits into the caller's array."""
-        if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
-                and out.flags.carray):
+    def _as_out(self, out):
+        """Check an array for results; without the methods that a subclass may have."""
+        plain = np.asarray(out) if isinstance(out, np.ndarray) else None
+        if plain is None or not (plain.dtype == np.int64 and plain.ndim == 1 and plain.flags.carray):
             raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
                              + describe_array(out))
+        if np.may_share_memory(plain, self._store):
+            raise ValueError("out must not share memory with the values of the tree")
+        return plain
+
+    def _query_into(self, double t, int64_t start, int64_t stop, out):
+        """Write the hits into the caller's array."""
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
@@ -83,9 +94,10 @@ cdef class TreeQueries(WideTree):
 
     def _query_counting(self, threshold, start=0, stop=None):
         """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
+        cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
         self._range(start, stop, &lo, &hi)
-        indices = self._hits(_as_threshold(threshold), lo, hi, &visited)
+        indices = self._hits(t, lo, hi, &visited)
         return indices, visited
 
     def query_many(self, thresholds):
@@ -300,13 +312,16 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
         array([1, 3, 2])
         """
-        if not isinstance(k, (int, np.integer)) or k < 0:
+        if not isinstance(k, (int, np.integer)) or as_integer(k, "k") < 0:
             raise ValueError(f"k must be an integer of at least 0, got {k!r}")
+        k = as_integer(k, "k")
         cdef int64_t n_best = min(k, len(self)), width = 1 << self.tree.shape.width_bits
         cdef int level = self.tree.shape.n_levels
         best = np.arange(self.tree.shape.size[level])
         while True:
             values = self._level(level)[best]
+            if level == 0 and self.borrowed:        # somebody may have written NaN, which NumPy sorts as the largest
+                values = np.where(np.isnan(values), -np.inf, values)
             if best.size > n_best:
                 # all above the n_best-th value, and of those equal to it the lowest indices
                 last = np.partition(values, best.size - n_best)[best.size - n_best] if n_best else np.inf
@@ -333,7 +348,8 @@ cdef class TreeQueries(WideTree):
             i += 1
 
     def __getitem__(self, key):
-        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
+        # the first test alone is fast; True is a mask, as for NumPy
+        if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self.c_get(self._wrap(key))
         values = self._leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)
@@ -364,11 +380,12 @@ cdef class TreeQueries(WideTree):
 
     cdef int64_t _wrap(self, key) except -1:
         """An index as in a Python sequence, negative ones from the end."""
-        cdef int64_t n = self.tree.shape.size[0], i
+        cdef int64_t n, i
         try:
-            i = key
+            i = key             # may run code of the caller, so the size is looked at afterwards
         except OverflowError:
-            i = n
+            i = MAX_INDEX
+        n = self.tree.shape.size[0]
         if i < 0:
             i += n
         if i < 0 or i >= n:
@@ -377,18 +394,25 @@ cdef class TreeQueries(WideTree):
 
     cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1:
         """Check 0 <= start <= stop <= n, with stop = n by default."""
-        cdef int64_t n = self.tree.shape.size[0]
-        if stop is None:
-            stop = n
-        if type(start) is not int or type(stop) is not int:
+        cdef int64_t n, first = 0, past = 0
+        cdef bint outside = False
+        if type(start) is not int or type(stop) is not int and stop is not None:
             try:
-                start, stop = operator.index(start), operator.index(stop)
+                start, stop = operator.index(start), None if stop is None else operator.index(stop)
             except TypeError:
+                stop = self.tree.shape.size[0] if stop is None else stop
                 raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
-        if not 0 <= start <= stop <= n:
+        n = self.tree.shape.size[0]     # after the conversions, which may run code of the caller
+        try:
+            first = start
+            past = n if stop is None else stop
+        except OverflowError:
+            outside = True
+        if outside or not 0 <= first <= past <= n:
+            stop = n if stop is None else stop
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
-        lo[0] = start
-        hi[0] = stop
+        lo[0] = first
+        hi[0] = past
         return 0
 
     def _refuse_empty(self, what):
@@ -403,4 +427,6 @@ cdef double _as_threshold(threshold) except? -1.0:
         t = threshold
         if t == t:
             return t
+    elif type(threshold) is int and -EXACT_INTEGERS <= threshold <= EXACT_INTEGERS:
+        return threshold
     return as_threshold(threshold)
