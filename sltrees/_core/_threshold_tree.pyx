@@ -1,7 +1,10 @@
 """The public tree: building, changing, copying. What it can be asked is in _tree_queries.pyx."""
 
+from copy import deepcopy
+
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
@@ -18,7 +21,8 @@ PICKLE_VERSION = 1
 
 
 cdef class ThresholdTree(TreeQueries):
-    """An array that answers "which entries are above t?" without reading them all.
+    """ThresholdTree(values, *, orientation='max', copy=True)\n--\n\n\
+    An array that answers "which entries are above t?" without reading them all.
 
     The values are the leaves of a tree of blocks of one cache line, each node holding the maximum of its
     block, so a query looks only where there is something to find, and changing a value repairs one path.
@@ -75,6 +79,7 @@ cdef class ThresholdTree(TreeQueries):
     (array([1, 2, 3]), array([3., 7., 2.]))
     """
 
+    @cython.embedsignature(False)       # Cython writes another order of arguments; the docstring begins with the right one
     def __init__(self, values, *, orientation="max", copy=True):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
@@ -478,7 +483,7 @@ cdef class ThresholdTree(TreeQueries):
     # ------------------------------------------------------------------ copies and pickles
 
     def copy(self):
-        """An independent tree over a copy of the values.
+        """An independent tree over a copy of the values; attributes of a subclass are kept, its ``__init__`` is not called.
 
         Returns
         -------
@@ -496,16 +501,37 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.max(), other.max()
         (5.0, 1.0)
         """
-        return type(self)(self._leaves, orientation=self.orientation)
+        return self.__copy__()
 
     def __copy__(self):
-        return self.copy()
+        other, state = self._twin(), self.__getstate__()
+        if state is not None:
+            other.__setstate__(state)
+        return other
 
     def __deepcopy__(self, memo):
-        return self.copy()
+        other = memo[id(self)] = self._twin()
+        state = deepcopy(self.__getstate__(), memo)
+        if state is not None:
+            other.__setstate__(state)
+        return other
 
     def __reduce__(self):
-        return _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
+        parts = _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
+        state = self.__getstate__()
+        return parts if state is None else (*parts, state)
+
+    def _twin(self):
+        """A tree of the same class over a copy of the values, without the attributes that a subclass adds."""
+        cdef ThresholdTree other = ThresholdTree.__new__(type(self))
+        other._adopt(self._leaves, self.tree.sign < 0, False)
+        return other
+
+    def __setstate__(self, state):
+        """Set the attributes that a subclass adds."""
+        for attributes in state if isinstance(state, tuple) else (state,):
+            for name, value in (attributes or {}).items():
+                object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------ internals
 
@@ -582,4 +608,6 @@ def _from_pickle(cls, version, values, orientation):
         raise ValueError(f"this version reads pickles of format {PICKLE_VERSION}, got format {version!r}")
     if not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)):
         raise ValueError("a pickled tree holds a float32 or float64 array, got " + describe_array(values))
-    return cls(values, orientation=orientation)
+    tree = ThresholdTree.__new__(cls)       # a subclass may have an __init__ of its own, with other arguments
+    ThresholdTree.__init__(tree, values, orientation=orientation)
+    return tree

@@ -93,7 +93,7 @@ LARGE = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**64 - 1, 10**30 + 1, 10**400]
 )
 def test_integers_that_float64_does_not_hold_are_refused(act, wrong):
     tree = ThresholdTree([1.0, 2.0])
-    with pytest.raises(ValueError, match="subtract an offset from values and thresholds$"):
+    with pytest.raises(ValueError, match=r"subtract an offset from values and thresholds$"):
         act(tree, wrong)
     assert tree == ThresholdTree([1.0, 2.0])
 
