@@ -30,7 +30,8 @@ cdef class ThresholdTree(TreeQueries):
     Parameters
     ----------
     values : array_like of shape (n,)
-        Real numbers, not NaN nor masked; infinities are allowed. float32 stays float32, every other dtype becomes float64.
+        Real numbers, not NaN nor masked; infinities are allowed. float32 stays float32, every other dtype becomes
+        float64.
     orientation : {"max", "min"}, default "max"
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
@@ -43,7 +44,8 @@ cdef class ThresholdTree(TreeQueries):
     TypeError
         If the values are not real numbers.
     ValueError
-        If `values` is not one-dimensional, holds NaN or an integer that float64 does not hold, `orientation` is unknown, or the array cannot be borrowed.
+        If `values` is not one-dimensional, holds NaN or an integer that float64 does not hold, `orientation` is
+        unknown, or the array cannot be borrowed.
 
     Notes
     -----
@@ -79,7 +81,7 @@ cdef class ThresholdTree(TreeQueries):
     (array([1, 2, 3]), array([3., 7., 2.]))
     """
 
-    @cython.embedsignature(False)       # Cython writes another order of arguments; the docstring begins with the right one
+    @cython.embedsignature(False)       # Cython gets the order of arguments wrong; the docstring begins with it
     def __init__(self, values, *, orientation="max", copy=True):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
@@ -315,11 +317,11 @@ cdef class ThresholdTree(TreeQueries):
 
         Notes
         -----
-        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of at
-        most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array, as
-        it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst value
-        for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are gone, makes
-        all answers right again.
+        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of
+        at most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array,
+        as it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst
+        value for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are
+        gone, makes all answers right again.
 
         Cost: O((stop - start) + log n).
 
@@ -483,7 +485,9 @@ cdef class ThresholdTree(TreeQueries):
     # ------------------------------------------------------------------ copies and pickles
 
     def copy(self):
-        """An independent tree over a copy of the values; attributes of a subclass are kept, its ``__init__`` is not called.
+        """An independent tree over a copy of the values.
+
+        Attributes of a subclass are kept; its ``__init__`` is not called.
 
         Returns
         -------
@@ -596,8 +600,13 @@ cdef double _as_value(value) except? -1.0:
 
 cdef int64_t _as_leaf(i) except? -1:
     """Convert an index; -1 where it is beyond every tree. TypeError unless an integer."""
+    cdef int64_t leaf
     try:
-        return i if type(i) is int else as_integer(i, "i")
+        if type(i) is int:              # by far the most common, and the one worth the shortcut
+            leaf = i
+        else:
+            leaf = as_integer(i, "i")
+        return leaf
     except OverflowError:
         return -1
 

@@ -15,6 +15,8 @@ _Integer: TypeAlias = int | np.integer[Any]
 _Real: TypeAlias = SupportsFloat | SupportsIndex
 _Many: TypeAlias = slice | EllipsisType | npt.NDArray[np.integer[Any] | np.bool_] | Sequence[int] | Sequence[bool]
 
+EXACT_INTEGERS: int
+
 class TreeQueries(WideTree):
     @overload
     def query(
