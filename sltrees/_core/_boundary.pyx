@@ -26,7 +26,7 @@ def as_real_array(values, name, ndim, check_nan=True):
     TypeError
         If the values are not real numbers.
     ValueError
-        If the number of dimensions differs from `ndim`, a value is NaN or masked, or an integer is none that float64 holds.
+        If the number of dimensions differs from `ndim`, a value is NaN or masked, or float64 does not hold an integer.
     """
     _refuse_masked(values, name)
     array = np.asarray(values)
@@ -66,7 +66,7 @@ def _refuse_inexact(values, array, name):
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
         if array.max() > EXACT_INTEGERS or array.min() < -EXACT_INTEGERS:
             # the least integer is its own absolute value, and as an unsigned one the right one
-            size = np.abs(array).view(np.uint64) if array.dtype.isnative else np.abs(array.astype("=i8")).view(np.uint64)
+            size = np.abs(array.astype(array.dtype.newbyteorder("="), copy=False)).view(np.uint64)
             rounded = size.astype(np.float64)
             inside = rounded < 2.0**64
             wrong = array[~inside | (np.where(inside, rounded, 0).astype(np.uint64) != size)].tolist()
@@ -174,7 +174,7 @@ def as_index(index, n, name):
 
 
 def as_threshold(threshold):
-    """Convert to float; TypeError unless a real number, ValueError for NaN and for numbers that float64 does not hold."""
+    """Convert to float; TypeError unless a real number, ValueError for NaN and for what float64 does not hold."""
     try:
         if isinstance(threshold, (str, bytes, bytearray)):
             raise TypeError

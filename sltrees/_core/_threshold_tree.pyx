@@ -1,7 +1,10 @@
 """The public tree: building, changing, copying. What it can be asked is in _tree_queries.pyx."""
 
+from copy import deepcopy
+
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
@@ -18,7 +21,8 @@ PICKLE_VERSION = 1
 
 
 cdef class ThresholdTree(TreeQueries):
-    """An array that answers "which entries are above t?" without reading them all.
+    """ThresholdTree(values, *, orientation='max', copy=True)\n--\n\n\
+    An array that answers "which entries are above t?" without reading them all.
 
     The values are the leaves of a tree of blocks of one cache line, each node holding the maximum of its
     block, so a query looks only where there is something to find, and changing a value repairs one path.
@@ -26,7 +30,8 @@ cdef class ThresholdTree(TreeQueries):
     Parameters
     ----------
     values : array_like of shape (n,)
-        Real numbers, not NaN nor masked; infinities are allowed. float32 stays float32, every other dtype becomes float64.
+        Real numbers, not NaN nor masked; infinities are allowed. float32 stays float32, every other dtype becomes
+        float64.
     orientation : {"max", "min"}, default "max"
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
@@ -39,7 +44,8 @@ cdef class ThresholdTree(TreeQueries):
     TypeError
         If the values are not real numbers.
     ValueError
-        If `values` is not one-dimensional, holds NaN or an integer that float64 does not hold, `orientation` is unknown, or the array cannot be borrowed.
+        If `values` is not one-dimensional, holds NaN or an integer that float64 does not hold, `orientation` is
+        unknown, or the array cannot be borrowed.
 
     Notes
     -----
@@ -75,6 +81,7 @@ cdef class ThresholdTree(TreeQueries):
     (array([1, 2, 3]), array([3., 7., 2.]))
     """
 
+    @cython.embedsignature(False)       # Cython gets the order of arguments wrong; the docstring begins with it
     def __init__(self, values, *, orientation="max", copy=True):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
@@ -310,11 +317,11 @@ cdef class ThresholdTree(TreeQueries):
 
         Notes
         -----
-        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of at
-        most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array, as
-        it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst value
-        for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are gone, makes
-        all answers right again.
+        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of
+        at most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array,
+        as it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst
+        value for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are
+        gone, makes all answers right again.
 
         Cost: O((stop - start) + log n).
 
@@ -480,6 +487,8 @@ cdef class ThresholdTree(TreeQueries):
     def copy(self):
         """An independent tree over a copy of the values.
 
+        Attributes of a subclass are kept; its ``__init__`` is not called.
+
         Returns
         -------
         ThresholdTree
@@ -496,16 +505,37 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.max(), other.max()
         (5.0, 1.0)
         """
-        return type(self)(self._leaves, orientation=self.orientation)
+        return self.__copy__()
 
     def __copy__(self):
-        return self.copy()
+        other, state = self._twin(), self.__getstate__()
+        if state is not None:
+            other.__setstate__(state)
+        return other
 
     def __deepcopy__(self, memo):
-        return self.copy()
+        other = memo[id(self)] = self._twin()
+        state = deepcopy(self.__getstate__(), memo)
+        if state is not None:
+            other.__setstate__(state)
+        return other
 
     def __reduce__(self):
-        return _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
+        parts = _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
+        state = self.__getstate__()
+        return parts if state is None else (*parts, state)
+
+    def _twin(self):
+        """A tree of the same class over a copy of the values, without the attributes that a subclass adds."""
+        cdef ThresholdTree other = ThresholdTree.__new__(type(self))
+        other._adopt(self._leaves, self.tree.sign < 0, False)
+        return other
+
+    def __setstate__(self, state):
+        """Set the attributes that a subclass adds."""
+        for attributes in state if isinstance(state, tuple) else (state,):
+            for name, value in (attributes or {}).items():
+                object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------ internals
 
@@ -570,8 +600,13 @@ cdef double _as_value(value) except? -1.0:
 
 cdef int64_t _as_leaf(i) except? -1:
     """Convert an index; -1 where it is beyond every tree. TypeError unless an integer."""
+    cdef int64_t leaf
     try:
-        return i if type(i) is int else as_integer(i, "i")
+        if type(i) is int:              # by far the most common, and the one worth the shortcut
+            leaf = i
+        else:
+            leaf = as_integer(i, "i")
+        return leaf
     except OverflowError:
         return -1
 
@@ -582,4 +617,6 @@ def _from_pickle(cls, version, values, orientation):
         raise ValueError(f"this version reads pickles of format {PICKLE_VERSION}, got format {version!r}")
     if not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)):
         raise ValueError("a pickled tree holds a float32 or float64 array, got " + describe_array(values))
-    return cls(values, orientation=orientation)
+    tree = ThresholdTree.__new__(cls)       # a subclass may have an __init__ of its own, with other arguments
+    ThresholdTree.__init__(tree, values, orientation=orientation)
+    return tree

@@ -167,7 +167,7 @@ cdef class TreeQueries(WideTree):
             found = self.c_count(t, lo, hi)
         return found
 
-    def any(self, threshold):
+    def any(self, threshold=None, **numpy_options):
         """Whether any value is above the threshold (below it, for orientation "min").
 
         Parameters
@@ -186,7 +186,8 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: O(log n) blocks.
+        Cost: O(log n) blocks. ``numpy.any(tree)`` calls this without a threshold but with options: it is answered by
+        NumPy, from `values`.
 
         Examples
         --------
@@ -194,6 +195,10 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
         False
         """
+        if numpy_options and threshold is None:
+            return self.values.any(**numpy_options)
+        if numpy_options:
+            raise TypeError(f"any takes a threshold or NumPy's options, got {threshold!r} and {list(numpy_options)}")
         cdef double t = _as_threshold(threshold)
         return self.c_first(t, 0, self.tree.shape.size[0]) >= 0
 
@@ -233,7 +238,7 @@ cdef class TreeQueries(WideTree):
         self._range(start, stop, &lo, &hi)
         return self.c_first(t, lo, hi)
 
-    def max(self):
+    def max(self, **numpy_options):
         """The largest value; of a tree with orientation "min", the smallest.
 
         Returns
@@ -247,7 +252,8 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: one block.
+        Cost: one block. ``numpy.max(tree)`` calls this with options: it is answered by NumPy, from `values`, and is the
+        largest value for either orientation.
 
         Examples
         --------
@@ -255,6 +261,8 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).max()
         5.0
         """
+        if numpy_options:
+            return self.values.max(**numpy_options)
         self._refuse_empty("max")
         return self.c_max() + 0.0       # -0.0 and 0.0 are one value: which of them a block keeps is arbitrary
 
@@ -351,7 +359,8 @@ cdef class TreeQueries(WideTree):
         # the first test alone is fast; True is a mask, as for NumPy
         if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             return self.c_get(self._wrap(key))
-        values = self._leaves[key]
+        leaves = self._leaves       # kept alive: the key may run code of the caller, which changes the tree
+        values = leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)
 
     @property
