@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 
 from sltrees._core import TreeBank
-from sltrees._core._boundary import as_index, as_integer, as_integers, as_threshold, within
+from sltrees._core._boundary import as_index, as_indices, as_threshold
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
 
@@ -110,12 +110,16 @@ class CorrelationTrees:
         return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
 
     def _build(self):
-        """Fill the bank row by row, whatever the axis, a cache-sized block at a time. Cost: O(n m d)."""
+        """Fill the bank row by row, whatever the axis. Cost: O(n m d)."""
         rows, columns = (self._weights, self._data) if self._axis == "data" else (self._data, self._weights)
+        self._write_rows(np.arange(len(rows)), rows, columns)
+
+    def _write_rows(self, rows, left, columns):
+        """Set bank rows to the products of `left` with `columns`, a cache-sized block at a time."""
         block = max(1, _SCRATCH_ENTRIES // len(columns))
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
-            self._bank.write_rows(np.arange(len(rows))[part], rows[part] @ columns.T)
+            self._bank.write_rows(rows[part], left[part] @ columns.T)
 
     # ------------------------------------------------------------------ queries
 
@@ -155,9 +159,8 @@ class CorrelationTrees:
         >>> trees.query(1, 3.5)
         array([1])
         """
-        row, threshold = as_integer(row, "row"), as_threshold(threshold)
-        row = as_index(row, self._bank.n_rows, "row")  # after the conversions, which may run code of the caller
-        indices, _ = self._bank.query_row(row, threshold)
+        row = as_index(row, self._bank.n_rows, "row")
+        indices, _ = self._bank.query_row(row, as_threshold(threshold))
         if return_values:
             return indices, self._bank.values[row, indices]
         return indices
@@ -191,8 +194,7 @@ class CorrelationTrees:
         array([[0., 3.],
                [0., 6.]])
         """
-        threshold = as_threshold(threshold)
-        indptr, columns, values, _ = self._bank.query_all(threshold)
+        indptr, columns, values, _ = self._bank.query_all(as_threshold(threshold))
         if indptr[-1] <= np.iinfo(np.int32).max:
             indptr = indptr.astype(np.int32)
         result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
@@ -229,7 +231,7 @@ class CorrelationTrees:
         >>> trees.query_all(0.0).nnz
         2
         """
-        r = as_index(as_integer(r, "r"), len(self._weights), "r")
+        r = as_index(r, len(self._weights), "r")
         weight = as_real_vector(weight, "weight", self._dtype, length=self._weights.shape[1])
         self.update_weights([r], weight[None])
 
@@ -250,9 +252,6 @@ class CorrelationTrees:
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow. The trees are unchanged after
             any of these.
-        MemoryError
-            Each weight and its products are both the old or both the new then; all are the old where k n is at most
-            2**18.
 
         Notes
         -----
@@ -266,12 +265,9 @@ class CorrelationTrees:
         array([[ 5., 15.],
                [ 0.,  0.]])
         """
-        rows = within(as_integers(rows, "rows"), len(self._weights), "rows")
+        rows = as_indices(rows, len(self._weights), "rows")
         if rows.size == 0 and np.size(weights) == 0:
             return
-        weights = as_real_matrix(weights, "weights", self._dtype)
-        # again, now that no code of the caller is left that could change the trees
-        rows = within(rows, len(self._weights), "rows")
         weights = as_real_matrix(weights, "weights", self._dtype, n_columns=self._weights.shape[1])
         if len(weights) != len(rows):
             raise ValueError(f"weights must have one row for each of the {len(rows)} rows, got {len(weights)}")
@@ -280,15 +276,14 @@ class CorrelationTrees:
             keep = np.fromiter(last.values(), dtype=np.int64)
             rows, weights = rows[keep], weights[keep]
         _refuse_overflow(weights, self._data)
-        # block by block, products first: whatever fails, each weight and its products are both the old or both the new
+        self._weights[rows] = weights
+        if self._axis == "data":
+            self._write_rows(rows, weights, self._data)
+            return
         block = max(1, _SCRATCH_ENTRIES // len(self._data))
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
-            if self._axis == "data":
-                self._bank.write_rows(rows[part], weights[part] @ self._data.T)
-            else:
-                self._bank.write_columns(rows[part], self._data @ weights[part].T)
-            self._weights[rows[part]] = weights[part]
+            self._bank.write_columns(rows[part], self._data @ weights[part].T)
 
     # ------------------------------------------------------------------ views and copies
 

@@ -1,18 +1,14 @@
 """The public tree: building, changing, copying. What it can be asked is in _tree_queries.pyx."""
 
-from copy import deepcopy
-
 import numpy as np
 
-cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 from sltrees._core._boundary import (
-    as_integer, as_integers, as_real_array, as_threshold, describe_array, is_exact, refuse_inexact, within,
+    as_index, as_indices, as_real_array, as_threshold, describe_array, refuse_nan,
 )
-from sltrees._core._tree cimport sl_tree_limit
 from sltrees._core._tree_queries cimport TreeQueries
 
 cnp.import_array()
@@ -21,8 +17,7 @@ PICKLE_VERSION = 1
 
 
 cdef class ThresholdTree(TreeQueries):
-    """ThresholdTree(values, *, orientation='max', copy=True)\n--\n\n\
-    An array that answers "which entries are above t?" without reading them all.
+    """An array that answers "which entries are above t?" without reading them all.
 
     The values are the leaves of a tree of blocks of one cache line, each node holding the maximum of its
     block, so a query looks only where there is something to find, and changing a value repairs one path.
@@ -30,8 +25,7 @@ cdef class ThresholdTree(TreeQueries):
     Parameters
     ----------
     values : array_like of shape (n,)
-        Real numbers, not NaN nor masked; infinities are allowed. float32 stays float32, every other dtype becomes
-        float64.
+        Real numbers, not NaN; infinities are allowed. float32 stays float32, every other dtype becomes float64.
     orientation : {"max", "min"}, default "max"
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
@@ -44,8 +38,7 @@ cdef class ThresholdTree(TreeQueries):
     TypeError
         If the values are not real numbers.
     ValueError
-        If `values` is not one-dimensional, holds NaN or an integer that float64 does not hold, `orientation` is
-        unknown, or the array cannot be borrowed.
+        If `values` is not one-dimensional or holds NaN, `orientation` is unknown, or the array cannot be borrowed.
 
     Notes
     -----
@@ -54,8 +47,7 @@ cdef class ThresholdTree(TreeQueries):
 
     The memory of the last large result (at most 96 MiB) is kept for the next one when its array is gone.
 
-    Comparisons are exact: a float64 threshold of a float32 tree is not rounded to float32. Integers, as values or as
-    thresholds, that float64 does not hold (beyond 2**53) are refused: subtract an offset from both.
+    A threshold is rounded to the dtype of the tree, as NumPy does for ``values > t`` with a Python number t.
 
     `query`, `query_many` and `count` release the GIL, and queries may run together in any number of threads. While a
     thread changes the tree, no other may query or change it: use a lock where both happen.
@@ -81,7 +73,6 @@ cdef class ThresholdTree(TreeQueries):
     (array([1, 2, 3]), array([3., 7., 2.]))
     """
 
-    @cython.embedsignature(False)       # Cython gets the order of arguments wrong; the docstring begins with it
     def __init__(self, values, *, orientation="max", copy=True):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
@@ -122,9 +113,8 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.max()
         2.0
         """
-        cdef int64_t leaf = _as_leaf(i)
+        cdef int64_t leaf = _as_leaf(i, self.tree.shape.size[0])
         cdef double x = _as_value(value)
-        self._refuse_outside(leaf, i)       # after the conversions, which may run code of the caller
         self.c_update(leaf, x)
 
     def add(self, i, delta):
@@ -155,9 +145,8 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree[0]
         1.5
         """
-        cdef int64_t leaf = _as_leaf(i)
+        cdef int64_t leaf = _as_leaf(i, self.tree.shape.size[0])
         cdef double x = _as_value(delta)
-        self._refuse_outside(leaf, i)
         x += self.c_get(leaf)
         if x != x:
             raise ValueError(f"the sum must not be NaN, got {self.c_get(leaf)} + {delta}")
@@ -203,20 +192,17 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.update_many([0, 1], [0.0, 6.0], crossing=5.5)
         (array([1]), array([0]))
         """
-        where = as_integers(indices, "indices")
+        where = as_indices(indices, self.tree.shape.size[0], "indices")
         new = self._as_values(values, where.shape)
-        cdef double threshold = 0.0 if crossing is None else as_threshold(crossing)
-        where = within(where, self.tree.shape.size[0], "indices")   # after what may run code of the caller
-        new = self._as_own(new)
         if crossing is None:
             self._write(where, new)
             return None
-        touched, last = np.unique(where[::-1], return_index=True)
+        threshold = self._round(as_threshold(crossing))
+        touched = np.unique(where)
         before = self._passes(self._leaves[touched], threshold)
-        after = self._passes(new[::-1][last], threshold)
-        entered, left = touched[after & ~before], touched[before & ~after]
         self._write(where, new)
-        return entered, left
+        after = self._passes(self._leaves[touched], threshold)
+        return touched[after & ~before], touched[before & ~after]
 
     def add_many(self, indices, deltas):
         """Add to many values at once.
@@ -244,15 +230,13 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.values
         array([3., 5., 0.])
         """
-        where = as_integers(indices, "indices")
+        where = as_indices(indices, self.tree.shape.size[0], "indices")
         deltas = self._as_values(deltas, where.shape)
-        where = within(where, self.tree.shape.size[0], "indices")   # after what may run code of the caller
         touched, position = np.unique(where, return_inverse=True)
         sums = self._leaves[touched]
         with np.errstate(invalid="ignore", over="ignore"):
-            np.add.at(sums, position, self._as_own(deltas))
-        if np.isnan(sums).any():
-            raise ValueError(f"the sums must not be NaN, got NaN for index {touched[np.isnan(sums)][0]}")
+            np.add.at(sums, position, deltas)
+        refuse_nan(sums, "the sums")
         self._write(touched, sums)
 
     def pop_above(self, threshold, *, replacement=None):
@@ -290,14 +274,11 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.values
         array([  1., -inf, -inf])
         """
-        cdef double t = as_threshold(threshold)
-        cdef double x = 0.0 if replacement is None else _as_value(replacement)
-        cdef int64_t visited
-        fill = self._round(-self.tree.sign * np.inf if replacement is None else x)
-        if self._passes(fill, t):
+        cdef double worst = -self.tree.sign * np.inf
+        fill = self._round(worst if replacement is None else _as_value(replacement))
+        if self._passes(fill, self._round(as_threshold(threshold))):
             raise ValueError(f"replacement must not pass the threshold {threshold}, got {replacement}")
-        indices = self._hits(t, 0, self.tree.shape.size[0], &visited)
-        values = self._leaves[indices]
+        indices, values = self.query(threshold, return_values=True)
         self._write(indices, np.full(indices.size, fill, dtype=self._leaves.dtype))
         return indices, values
 
@@ -312,17 +293,11 @@ cdef class ThresholdTree(TreeQueries):
         Raises
         ------
         ValueError
-            If a value there, or in a block that the range cuts, is NaN, or the range is not 0 <= start <= stop <= n.
-            Nothing in the tree has changed then.
+            If a value there, or in a block that the range cuts, is NaN (the tree then answers as before),
+            or the range is not 0 <= start <= stop <= n.
 
         Notes
         -----
-        A refused refresh leaves the maxima of blocks as they were, so `max` answers as before, except that a tree of
-        at most one block (16 float32, 8 float64) has no maxima but those of the array. Everything else reads the array,
-        as it is, wherever a maximum leads it: NaN passes no threshold, is never counted or reported, and is the worst
-        value for `max`, `argmax` and `topk`. Writing numbers over NaN through the tree, or `refresh` after they are
-        gone, makes all answers right again.
-
         Cost: O((stop - start) + log n).
 
         Examples
@@ -368,6 +343,7 @@ cdef class ThresholdTree(TreeQueries):
         """
         cdef double x = _as_value(value)
         cdef int64_t n = self.tree.shape.size[0]
+        self._reserve(n + 1)
         self._set_size(n + 1)
         self.c_update(n, x)
 
@@ -395,8 +371,12 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.query(2.0)
         array([1, 3])
         """
-        new = self._as_own(self._as_values(values, None))
-        self._set_size(self.tree.shape.size[0] + new.size, new)
+        cdef int64_t n = self.tree.shape.size[0]
+        new = self._as_values(values, None)
+        self._reserve(n + new.size)
+        self._set_size(n + new.size)
+        self._leaves[n:] = new
+        self._repair(n, n + new.size)
 
     def resize(self, n):
         """Change the number of values.
@@ -424,47 +404,25 @@ cdef class ThresholdTree(TreeQueries):
         """
         if not isinstance(n, (int, np.integer)):
             raise TypeError(f"n must be an integer, got {n!r}")
-        n = as_integer(n, "n")
-        if not 0 <= n < 1 << 62:            # _set_size knows the limit; this is what fits its argument
+        if not 0 <= n < 1 << 62:            # _reserve knows the limit; this is what fits its argument
             raise ValueError(f"n must be at least 0 and fit in memory, got {n}")
         cdef int64_t size = n
+        self._reserve(size)
         self._set_size(size)
 
     # ------------------------------------------------------------------ as a sequence
 
     def __setitem__(self, key, value):
         cdef double x
-        # the first test alone is fast; True is a mask, as for NumPy
-        if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
             x = _as_value(value)
             self.c_update(self._wrap(key), x)
             return
-        if isinstance(value, np.ma.MaskedArray):
-            value = as_real_array(value, "values", value.ndim, check_nan=False)
-        new = np.asarray(value) if not isinstance(value, (int, float)) else value
-        where = self._where(key)
+        where = np.arange(len(self))[key]       # slices, masks, arrays of indices: what NumPy makes of them
         if isinstance(where, np.ndarray):
-            self.update_many(where.ravel(), new if np.ndim(new) == 0 else np.broadcast_to(new, where.shape).ravel())
+            self.update_many(where.ravel(), np.broadcast_to(value, where.shape).ravel())
         else:
             self.update(where, value)
-
-    def _where(self, key):
-        """The indices that NumPy understands by a key. Cost: as many, and for a mask its length."""
-        if isinstance(key, slice):
-            parts = [None if part is None else as_integer(part, "slice indices")
-                     for part in (key.start, key.stop, key.step)]
-            return np.arange(*slice(*parts).indices(self.tree.shape.size[0]))
-        if isinstance(key, (list, np.ndarray)):
-            chosen = np.asarray(key)
-            if chosen.ndim and chosen.dtype.kind in "iu" or chosen.ndim == 1 and chosen.dtype == bool:
-                self._leaves[chosen]            # NumPy's own errors
-                if chosen.dtype == bool:
-                    return np.flatnonzero(chosen)
-                chosen = chosen.astype(np.int64)
-                chosen[chosen < 0] += self.tree.shape.size[0]
-                return chosen
-            key = chosen if chosen.size or chosen.dtype.kind != "f" else key
-        return np.arange(self.tree.shape.size[0])[key]
 
     def __eq__(self, other):
         if not isinstance(other, ThresholdTree):
@@ -487,8 +445,6 @@ cdef class ThresholdTree(TreeQueries):
     def copy(self):
         """An independent tree over a copy of the values.
 
-        Attributes of a subclass are kept; its ``__init__`` is not called.
-
         Returns
         -------
         ThresholdTree
@@ -505,53 +461,28 @@ cdef class ThresholdTree(TreeQueries):
         >>> tree.max(), other.max()
         (5.0, 1.0)
         """
-        return self.__copy__()
+        return type(self)(self._leaves, orientation=self.orientation)
 
     def __copy__(self):
-        other, state = self._twin(), self.__getstate__()
-        if state is not None:
-            other.__setstate__(state)
-        return other
+        return self.copy()
 
     def __deepcopy__(self, memo):
-        other = memo[id(self)] = self._twin()
-        state = deepcopy(self.__getstate__(), memo)
-        if state is not None:
-            other.__setstate__(state)
-        return other
+        return self.copy()
 
     def __reduce__(self):
-        parts = _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
-        state = self.__getstate__()
-        return parts if state is None else (*parts, state)
-
-    def _twin(self):
-        """A tree of the same class over a copy of the values, without the attributes that a subclass adds."""
-        cdef ThresholdTree other = ThresholdTree.__new__(type(self))
-        other._adopt(self._leaves, self.tree.sign < 0, False)
-        return other
-
-    def __setstate__(self, state):
-        """Set the attributes that a subclass adds."""
-        for attributes in state if isinstance(state, tuple) else (state,):
-            for name, value in (attributes or {}).items():
-                object.__setattr__(self, name, value)
+        return _from_pickle, (type(self), PICKLE_VERSION, np.asarray(self.values), self.orientation)
 
     # ------------------------------------------------------------------ internals
 
     def _as_values(self, values, shape):
-        """Convert to float32 or float64, refusing NaN; a single number fills the shape, where one is given."""
+        """Convert to the dtype of the tree, refusing NaN; a single number fills the shape, where one is given."""
         new = as_real_array(values, "values", 0 if shape is not None and np.ndim(values) == 0 else 1)
         if new.ndim == 0:
             new = np.full(shape, new)
         if shape is not None and new.shape != shape:
             raise ValueError(f"values must have the shape of indices, {shape}, got {new.shape}")
-        return new
-
-    def _as_own(self, new):
-        """Checked numbers in the dtype of the tree."""
         with np.errstate(over="ignore"):        # beyond float32 is infinite there
-            return np.ascontiguousarray(new.astype(self._leaves.dtype, copy=False))
+            return new.astype(self._leaves.dtype, copy=False)
 
     def _round(self, x):
         """A number in the dtype of the tree."""
@@ -561,54 +492,36 @@ cdef class ThresholdTree(TreeQueries):
     def _write(self, where, new):
         """Write checked values at checked indices."""
         if np.may_share_memory(new, self._leaves):
-            new = new.copy()        # the values meant are those from before the first is written,
-        if np.may_share_memory(where, self._leaves):
-            where = where.copy()    # and so are the indices
+            new = new.copy()        # the values meant are those from before the first is written
         cdef const int64_t *p_where = <const int64_t *> cnp.PyArray_DATA(where)
         cdef const void *p_new = cnp.PyArray_DATA(new)
         cdef int64_t count = where.size
         with nogil:
             self._write_many(p_where, p_new, count)
 
-    def _passes(self, values, double threshold):
-        """Which values pass; they have the dtype of the tree."""
-        limit = self._leaves.dtype.type(sl_tree_limit(&self.tree, threshold))
-        return values > limit if self.tree.sign > 0 else values < limit
-
-    cdef int _refuse_outside(self, int64_t leaf, i) except -1:
-        """IndexError unless `leaf`, made of the argument i, is an index."""
-        if leaf < 0 or leaf >= self.tree.shape.size[0]:
-            raise IndexError(f"i must be in [0, {self.tree.shape.size[0]}), got {i}")
-        return 0
+    def _passes(self, values, threshold):
+        return values > threshold if self.tree.sign > 0 else values < threshold
 
 
 cdef double _as_value(value) except? -1.0:
-    """Convert one value to double; ValueError for NaN and for integers that float64 does not hold."""
-    cdef double x
-    if type(value) is float:            # by far the most common, and the one worth the shortcut
-        x = value
-    else:
-        if isinstance(value, (int, np.integer)):
-            value = as_integer(value, "value")
-            if not is_exact(value):
-                refuse_inexact(value, "values")
-        x = value
+    """Convert one value to double; ValueError for NaN."""
+    cdef double x = value
     if x != x:
         raise ValueError("value must not be NaN")
     return x
 
 
-cdef int64_t _as_leaf(i) except? -1:
-    """Convert an index; -1 where it is beyond every tree. TypeError unless an integer."""
+cdef int64_t _as_leaf(i, int64_t n) except -1:
+    """Convert an index in [0, n); TypeError or IndexError otherwise."""
     cdef int64_t leaf
-    try:
-        if type(i) is int:              # by far the most common, and the one worth the shortcut
+    if type(i) is int:                  # by far the most common, and the one worth the shortcut
+        try:
             leaf = i
-        else:
-            leaf = as_integer(i, "i")
-        return leaf
-    except OverflowError:
-        return -1
+        except OverflowError:
+            leaf = -1
+        if 0 <= leaf < n:
+            return leaf
+    return as_index(i, n, "i")
 
 
 def _from_pickle(cls, version, values, orientation):
@@ -617,6 +530,4 @@ def _from_pickle(cls, version, values, orientation):
         raise ValueError(f"this version reads pickles of format {PICKLE_VERSION}, got format {version!r}")
     if not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)):
         raise ValueError("a pickled tree holds a float32 or float64 array, got " + describe_array(values))
-    tree = ThresholdTree.__new__(cls)       # a subclass may have an __init__ of its own, with other arguments
-    ThresholdTree.__init__(tree, values, orientation=orientation)
-    return tree
+    return cls(values, orientation=orientation)

@@ -7,13 +7,11 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from sltrees._core._boundary import EXACT_INTEGERS, as_integer, as_real_array, as_threshold, describe_array
+from sltrees._core._boundary import as_real_array, as_threshold, describe_array
 from sltrees._core._tree cimport sl_tree_argmax
 from sltrees._core._wide_tree cimport WideTree
 
 cnp.import_array()
-
-cdef int64_t MAX_INDEX = (<int64_t> 1 << 62)      # more than any tree holds
 
 
 cdef class TreeQueries(WideTree):
@@ -27,8 +25,7 @@ cdef class TreeQueries(WideTree):
         Parameters
         ----------
         threshold : float
-            Compared strictly and exactly: a value equal to the threshold is not reported. It is never rounded; an
-            integer that float64 does not hold is refused.
+            Compared strictly: a value equal to the threshold is not reported.
         start, stop : int, optional
             Only indices in [start, stop) are reported; by default all.
         return_values : bool, default False
@@ -47,7 +44,7 @@ cdef class TreeQueries(WideTree):
         ------
         ValueError
             If the threshold is NaN, the range is not 0 <= start <= stop <= n, or `out` is no C-ordered, writable int64
-            vector, shares memory with the values, or has fewer than k entries (those it has are then overwritten).
+            vector, or has fewer than k entries (those it has are then overwritten).
 
         Notes
         -----
@@ -64,26 +61,18 @@ cdef class TreeQueries(WideTree):
         """
         cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
-        if out is not None:
-            out = self._as_out(out)
         self._range(start, stop, &lo, &hi)
         indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
         if return_values:
             return indices, self._leaves[indices]
         return indices
 
-    def _as_out(self, out):
-        """Check an array for results; without the methods that a subclass may have."""
-        plain = np.asarray(out) if isinstance(out, np.ndarray) else None
-        if plain is None or not (plain.dtype == np.int64 and plain.ndim == 1 and plain.flags.carray):
-            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
-                             + describe_array(out))
-        if np.may_share_memory(plain, self._store):
-            raise ValueError("out must not share memory with the values of the tree")
-        return plain
-
     def _query_into(self, double t, int64_t start, int64_t stop, out):
         """Write the hits into the caller's array."""
+        if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
+                and out.flags.carray):
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
+                             + describe_array(out))
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
@@ -94,10 +83,9 @@ cdef class TreeQueries(WideTree):
 
     def _query_counting(self, threshold, start=0, stop=None):
         """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
-        cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
         self._range(start, stop, &lo, &hi)
-        indices = self._hits(t, lo, hi, &visited)
+        indices = self._hits(_as_threshold(threshold), lo, hi, &visited)
         return indices, visited
 
     def query_many(self, thresholds):
@@ -167,7 +155,7 @@ cdef class TreeQueries(WideTree):
             found = self.c_count(t, lo, hi)
         return found
 
-    def any(self, threshold=None, **numpy_options):
+    def any(self, threshold):
         """Whether any value is above the threshold (below it, for orientation "min").
 
         Parameters
@@ -186,8 +174,7 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: O(log n) blocks. ``numpy.any(tree)`` calls this without a threshold but with options: it is answered by
-        NumPy, from `values`.
+        Cost: O(log n) blocks.
 
         Examples
         --------
@@ -195,10 +182,6 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
         False
         """
-        if numpy_options and threshold is None:
-            return self.values.any(**numpy_options)
-        if numpy_options:
-            raise TypeError(f"any takes a threshold or NumPy's options, got {threshold!r} and {list(numpy_options)}")
         cdef double t = _as_threshold(threshold)
         return self.c_first(t, 0, self.tree.shape.size[0]) >= 0
 
@@ -238,7 +221,7 @@ cdef class TreeQueries(WideTree):
         self._range(start, stop, &lo, &hi)
         return self.c_first(t, lo, hi)
 
-    def max(self, **numpy_options):
+    def max(self):
         """The largest value; of a tree with orientation "min", the smallest.
 
         Returns
@@ -252,8 +235,7 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: one block. ``numpy.max(tree)`` calls this with options: it is answered by NumPy, from `values`, and is the
-        largest value for either orientation.
+        Cost: one block.
 
         Examples
         --------
@@ -261,8 +243,6 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).max()
         5.0
         """
-        if numpy_options:
-            return self.values.max(**numpy_options)
         self._refuse_empty("max")
         return self.c_max() + 0.0       # -0.0 and 0.0 are one value: which of them a block keeps is arbitrary
 
@@ -320,16 +300,13 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
         array([1, 3, 2])
         """
-        if not isinstance(k, (int, np.integer)) or as_integer(k, "k") < 0:
+        if not isinstance(k, (int, np.integer)) or k < 0:
             raise ValueError(f"k must be an integer of at least 0, got {k!r}")
-        k = as_integer(k, "k")
         cdef int64_t n_best = min(k, len(self)), width = 1 << self.tree.shape.width_bits
         cdef int level = self.tree.shape.n_levels
         best = np.arange(self.tree.shape.size[level])
         while True:
             values = self._level(level)[best]
-            if level == 0 and self.borrowed:        # somebody may have written NaN, which NumPy sorts as the largest
-                values = np.where(np.isnan(values), -np.inf, values)
             if best.size > n_best:
                 # all above the n_best-th value, and of those equal to it the lowest indices
                 last = np.partition(values, best.size - n_best)[best.size - n_best] if n_best else np.inf
@@ -356,11 +333,9 @@ cdef class TreeQueries(WideTree):
             i += 1
 
     def __getitem__(self, key):
-        # the first test alone is fast; True is a mask, as for NumPy
-        if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
             return self.c_get(self._wrap(key))
-        leaves = self._leaves       # kept alive: the key may run code of the caller, which changes the tree
-        values = leaves[key]
+        values = self._leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)
 
     @property
@@ -389,12 +364,11 @@ cdef class TreeQueries(WideTree):
 
     cdef int64_t _wrap(self, key) except -1:
         """An index as in a Python sequence, negative ones from the end."""
-        cdef int64_t n, i
+        cdef int64_t n = self.tree.shape.size[0], i
         try:
-            i = key             # may run code of the caller, so the size is looked at afterwards
+            i = key
         except OverflowError:
-            i = MAX_INDEX
-        n = self.tree.shape.size[0]
+            i = n
         if i < 0:
             i += n
         if i < 0 or i >= n:
@@ -403,25 +377,18 @@ cdef class TreeQueries(WideTree):
 
     cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1:
         """Check 0 <= start <= stop <= n, with stop = n by default."""
-        cdef int64_t n, first = 0, past = 0
-        cdef bint outside = False
-        if type(start) is not int or type(stop) is not int and stop is not None:
+        cdef int64_t n = self.tree.shape.size[0]
+        if stop is None:
+            stop = n
+        if type(start) is not int or type(stop) is not int:
             try:
-                start, stop = operator.index(start), None if stop is None else operator.index(stop)
+                start, stop = operator.index(start), operator.index(stop)
             except TypeError:
-                stop = self.tree.shape.size[0] if stop is None else stop
                 raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
-        n = self.tree.shape.size[0]     # after the conversions, which may run code of the caller
-        try:
-            first = start
-            past = n if stop is None else stop
-        except OverflowError:
-            outside = True
-        if outside or not 0 <= first <= past <= n:
-            stop = n if stop is None else stop
+        if not 0 <= start <= stop <= n:
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
-        lo[0] = first
-        hi[0] = past
+        lo[0] = start
+        hi[0] = stop
         return 0
 
     def _refuse_empty(self, what):
@@ -436,6 +403,4 @@ cdef double _as_threshold(threshold) except? -1.0:
         t = threshold
         if t == t:
             return t
-    elif type(threshold) is int and -EXACT_INTEGERS <= threshold <= EXACT_INTEGERS:
-        return threshold
     return as_threshold(threshold)

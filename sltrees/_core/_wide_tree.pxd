@@ -25,7 +25,8 @@ cdef class WideTree:
     # for the classes above
     cdef int _adopt(self, source, bint min_tree, bint borrowed) except -1
     cdef int _repair(self, int64_t start, int64_t stop) except -1
-    cdef int _set_size(self, int64_t n, added=*) except -1
+    cdef int _reserve(self, int64_t n) except -1
+    cdef int _set_size(self, int64_t n) except -1
     cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited)
     cdef object _hits_many(self, const double[::1] thresholds)
     cdef void _write_many(self, const int64_t *indices, const void *values, int64_t count) noexcept nogil

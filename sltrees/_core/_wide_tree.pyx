@@ -6,9 +6,8 @@ cimport numpy as cnp
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
-from sltrees._core._boundary import aligned_empty, check_memory, is_large, refuse_nan
+from sltrees._core._boundary import aligned_empty, refuse_nan
 from sltrees._core._hits cimport hits_begin, hits_to_array
 from sltrees._core._simd cimport active_level
 from sltrees._core._tree cimport (
@@ -106,55 +105,47 @@ cdef class WideTree:
             bad = sl_tree_repair(&self.tree, self.leaves, self.upper, start, stop, scratch)
             free(scratch)
         if bad:
-            start = start >> self.tree.shape.width_bits << self.tree.shape.width_bits
-            refuse_nan(self._leaves[start:stop + (1 << self.tree.shape.width_bits)], "values", start)
+            refuse_nan(self._leaves, "values")
         return 0
 
     # ------------------------------------------------------------------ growth
 
-    cdef int _set_size(self, int64_t n, added=None) except -1:
-        """Change the number of leaves. Those added are worst, or `added`, of the dtype of the leaves and without NaN.
-
-        Where there is no room: twice as much as now or what is needed. Whatever can fail comes before the first change.
-        Amortised O(1) a leaf.
-
-        Sets: everything.
-        """
+    cdef int _reserve(self, int64_t n) except -1:
+        """Room for n leaves: where there is none, twice as much as now or what is needed. Amortised O(1) a leaf."""
         cdef int64_t old = self.tree.shape.size[0], capacity = max(2 * old, n, MIN_CAPACITY)
-        cdef int levels = self.tree.shape.n_levels
-        cdef bint moved = n > self.tree.shape.capacity
-        cdef sl_tree tree = self.tree
         if self.borrowed:
             raise ValueError("a tree over a borrowed array (copy=False) cannot change its length")
         if n > MAX_LEAVES:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
-        store, upper = self._store, self._upper
-        if moved:       # new memory, never a resize in place: views handed out earlier keep the old one alive
-            sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
-            store = aligned_empty(capacity, store.dtype)
-            upper = aligned_empty(tree.shape.n_upper, store.dtype)
-            upper.fill(-np.inf)
-            store[:old] = self._leaves
-        leaves = store[:n]
-        sl_shape_resize(&tree.shape, n)
-        cdef char *data = cnp.PyArray_BYTES(store)
-        cdef int64_t itemsize = store.itemsize
-        if added is not None:
-            memcpy(data + old * itemsize, cnp.PyArray_DATA(added), (n - old) * itemsize)
-        elif n > old:
-            store[old:n].fill(-INFINITY * self.tree.sign)
-        # from here on nothing can fail
+        if n <= self.tree.shape.capacity:
+            return 0
+        # new memory, never a resize in place: views handed out earlier keep the old one alive
+        store = aligned_empty(capacity, self._leaves.dtype)
+        store[:old] = self._leaves
+        cdef sl_tree tree
+        sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
+        upper = aligned_empty(tree.shape.n_upper, self._leaves.dtype)
+        upper.fill(-np.inf)
         self.tree = tree
-        self._store, self._leaves, self._upper = store, leaves, upper
-        self.leaves = data
+        self._store, self._leaves, self._upper = store, store[:old], upper
+        self.leaves = cnp.PyArray_DATA(store)
         self.upper = cnp.PyArray_DATA(upper)
         with nogil:
-            if n < old:         # removed ones leave no trace
-                _fill_worst(self.upper, tree.shape.n_upper, tree.is_float32)
-            if moved or n < old or tree.shape.n_levels > levels:    # a new top level has to be computed
+            sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
+        return 0
+
+    cdef int _set_size(self, int64_t n) except -1:
+        """Change the number of leaves within the capacity. Leaves added are worst; removed ones leave no trace."""
+        cdef int64_t old = self.tree.shape.size[0]
+        cdef int levels = self.tree.shape.n_levels
+        self._store[old:n].fill(-INFINITY * self.tree.sign)
+        self._leaves = self._store[:n]
+        sl_shape_resize(&self.tree.shape, n)
+        if n < old:
+            self._upper.fill(-np.inf)
+        if n < old or self.tree.shape.n_levels > levels:    # a new top level has to be computed
+            with nogil:
                 sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
-            elif added is not None:
-                sl_tree_repair(&self.tree, self.leaves, self.upper, old, n, NULL)
         return 0
 
     # ------------------------------------------------------------------ queries and writes
@@ -177,16 +168,11 @@ cdef class WideTree:
     cdef object _hits_many(self, const double[::1] thresholds):
         """CSR pair (indptr, indices) of the passing indices for each threshold."""
         cdef int64_t[N_LOCAL_HITS] local
-        cdef int64_t j, n = self.tree.shape.size[0], total = 0
+        cdef int64_t j, n = self.tree.shape.size[0]
         cdef sl_hits hits
         sl_hits_init(&hits, local, N_LOCAL_HITS, False)
         indptr = np.zeros(thresholds.shape[0] + 1, dtype=np.int64)
         cdef int64_t[::1] start = indptr
-        if is_large(8.0 * n * thresholds.shape[0]):      # worth to be counted, before memory runs out
-            with nogil:
-                for j in range(thresholds.shape[0]):
-                    sl_tree_count(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &total)
-            check_memory(8 * total, "the result")
         with nogil:
             for j in range(thresholds.shape[0]):
                 sl_tree_query(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &hits)
@@ -232,13 +218,3 @@ cdef class WideTree:
         sizes = [self.tree.shape.size[k] for k in range(levels + 1)]
         assert sizes.pop() <= width
         assert all(size > width for size in sizes)
-
-
-cdef void _fill_worst(void *upper, int64_t n, bint is_float32) noexcept nogil:
-    """Set n numbers of the upper levels to -inf."""
-    cdef int64_t i
-    for i in range(n):
-        if is_float32:
-            (<float *> upper)[i] = -INFINITY
-        else:
-            (<double *> upper)[i] = -INFINITY

@@ -2,8 +2,7 @@
  * includes this file. No include guard.
  *
  * Conventions: `leaves` raw values; `upper` the levels above, holding sign * value; `t` is compared with sign * value;
- * 0 <= start <= stop <= n_leaves; values are not NaN, except where somebody wrote it to borrowed leaves: such a leaf passes
- * nothing and counts for no maximum. Nothing here allocates but a growing hit buffer.
+ * 0 <= start <= stop <= n_leaves; values are not NaN. Nothing here allocates but a growing hit buffer.
  */
 
 /* -------------------------------------------------------------- one block */
@@ -26,17 +25,10 @@ SL_TARGET SL_INLINE uint32_t SL_FN(leaf_mask)(const SL_REAL *leaves, int64_t n, 
     return SL_FN(block_mask)(SL_FN(leaf_block)(leaves, n, block, sign, padded), t, sign);
 }
 
-/* The largest of the block, without regard to NaN. */
 SL_TARGET SL_INLINE SL_REAL SL_FN(leaf_max)(const SL_REAL *leaves, int64_t n, int64_t block, SL_REAL sign)
 {
-    SL_REAL padded[SL_MAX_WIDTH], numbers[SL_MAX_WIDTH];
-    const SL_REAL *leaf = SL_FN(leaf_block)(leaves, n, block, sign, padded);
-    if (SL_UNLIKELY(SL_FN(block_mask)(leaf, -(SL_REAL)INFINITY, sign) != (uint32_t)((1u << SL_W) - 1u))) {
-        for (int64_t j = 0; j < SL_W; ++j) /* some are the worst value, or NaN, which maxima of vectors drop or spread */
-            numbers[j] = leaf[j] == leaf[j] ? leaf[j] : -sign * (SL_REAL)INFINITY;
-        leaf = numbers;
-    }
-    return SL_FN(block_max)(leaf, sign);
+    SL_REAL padded[SL_MAX_WIDTH];
+    return SL_FN(block_max)(SL_FN(leaf_block)(leaves, n, block, sign, padded), sign);
 }
 
 /* Bits of the children of `block` that lie in [lo, hi]. */
@@ -77,13 +69,8 @@ SL_TARGET SL_INLINE int SL_FN(first_level)(const sl_shape *shape, const SL_REAL 
     const int64_t n = shape->size[0], end = ((stop - 1) >> SL_BITS) + 1, whole = end < n >> SL_BITS ? end : n >> SL_BITS;
     int64_t i = start >> SL_BITS;
     int bad = 0;
-    for (; i + SL_W <= whole; i += SL_W) {
-        if (SL_UNLIKELY(SL_FN(block_maxima)(leaves + (i << SL_BITS), sign, node + i))) {
-            bad = 1;
-            for (int64_t j = i; j < i + SL_W; ++j)
-                node[j] = SL_FN(leaf_max)(leaves, n, j, sign);
-        }
-    }
+    for (; i + SL_W <= whole; i += SL_W)
+        bad |= SL_FN(block_maxima)(leaves + (i << SL_BITS), sign, node + i);
     for (; i < end; ++i) {
         const int64_t begin = i << SL_BITS, past = begin + SL_W < n ? begin + SL_W : n;
         for (int64_t j = begin; j < past; ++j)
@@ -139,7 +126,7 @@ SL_TARGET SL_UNUSED static int SL_FN(build)(const sl_shape *shape, SL_REAL *leav
 }
 
 /* Write one leaf and repair its ancestors. A guard decides whether a block maximum can have changed before any
- * reduction: it can only if the new value beats it, or the old value was it (or may have been, where NaN has replaced it). Stops at the first
+ * reduction: it can only if the new value beats it, or the old value was it. Stops at the first
  * level that does not change. Cost: O(W log n) at worst, one compare as a rule. */
 SL_TARGET SL_INLINE void SL_FN(update_inline)(const sl_shape *shape, SL_REAL *leaves, SL_REAL *upper, int64_t i,
                                               SL_REAL value, SL_REAL sign)
@@ -152,7 +139,7 @@ SL_TARGET SL_INLINE void SL_FN(update_inline)(const sl_shape *shape, SL_REAL *le
         const SL_REAL best = node[parent];
         if (after > best) {
             node[parent] = after;
-        } else if (!(before < best) && after < best) {
+        } else if (before == best && after < best) {
             const SL_REAL now = k == 1 ? SL_FN(leaf_max)(leaves, shape->size[0], parent, sign)
                                        : SL_FN(block_max)(upper + shape->offset[k - 1] + (parent << SL_BITS), (SL_REAL)1);
             if (now == best)
@@ -254,14 +241,6 @@ SL_TARGET SL_UNUSED static int64_t SL_FN(argmax)(const sl_shape *shape, const SL
         int64_t j = i << SL_BITS;
         while (j < last && (k == 0 ? sign * leaves[j] : upper[shape->offset[k] + j]) != best)
             ++j;
-        if (SL_UNLIKELY(k == 0 && sign * leaves[j] != best)) { /* the best that stands there now, which is not NaN */
-            SL_REAL most = -(SL_REAL)INFINITY;
-            for (int64_t l = j = i << SL_BITS; l <= last; ++l)
-                if (sign * leaves[l] > most || leaves[j] != leaves[j]) {
-                    most = leaves[l] == leaves[l] ? sign * leaves[l] : most;
-                    j = l;
-                }
-        }
         i = j;
     }
     return i;
