@@ -35,7 +35,9 @@ else:
     }
     # those that need no extra
     _MODULES = (
+        "_core",
         "callbacks",
+        "correlation_trees",
         "datasets",
         "export",
         "files",

@@ -11,6 +11,9 @@ import importlib.machinery
 import sys
 
 MOVED = {
+    "sltrees._dask_preload": ("sltrees.cluster.dask.preload",),
+    "sltrees.archive": ("sltrees.files.errors",),
+    "sltrees.executors": ("sltrees.cluster.messages", "sltrees.execution.threads", "sltrees.execution.inline"),
     "sltrees.random_streams": ("sltrees.network.random_streams",),
     "sltrees.ridge_models": ("sltrees.estimators.kernel_ridge", "sltrees.estimators.networks"),
     "sltrees.sampling_dense": ("sltrees.network.sampling_dense",),

@@ -44,3 +44,9 @@ def test_nothing_is_imported_before_somebody_asks():
     code = f"import sys, sltrees; print([name for name in {sorted(MOVED)} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_workers_preload_is_found_under_its_old_name():
+    pytest.importorskip("distributed")
+    module = importlib.import_module("sltrees._dask_preload")
+    assert module.dask_setup is importlib.import_module("sltrees.cluster.dask.preload").dask_setup

@@ -36,7 +36,8 @@ def as_executor(value, name="executor"):
     >>> as_executor("inline")
     'inline'
     """
-    return value if getattr(value, "cluster", None) is value else as_choice(value, name, EXECUTORS)
+    is_cluster = value is not None and getattr(value, "cluster", None) is value
+    return value if is_cluster else as_choice(value, name, EXECUTORS)
 
 
 def make_executor(name, n_threads=None):

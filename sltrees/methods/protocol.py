@@ -30,7 +30,7 @@ class Trial(typing.Protocol):
 
     @property
     def outputs(self) -> np.ndarray:
-        """f on the training samples after the step, shape (n,), float64."""
+        """f on the training samples after the step, shape (n,), float64: asked for before it is kept or dropped."""
 
     @property
     def jacobian_displacement(self) -> np.ndarray:

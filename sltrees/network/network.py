@@ -335,7 +335,7 @@ class ShiftedReLUNetwork:
         """
         _, header, arrays, _ = read_archive(path, KIND)
         with making_sense(path, repr(KIND)):
-            return unpack_network(header, arrays, cls)
+            return unpack_network(header, arrays, ShiftedReLUNetwork)  # whatever a subclass is made with
 
     def materialised_weights(self, start=0, stop=None):
         """Current weights of the materialised neurons start, ..., stop - 1 (positions in `neurons_`).

@@ -62,7 +62,7 @@ def pack_network(network, neurons=None):
     (100, ['seen', 'shards/0/draws', 'shards/0/initial'])
     """
     if vars(type(network)).get("_name_in_files") != KIND:
-        raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
+        raise TypeError(f"objects that can be saved are of ShiftedReLUNetwork, got {type(network).__name__}")
     state = independent_state(network) if neurons is None else network.state.changed(neurons=neurons)
     header = _header(network, state)
     if not state.is_drawn:

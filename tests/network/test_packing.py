@@ -236,10 +236,12 @@ def test_what_cannot_be_saved_is_refused(path):
     class Special(ShiftedReLUNetwork):
         pass
 
-    with pytest.raises(TypeError, match="network must be a ShiftedReLUNetwork, got Special"):
+    with pytest.raises(TypeError, match="objects that can be saved are of ShiftedReLUNetwork, got Special"):
         Special(100).save(path)
     for wrong in (None, 3, {}, ShiftedReLUNetwork):
-        with pytest.raises(TypeError, match=f"network must be a ShiftedReLUNetwork, got {type(wrong).__name__}"):
+        with pytest.raises(
+            TypeError, match=f"objects that can be saved are of ShiftedReLUNetwork, got {type(wrong).__name__}"
+        ):
             pack_network(wrong)
     assert not path.exists()
 

@@ -863,3 +863,8 @@ def test_too_little_memory_is_refused_with_the_bytes_and_the_network_unchanged()
     needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
     assert needed > 1e6
     assert NewtonTrainer(network, max_memory=needed + 1, n_threads=2).fit(X, y).status == "converged"
+
+
+def test_none_is_no_executor():
+    with pytest.raises(ValueError, match="executor must be one of 'threads', 'inline', 'dask', got None"):
+        NewtonTrainer(ShiftedReLUNetwork(10), executor=None)

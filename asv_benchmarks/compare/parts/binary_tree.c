@@ -1,4 +1,4 @@
-/* The plain alternative to the wide tree, for compare_trees.py: a binary max-tree in one array.
+/* The plain alternative to the wide tree, for compare/trees.py: a binary max-tree in one array.
  *
  * Node i has the children 2 i and 2 i + 1, node 1 is the root, and the leaves are nodes width, width + 1, ... with
  * width the power of two that holds n; leaves past n are -inf. Compiled on the fly; no part of the package.
