@@ -50,7 +50,7 @@ class Reporter:
 
 
 def printable(text):
-    """Text from a file as a terminal may be given it: what would move the cursor, or turn letters around, is escaped.
+    r"""Text from a file as a terminal may be given it: what would move the cursor, or turn letters around, is escaped.
 
     Examples
     --------
