@@ -108,6 +108,9 @@ class _Numbered:
     def __len__(self):
         return len(self.blocks)
 
+    def __iter__(self):
+        return zip(self.blocks, self.blocks, strict=True)
+
     def __getitem__(self, some):
         return [(block, block) for block in self.blocks[some]]
 
