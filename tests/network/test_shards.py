@@ -376,3 +376,10 @@ def test_negative_zeros_are_zeros():
     network.initialize(X)
     assert len(network.state.neurons.shards) <= 2 * shards
     assert len(network.state.seen) == 60 + 60 + 3
+
+
+def test_parts_of_gaussian_networks_can_be_gone_through_and_cut():
+    network = ShiftedReLUNetwork(3 * 4096, init="gaussian", random_state=0).initialize(np.eye(3))
+    parts, neurons_of = prediction.counting_parts(network, network.state.neurons, None)
+    assert list(parts) == parts[0 : len(parts)]
+    assert sum(len(neurons_of(block)[0]) for _, block in parts) == network.width
