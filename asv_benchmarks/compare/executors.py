@@ -102,7 +102,7 @@ def killed(options):
     rng, good = np.random.default_rng(0), True
     for k in range(options.kills):
         with DaskExecutor(n_workers=max(2, options.workers[-1])) as executor:
-            pids = list(executor._client.run(os.getpid).values())  # one a worker
+            pids = list(executor._connection.client.run(os.getpid).values())  # one a worker
             victim = pids[k % len(pids)]
             after = rng.uniform(0.0, longest)
             timer = threading.Timer(after, os.kill, (victim, signal.SIGKILL))
