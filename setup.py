@@ -47,11 +47,13 @@ MODULES = [
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
     "_normals",  # random numbers
+    "_orthants",  # the limit kernel
 ]
 # Normal numbers must have the same bits at every level, so products are not fused with sums where an instruction could.
 # The other two say that nobody reads errno or the flags of exceptions: without them loops with roots and selections are
 # not turned into vectors.
-EXTRA_ARGS = {"_normals": ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
+AS_VECTORS = ["-fno-math-errno", "-fno-trapping-math"]
+EXTRA_ARGS = {"_normals": ["-ffp-contract=off", *AS_VECTORS], "_orthants": AS_VECTORS}
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
 DIRECTIVES = {

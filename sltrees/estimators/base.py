@@ -9,17 +9,20 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sltrees.estimators.distinct_samples import distinct_samples
-from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
+from sltrees.estimators.progress import Progress
+from sltrees.execution.threads import ThreadExecutor
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that evenness="auto" compares
 KERNEL_SHIFT = 1.0
+NETWORK_SAMPLES = 4000  # distinct ones that networks are tried for: training takes the cube of them
 
 
 class NewtonEstimator(BaseEstimator):
@@ -37,6 +40,9 @@ class NewtonEstimator(BaseEstimator):
     - `_judge(y, weights, wanted, left_out)`: sets what outputs at samples left out tell.
     """
 
+    # of estimators in pickles that were made before there were these parameters
+    solver, max_centres = "auto", MAX_CENTRES
+
     def __init__(
         self,
         model="auto",
@@ -44,6 +50,8 @@ class NewtonEstimator(BaseEstimator):
         width=4096,
         shift=1.0,
         alpha="loo",
+        solver="auto",
+        max_centres=MAX_CENTRES,
         target_scale=1.0,
         bias=1.0,
         standardise=True,
@@ -65,6 +73,8 @@ class NewtonEstimator(BaseEstimator):
         self.width = width
         self.shift = shift
         self.alpha = alpha
+        self.solver = solver
+        self.max_centres = max_centres
         self.target_scale = target_scale
         self.bias = bias
         self.standardise = standardise
@@ -134,7 +144,7 @@ class NewtonEstimator(BaseEstimator):
                 model.alpha_ = float(self.alpha)
             model.resume(distinct.X, distinct.Y, distinct.weights, self._scaled_eval_set(eval_samples))
             return
-        kernel, errors = self._choose_scaling(X, targets, weights)
+        kernel, errors = self._choose_scaling(X, targets, weights, n_distinct, seed)
         distinct = self._scaled(self.scaling_, X, targets, weights)
 
         def judge(left_out):
@@ -157,7 +167,7 @@ class NewtonEstimator(BaseEstimator):
         distinct = distinct_samples(scaling.transform(X), targets, weights)
         return distinct.with_targets(lambda Y: (Y - self.centre_) / self.spread_)
 
-    def _choose_scaling(self, X, targets, weights):
+    def _choose_scaling(self, X, targets, weights, n_distinct, seed):
         """Scale columns so that the kernel has the smallest leave-one-out error. Sets: scaling_, evenness_.
 
         Returns the kernel, fitted, or None if nobody needs it, and the error for each evenness that was compared.
@@ -167,18 +177,42 @@ class NewtonEstimator(BaseEstimator):
         scalings = [
             InputScaling(self.bias, self.standardise, evenness).fit(X, sample_weight=weights) for evenness in evennesses
         ]
-        kernels = [None]
-        if self.model != "network" or len(scalings) > 1:
-            kernels = []
-            for scaling in scalings:
-                distinct = self._scaled(scaling, X, targets, weights)
-                alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
-                kernel = KernelRidge(shift=self._kernel_shift(), alpha=alpha, n_threads=n_threads_of(self.n_jobs))
-                kernels.append(kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of))
-        errors = [np.inf if kernel is None else kernel.error_ for kernel in kernels]
+        if self.model == "network" and len(scalings) == 1:
+            self.scaling_, self.evenness_ = scalings[0], evennesses[0]
+            return None, {}
+        n_threads = n_threads_of(self.n_jobs)
+
+        def options(threads):
+            alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
+            return {"shift": self._kernel_shift(), "alpha": alpha, "random_state": seed, "n_threads": threads}
+
+        def fitted(scaling):
+            distinct = self._scaled(scaling, *some)
+            return KernelRidge(**options(1)).fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+
+        # scalings, and a ridge, are compared on some samples where there are many
+        some, rng = (X, targets, weights), np.random.default_rng(seed)
+        if are_many := n_distinct > EIGEN_SAMPLES or self.solver == "nystrom":
+            drawn = np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False))
+            some = X[drawn], targets[drawn], weights[drawn]
+        with ThreadExecutor(n_threads) as executor:
+            kernels = executor.run_all(fitted, scalings)
+        errors = [kernel.error_ for kernel in kernels]
         best = int(np.argmin(errors))
-        self.scaling_, self.evenness_ = scalings[best], evennesses[best]
-        return kernels[best], dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
+        kernel, self.scaling_, self.evenness_ = kernels[best], scalings[best], evennesses[best]
+        kernel.n_threads = n_threads
+        if are_many and self.model != "network":
+            first_alpha = kernel.alpha_
+            kernel = KernelRidge(
+                **options(n_threads),
+                solver=self.solver,
+                max_centres=self.max_centres,
+                first_alpha=first_alpha,
+                advance=Progress() if self.verbose else None,
+            )
+            distinct = self._scaled(self.scaling_, X, targets, weights)
+            kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+        return kernel, dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
 
     def _report_scalings(self, errors):
         """Put what was compared of scalings into the table of candidates, behind all others."""
@@ -203,7 +237,12 @@ class NewtonEstimator(BaseEstimator):
             self._take(kernel, "kernel", judge, kernel.left_out_)
             error = kernel.error_ if np.isfinite(kernel.error_) else None
             self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
-        if self.model == "auto":
+        too_many = len(distinct.X) > NETWORK_SAMPLES
+        if self.model == "auto" and too_many:
+            self.selection_["outcome"] = [
+                f"chosen: of more than {NETWORK_SAMPLES:,} distinct samples, without a search"
+            ]
+        elif self.model == "auto":
             self.selection_["outcome"] = ["chosen: interrupted before there was anything to compare"]
             search = search_models(
                 *each,
@@ -214,7 +253,7 @@ class NewtonEstimator(BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
             )
             self.selection_ = search.table
-        if self.model == "kernel" or (search is not None and search.chosen is None):
+        if self.model == "kernel" or (self.model == "auto" and (search is None or search.chosen is None)):
             return
         training, left_out = self._training_options(eval_set), None
         if search is None:

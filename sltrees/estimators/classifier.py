@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 from sltrees.estimators.base import NewtonEstimator, as_dense
 from sltrees.estimators.calibration import learn_sharpness, probabilities
 from sltrees.estimators.documentation import documented
+from sltrees.estimators.kernel_ridge import MAX_CENTRES
 
 
 @documented
@@ -70,6 +71,8 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         width=4096,
         shift=1.0,
         alpha="loo",
+        solver="auto",
+        max_centres=MAX_CENTRES,
         target_scale=1.0,
         bias=1.0,
         standardise=True,
@@ -93,6 +96,8 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             width=width,
             shift=shift,
             alpha=alpha,
+            solver=solver,
+            max_centres=max_centres,
             target_scale=target_scale,
             bias=bias,
             standardise=standardise,

@@ -19,7 +19,15 @@ shift : float, default 1.0
     b. For "network" also "auto", "paper" or "density", see `sltrees.ShiftedReLUNetwork`.
 alpha : float or "loo", default "loo"
     Ridge, relative to the mean of the diagonal of the kernel. "loo": what has the smallest leave-one-out error,
-    which is exact for the kernel and for a network linearised at its initial weights.
+    which is exact for the kernel and for a network linearised at its initial weights. Of more than 1,500 distinct
+    samples, by that of 1,500 which are drawn; "nystrom" checks it by samples held out.
+solver : {"auto", "cholesky", "nystrom", "exact"}, default "auto"
+    Of the kernel, for more than 1,500 distinct samples. "cholesky": one factorisation, O(n^3). "nystrom": functions of
+    some of the samples, the centres, block by block, O(n) for very many samples. "exact": the same solution as
+    "cholesky", where that has no room by conjugate gradients to a residual of 1e-6. "auto": "cholesky" up to 10,000
+    distinct samples, "nystrom" beyond.
+max_centres : int, default 16384
+    Of "nystrom", at most: fewer are taken if more no longer lower the error at samples that are held out.
 target_scale : float, default 1.0
     Of "network": targets are multiplied by it and outputs divided. The larger, the farther weights move.
 bias : float, default 1.0
@@ -56,7 +64,7 @@ executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskEx
 random_state : int, RandomState or None, default None
     The source of the weights and folds. An int gives the same result each time.
 verbose : int, default 0
-    1 prints a row per Newton step.""",
+    1 prints a row per Newton step, and for the kernel of many samples what is done and how long it will take.""",
     "attributes_of_choice": """\
 n_features_in_ : int
 feature_names_in_ : ndarray of str
@@ -93,12 +101,13 @@ eval_set : tuple (X, y), optional
 TypeError, ValueError
     If a parameter, samples or targets break their rules.
 MemoryError
-    If there is no room for n x n matrices.
+    If there is no room for what the solver needs: n x n matrices for "cholesky".
 KeyboardInterrupt
     On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
     trained. Else, as after any other error, it is as it was.""",
     "cost_of_fit": """\
-Cost: O(n^3); with "auto" also what `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
+Cost: O(n^3) up to 10,000 distinct samples, for the kernel O(n) for each block of centres beyond; with "auto" also what
+`search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
     "notes_of_partial_fit": """\
 The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
 samples anew; networks are given the neurons that the new samples need and are trained on. All or nothing: after an
@@ -111,7 +120,7 @@ sklearn.exceptions.NotFittedError
 ValueError
     If X has another number of columns, or names of columns, or holds anything but finite numbers.""",
     "cost_of_outputs": """\
-Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.""",
+Cost: O(n_train d) per sample for the kernel, or O(M d) with M centres; O(m d) per output for networks.""",
 }
 
 _PLACE = re.compile(r"^( *)%\((\w+)\)s$", re.MULTILINE)
@@ -145,7 +154,7 @@ def documented(cls):
     >>> print(inspect.getdoc(Model.predict))
     Predictions.
     <BLANKLINE>
-    Cost: O(n_train (d + 300)) per sample for the kernel, O(m d) per output for networks.
+    Cost: O(n_train d) per sample for the kernel, or O(M d) with M centres; O(m d) per output for networks.
     """
     for thing in (cls, *filter(inspect.isfunction, vars(cls).values())):
         if thing.__doc__ is not None:  # it is under python -OO

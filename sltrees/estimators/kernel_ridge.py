@@ -10,12 +10,25 @@ import copy
 
 import numpy as np
 
-from sltrees._memory import array_bytes, check_memory
+from sltrees._memory import array_bytes, check_memory, physical_memory
+from sltrees.estimators.kernel_solvers import blocks, iterative
+from sltrees.estimators.kernel_solvers.subsample import subsample
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.kernels import shifted_ntk
+from sltrees.kernels.unit_rows import UnitRowsKernel
+from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.factored_ridge import FactoredRidge
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
 
-NUMBERS_AT_A_TIME = 1 << 23  # of a kernel with new samples: 64 MiB
+SOLVERS = ("auto", "cholesky", "nystrom", "exact")  # that can be asked for
+WAYS = ("eigen", "cholesky", "nystrom", "conjugate gradients")  # that are used
+
+# Distinct samples up to which all ridges are compared on all of them, by one eigendecomposition; and those up to which
+# there is one Cholesky factor for one ridge: see docs/guide/many_samples.md for what is faster where.
+EIGEN_SAMPLES = 1500
+CHOLESKY_SAMPLES = 10_000
+EXACT_FACTOR_SAMPLES = 20_000  # for "exact": then a factor takes longer than conjugate gradients
+
+MAX_CENTRES = 16_384
 
 
 class KernelRidge:
@@ -27,24 +40,43 @@ class KernelRidge:
         b.
     alpha : float or "loo", default "loo"
         Ridge, relative to the weighted mean of the diagonal of the kernel; "loo": the one of
-        `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error.
+        `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error. Of more than 1,500 distinct samples
+        so many are drawn for that, and their ridge is taken for all.
+    solver : {"auto", "cholesky", "nystrom", "exact"}, default "auto"
+        "cholesky": the solution itself, by a factorisation. "nystrom": blocks of centres, see
+        `sltrees.estimators.kernel_solvers.blocks`. "exact": the solution itself, by a factorisation or, where that
+        takes longer or has no room, by conjugate gradients. "auto": "cholesky" up to 10,000 distinct samples, "nystrom"
+        beyond.
+    max_centres : int, default 16384
+        Of "nystrom".
+    first_alpha : float, optional
+        What "loo" begins with, where it was chosen already.
+    random_state : int, default 0
+        Of what is drawn where there are more than 1,500 samples.
     n_threads : int, optional
+    advance : callable, optional
+        advance(stage, done, total): told how far it is.
 
     Attributes
     ----------
-    X_ : ndarray of shape (n, d)
-    dual_ : ndarray of shape (n, C)
+    X_ : ndarray of shape (M, d)
+        Where the kernel functions are centred: the samples, or the centres of "nystrom".
+    dual_ : ndarray of shape (M, C)
     constant_ : ndarray of shape (C,)
     alpha_ : float
+    solver_ : str
+        What was used: "eigen", "cholesky", "nystrom" or "conjugate gradients".
     left_out_ : ndarray of shape (n, C) or None
         Output at each sample, learned from all others; None for fewer than three samples. Where samples are merged,
-        at each of the N observations, likewise: shape (N, C).
+        at each of the N observations, likewise: shape (N, C). Of "nystrom", and of conjugate gradients, only at some
+        samples that were held out, and NaN at others.
     error_ : float
         Weighted mean square of their errors, summed over outputs; infinite likewise.
 
     Notes
     -----
-    Cost: O(n^3). Memory: some 5 n^2 numbers in float64.
+    Cost: O(n^3) up to 10,000 distinct samples; O(n m (d + m)) for each block of m = 2,048 centres beyond. Memory: 4 n^2
+    bytes (of up to 1,500 samples 7 n^2 numbers) and O(n (d + m)).
 
     Examples
     --------
@@ -56,40 +88,153 @@ class KernelRidge:
 
     name = "kernel"
 
-    def __init__(self, *, shift=1.0, alpha="loo", n_threads=None):
-        self.shift, self.alpha, self.n_threads = shift, alpha, n_threads
+    # of models in pickles that were made before there were several solvers
+    solver, solver_, max_centres, random_state, advance, blocks_ = "auto", "eigen", MAX_CENTRES, 0, None, None
+    first_alpha = None
+
+    def __init__(
+        self,
+        *,
+        shift=1.0,
+        alpha="loo",
+        solver="auto",
+        max_centres=MAX_CENTRES,
+        first_alpha=None,
+        random_state=0,
+        n_threads=None,
+        advance=None,
+    ):
+        self.shift, self.alpha, self.solver, self.max_centres = shift, alpha, solver, max_centres
+        self.first_alpha, self.random_state = first_alpha, random_state
+        self.n_threads, self.advance = n_threads, advance
 
     def fit(self, X, Y, weights=None, observations=None):
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
-        n, observed = len(X), Y if observations is None else observations.Y
-        needed = 5 * array_bytes(n, n, dtype=np.float64)
-        check_memory(needed, None, f"kernel ridge regression on {n} samples", "use fewer samples")
+        self.solver_ = _solver(self.solver, len(X), Y.shape[1])
+        self._check_memory(X, Y, self.solver_)
         with ThreadExecutor(self.n_threads) as executor:
-            kernel = executor.run(lambda: shifted_ntk(X, shift=self.shift, n_threads=self.n_threads))
-            problem = executor.run(
-                lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)
-            )
-            self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
-            self.dual_, self.constant_ = problem.solution(self.alpha_)
-            enough = len(observed) >= FEWEST_SAMPLES
-            self.left_out_ = observed + problem.left_out(self.alpha_) if enough else None
-            self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
-        self.X_, self._Y, self._weights = X, Y, weights
+            if self.solver_ == "eigen":
+                self._fit_eigen(X, Y, weights, observations, executor)
+            else:
+                kernel = UnitRowsKernel(self.shift)
+                unit = _unit(kernel, X, weights)
+                self.alpha_ = self._first_alpha(X, Y, weights, observations)
+                solve = {"cholesky": self._fit_cholesky, "nystrom": self._fit_blocks}.get(self.solver_)
+                solve = solve or self._fit_iteratively
+                solve(kernel, X, Y, weights, observations, unit, executor)
+        if self.solver_ != "nystrom":
+            self._Y, self._weights, self.blocks_ = Y, weights, None
         return self
+
+    def _fit_eigen(self, X, Y, weights, observations, executor):
+        observed = Y if observations is None else observations.Y
+        kernel = executor.run(UnitRowsKernel(self.shift).between, X, X)
+        problem = executor.run(
+            lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)
+        )
+        self.alpha_ = executor.run(problem.choose) if self.alpha == "loo" else float(self.alpha)
+        self.dual_, self.constant_ = problem.solution(self.alpha_)
+        enough = len(observed) >= FEWEST_SAMPLES
+        self.left_out_ = observed + problem.left_out(self.alpha_) if enough else None
+        self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
+        self.X_ = X
+
+    def _fit_cholesky(self, kernel, X, Y, weights, observations, unit, executor):
+        def fill(rows, columns, out):
+            kernel.fill(out, X[rows], X[columns])
+
+        self._tell("Cholesky factor", 0, 2)
+        problem = FactoredRidge(fill, Y, weights, self.alpha_ * unit, executor)
+        self._tell("leave-one-out errors", 1, 2)
+        errors = problem.left_out(observations)
+        self._tell("leave-one-out errors", 2, 2)
+        self.X_, self.dual_, self.constant_ = X, problem.dual, problem.constants
+        seen, of_weights = (Y, weights) if observations is None else (observations.Y, observations.weights)
+        self.left_out_ = seen + errors
+        self.error_ = float(np.average(np.sum(errors**2, axis=1), weights=of_weights))
+
+    def _fit_blocks(self, kernel, X, Y, weights, observations, unit, executor):
+        X, Y, weights = _one_by_one(X, Y, weights, observations)
+        found = blocks.fit_blocks(
+            kernel,
+            X,
+            Y,
+            weights,
+            self.alpha_ * unit,
+            max_centres=self.max_centres,
+            tune=self.alpha == "loo",
+            rng=np.random.default_rng(self.random_state),
+            executor=executor,
+            advance=self._tell,
+        )
+        self.take_blocks(found.blocks)
+        self.alpha_ = found.blocks.ridge / unit
+        self.left_out_ = np.full(Y.shape, np.nan)
+        self.left_out_[found.held_out] = found.outputs
+        errors = np.sum((found.outputs - Y[found.held_out]) ** 2, axis=1)
+        self.error_ = float(np.average(errors, weights=weights[found.held_out]))
+
+    def _fit_iteratively(self, kernel, X, Y, weights, observations, unit, executor):
+        rng = np.random.default_rng(self.random_state)
+        all_weights = np.ones(len(X)) if weights is None else weights
+        ridge = self.alpha_ * unit
+        found = iterative.solve_iteratively(kernel, X, Y, all_weights, ridge, rng, executor, self._tell)
+        self.X_, self.dual_, self.constant_ = X, found.dual, found.constants
+        self.left_out_, self.error_ = None, np.inf
+
+    def _first_alpha(self, X, Y, weights, observations):
+        """The ridge asked for, or what some of the observations choose. Cost: O(1500^3)."""
+        if self.alpha != "loo":
+            return float(self.alpha)
+        if self.first_alpha is not None:
+            return float(self.first_alpha)
+        rng = np.random.default_rng(self.random_state)
+        some = subsample(*_one_by_one(X, Y, weights, observations), EIGEN_SAMPLES, rng)
+        return KernelRidge(shift=self.shift, n_threads=self.n_threads).fit(*some).alpha_
+
+    def _check_memory(self, X, Y, solver):
+        (n, d), n_outputs = X.shape, Y.shape[1]
+        needed = {
+            "eigen": 7 * array_bytes(n, n, dtype=np.float64),
+            "cholesky": CholeskyFactor.bytes_needed(n) + 3 * 8 * 256 * n,
+            "nystrom": blocks.bytes_needed(n, d, n_outputs, self.max_centres),
+            "conjugate gradients": iterative.bytes_needed(n, n_outputs),
+        }[solver]
+        advice = "use fewer samples" if solver == "eigen" else "use fewer samples, or solver='nystrom'"
+        check_memory(needed, None, f"kernel ridge regression on {n} samples by {solver}", advice)
+
+    def _tell(self, stage, done, total):
+        if self.advance is not None:
+            self.advance(stage, done, total)
 
     def to_extend(self):
         """The same model, of which `extend` leaves this one as it is. Cost: O(1)."""
         return copy.copy(self)
 
     def extend(self, X, Y, weights=None):
-        """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes. Cost: O(n^3).
+        """Learn from further samples, too, with the ridge that was chosen. Sets: the attributes.
 
         What is left out is a sample as it is here: merged ones with all of their weight.
+
+        Notes
+        -----
+        Cost: O(n^3) for n old and new samples; where there are blocks of centres, that of `Blocks.extended`: in
+        proportion to the new samples.
         """
+        if self.blocks_ is not None:
+            return self._extend_blocks(X, Y, weights)
         samples = joined(self.samples_, (X, Y, weights))
-        fitted = KernelRidge(shift=self.shift, alpha=self.alpha_, n_threads=self.n_threads).fit(*samples)
+        fitted = copy.copy(self)
+        fitted.alpha = self.alpha_
+        fitted.fit(*samples)
         self.__dict__.update(vars(fitted) | {"alpha": self.alpha})  # all or, after Ctrl-C, nothing
         return self
+
+    def _extend_blocks(self, X, Y, weights):
+        weights = np.ones(len(X)) if weights is None else weights
+        with ThreadExecutor(self.n_threads) as executor:
+            extended = self.blocks_.extended(X, Y, weights, executor)
+        return self.take_blocks(extended)
 
     def take(self, samples, alpha, dual, constant):
         """Take a solution that was found elsewhere. Sets: the attributes but for those of samples left out."""
@@ -97,22 +242,49 @@ class KernelRidge:
         self.alpha_, self.dual_, self.constant_ = alpha, dual, constant
         return self
 
+    def take_blocks(self, blocks):
+        """Take blocks of centres. Sets: all of the solution but for `alpha_`."""
+        taken = {"blocks_": blocks, "X_": blocks.centres, "dual_": blocks.dual, "constant_": blocks.constants}
+        self.__dict__.update(taken | {"_Y": None, "_weights": None})
+        return self
+
     @property
     def samples_(self):
-        """X, Y and weights that it learned from."""
+        """X, Y and weights that it learned from; of blocks of centres only these, and what they tell of samples."""
         return self.X_, self._Y, self._weights
 
     def predict(self, X):
-        """Outputs, shape (n, C). Cost: O(n n_train (d + 300))."""
-        size = max(1, NUMBERS_AT_A_TIME // len(self.X_))
+        """Outputs, shape (n, C). Cost: O(n M (d + C)), some nanoseconds for each pair of a row and a centre."""
+        kernel = UnitRowsKernel(self.shift)
+        with ThreadExecutor(self.n_threads) as executor:
+            return kernel.times(np.ascontiguousarray(X), self.X_, self.dual_, executor) + self.constant_
 
-        def outputs(start):
-            rows = X[start : start + size]
-            return shifted_ntk(rows, self.X_, shift=self.shift, n_threads=self.n_threads) @ self.dual_
 
-        with ThreadExecutor(self.n_threads) as executor:  # BLAS on one thread, so that sums do not depend on others
-            parts = [executor.run(outputs, start) for start in range(0, len(X), size)]
-        return np.concatenate(parts) + self.constant_
+def _solver(asked, n, n_outputs):
+    """What is used for so many distinct samples."""
+    if asked != "nystrom" and n <= EIGEN_SAMPLES:
+        return "eigen"
+    if asked == "nystrom" or (asked == "auto" and n > CHOLESKY_SAMPLES):
+        return "nystrom"
+    if asked == "auto" and CholeskyFactor.bytes_needed(n) > physical_memory() / 2:
+        return "nystrom"
+    if asked == "exact" and (n > EXACT_FACTOR_SAMPLES or CholeskyFactor.bytes_needed(n) > physical_memory() / 2):
+        return "conjugate gradients"
+    return "cholesky"
+
+
+def _unit(kernel, X, weights):
+    """Weighted mean of the diagonal of the kernel, 1 if that is 0."""
+    there = X.any(axis=1)
+    share = float(np.average(there, weights=weights))
+    return kernel.of_itself * share or 1.0
+
+
+def _one_by_one(X, Y, weights, observations):
+    """Samples as they came, before equal ones were merged."""
+    if observations is None:
+        return X, Y, np.ones(len(X)) if weights is None else weights
+    return X[observations.groups], observations.Y, observations.weights
 
 
 def joined(old, new):

@@ -9,18 +9,23 @@ import typing
 import numpy as np
 
 from sltrees.cluster.choose import LOCAL_EXECUTORS
-from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.kernel_ridge import SOLVERS, WAYS, KernelRidge
+from sltrees.estimators.kernel_solvers.blocks import Blocks
+from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.networks import Networks
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
+from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import pack_network, unpack_network
+from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
 from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
 _NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
+_NEWER = {"solver", "max_centres"}  # parameters that files of older versions do not have
 _TRAINING = ("tol", "max_iter", "patience", "executor")
 
 
@@ -202,7 +207,7 @@ def _plain(value):
 
 def _unpacked_parameters(parameters, cls):
     names = set(cls().get_params(deep=False)) - {"callbacks", "executor"}
-    if not isinstance(parameters, dict) or set(parameters) != names:
+    if not isinstance(parameters, dict) or not names - _NEWER <= set(parameters) <= names:
         raise ArchiveError(f"'parameters' must be those of {cls.__name__}: {', '.join(sorted(names))}")
     parameters = dict(parameters)
     weights = parameters.get("class_weight")
@@ -227,8 +232,15 @@ def _unpacked_selection(table):
 
 def _packed_model(model):
     if isinstance(model, KernelRidge):
-        header = {name: getattr(model, name) for name in ("name", "shift", "alpha", "alpha_")}
-        return header, _with_samples(header, model, dual=model.dual_, constant=model.constant_)
+        names = ("name", "shift", "alpha", "alpha_", "solver", "solver_", "max_centres", "random_state")
+        header = {name: _plain(getattr(model, name)) for name in names}
+        solution = {"dual": model.dual_, "constant": model.constant_}
+        if model.blocks_ is None:
+            return header, _with_samples(header, model, **solution)
+        blocks, system = model.blocks_, model.blocks_.system
+        header["ridge"] = float(blocks.ridge)
+        told = {"products": system.products, "targets": system.targets, "totals": system.totals}
+        return header, {"centres": blocks.centres, **solution, **told}
     own = ("name", "width", "shift", "alpha", "target_scale", "alpha_")
     header = {name: _plain(getattr(model, name)) for name in own + _TRAINING}
     if header["executor"] not in LOCAL_EXECUTORS:  # a cluster is not what a file can bring
@@ -249,6 +261,13 @@ def _unpacked_model(contents, n_columns, n_outputs):
     if name == "network":
         return _unpacked_networks(contents, n_columns, n_outputs)
     model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
+    if "solver" in contents.header:  # files of older versions know one way to solve
+        model.solver = contents.choice("solver", SOLVERS)
+        model.solver_ = contents.choice("solver_", tuple(WAYS))
+        model.max_centres = contents.integer("max_centres", minimum=1)
+        model.random_state = contents.integer("random_state", maximum=MAX_SEED)
+    if model.solver_ == "nystrom":
+        return _unpacked_blocks(model, contents, n_columns, n_outputs)
     alpha, samples = contents.number("alpha_"), _unpacked_samples(contents, n_columns, n_outputs)
     dual = contents.array("dual", np.float64, (len(samples[0]), n_outputs))
     constant = contents.array("constant", np.float64, (n_outputs,))
@@ -256,6 +275,26 @@ def _unpacked_model(contents, n_columns, n_outputs):
         raise ArchiveError("array 'X' must hold a sample")
     contents.refuse_rest()
     return model.take(samples, alpha, dual, constant)
+
+
+def _unpacked_blocks(model, contents, n_columns, n_outputs):
+    alpha, kernel = contents.number("alpha_"), UnitRowsKernel(model.shift)
+    blocks = Blocks(kernel)
+    blocks.ridge = contents.number("ridge", minimum=np.finfo(float).tiny)
+    blocks.centres = contents.array("centres", np.float64, (None, n_columns))
+    blocks.dual = contents.array("dual", np.float64, (len(blocks.centres), n_outputs))
+    blocks.constants = contents.array("constant", np.float64, (n_outputs,))
+    targets = contents.array("targets", np.float64, (None, n_outputs + 1))
+    if not 0 < len(targets) <= len(blocks.centres):
+        raise ArchiveError("array 'targets' must have a row for each centre of the first block")
+    system = blocks.system = NystromSystem(kernel, blocks.centres[: len(targets)], n_outputs)
+    system.targets = targets
+    system.products = contents.array("products", np.float64, (len(targets), len(targets)))
+    system.totals = contents.array("totals", np.float64, (n_outputs + 1,))
+    contents.refuse_rest()
+    model.take_blocks(blocks)
+    model.alpha_ = alpha
+    return model
 
 
 def _unpacked_networks(contents, n_columns, n_outputs):

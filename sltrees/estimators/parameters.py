@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sltrees._validation import as_choice, as_float_dtype, as_integer, as_non_negative, as_share
 from sltrees.callbacks import as_callbacks
 from sltrees.cluster.choose import as_executor
+from sltrees.estimators.kernel_ridge import SOLVERS
 from sltrees.execution.threads import default_threads
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
@@ -71,6 +72,8 @@ def _validate_model(estimator):
     as_choice(model, "model", MODELS)
     is_ridge = (isinstance(alpha, str) and alpha == "loo") or (_is_real(alpha) and 0 < alpha < np.inf)
     _require(is_ridge, "alpha must be 'loo' or finite and above 0", alpha)
+    as_choice(estimator.solver, "solver", SOLVERS)
+    as_integer(estimator.max_centres, "max_centres", minimum=1)
     _require(_is_real(scale) and 0 < scale < np.inf, "target_scale must be finite and above 0", scale)
     if model == "network":
         validate_shift(shift)

@@ -84,16 +84,37 @@ class CholeskyFactor:
         -----
         Sets: c, panels, corners. Cost: O(n^3 / 3).
         """
+
+        def copy(rows, columns, out):
+            out[...] = matrix[rows, columns]
+
+        return self.factorise_filled(copy, c, executor)
+
+    def factorise_filled(self, fill, c, executor):
+        """As `factorise`, of a matrix that nobody holds.
+
+        Parameters
+        ----------
+        fill : callable
+            fill(rows, columns, out) writes a part of the matrix, given by slices, none above the diagonal but for
+            tiles on it. Numbers of a row of `out` stand side by side.
+        c : float
+        executor : ThreadExecutor
+
+        Returns
+        -------
+        bool
+        """
         self.c = None  # until the end: an interruption leaves no factor
-        self._load(matrix, c, executor)
+        self._load(fill, c, executor)
         for k in range(len(self.corners)):
             if not self._factorise_column(k, executor):
                 return False
         self.c = c
         return True
 
-    def _load(self, matrix, c, executor):
-        """Copy matrix + c I into the tiles. Sets: panels, corners."""
+    def _load(self, fill, c, executor):
+        """Write matrix + c I to the tiles. Sets: panels, corners."""
         strips = _strips(self.edges)
         if not self.corners:
             panels = [np.empty((stop - start, start)) for start, stop in strips]
@@ -102,9 +123,10 @@ class CholeskyFactor:
 
         def load(k):
             start, stop = strips[k]
-            self.panels[k][...] = matrix[start:stop, :start]
+            if start:
+                fill(slice(start, stop), slice(0, start), self.panels[k])
             corner = self.corners[k]
-            corner.T[...] = matrix[start:stop, start:stop]  # symmetric, and this way both sides are read in order
+            fill(slice(start, stop), slice(start, stop), corner.T)  # symmetric, and this way both are read in order
             corner[np.diag_indices_from(corner)] += c
 
         _map(executor, load, range(len(strips)))
@@ -142,8 +164,66 @@ class CholeskyFactor:
 
         Parameters
         ----------
-        right : ndarray of shape (n,)
+        right : ndarray of shape (n,) or (n, C)
             float64.
+        executor : ThreadExecutor
+
+        Returns
+        -------
+        ndarray, shaped as `right`
+
+        Notes
+        -----
+        Cost: O(n^2 C).
+        """
+        x = np.array(right)
+        for k, (start, stop) in enumerate(_strips(self.edges)):  # L y = right
+            panel = self.panels[k]
+            for part in _map(executor, lambda span, panel=panel: np.dot(panel[:, span], x[span]), _spans(start)):
+                x[start:stop] -= part
+            x[start:stop] = _divided(self.corners[k], x[start:stop], trans=0)
+        for k, (start, stop) in reversed(list(enumerate(_strips(self.edges)))):  # L^T x = y
+            x[start:stop] = _divided(self.corners[k], x[start:stop], trans=1)
+            panel, piece = self.panels[k], x[start:stop]
+
+            @_QUIET
+            def subtract(span, panel=panel, piece=piece):
+                x[span] -= np.dot(piece.T, panel[:, span]).T
+
+            _map(executor, subtract, _spans(start))
+        return x
+
+    def forward(self, columns):
+        """Replace columns by L^-1 columns, in this thread.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n, C)
+            C order, float64. Changed in place.
+
+        Notes
+        -----
+        Cost: O(n^2 C).
+        """
+        for k, (start, stop) in enumerate(_strips(self.edges)):
+            piece = columns[start:stop]
+            if start:
+                piece -= self.panels[k] @ columns[:start]
+            piece[...] = dtrsm(1.0, self.corners[k], np.asfortranarray(piece), lower=1, overwrite_b=1)
+
+    def backward(self, columns):
+        """Replace columns by L^-T columns, as `forward` does by L^-1 columns."""
+        for k, (start, stop) in reversed(list(enumerate(_strips(self.edges)))):
+            piece = columns[start:stop]
+            piece[...] = dtrsm(1.0, self.corners[k], np.asfortranarray(piece), lower=1, trans_a=1, overwrite_b=1)
+            if start:
+                columns[:start] -= self.panels[k].T @ piece
+
+    def inverse_diagonal(self, executor):
+        """The diagonal of (A + c I)^-1.
+
+        Parameters
+        ----------
         executor : ThreadExecutor
 
         Returns
@@ -152,29 +232,40 @@ class CholeskyFactor:
 
         Notes
         -----
-        Cost: O(n^2).
+        It is the squared norms of the columns of L^-1. Each thread forms a strip of these and forgets it. Cost:
+        O(n^3 / 3); memory: 4 KiB n for each thread.
         """
-        x = np.array(right)
-        for k, (start, stop) in enumerate(_strips(self.edges)):  # L y = right
-            panel = self.panels[k]
-            for part in _map(executor, lambda span, panel=panel: np.dot(panel[:, span], x[span]), _spans(start)):
-                x[start:stop] -= part
-            x[start:stop] = dtrsv(self.corners[k], x[start:stop], lower=1)
-        for k, (start, stop) in reversed(list(enumerate(_strips(self.edges)))):  # L^T x = y
-            x[start:stop] = dtrsv(self.corners[k], x[start:stop], lower=1, trans=1)
-            panel, piece = self.panels[k], x[start:stop]
+        strips = _strips(self.edges)
 
-            @_QUIET
-            def subtract(span, panel=panel, piece=piece):
-                x[span] -= np.dot(piece, panel[:, span])
+        @_QUIET
+        def squares(k):
+            first = self.edges[k]
+            columns = np.zeros((self.n - first, strips[k][1] - first))
+            columns[: strips[k][1] - first] = np.eye(strips[k][1] - first)
+            for i in range(k, len(strips)):
+                start, stop = strips[i]
+                piece = columns[start - first : stop - first]
+                if i > k:
+                    np.matmul(self.panels[i][:, first:start], columns[: start - first], out=piece)
+                    np.negative(piece, out=piece)
+                piece[...] = dtrsm(1.0, self.corners[i], np.asfortranarray(piece), lower=1, overwrite_b=1)
+            return np.einsum("ij,ij->j", columns, columns)
 
-            _map(executor, subtract, _spans(start))
-        return x
+        if len(strips) == 1:
+            return executor.run(squares, 0)
+        return np.concatenate(executor.run_all(squares, range(len(strips))))
 
     @property
     def pivots(self):
         """The squared diagonal of L: what elimination divided by. Cost: O(n)."""
         return np.concatenate([corner.diagonal() for corner in self.corners]) ** 2
+
+
+def _divided(corner, right, trans):
+    """L^-1 right, or L^-T right, of one tile L."""
+    if right.ndim == 1:
+        return dtrsv(corner, right, lower=1, trans=trans)
+    return dtrsm(1.0, corner, right, lower=1, trans_a=trans)
 
 
 def _map(executor, function, blocks):

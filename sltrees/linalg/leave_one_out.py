@@ -79,7 +79,7 @@ class RidgeProblem:
     def __init__(self, kernel, Y, *, weights=None, intercept=False, observations=None):
         n = len(kernel)
         self._weights = np.ones(n) if weights is None else weights
-        self._merged = None if observations is None else _Merged.of(observations, Y, self._weights)
+        self._merged = None if observations is None else MergedObservations.of(observations, Y, self._weights)
         self._observed_weights = self._weights if observations is None else observations.weights
         self._roots = np.sqrt(self._weights)
         scaled = kernel * self._roots[:, None]
@@ -141,7 +141,7 @@ class RidgeProblem:
         return min((alpha * mean for alpha in sorted(alphas, reverse=True)), key=self.error_left_out)
 
 
-class _Merged(typing.NamedTuple):
+class MergedObservations(typing.NamedTuple):
     """Observations among those that share their sample.
 
     Attributes

@@ -90,7 +90,7 @@ def test_ridge_is_that_of_the_smallest_error_of_observations(kind, intercept):
 
 def test_merged_samples_have_the_solution_of_their_observations():
     X, Y, weights = table("categories")
-    rows = X / np.linalg.norm(X + 1.0, axis=1, keepdims=True)
+    rows = (X + 1.0) / np.linalg.norm(X + 1.0, axis=1, keepdims=True)
     distinct = distinct_samples(rows, Y, weights)
     alpha = 0.1
     model = KernelRidge(alpha=alpha).fit(distinct.X, distinct.Y, distinct.weights, distinct.observations)

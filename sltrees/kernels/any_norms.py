@@ -1,4 +1,8 @@
-"""The kernel of the infinitely wide network: what its Gram matrix tends to as the width grows."""
+"""The limit kernel of rows of any norms, to full relative accuracy, by quadrature in NumPy.
+
+Where norms differ the probability is a function of three numbers, and no polynomial of one: see
+`sltrees.kernels.unit_rows` for rows of equal norms, and for what is fast.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,6 @@ import typing
 import numpy as np
 from scipy.special import erf, ndtr
 
-from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_non_negative, as_real_matrix
-from sltrees.execution.threads import ThreadExecutor
-
-_TILE = 128  # rows and columns worked on at a time: the handful of arrays of this size stay in cache
 _NUMBERS_PER_GATHER = 1 << 17  # of the rows copied to compute small angles anew: 1 MiB
 
 # Of the quadrature: chosen by measuring against 40 digits, distances from 1e-6 to 36. Relative errors are below 1e-13;
@@ -20,7 +19,7 @@ _NUMBERS_PER_GATHER = 1 << 17  # of the rows copied to compute small angles anew
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS  # on [0, 1]
 _CUT = 33.0  # the integrand is followed until it has fallen by exp(-33) = 5e-15
-_FAR = 2.5  # see `_wedge`
+_FAR = 2.5  # see `wedge`
 
 # (1 - rho)/2 and (1 + rho)/2 below which they are computed anew from differences: rounding of a product is 1e-16, and
 # beside 1 - rho it counts as its root, but beside 1 + rho (that small, the probability is exp(-b^2/(1 + rho))) in full
@@ -30,109 +29,7 @@ _NEARLY_OPPOSITE = 2e-2
 _SMALLEST, _LARGEST = 1e-100, 1e100  # thresholds are brought between them: their squares and products stay finite
 
 
-def shifted_ntk(X, Y=None, shift=0.0, *, n_threads=None):
-    """The infinite-width limit of the Gram matrix G_0 of a two-layer shifted ReLU network before training.
-
-    K_ij = <x_i, y_j> P(<w, x_i> > b and <w, y_j> > b) with w ~ N(0, I_d). Training a very wide network amounts to ridge
-    regression with this kernel.
-
-    Parameters
-    ----------
-    X : array_like of shape (n, d)
-        Finite. Rows need not have unit norm; a row of zeros has a kernel of 0 with everything.
-    Y : array_like of shape (m, d), optional
-        Finite. By default X.
-    shift : float, default 0.0
-        b >= 0.
-    n_threads : int, optional
-        By default one per processor. The result does not depend on it.
-
-    Returns
-    -------
-    ndarray of shape (n, m), dtype=float64
-        Without Y, or where Y is X: exactly symmetric, with |x_i|^2 P(N(0, 1) > b/|x_i|) on the diagonal.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X or Y is not a matrix of finite real numbers, if they differ in their number of columns, if products of
-        their rows may overflow, or if `shift` is not a finite number >= 0.
-    MemoryError
-        If the result is larger than the memory of this machine.
-
-    Notes
-    -----
-    Cost: O(n m d), with some 300 operations per pair beside the inner product (half as many without Y, and half of that
-    where all rows have equal norms), shared out among the threads. Memory: the result and O((n + m) d).
-
-    The relative error of the probability is at most some 1e-12 however small it is, down to 1e-300: no terms of like
-    size are subtracted (see `_wedge`), and the angles of rows nearly equal or nearly opposite are taken from their
-    difference or sum, not from their product. Added to it is what rounding the entries of the rows changes: more than
-    that only where rows are opposite within some 1e-4. <x_i, y_j> has the rounding error of an inner product.
-
-    References
-    ----------
-    Kernel: Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in Sublinear Time", arXiv
-    2208.04508, section 3. Splitting the orthant in two: Owen, "Tables for computing bivariate normal probabilities",
-    Annals of Mathematical Statistics 27 (1956). Angles from differences: Kahan, "How futile are mindless assessments
-    of roundoff in floating-point computation?" (2006), section 12.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X = np.array([[1.0, 0.0], [0.6, 0.8]])
-    >>> shifted_ntk(X)
-    array([[0.5       , 0.21144983],
-           [0.21144983, 0.5       ]])
-    >>> shifted_ntk(X, [[2.0, 0.0]], shift=1.0)
-    array([[0.31731051],
-           [0.13082614]])
-    """
-    left = _Rows.of(as_real_matrix(X, "X", np.float64))
-    right = left
-    if Y is not None and Y is not X:
-        right = _Rows.of(as_real_matrix(Y, "Y", np.float64, n_columns=left.rows.shape[1]))
-    shift = as_non_negative(shift, "shift")
-    symmetric = right is left
-    if not math.isfinite(float(left.norms.max()) * float(right.norms.max())):
-        raise ValueError(
-            "products of rows must be finite in float64, got norms of "
-            f"{left.norms.max():.3g} and {right.norms.max():.3g}; scale the rows"
-        )
-    shape = (left.norms.size, right.norms.size)
-    check_memory(array_bytes(*shape, dtype=np.float64), None, f"a kernel of shape {shape}", "pass fewer rows at a time")
-    kernel = np.empty(shape)
-    equal_norms = _are_equal(left.norms, right.norms)
-
-    def fill(tile):
-        rows, columns = tile
-        values = _kernel_tile(left[rows], right[columns], shift, equal_norms)
-        kernel[rows, columns] = values
-        if symmetric and rows != columns:
-            kernel[columns, rows] = values.T
-        elif symmetric:  # the product and what follows are symmetric only up to rounding
-            below = np.tri(len(values), k=-1, dtype=bool)
-            kernel[rows, columns][below] = values.T[below]
-
-    with ThreadExecutor(n_threads) as executor:
-        executor.map(
-            fill,
-            [
-                (rows, columns)
-                for rows in _slices(shape[0])
-                for columns in _slices(shape[1])
-                if not symmetric or rows.start <= columns.start
-            ],
-        )
-    if symmetric:
-        # what is computed of an angle of 0 has the error of the quadrature; this has none
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
-            firing = np.where(left.norms > 0, ndtr(-shift / left.norms), 0.0)
-            kernel[np.diag_indices_from(kernel)] = left.squares * firing
-    return kernel
-
-
-class _Rows(typing.NamedTuple):
+class Rows(typing.NamedTuple):
     """Rows with their norms and directions."""
 
     rows: np.ndarray  # (n, d)
@@ -142,6 +39,7 @@ class _Rows(typing.NamedTuple):
 
     @classmethod
     def of(cls, X):
+        """Rows, and what is known of them. Cost: O(numbers)."""
         # powers of two, so that dividing rounds nothing and squares neither overflow nor vanish
         scales = np.ldexp(1.0, np.frexp(np.abs(X).max(axis=1))[1] - 1)
         scaled = X / scales[:, None]
@@ -151,22 +49,23 @@ class _Rows(typing.NamedTuple):
         with np.errstate(over="ignore", under="ignore"):
             return cls(X, directions, lengths * scales, squares * scales * scales)
 
+    def firing(self, shift):
+        """P(<w, x> > shift) for each row; 0 for rows of zeros. Cost: O(n)."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
+            return np.where(self.norms > 0, ndtr(-shift / self.norms), 0.0)
+
     def __getitem__(self, rows):
-        return _Rows(*(array[rows] for array in self))
+        return Rows(*(array[rows] for array in self))
 
 
-def _slices(n):
-    return [slice(start, min(start + _TILE, n)) for start in range(0, n, _TILE)]
-
-
-def _are_equal(*norms):
+def are_equal(*norms):
     """Are these norms equal up to rounding, rows of zeros left out? Then both wedges of an orthant are the same."""
     norms = np.concatenate(norms)
     norms = norms[norms > 0]
     return norms.size == 0 or norms.max() - norms.min() <= 4 * np.finfo(np.float64).eps * norms.max()
 
 
-def _kernel_tile(left, right, shift, equal_norms):
+def kernel_tile(left, right, shift):
     """The kernel of some rows with some others."""
     products = left.rows @ right.rows.T
     # where a norm is 0 the product is, whatever the probability
@@ -176,7 +75,7 @@ def _kernel_tile(left, right, shift, equal_norms):
         sine, cosine = _half_angles(products / np.maximum(a * b, np.finfo(np.float64).tiny), left, right)
         if shift == 0:  # fires in the half plane of either: the angle of what is common
             return products * (np.arctan2(np.sqrt(cosine), np.sqrt(sine)) / math.pi)
-        return products * _orthant(sine, cosine, a, b, shift, equal_norms)
+        return products * _orthant(sine, cosine, a, b, shift)
 
 
 def _half_angles(cosines, left, right):
@@ -195,7 +94,7 @@ def _half_angles(cosines, left, right):
     return sine, cosine
 
 
-def _orthant(sine, cosine, a, b, shift, equal_norms):
+def _orthant(sine, cosine, a, b, shift):
     """P(<w, x> > shift and <w, y> > shift) for |x| = a, |y| = b and sin^2 and cos^2 of half their angle.
 
     In the plane of x and y the orthant lies beyond two lines, at distances h = shift/a and k = shift/b from the origin.
@@ -209,15 +108,13 @@ def _orthant(sine, cosine, a, b, shift, equal_norms):
     """
     full_sine = np.maximum(2.0 * np.sqrt(sine * cosine), 1e-300)  # 0 / 1e-300 is 0, as it must be for equal rows
     h = np.clip(shift / a, _SMALLEST, _LARGEST)
-    if equal_norms:
-        return 2.0 * _wedge(h, h * (2.0 * sine / full_sine))
     k = np.clip(shift / b, _SMALLEST, _LARGEST)
-    probability = _wedge(h, h * (((a - b) / b + 2.0 * sine) / full_sine))
-    probability += _wedge(k, k * (((b - a) / a + 2.0 * sine) / full_sine))
+    probability = wedge(h, h * (((a - b) / b + 2.0 * sine) / full_sine))
+    probability += wedge(k, k * (((b - a) / a + 2.0 * sine) / full_sine))
     return probability
 
 
-def _wedge(h, z):
+def wedge(h, z):
     """P(N_1 > h and N_2 > N_1 z / h), of independent N(0, 1) numbers: a part of a half plane, as seen from the origin.
 
     Parameters

@@ -1,0 +1,1 @@
+"""How kernel ridge regression is solved for few, many and very many samples."""
