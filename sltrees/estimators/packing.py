@@ -261,7 +261,7 @@ def _unpacked_model(contents, n_columns, n_outputs):
     if name == "network":
         return _unpacked_networks(contents, n_columns, n_outputs)
     model = KernelRidge(shift=contents.number("shift"), alpha=_alpha(contents.take("alpha")))
-    if "solver" in contents.header:  # files of older versions know one way to solve
+    if contents.has("solver"):  # files of older versions know one way to solve
         model.solver = contents.choice("solver", SOLVERS)
         model.solver_ = contents.choice("solver_", tuple(WAYS))
         model.max_centres = contents.integer("max_centres", minimum=1)

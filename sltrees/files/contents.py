@@ -124,6 +124,10 @@ class Contents:
             raise ArchiveError(f"{key!r} is missing")
         return self._header.pop(key)
 
+    def has(self, key):
+        """Whether there is something under a key that was not taken yet."""
+        return key in self._header
+
     def integer(self, key, *, minimum=0, maximum=MAX_INTEGER):
         """An int within bounds."""
         return as_integer_entry(self.take(key), key, minimum=minimum, maximum=maximum)

@@ -19,6 +19,7 @@ from sltrees.kernels.any_norms import wedge
 
 _MOST_OCTAVES = 100  # below 2^-101 of (1 + c)/2 the probability is below 1e-15, whatever the threshold
 _NEGLIGIBLE = 1e-17
+_TINY = 1e-15  # thresholds below change no probability by more
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS  # on [0, 1]
 
@@ -79,7 +80,7 @@ class OrthantPolynomials(typing.NamedTuple):
         >>> polynomials.base.round(4), polynomials.octaves.shape
         (np.float64(0.1587), (5, 15))
         """
-        return _fitted(float(shift), np.dtype(dtype).name)
+        return _fitted(float(shift) if shift > _TINY else 0.0, np.dtype(dtype).name)
 
     def probability(self, c):
         """The twin of the compiled kernel, for correlations in an array. Cost: O(size)."""

@@ -11,6 +11,7 @@ import sltrees.estimators.networks
 import sltrees.training.run
 from sltrees.callbacks import Callback
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.linalg.leave_one_out import RidgeProblem
 from sltrees.methods.certified.group import ShardGroup
 from sltrees.methods.certified.method import CertifiedMethod
@@ -50,7 +51,7 @@ INSIDE_NETWORKS = [
 INSIDE_KERNELS = [
     (InputScaling, "transform"),
     (sltrees.estimators.kernel_ridge, "joined"),
-    (sltrees.estimators.kernel_ridge, "shifted_ntk"),
+    (UnitRowsKernel, "between"),
     (RidgeProblem, "solution"),
     (RidgeProblem, "left_out"),
     (RidgeProblem, "error_left_out"),
