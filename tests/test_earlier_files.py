@@ -49,6 +49,12 @@ def near(found, expected):
     return np.allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+def near_for_kernels(found, expected):
+    """Equal but for the rounding of the limit kernel, which was integrated anew for each pair at that commit."""
+    expected = np.asarray(expected)
+    return near(found, expected) or np.allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
 # ---------------------------------------------------------------------- files
 
 
@@ -92,9 +98,10 @@ def test_estimators(name, way, samples):
     estimator = cls.load(FILES / f"estimator-{name}.npz") if way == "file" else unpickled(f"estimator-{name}")
     assert type(estimator) is cls
     found, expected = earlier_files.of_estimator(estimator, *samples), ESTIMATORS[name]
-    assert near(found["outputs"], expected["outputs"])
+    equal = near_for_kernels if estimator.model_ == "kernel" else near
+    assert equal(found["outputs"], expected["outputs"])
     assert np.allclose(found["after"], expected["after"], atol=0.1)
-    assert UNLIKE or found["after"] == expected["after"]
+    assert UNLIKE or equal(found["after"], expected["after"])
 
 
 @pytest.mark.parametrize("name", FITTED_MODELS)
@@ -103,7 +110,7 @@ def test_fitted_models_of_pickles(name, samples):
     assert type(model) is type(estimator.fitted_model_)
     X = samples[0][: earlier_files.N_OUTPUTS]
     outputs = estimator.centre_ + estimator.spread_ * model.predict(estimator.scaling_.transform(X))
-    assert near(outputs.reshape(np.shape(ESTIMATORS[name]["outputs"])), ESTIMATORS[name]["outputs"])
+    assert near_for_kernels(outputs.reshape(np.shape(ESTIMATORS[name]["outputs"])), ESTIMATORS[name]["outputs"])
 
 
 class CannotBeReplayedError(RuntimeError):
@@ -145,7 +152,7 @@ def test_a_table_model(capsys):
     assert main(["predict", str(FILES / "table-model.npz"), str(FILES / "table.csv"), "--quiet"]) == 0
     found, expected = capsys.readouterr().out.split(), (FILES / "table-predictions.csv").read_text().split()
     assert found[0] == expected[0] == "price"
-    assert near([float(line) for line in found[1:]], [float(line) for line in expected[1:]])
+    assert near_for_kernels([float(line) for line in found[1:]], [float(line) for line in expected[1:]])
 
 
 def test_trees_of_pickles():

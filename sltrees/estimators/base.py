@@ -239,9 +239,7 @@ class NewtonEstimator(BaseEstimator):
             self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
         too_many = len(distinct.X) > NETWORK_SAMPLES
         if self.model == "auto" and too_many:
-            self.selection_["outcome"] = [
-                f"chosen: of more than {NETWORK_SAMPLES:,} distinct samples, without a search"
-            ]
+            self.selection_["outcome"] = [f"chosen: networks are not tried for more than {NETWORK_SAMPLES:,} samples"]
         elif self.model == "auto":
             self.selection_["outcome"] = ["chosen: interrupted before there was anything to compare"]
             search = search_models(

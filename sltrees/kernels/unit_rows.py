@@ -28,7 +28,7 @@ class UnitRowsKernel:
 
     Notes
     -----
-    Rows are best C-ordered arrays of that dtype: others are copied for each tile. A row of zeros has a kernel of 0 with everything.
+    Rows are best C-ordered arrays of that dtype: others are copied. A row of zeros has a kernel of 0 with everything.
 
     The absolute error of the probability is below 1e-14, or 2e-7 in single precision, beside what rounding the rows
     changes.

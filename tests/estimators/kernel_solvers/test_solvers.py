@@ -122,10 +122,8 @@ def test_each_block_minimises_the_objective(seed, small_blocks):
     """With the blocks before it as they are, no function of its centres lowers the objective any further."""
     X, Y, weights = problem(seed, n=400, n_outputs=1)
     with ThreadExecutor(1) as executor:
-        outside = X[:0], Y[:0], weights[:0]
-        search = blocks._Search(
-            KERNEL, X, Y, weights, (X[:5], Y[:5], weights[:5]), 0.2, np.random.default_rng(0), executor
-        )
+        outside, rng = (X[:5], Y[:5], weights[:5]), np.random.default_rng(seed)
+        search = blocks._Search(KERNEL, X, Y, weights, outside, 0.2, rng, executor)
         for k in range(3):
             search.add(40, False, [], lambda *at: None)
             centres, dual = (np.concatenate(part) for part in zip(*search.parts, strict=True))

@@ -1,0 +1,148 @@
+"""Estimators where there are many samples: which solver, how they say how far they are, all-or-nothing, Ctrl-C."""
+
+import numpy as np
+import pytest
+
+import sltrees.estimators.base
+import sltrees.estimators.kernel_ridge
+from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.estimators.kernel_solvers import blocks
+from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
+from sltrees.estimators.progress import Progress
+
+
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Limits so low that some hundred samples are many."""
+    for module in (sltrees.estimators.base, sltrees.estimators.kernel_ridge):
+        monkeypatch.setattr(module, "EIGEN_SAMPLES", 60)
+    monkeypatch.setattr(sltrees.estimators.kernel_ridge, "CHOLESKY_SAMPLES", 120)
+    monkeypatch.setattr(sltrees.estimators.base, "NETWORK_SAMPLES", 100)
+    monkeypatch.setattr(blocks, "BLOCK", 64)
+
+
+def wave(n, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-2, 2, (n, 3))
+    return X, np.sin(2 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize(("n", "solver"), [(60, "eigen"), (61, "cholesky"), (120, "cholesky"), (121, "nystrom")])
+def test_solvers_by_the_number_of_samples(few_are_many, n, solver):
+    X, y = wave(n)
+    model = NewtonRegressor("kernel", random_state=0).fit(X, y)
+    assert model.fitted_model_.solver_ == solver
+    assert model.score(*wave(200, 1)) > 0.85
+    assert model.validation_score_ > 0.8
+
+
+def test_networks_are_not_tried_for_very_many(few_are_many):
+    model = NewtonRegressor(random_state=0).fit(*wave(400))
+    assert model.model_ == "kernel"
+    assert model.fitted_model_.solver_ == "nystrom"
+    assert any("not tried" in outcome for outcome in model.selection_["outcome"])
+
+
+def test_classes_of_many_samples(few_are_many):
+    X, y = wave(500)
+    labels = np.array(["low", "middle", "high"])[np.digitize(y, [-0.7, 0.7])]
+    model = NewtonClassifier("kernel", random_state=0).fit(X, labels)
+    assert model.fitted_model_.solver_ == "nystrom"
+    assert model.score(X, labels) > 0.85
+    assert 0.1 < model.sharpness_ < 100  # learned at samples held out
+    assert model.validation_score_ > 0.7
+    assert np.allclose(model.predict_proba(X).sum(axis=1), 1)
+
+
+def test_repeated_rows_count_as_one_sample(few_are_many):
+    X, y = wave(50)
+    model = NewtonRegressor("kernel", random_state=0).fit(np.tile(X, (20, 1)), np.tile(y, 20))
+    assert model.fitted_model_.solver_ == "eigen"
+
+
+def test_further_samples_cost_what_they_are(few_are_many, monkeypatch):
+    X, y = wave(600)
+    model = NewtonRegressor("kernel", random_state=0).fit(X[:400], y[:400])
+    added, add = [], NystromSystem.add
+    monkeypatch.setattr(NystromSystem, "add", lambda self, X, *rest: (added.append(len(X)), add(self, X, *rest))[1])
+    before = model.predict(X)
+    model.partial_fit(X[400:], y[400:])
+    assert added == [200]
+    assert not np.array_equal(model.predict(X), before)
+    assert model.score(*wave(200, 1)) > 0.95
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_an_error_while_further_samples_are_learned_leaves_all_as_it_was(few_are_many, monkeypatch, error):
+    X, y = wave(400)
+    model = NewtonRegressor("kernel", random_state=0).fit(X[:300], y[:300])
+    expected = NewtonRegressor("kernel", random_state=0).fit(X[:300], y[:300]).partial_fit(X[300:], y[300:]).predict(X)
+    before = model.predict(X)
+
+    def fail(self, *arguments):
+        raise error
+
+    for name in ("add", "between_centres", "whitened", "take_away"):
+        with monkeypatch.context() as patch:
+            patch.setattr(NystromSystem, name, fail)
+            with pytest.raises(error):
+                model.partial_fit(X[300:], y[300:])
+        assert np.array_equal(model.predict(X), before)
+    assert np.array_equal(model.partial_fit(X[300:], y[300:]).predict(X), expected)
+
+
+@pytest.mark.parametrize("n", [100, 300])
+def test_threads_change_nothing(few_are_many, n):
+    X, y = wave(n)
+    one, two = (NewtonRegressor("kernel", random_state=0, n_jobs=k).fit(X, y).predict(X) for k in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_solvers_that_are_asked_for(few_are_many, monkeypatch):
+    X, y = wave(300)
+    found = {}
+    for solver in ("cholesky", "exact", "nystrom"):
+        model = NewtonRegressor("kernel", solver=solver, alpha=0.01).fit(X, y)
+        found[solver] = model.predict(X)
+    assert np.allclose(found["cholesky"], found["exact"], atol=1e-8)
+    assert np.corrcoef(found["cholesky"], found["nystrom"])[0, 1] > 0.98
+    monkeypatch.setattr(sltrees.estimators.kernel_ridge, "EXACT_FACTOR_SAMPLES", 200)
+    model = NewtonRegressor("kernel", solver="exact", alpha=0.01).fit(X, y)
+    assert model.fitted_model_.solver_ == "conjugate gradients"
+    assert np.allclose(model.predict(X), found["cholesky"], atol=1e-3)
+    assert model.validation_score_ is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"solver": "lu"}, "solver must be"), ({"max_centres": 0}, "max_centres"), ({"max_centres": 1.5}, "max_centres")],
+)
+def test_parameters_are_checked(parameters, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        NewtonRegressor("kernel", **parameters).fit(*wave(20))
+
+
+def test_memory_is_looked_at_first(monkeypatch):
+    monkeypatch.setattr(sltrees.estimators.kernel_ridge, "EIGEN_SAMPLES", 60)
+    monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1e5, raising=False)
+    monkeypatch.setattr("sltrees._memory.physical_memory", lambda: 1e5, raising=False)
+    with pytest.raises(MemoryError, match=r"by cholesky needs .* bytes"):
+        NewtonRegressor("kernel", solver="cholesky", evenness=1.0, alpha=0.1).fit(*wave(300))
+
+
+def test_progress_is_told_at_most_once_a_second():
+    lines, seconds = [], iter([0.0, 0.5, 1.5, 2.0, 2.6, 3.0])
+    progress = Progress(lines.append, lambda: next(seconds))
+    for done in (0, 1, 2, 3, 4):
+        progress("first", done, 4)
+    progress("second", 0, 4)
+    assert lines == ["first: begun", "first: 50%, 2 s left", "first: 100%, 0 s left", "second: begun"]
+
+
+def test_verbose_says_what_is_done(few_are_many, capsys):
+    NewtonRegressor("kernel", random_state=0, verbose=1).fit(*wave(300))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "block 1 of centres: begun"
+    assert "last corrections: begun" in lines
+    NewtonRegressor("kernel", random_state=0).fit(*wave(300))
+    assert capsys.readouterr().out == ""
