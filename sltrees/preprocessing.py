@@ -137,6 +137,35 @@ class InputScaling:
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         return scaled / np.where(norms > 0, norms, 1.0)
 
+    def scaled(self, X):
+        """Samples with their columns scaled and the constant one, but rows of any norm: `transform` without its end.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Finite.
+
+        Returns
+        -------
+        ndarray of shape (n, d), or (n, d + 1) with a bias
+            Rows that overflow are zeros.
+
+        Notes
+        -----
+        Cost: O(n d).
+
+        Examples
+        --------
+        >>> InputScaling(bias=1.0).fit([[0.0], [2.0]]).scaled(np.array([[3.0]]))
+        array([[2., 1.]])
+        """
+        with np.errstate(over="ignore"):
+            scaled = (X - self.mean_) / self.deviation_
+        if self.bias:
+            scaled = np.column_stack([scaled, np.full(len(X), self.bias * np.sqrt(X.shape[1]))])
+        scaled[~(np.abs(scaled).max(axis=1, initial=0.0) < 1e150)] = 0.0
+        return scaled
+
     def _directions(self, X, constant):
         """Scaled rows that would overflow, each divided by a power of two. Cost: O(numbers)."""
         mantissas, exponents = np.frexp(X / 2 - self.mean_ / 2)

@@ -1,0 +1,202 @@
+"""Scales of features that are learned: those that the function does not vary along shrink, round by round.
+
+Each round learns the kernel model with the scales so far, and takes as new scales the fourth roots of the mean squares
+of its derivatives, so that the metric, their square, takes the square root (diagonal average gradient outer product).
+How many rounds there are is decided by errors of samples from whose targets the scales were not learned either: rounds
+are repeated without each fold, and measured on it.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing
+
+import numpy as np
+
+from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
+from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.execution.threads import ThreadExecutor
+from sltrees.kernels.derivatives import squared_gradients
+
+FOLDS = 3
+FEWEST_IN_A_FOLD = 20
+MOST_ROUNDS = 10
+LEAST_GAIN = 0.01  # a round that lowers the error of folds by a smaller share is the last
+SMALLEST = 1e-6  # of the largest scale: so that dividing by scales stays possible
+
+
+class FeatureScales(typing.NamedTuple):
+    """What `learn_scales` found.
+
+    Attributes
+    ----------
+    scaling : InputScaling
+        With the scales.
+    scales : ndarray of shape (d,)
+        Standardised columns are multiplied by them; 1 without rounds.
+    importances : ndarray of shape (d,)
+        The share of each column in the spread of scaled samples; they sum to 1.
+    errors : list of float
+        Mean squared error at samples left out, with 0, 1, ... rounds; empty if nothing was compared.
+    standard_errors : list of float
+        Of the differences of these from the smallest.
+    rounds : int
+        Chosen.
+    left_out : ndarray of shape (n, C) or None
+        Outputs with so many rounds, at samples from which neither function nor scales were learned; None likewise.
+    """
+
+    scaling: typing.Any
+    scales: np.ndarray
+    importances: np.ndarray
+    errors: list
+    standard_errors: list
+    rounds: int
+    left_out: np.ndarray | None
+
+
+def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads):
+    """Learn scales of features, as far as that lowers errors of samples left out.
+
+    Parameters
+    ----------
+    scaling : InputScaling
+        Fitted: it says what scales of 1 are.
+    X : ndarray of shape (n, d)
+        Not scaled.
+    Y : ndarray of shape (n, C)
+        Of mean 0 and variance about 1.
+    weights, strata : ndarray of shape (n,)
+    shift : float
+        Of the kernel.
+    rounds : int or None
+        So many, without comparing; None: by errors of folds, under the rule of one standard error: the fewest rounds
+        whose error is not above the smallest by more than the standard error of the difference.
+    rng : numpy.random.Generator
+    n_threads : int
+
+    Returns
+    -------
+    FeatureScales
+
+    Notes
+    -----
+    Cost: O(n^3) for each round and fold.
+
+    References
+    ----------
+    Radhakrishnan, Beaglehole, Pandit, Belkin, "Mechanism for feature learning in neural networks and
+    backpropagation-free machine learning models", Science 383 (2024). Rule of one standard error: Breiman, Friedman,
+    Olshen, Stone, "Classification and Regression Trees" (1984).
+
+    Examples
+    --------
+    >>> from sltrees.preprocessing import InputScaling
+    >>> X = np.random.default_rng(0).standard_normal((150, 4))
+    >>> found = learn_scales(
+    ...     InputScaling().fit(X), X, np.sin(2 * X[:, :1]), np.ones(150), np.zeros(150),
+    ...     shift=1.0, rounds=None, rng=np.random.default_rng(0), n_threads=1,
+    ... )
+    >>> found.rounds > 1, bool(found.importances[0] > 0.95)
+    (True, True)
+    """
+    errors, standard_errors, left_out = [], [], None
+    if rounds is None:
+        rounds = 0
+        if len(X) >= FOLDS * FEWEST_IN_A_FOLD:
+            comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads)
+            errors, standard_errors, rounds, left_out = comparison.chosen()
+    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads)
+    for _ in range(rounds):
+        sequence.next_round()
+    spread = sequence.spread * sequence.scales**2
+    importances = spread / (spread.sum() or 1.0)
+    return FeatureScales(
+        sequence.scaling, sequence.scales, importances, errors, standard_errors, rounds, left_out
+    )
+
+
+def rescaled(scaling, scales):
+    """A scaling whose standardised columns are multiplied by scales above 0: a copy. Cost: O(d)."""
+    other = copy.copy(scaling)
+    other.deviation_ = scaling.deviation_ / scales
+    return other
+
+
+class _Sequence:
+    """Rounds on some samples, one after the other."""
+
+    def __init__(self, scaling, X, Y, weights, shift, n_threads):
+        self.first = self.scaling = scaling
+        self.X, self.Y, self.weights, self.shift, self.n_threads = X, Y, weights, shift, n_threads
+        self.scales = np.ones(X.shape[1])
+        standardised = (X - scaling.mean_) / scaling.deviation_
+        mean = np.average(standardised, axis=0, weights=weights)
+        self.spread = np.average((standardised - mean) ** 2, axis=0, weights=weights)
+        self.model = None
+
+    def learn(self):
+        """The model with the scales as they are. Sets: model."""
+        samples = to_learn_from(self.scaling.transform(self.X), self.Y, self.weights)
+        self.model = KernelRidge(shift=self.shift, n_threads=self.n_threads).fit(*samples)
+        return self.model
+
+    def next_round(self):
+        """New scales, from the derivatives of the model. Sets: scales, scaling, model (None)."""
+        model = self.model or self.learn()
+        scaled = self.scaling.scaled(self.X)
+        gradients = squared_gradients(scaled, model.X_, model.dual_, self.shift)[: self.X.shape[1]]
+        squares = gradients * self.scales**2  # along standardised columns
+        scales = np.where(self.spread > 0, squares, 0.0) ** 0.25
+        total = float(self.spread @ scales**2)
+        self.model = None
+        if not (np.isfinite(total) and total > 0):  # a constant function: nothing tells columns apart
+            return
+        scales *= np.sqrt(self.spread.sum() / total)
+        self.scales = np.maximum(scales, SMALLEST * scales.max())
+        self.scaling = rescaled(self.first, self.scales)
+
+
+class _Folds:
+    """The same rounds without each fold, and their errors on it."""
+
+    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads):
+        self.X, self.Y, self.weights = X, Y, weights
+        self.folds, self.n_threads = deal_into_folds(strata, FOLDS, rng), n_threads
+        self.sequences = []
+        for fold in range(FOLDS):
+            seen = self.folds != fold
+            self.sequences.append(_Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1))
+
+    def chosen(self):
+        """Errors, their standard errors, the number of rounds, and outputs with so many."""
+        outputs, squares = [], []
+        with ThreadExecutor(self.n_threads) as executor:
+            for k in range(MOST_ROUNDS + 1):
+                outputs.append(self.outputs(executor, k > 0))
+                squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
+                errors = [float(np.average(square, weights=self.weights)) for square in squares]
+                if k and errors[-1] > (1.0 - LEAST_GAIN) * min(errors[:-1]):
+                    break
+        best = int(np.argmin(errors))
+        total = self.weights.sum()
+        standard_errors = []
+        for square, error in zip(squares, errors, strict=True):
+            difference = square - squares[best] - (error - errors[best])
+            standard_errors.append(float(np.sqrt(np.sum((self.weights * difference) ** 2)) / total))
+        rounds = next(k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
+        return errors, standard_errors, rounds, outputs[rounds]
+
+    def outputs(self, executor, in_a_new_round):
+        """At all samples, each from the sequence that does not know it."""
+
+        def of_fold(fold):
+            sequence = self.sequences[fold]
+            if in_a_new_round:
+                sequence.next_round()
+            return sequence.learn().predict(sequence.scaling.transform(self.X[self.folds == fold]))
+
+        outputs = np.empty(self.Y.shape)
+        for fold, values in enumerate(executor.run_all(of_fold, range(FOLDS))):
+            outputs[self.folds == fold] = values
+        return outputs
