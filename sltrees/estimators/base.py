@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -10,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import KernelRidge
-from sltrees.estimators.model_search import hold_out, search_models
+from sltrees.estimators.model_search import SearchWarning, hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
@@ -214,6 +215,8 @@ class NewtonEstimator(BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
             )
             self.selection_ = search.table
+            if search.shortage is not None:
+                warnings.warn(search.shortage, SearchWarning, stacklevel=5)  # of who calls fit
         if self.model == "kernel" or (search is not None and search.chosen is None):
             return
         training, left_out = self._training_options(eval_set), None
