@@ -15,6 +15,7 @@ import threading
 
 import numpy as np
 
+from sltrees._memory import available_memory
 from sltrees.callbacks import Callback
 from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
@@ -32,6 +33,8 @@ MAX_ITER = 20
 # A candidate is clearly better or worse than the kernel if the mean difference of their squared errors is so many
 # standard errors from 0.
 CLEAR = 1.0
+
+BYTES_OF_KERNEL = 56.0  # for each pair of samples, while it is learned
 
 FEWEST_IN_A_FOLD = 10  # with fewer samples in each fold, differences between models are noise
 FOLDS_AT_A_TIME = 2  # after which a candidate may be given up
@@ -316,7 +319,10 @@ class _Comparison:
             return model.predict(self.X[~train]), model.alpha_
 
         self.outputs[None] = np.full(self.Y.shape, np.nan)
-        learned = self.executor.run_all(learn, range(n_folds))
+        room = available_memory() / (BYTES_OF_KERNEL * len(self.Y) ** 2)  # it changes how many are learned at a time
+        at_once, learned = max(1, min(n_folds, int(room))), []
+        for first in range(0, n_folds, at_once):
+            learned += self.executor.run_all(learn, range(first, min(first + at_once, n_folds)))
         for fold, (outputs, _) in enumerate(learned):
             self.outputs[None][self.folds == fold] = outputs
         alpha = float(np.median([alpha for _, alpha in learned]))
