@@ -68,8 +68,8 @@ model_ : {"kernel", "network"}
 selection_ : dict of str to list
     The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
     "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
-    from the kernel's error and its "standard_error"; "folds" that were learned for; "samples" that were learned
-    from and left out in turn, where others are not all comparable; "evenness"; "outcome".""",
+    from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where
+    some were tried on a part also "samples", of the part: errors on different parts do not compare.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
 scaling_ : sltrees.preprocessing.InputScaling

@@ -90,8 +90,8 @@ class Search:
         None: the kernel.
     table : dict of str to list
         A column each: "model", "width", "target_scale", "alpha"; "error", the mean squared error on the folds that were
-        learned for; "difference" from the kernel's on these, and its "standard_error"; "folds"; "samples", how many
-        were learned from and left out in turn; "outcome".
+        learned for; "difference" from the kernel's on these, and its "standard_error"; "folds"; where not all rows
+        are of all samples "samples", how many were learned from and left out in turn; "outcome".
     left_out : ndarray of shape (n, C) or None
         Outputs of what was chosen at samples that it did not learn from, if there were enough samples; NaN at others.
     shortage : str or None
@@ -432,4 +432,6 @@ def _row_of(candidate):
 
 
 def _as_table(rows):
-    return {name: [row.get(name) for row in rows] for name in COLUMNS}
+    """Columns; "samples" only where they differ."""
+    names = [name for name in COLUMNS if name != "samples" or len({row.get("samples") for row in rows} - {None}) > 1]
+    return {name: [row.get(name) for row in rows] for name in names}

@@ -319,7 +319,7 @@ def test_what_there_is_no_time_for_is_tried_on_a_part():
     seconds = float(found.shortage.split("search_seconds=")[2].split()[0])
     whole, _ = search(X, y, seconds=seconds)
     assert whole.shortage is None
-    assert set(whole.table["samples"]) == {600}
+    assert "samples" not in whole.table
     assert found.table == search(X, y, seconds=3.0, n_threads=1)[0].table
 
 
