@@ -97,6 +97,8 @@ TypeError, ValueError
     If a parameter, samples or targets break their rules.
 MemoryError
     If there is no room for n x n matrices.
+RuntimeError
+    If the estimator is learning already, in another thread or because this is called by a callback.
 KeyboardInterrupt
     On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
     trained. Else, as after any other error, it is as it was.""",

@@ -552,6 +552,17 @@ def test_what_files_hold_cannot_steer_the_terminal(run, tmp_path):
     assert {row[0] for row in records((tmp_path / "p.csv").read_text())} == {"\x1b]0;y", "p\x1b[5m", "q"}  # as they are
 
 
+def test_a_table_of_candidates_that_was_forged_steers_no_terminal(run, tmp_path):
+    path = tmp_path / "model.npz"
+    run("fit", write(tmp_path / "a.csv", houses()), "--target", "3", "--out", path, *KERNEL)
+    _, header, arrays, _ = read_archive(path, "table-model")
+    write_archive(path, "table-model", dict(header, selection=[{"\x1b[2J": "\x1b[5m", "\u202e": 1.0}]), arrays)
+    done = run("info", path)
+    assert done.code == 0
+    assert not {"\x1b", "\u202e"} & set(done.out + done.err)
+    assert r"\x1b[2J" in done.out
+
+
 def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(run, tmp_path, monkeypatch):
     rows = [["x", "y"]] + [[str(k), "p\x1b[5m" if k > 30 else "q"] for k in range(N_ROWS)]
     data, out = write(tmp_path / "a.csv", rows), tmp_path / "m.npz"
