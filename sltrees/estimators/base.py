@@ -122,7 +122,7 @@ class NewtonEstimator(BaseEstimator):
         if model is None:
             _forget(fresh)
         try:
-            fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model)
+            fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model, self)
         except KeyboardInterrupt:
             if hasattr(fresh, "fitted_model_"):  # it can predict
                 self._become(fresh)
@@ -134,8 +134,8 @@ class NewtonEstimator(BaseEstimator):
         _forget(self)
         self.__dict__.update(vars(fresh))
 
-    def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model):
-        """Sets: all that is learned. `model` is one to go on with, or None."""
+    def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model, before):
+        """Sets: all that is learned. `model` is one to go on with, of the estimator `before`, or None."""
         seed = seed_of(self.random_state)
         X, y = self._validate_samples(X, y, reset=model is None)
         X, y, weights = self._weighted(X, y, sample_weight)
@@ -157,7 +157,7 @@ class NewtonEstimator(BaseEstimator):
                 self._scaled(self.scaling_, X, targets, weights),
                 self._scaled_eval_set(eval_samples),
             )
-            model = self.fitted_model_ = model.to_resume()
+            before.fitted_model_ = model.to_keep()
             model.change(**self._training_options(eval_set))
             if self.alpha != "loo":
                 model.alpha_ = float(self.alpha)

@@ -167,14 +167,14 @@ class Networks:
             trainer.network = network
         return other
 
-    def to_resume(self):
-        """The same model, of which `resume` leaves this one as it is, whatever happens.
+    def to_keep(self):
+        """The same model as it is, whatever `resume` makes of this one.
 
-        The other one goes on with the rows of this one, whose displacements are written down, so that it predicts the
-        same, bit for bit; were it trained on, it would begin anew from there. Cost: O(active pairs d) for each output.
+        It predicts the same, bit for bit. Rows are left behind: were it trained on, it would begin anew from the
+        weights. Cost: O(active pairs d) for each output.
         """
         other = self.to_extend()
-        for network in self.networks_:
+        for network in other.networks_:
             network.state = independent_state(network)
         return other
 

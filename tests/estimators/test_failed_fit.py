@@ -20,7 +20,7 @@ from sltrees.training.trainer import NewtonTrainer
 OPTIONS = {"model": "network", "width": 256, "random_state": 0, "alpha": 0.05, "max_iter": 3, "tol": 0.0}
 OPTIONS |= {"evenness": 1.0, "n_jobs": 1, "warm_start": True}
 INSIDE = [
-    (Networks, "to_extend"),
+    (Networks, "to_keep"),
     (Networks, "_tell"),
     (NewtonTrainer, "fit"),
     (Run, "set_up_method"),
