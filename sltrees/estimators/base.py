@@ -17,12 +17,10 @@ from sltrees.estimators.networks import Networks
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
 from sltrees.estimators.progress import Progress
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.estimators.scaling_choice import choose_scaling
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
-from sltrees.preprocessing import InputScaling
 
-EVENNESSES = (1.0, 0.5, 0.0)  # that evenness="auto" compares
 KERNEL_SHIFT = 1.0
 NETWORK_SAMPLES = 4000  # distinct ones that networks are tried for: training takes the cube of them
 _CLAIMS = threading.Lock()
@@ -44,7 +42,8 @@ class NewtonEstimator(BaseEstimator):
     """
 
     # of estimators in pickles that were made before there were these parameters
-    solver, max_centres = "auto", MAX_CENTRES
+    solver, max_centres, feature_learning = "auto", MAX_CENTRES, False
+    feature_importances_ = None
 
     def __init__(
         self,
@@ -59,6 +58,7 @@ class NewtonEstimator(BaseEstimator):
         bias=1.0,
         standardise=True,
         evenness="auto",
+        feature_learning="auto",
         tol=1e-3,
         max_iter=50,
         patience=None,
@@ -82,6 +82,7 @@ class NewtonEstimator(BaseEstimator):
         self.bias = bias
         self.standardise = standardise
         self.evenness = evenness
+        self.feature_learning = feature_learning
         self.tol = tol
         self.max_iter = max_iter
         self.patience = patience
@@ -173,8 +174,9 @@ class NewtonEstimator(BaseEstimator):
                 model.alpha_ = float(self.alpha)
             model.resume(distinct.X, distinct.Y, distinct.weights, eval_samples)
             return
-        kernel, errors = self._choose_scaling(X, targets, weights, n_distinct, seed)
+        choice = self._choose_scaling(X, targets, weights, n_distinct, seed)
         distinct = self._scaled(self.scaling_, X, targets, weights)
+        kernel = self._kernel_of_all(choice, distinct, seed)
 
         def judge(left_out):
             """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
@@ -188,8 +190,8 @@ class NewtonEstimator(BaseEstimator):
 
         eval_set = self._scaled_eval_set(eval_samples)
         self._shaped_by = self._shaping_parameters()
-        self._learn(distinct, eval_set, kernel, judge, seed)
-        self._report_scalings(errors)
+        self._learn(distinct, X[distinct.order], eval_set, kernel, choice, judge, seed)
+        self._report_scalings(choice)
 
     def _scaled(self, scaling, X, targets, weights):
         """Distinct samples as models know them, with their targets."""
@@ -197,74 +199,86 @@ class NewtonEstimator(BaseEstimator):
         return distinct.with_targets(lambda Y: (Y - self.centre_) / self.spread_)
 
     def _choose_scaling(self, X, targets, weights, n_distinct, seed):
-        """Scale columns so that the kernel has the smallest leave-one-out error. Sets: scaling_, evenness_.
+        """How columns are scaled. Sets: scaling_, evenness_, feature_scales_, feature_importances_."""
+        learning = self.feature_learning
+        Y = (targets - self.centre_) / self.spread_
+        choice = choose_scaling(
+            X,
+            Y,
+            weights,
+            self._strata(Y),
+            options=(self.bias, self.standardise),
+            evenness=self.evenness,
+            rounds=False if learning == "auto" and self.model == "network" else learning,
+            needs_kernel=self.model != "network",
+            many=n_distinct > EIGEN_SAMPLES or self.solver == "nystrom",
+            kernel=self._kernel_options(),
+            rng=np.random.default_rng(seed),
+            n_threads=n_threads_of(self.n_jobs),
+        )
+        self.scaling_, self.evenness_ = choice.scaling, choice.evenness
+        d, learned = X.shape[1], choice.learned
+        self.feature_scales_ = np.ones(d) if learned is None else learned.scales
+        self.feature_importances_ = None if learned is None else learned.importances
+        return choice
 
-        Returns the kernel, fitted, or None if nobody needs it, and the error for each evenness that was compared.
-        """
-        auto = isinstance(self.evenness, str)
-        evennesses = EVENNESSES if auto and self.standardise else (1.0 if auto else float(self.evenness),)
-        scalings = [
-            InputScaling(self.bias, self.standardise, evenness).fit(X, sample_weight=weights) for evenness in evennesses
-        ]
-        if self.model == "network" and len(scalings) == 1:
-            self.scaling_, self.evenness_ = scalings[0], evennesses[0]
-            return None, {}
-        n_threads = n_threads_of(self.n_jobs)
+    def _kernel_options(self):
+        alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
+        return {"shift": self._kernel_shift(), "alpha": alpha}
 
-        def options(threads):
-            alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
-            return {"shift": self._kernel_shift(), "alpha": alpha, "random_state": seed, "n_threads": threads}
+    def _kernel_of_all(self, choice, distinct, seed):
+        """The kernel learned from all samples; None if nobody needs it."""
+        if choice.kernel is None or choice.drawn is None:
+            return choice.kernel
+        kernel = KernelRidge(
+            **self._kernel_options(),
+            solver=self.solver,
+            max_centres=self.max_centres,
+            first_alpha=choice.kernel.alpha_,
+            random_state=seed,
+            n_threads=n_threads_of(self.n_jobs),
+            advance=Progress() if self.verbose else None,
+        )
+        return kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
 
-        def fitted(scaling):
-            distinct = self._scaled(scaling, *some)
-            return KernelRidge(**options(1)).fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
-
-        # scalings, and a ridge, are compared on some samples where there are many
-        some, rng = (X, targets, weights), np.random.default_rng(seed)
-        if are_many := n_distinct > EIGEN_SAMPLES or self.solver == "nystrom":
-            drawn = np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False))
-            some = X[drawn], targets[drawn], weights[drawn]
-        with ThreadExecutor(n_threads) as executor:
-            kernels = executor.run_all(fitted, scalings)
-        errors = [kernel.error_ for kernel in kernels]
-        best = int(np.argmin(errors))
-        kernel, self.scaling_, self.evenness_ = kernels[best], scalings[best], evennesses[best]
-        kernel.n_threads = n_threads
-        if are_many and self.model != "network":
-            first_alpha = kernel.alpha_
-            kernel = KernelRidge(
-                **options(n_threads),
-                solver=self.solver,
-                max_centres=self.max_centres,
-                first_alpha=first_alpha,
-                advance=Progress() if self.verbose else None,
-            )
-            distinct = self._scaled(self.scaling_, X, targets, weights)
-            kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
-        return kernel, dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
-
-    def _report_scalings(self, errors):
+    def _report_scalings(self, choice):
         """Put what was compared of scalings into the table of candidates, behind all others."""
         table = self.selection_
         n_rows = len(table["model"])
         table["evenness"] = [self.evenness_] * n_rows
-        for evenness, error in errors.items():
-            if evenness != self.evenness_:
-                row = {"model": "kernel", "evenness": evenness, "error": error if np.isfinite(error) else None}
-                row["outcome"] = "scales columns worse, by leave-one-out errors"
-                for name, column in table.items():
-                    column.append(row.get(name))
+        rows = [
+            {"evenness": evenness, "error": error, "outcome": "scales columns worse, by leave-one-out errors"}
+            for evenness, error in choice.errors.items()
+            if evenness != self.evenness_
+        ]
+        learned = choice.learned
+        if learned is not None and learned.errors:
+            table["rounds"] = [learned.rounds] * n_rows
+            best = min(learned.errors)
+            for k, (error, standard_error) in enumerate(zip(learned.errors, learned.standard_errors, strict=True)):
+                outcome = "no better, by errors of folds" if error - best > standard_error else "as good, by those"
+                row = {"evenness": self.evenness_, "rounds": k, "error": error, "standard_error": standard_error}
+                rows.append(row | {"outcome": "chosen, by errors of folds" if k == learned.rounds else outcome})
+        for row in rows:
+            row |= {"model": "kernel", "error": row["error"] if np.isfinite(row["error"]) else None}
+            for name, column in table.items():
+                column.append(row.get(name))
 
-    def _learn(self, distinct, eval_set, kernel, judge, seed):
-        """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does."""
-        search, seen = None, distinct.observations
-        each = distinct.X[seen.groups], seen.Y, seen.weights, self._strata(seen.Y)  # one by one
+    def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed):
+        """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does.
+
+        X are the observations of `distinct`, not scaled.
+        """
+        search, seen, scale = None, distinct.observations, choice.scale(self._kernel_shift())
+        rows = distinct.X[seen.groups] if scale is None else X
+        each = rows, seen.Y, seen.weights, self._strata(seen.Y)  # one by one
         if self.model == "network":
             self.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
         else:
             # first of all: whatever is interrupted from here on leaves something that predicts
-            self._take(kernel, "kernel", judge, kernel.left_out_)
-            error = kernel.error_ if np.isfinite(kernel.error_) else None
+            left_out = choice.honest(kernel.left_out_, distinct.order)
+            self._take(kernel, "kernel", judge, left_out)
+            error = _error(left_out, seen)
             self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
         too_many = len(distinct.X) > NETWORK_SAMPLES
         if self.model == "auto" and too_many:
@@ -278,6 +292,7 @@ class NewtonEstimator(BaseEstimator):
                 seconds=self.search_seconds,
                 random_state=seed,
                 n_threads=n_threads_of(self.n_jobs),
+                scale=scale,
             )
             self.selection_ = search.table
             if search.shortage is not None:
@@ -289,7 +304,7 @@ class NewtonEstimator(BaseEstimator):
             model = self._networks(seed, **training)
             if self._needs_left_out:
                 alike = self._networks(seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs))
-                left_out = hold_out(alike, *each, self.n_folds, seed)
+                left_out = hold_out(alike, *each, self.n_folds, seed, scale)
         else:
             del training["tol"], training["max_iter"]  # as it was measured
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
@@ -340,6 +355,7 @@ class NewtonEstimator(BaseEstimator):
     def _shaping_parameters(self):
         """The parameters that networks which are trained on cannot change."""
         names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
+        names.add("feature_learning")
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, *arguments):
@@ -483,6 +499,15 @@ class NewtonEstimator(BaseEstimator):
             return None
         X, targets = eval_samples
         return self.scaling_.transform(X), (targets - self.centre_) / self.spread_
+
+
+def _error(left_out, observations):
+    """Weighted mean squared error at observations left out, as far as there are such; else None."""
+    known = np.zeros(0) if left_out is None else ~np.isnan(left_out[:, 0])
+    if not known.any():
+        return None
+    squares = np.sum((left_out - observations.Y)[known] ** 2, axis=1)
+    return float(np.average(squares, weights=observations.weights[known]))
 
 
 def _forget(estimator):

@@ -37,6 +37,11 @@ standardise : bool, default True
 evenness : float or "auto", default "auto"
     Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
     their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
+feature_learning : "auto", False or int, default "auto"
+    Rounds in which scales of columns are learned: those along which the kernel model does not vary shrink, so that
+    columns that do not matter vanish. "auto": as many as lower errors of folds in which the scales were learned without
+    the fold, under the rule of one standard error; none for model="network". See
+    `sltrees.estimators.feature_learning`.
 tol, max_iter, patience
     Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
     targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
@@ -83,6 +88,10 @@ fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimator
 scaling_ : sltrees.preprocessing.InputScaling
 evenness_ : float
     Of `scaling_`.
+feature_scales_ : ndarray of shape (d,)
+    What standardised columns are multiplied by: 1, unless scales were learned.
+feature_importances_ : ndarray of shape (d,) or None
+    The share of each column in the spread of scaled samples; None without `feature_learning`.
 n_iter_ : int
     Newton steps of the last training, the most of any output; 1 for the kernel.
 history_ : list of list of IterationRecord

@@ -108,7 +108,7 @@ class SearchWarning(UserWarning):
     """Not all networks were compared on all samples: `search_seconds` is too short for so many."""
 
 
-def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads):
+def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, scale=None):
     """Compare networks with the lazy limit.
 
     Parameters
@@ -131,6 +131,9 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         is taken if it holds its own on a fold of all.
     random_state : int
     n_threads : int or None
+    scale : callable, optional
+        scale(X, Y, weights) learns from samples how samples are scaled: it returns a function of X. Then X is not
+        scaled yet, and each fold is measured with what was learned without it.
 
     Returns
     -------
@@ -145,7 +148,7 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor).run()
+        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor, scale).run()
 
 
 class _Search:
@@ -155,7 +158,8 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor):
+    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None):
+        self.scale = scale
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
@@ -198,7 +202,7 @@ class _Search:
             part = choose_part(strata, n, rng)
             samples, strata = [array[part] for array in samples], strata[part]
         folds = deal_into_folds(strata, self.n_folds, rng)
-        comparison = _Comparison(*samples, folds, self.shift, self.random_state, self.executor, self.stop)
+        comparison = _Comparison(*samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale)
         alpha = comparison.measure_kernel(n_folds)
         self.comparisons.append(comparison)
         self.rows.append(comparison.tried[None])
@@ -296,11 +300,21 @@ class _Comparison:
         At samples left out, of those that were learned for all folds that were asked for; NaN in others.
     """
 
-    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop):
+    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None):
         self.X, self.Y, self.weights, self.folds = X, Y, weights, folds
+        self.scale, self.rows = scale, {}  # as models know them, for each fold
         self.n_folds = int(folds.max()) + 1
         self.shift, self.random_state, self.executor, self.stop = shift, random_state, executor, stop
         self.tried, self.outputs = {}, {}
+
+    def rows_for(self, fold):
+        """All samples, scaled as was learned without a fold."""
+        if self.scale is None:
+            return self.X
+        if fold not in self.rows:
+            seen = self.folds != fold
+            self.rows[fold] = self.scale(self.X[seen], self.Y[seen], self.weights[seen])(self.X)
+        return self.rows[fold]
 
     def best(self):
         """The candidate with the smallest error on all folds, or None."""
@@ -312,11 +326,11 @@ class _Comparison:
         n_folds = n_folds or self.n_folds
 
         def learn(fold):
-            train = self.folds != fold
+            train, rows = self.folds != fold, self.rows_for(fold)
             model = KernelRidge(shift=self.shift, n_threads=1)
-            X, Y, weights, observations = to_learn_from(self.X[train], self.Y[train], self.weights[train])
+            X, Y, weights, observations = to_learn_from(rows[train], self.Y[train], self.weights[train])
             model.fit(X, Y, weights, observations)
-            return model.predict(self.X[~train]), model.alpha_
+            return model.predict(rows[~train]), model.alpha_
 
         self.outputs[None] = np.full(self.Y.shape, np.nan)
         room = available_memory() / (BYTES_OF_KERNEL * len(self.Y) ** 2)  # it changes how many are learned at a time
@@ -340,11 +354,11 @@ class _Comparison:
 
         def learn(task):
             fold, output = task
-            train, column = self.folds != fold, slice(output, output + 1)
+            train, rows, column = self.folds != fold, self.rows_for(fold), slice(output, output + 1)
             model = candidate.build(self.random_state, n_threads=1, executor="inline", callbacks=[self.stop])
-            X, Y, weights, _ = to_learn_from(self.X[train], self.Y[train, column], self.weights[train])
+            X, Y, weights, _ = to_learn_from(rows[train], self.Y[train, column], self.weights[train])
             model.fit(X, Y, weights)
-            return model.predict(self.X[~train])[:, 0], model.results_[0].n_iter
+            return model.predict(rows[~train])[:, 0], model.results_[0].n_iter
 
         outputs = np.full(self.Y.shape, np.nan)
         for first in range(0, n_folds, FOLDS_AT_A_TIME):
@@ -381,14 +395,14 @@ class _Comparison:
         }
 
 
-def hold_out(model, X, Y, weights, strata, n_folds, random_state):
+def hold_out(model, X, Y, weights, strata, n_folds, random_state, scale=None):
     """Outputs at a part of the samples, learned from the others; NaN at those.
 
     Parameters
     ----------
     model : Networks
         Not fitted yet.
-    X, Y, weights, strata
+    X, Y, weights, strata, scale
         As for `search_models`.
     n_folds : int
         One of so many parts is left out.
@@ -407,6 +421,8 @@ def hold_out(model, X, Y, weights, strata, n_folds, random_state):
         return None
     out = deal_into_folds(strata, n_folds, np.random.default_rng(random_state)) == 0
     outputs = np.full(Y.shape, np.nan)
+    if scale is not None:
+        X = scale(X[~out], Y[~out], weights[~out])(X)
     X_train, Y_train, weights, observations = to_learn_from(X[~out], Y[~out], weights[~out])
     outputs[out] = model.fit(X_train, Y_train, weights, observations=observations).predict(X[out])
     return outputs

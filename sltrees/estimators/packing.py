@@ -25,7 +25,7 @@ from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
 _NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
-_NEWER = {"solver", "max_centres"}  # parameters that files of older versions do not have
+_NEWER = {"solver", "max_centres", "feature_learning"}  # parameters that files of older versions do not have
 _TRAINING = ("tol", "max_iter", "patience", "executor")
 
 
@@ -80,9 +80,12 @@ def pack_estimator(estimator):
     arrays = {
         "scaling/mean": estimator.scaling_.mean_,
         "scaling/deviation": estimator.scaling_.deviation_,
+        "feature_scales": estimator.feature_scales_,
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
+    if estimator.feature_importances_ is not None:
+        arrays["feature_importances"] = estimator.feature_importances_
     if name == "classifier":
         classes = estimator.classes_
         header["classes_are_objects"] = classes.dtype == object
@@ -145,6 +148,12 @@ def unpack_estimator(header, arrays, cls):
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
+    estimator.feature_scales_ = np.ones(d)  # of files of older versions
+    if contents.has_array("feature_scales"):
+        estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
+    estimator.feature_importances_ = None
+    if contents.has_array("feature_importances"):
+        estimator.feature_importances_ = contents.array("feature_importances", np.float64, (d,))
     estimator.selection_ = _unpacked_selection(contents.take("selection"))
     score = contents.take("validation_score")
     estimator._weight_unit = contents.number("weight_unit", minimum=np.finfo(float).tiny)
@@ -209,7 +218,7 @@ def _unpacked_parameters(parameters, cls):
     names = set(cls().get_params(deep=False)) - {"callbacks", "executor"}
     if not isinstance(parameters, dict) or not names - _NEWER <= set(parameters) <= names:
         raise ArchiveError(f"'parameters' must be those of {cls.__name__}: {', '.join(sorted(names))}")
-    parameters = dict(parameters)
+    parameters = {"feature_learning": False} | parameters
     weights = parameters.get("class_weight")
     if isinstance(weights, list):
         parameters["class_weight"] = dict(map(tuple, weights))

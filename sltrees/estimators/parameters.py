@@ -56,6 +56,10 @@ def validate_parameters(estimator):
         _require(estimator.evenness == "auto", "evenness must be 'auto' or from 0 to 1", estimator.evenness)
     else:
         as_share(estimator.evenness, "evenness")
+    learning = estimator.feature_learning
+    if learning is not False and learning != "auto":
+        is_count = isinstance(learning, numbers.Integral) and not isinstance(learning, bool) and learning >= 0
+        _require(is_count, "feature_learning must be 'auto', False or a number of rounds, at least 0", learning)
     as_non_negative(estimator.tol, "tol")
     as_integer(estimator.max_iter, "max_iter", minimum=0)
     if estimator.patience is not None:

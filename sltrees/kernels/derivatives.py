@@ -71,8 +71,8 @@ def squared_gradients(scaled, centres, dual, shift):
 
     References
     ----------
-    Radhakrishnan, Beaglehole, Pandit, Belkin, "Mechanism for feature learning in neural networks and backpropagation-free
-    machine learning models", Science 383 (2024).
+    Radhakrishnan, Beaglehole, Pandit, Belkin, "Mechanism for feature learning in neural networks and
+    backpropagation-free machine learning models", Science 383 (2024).
     """
     norms = np.linalg.norm(scaled, axis=1)
     scaled, norms = scaled[norms > 0], norms[norms > 0]

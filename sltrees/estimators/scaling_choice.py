@@ -1,0 +1,147 @@
+"""How an estimator scales columns: which proportions they keep, and scales that are learned."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+
+from sltrees.estimators.distinct_samples import distinct_samples
+from sltrees.estimators.feature_learning import FeatureScales, learn_scales, scales_after
+from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, KernelRidge
+from sltrees.execution.threads import ThreadExecutor
+from sltrees.preprocessing import InputScaling
+
+EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
+
+
+class ChosenScaling(typing.NamedTuple):
+    """What `choose_scaling` found.
+
+    Attributes
+    ----------
+    scaling : InputScaling
+    evenness : float
+    errors : dict of float to float
+        Leave-one-out error of the kernel for each evenness, where several were compared.
+    learned : FeatureScales or None
+        None if no scales were to be learned.
+    unlearned : InputScaling
+        `scaling` without them.
+    kernel : KernelRidge or None
+        Fitted with the scaling, to the samples that were looked at; None if nobody needs it.
+    drawn : ndarray or None
+        These samples; None: all.
+    """
+
+    scaling: typing.Any
+    evenness: float
+    errors: dict
+    learned: FeatureScales | None
+    unlearned: typing.Any
+    kernel: KernelRidge | None
+    drawn: np.ndarray | None
+
+    def scale(self, shift):
+        """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
+
+        None where no scales were learned, so that there is nothing to learn.
+        """
+        if self.learned is None or not self.learned.rounds:
+            return None
+
+        def learn(X, Y, weights):
+            some = slice(None)
+            if len(X) > EIGEN_SAMPLES:
+                some = np.sort(np.random.default_rng(0).choice(len(X), EIGEN_SAMPLES, replace=False))
+            scaling, *_ = scales_after(
+                self.learned.rounds, self.unlearned, X[some], Y[some], weights[some], shift=shift, n_threads=1
+            )
+            return scaling.transform
+
+        return learn
+
+    def honest(self, left_out, order):
+        """Outputs at samples left out, without what the scales had seen: there those of folds, if scales were learned.
+
+        Parameters
+        ----------
+        left_out : ndarray of shape (n, C) or None
+            Of the kernel that was learned from all samples, in the order of observations.
+        order : ndarray of shape (n,)
+            Of observations, as `DistinctSamples` has it.
+        """
+        if self.learned is None or not self.learned.rounds:
+            return left_out
+        seen = np.arange(len(order)) if self.drawn is None else self.drawn
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        if left_out is None:
+            if self.learned.left_out is None:
+                return None
+            left_out = np.full((len(order), self.learned.left_out.shape[1]), np.nan)
+        left_out = left_out.copy()
+        left_out[place[seen]] = np.nan if self.learned.left_out is None else self.learned.left_out
+        return left_out
+
+
+def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_kernel, many, kernel, rng, n_threads):
+    """Choose how columns are scaled.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, C)
+        Of mean 0 and variance about 1.
+    weights, strata : ndarray of shape (n,)
+    options : tuple
+        Bias and `standardise` of `InputScaling`.
+    evenness : float or "auto"
+        "auto": what gives the kernel the smallest leave-one-out error.
+    rounds : int, "auto" or False
+        Of `learn_scales`; "auto": by errors of folds.
+    needs_kernel : bool
+        Whether somebody needs the kernel, fitted with what was chosen.
+    many : bool
+        Whether there are more distinct samples than are looked at.
+    kernel : dict
+        Parameters of `KernelRidge`.
+    rng : numpy.random.Generator
+    n_threads : int
+
+    Returns
+    -------
+    ChosenScaling
+
+    Notes
+    -----
+    Cost: O(k^3) for each evenness, and each round and fold, with k = min(n, 1500) samples.
+    """
+    auto, standardise = isinstance(evenness, str), options[1]
+    evennesses = EVENNESSES if auto and standardise else (1.0 if auto else float(evenness),)
+    scalings = [InputScaling(*options, value).fit(X, sample_weight=weights) for value in evennesses]
+    drawn = np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False)) if many else None
+    some = (X, Y, weights, strata) if drawn is None else (X[drawn], Y[drawn], weights[drawn], strata[drawn])
+
+    def fitted(scaling):
+        distinct = distinct_samples(scaling.transform(some[0]), *some[1:3])
+        model = KernelRidge(**kernel, n_threads=1)
+        return model.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+
+    best, kernels, errors = 0, [None], [np.inf]
+    if needs_kernel or len(scalings) > 1:
+        with ThreadExecutor(n_threads) as executor:
+            kernels = executor.run_all(fitted, scalings)
+        errors = [model.error_ for model in kernels]
+        best = int(np.argmin(errors))
+    scaling, model, learned = scalings[best], kernels[best], None
+    if rounds is not False:
+        wanted = None if rounds == "auto" else int(rounds)
+        learned = learn_scales(scaling, *some, shift=kernel["shift"], rounds=wanted, rng=rng, n_threads=n_threads)
+        if learned.rounds and needs_kernel:
+            model = fitted(learned.scaling)
+    compared = dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
+    chosen = scaling if learned is None else learned.scaling
+    if model is not None:
+        model.n_threads = n_threads
+    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, drawn)
