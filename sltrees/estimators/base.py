@@ -213,7 +213,8 @@ class NewtonEstimator(BaseEstimator):
             needs_kernel=self.model != "network",
             many=n_distinct > EIGEN_SAMPLES or self.solver == "nystrom",
             kernel=self._kernel_options(),
-            rng=np.random.default_rng(seed),
+            # without a random_state the kernel is the same each time, too
+            rng=np.random.default_rng(0 if self.random_state is None else seed),
             n_threads=n_threads_of(self.n_jobs),
         )
         self.scaling_, self.evenness_ = choice.scaling, choice.evenness
@@ -228,14 +229,14 @@ class NewtonEstimator(BaseEstimator):
 
     def _kernel_of_all(self, choice, distinct, seed):
         """The kernel learned from all samples; None if nobody needs it."""
-        if choice.kernel is None or choice.drawn is None:
+        if choice.kernel is None or choice.are_all:
             return choice.kernel
         kernel = KernelRidge(
             **self._kernel_options(),
             solver=self.solver,
             max_centres=self.max_centres,
             first_alpha=choice.kernel.alpha_,
-            random_state=seed,
+            random_state=0 if self.random_state is None else seed,
             n_threads=n_threads_of(self.n_jobs),
             advance=Progress() if self.verbose else None,
         )

@@ -69,7 +69,8 @@ executor : {"threads", "inline", "dask"} or sltrees.cluster.dask.executor.DaskEx
     Who trains the networks that are kept: see `NewtonTrainer`. The result does not depend on it. It is not in
     files; and an estimator with a DaskExecutor cannot be pickled, nor be given to other processes.
 random_state : int, RandomState or None, default None
-    The source of the weights and folds. An int gives the same result each time.
+    The source of weights, folds and samples that are drawn. An int gives the same result each time; None does for the
+    kernel alone.
 verbose : int, default 0
     1 prints a row per Newton step, and for the kernel of many samples what is done and how long it will take.""",
     "attributes_of_choice": """\

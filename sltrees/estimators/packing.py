@@ -80,11 +80,12 @@ def pack_estimator(estimator):
     arrays = {
         "scaling/mean": estimator.scaling_.mean_,
         "scaling/deviation": estimator.scaling_.deviation_,
-        "feature_scales": estimator.feature_scales_,
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
-    if estimator.feature_importances_ is not None:
+    header["learned_scales"] = estimator.feature_importances_ is not None
+    if header["learned_scales"]:
+        arrays["feature_scales"] = estimator.feature_scales_
         arrays["feature_importances"] = estimator.feature_importances_
     if name == "classifier":
         classes = estimator.classes_
@@ -148,11 +149,9 @@ def unpack_estimator(header, arrays, cls):
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
-    estimator.feature_scales_ = np.ones(d)  # of files of older versions
-    if contents.has_array("feature_scales"):
+    estimator.feature_scales_, estimator.feature_importances_ = np.ones(d), None
+    if contents.has("learned_scales") and contents.flag("learned_scales"):  # files of older versions do not say
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
-    estimator.feature_importances_ = None
-    if contents.has_array("feature_importances"):
         estimator.feature_importances_ = contents.array("feature_importances", np.float64, (d,))
     estimator.selection_ = _unpacked_selection(contents.take("selection"))
     score = contents.take("validation_score")

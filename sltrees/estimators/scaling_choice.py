@@ -30,8 +30,10 @@ class ChosenScaling(typing.NamedTuple):
         `scaling` without them.
     kernel : KernelRidge or None
         Fitted with the scaling, to the samples that were looked at; None if nobody needs it.
-    drawn : ndarray or None
-        These samples; None: all.
+    seen : ndarray of shape (k,), dtype=int64
+        These samples.
+    are_all : bool
+        Whether they are all there are.
     """
 
     scaling: typing.Any
@@ -40,7 +42,8 @@ class ChosenScaling(typing.NamedTuple):
     learned: FeatureScales | None
     unlearned: typing.Any
     kernel: KernelRidge | None
-    drawn: np.ndarray | None
+    seen: np.ndarray
+    are_all: bool
 
     def scale(self, shift):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
@@ -73,7 +76,6 @@ class ChosenScaling(typing.NamedTuple):
         """
         if self.learned is None or not self.learned.rounds:
             return left_out
-        seen = np.arange(len(order)) if self.drawn is None else self.drawn
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
         if left_out is None:
@@ -81,7 +83,7 @@ class ChosenScaling(typing.NamedTuple):
                 return None
             left_out = np.full((len(order), self.learned.left_out.shape[1]), np.nan)
         left_out = left_out.copy()
-        left_out[place[seen]] = np.nan if self.learned.left_out is None else self.learned.left_out
+        left_out[place[self.seen]] = np.nan if self.learned.left_out is None else self.learned.left_out
         return left_out
 
 
@@ -120,8 +122,11 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
     auto, standardise = isinstance(evenness, str), options[1]
     evennesses = EVENNESSES if auto and standardise else (1.0 if auto else float(evenness),)
     scalings = [InputScaling(*options, value).fit(X, sample_weight=weights) for value in evennesses]
-    drawn = np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False)) if many else None
-    some = (X, Y, weights, strata) if drawn is None else (X[drawn], Y[drawn], weights[drawn], strata[drawn])
+    # sorted, so that nothing depends on the order in which samples come
+    seen = np.lexsort((weights, *Y.T[::-1], *X.T[::-1]))
+    if many:
+        seen = seen[np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False))]
+    some = X[seen], Y[seen], weights[seen], strata[seen]
 
     def fitted(scaling):
         distinct = distinct_samples(scaling.transform(some[0]), *some[1:3])
@@ -144,4 +149,4 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
     chosen = scaling if learned is None else learned.scaling
     if model is not None:
         model.n_threads = n_threads
-    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, drawn)
+    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, seen, not many)

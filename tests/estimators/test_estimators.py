@@ -106,7 +106,7 @@ def test_kernel_is_kernel_ridge_with_a_constant_at_the_ridge_left_out_chooses():
 def test_several_outputs_are_learned_as_each_alone(kind):
     X, y = wave()
     Y = np.column_stack([y, -2 * y + 3, np.cos(X[:, 2])])
-    options = {**NETWORK, "model": kind, "tol": 0.0}
+    options = {**NETWORK, "model": kind, "tol": 0.0, "feature_learning": False}
     together = NewtonRegressor(**options).fit(X, Y).predict(X)
     assert together.shape == (60, 3)
     for k in range(3):
@@ -139,7 +139,7 @@ def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_sam
 def test_whole_weights_are_learned_from_as_copies(model):
     X, y = iris(60)
     counts = np.arange(len(y)) % 3
-    options = {**NETWORK, "model": model, "search_seconds": 0, "evenness": 1.0}
+    options = {**NETWORK, "model": model, "search_seconds": 0, "evenness": 1.0, "feature_learning": False}
     weighted = NewtonClassifier(**options).fit(X, y, sample_weight=counts)
     copied = NewtonClassifier(**options).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
     assert weighted.model_ == copied.model_
@@ -169,8 +169,8 @@ def test_search_finds_features_where_the_kernel_cannot():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 10))
     y = np.maximum(X[:, 0] + X[:, 1], 0) - np.maximum(X[:, 0] - 1, 0)  # of one direction or two
-    model = NewtonRegressor(random_state=0).fit(X[:150], y[:150])
-    kernel = NewtonRegressor("kernel").fit(X[:150], y[:150])
+    model = NewtonRegressor(random_state=0, feature_learning=False).fit(X[:150], y[:150])
+    kernel = NewtonRegressor("kernel", feature_learning=False).fit(X[:150], y[:150])
     assert model.model_ == "network"
     assert model.score(X[150:], y[150:]) > kernel.score(X[150:], y[150:]) + 0.02
     table = model.selection_
@@ -188,7 +188,8 @@ def test_search_is_bounded():
     ):
         table = NewtonRegressor(random_state=0, search_seconds=0.5).fit(X, y).selection_
     assert "not tried: no time left" in table["outcome"]
-    table = NewtonRegressor(random_state=0, search_seconds=0, evenness=1.0).fit(X, y).selection_
+    table = NewtonRegressor(random_state=0, search_seconds=0, evenness=1.0, feature_learning=False).fit(X, y)
+    table = table.selection_
     assert table["outcome"] == ["chosen: no time to compare"]
 
 
@@ -197,7 +198,7 @@ def test_more_samples_are_no_worse():
     X, y = make_friedman1(2400, n_features=10, noise=1.0, random_state=0)
     scores, models = [], []
     for n in (300, 700):
-        model = NewtonRegressor(random_state=0, search_seconds=1.2, evenness=1.0)
+        model = NewtonRegressor(random_state=0, search_seconds=1.2, evenness=1.0, feature_learning=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.fit(X[:n], y[:n])
@@ -210,7 +211,7 @@ def test_more_samples_are_no_worse():
     assert warning.filename == __file__
     assert "on all 700 samples: width=256 target_scale=16 alpha=0.0001 on " in str(warning.message)
     assert models[1].validation_score_ == pytest.approx(scores[1], abs=0.05)
-    kernel = NewtonRegressor("kernel", evenness=1.0).fit(X[:700], y[:700])
+    kernel = NewtonRegressor("kernel", evenness=1.0, feature_learning=False).fit(X[:700], y[:700])
     assert scores[1] > kernel.score(X[1000:], y[1000:]) + 0.01
 
 
