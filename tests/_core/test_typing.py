@@ -27,6 +27,7 @@ STUBS = (
     "_threshold_tree",
     "_tree_bank",
     "_tree_queries",
+    "_tree_writes",
     "_wide_tree",
 )
 CONFIGURATION = """
