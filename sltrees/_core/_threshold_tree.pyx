@@ -63,7 +63,7 @@ cdef class ThresholdTree(TreeWrites):
     another thread changes it: use a lock where both happen.
 
     Trees are equal if orientation, dtype and values are; being mutable, they have no hash. ``numpy.asarray(tree)`` is a
-    read-only view of the values, like `values`.
+    read-only view of the values, like `values`, and NumPy's functions take a tree for that.
 
     Cost: O(n) to build.
 

@@ -16,6 +16,7 @@ from sltrees._core._wide_tree import WHILE_CHANGED
 cnp.import_array()
 
 cdef int64_t MAX_INDEX = <int64_t> 1 << 62        # more than any tree holds
+cdef object NUMPY_INTEGER = np.integer
 
 
 cdef class TreeQueries(WideTree):
@@ -186,7 +187,7 @@ cdef class TreeQueries(WideTree):
         self._end_query()
         return found
 
-    def any(self, threshold=None, **numpy_options):
+    def any(self, threshold):
         """Whether any value is above the threshold (below it, for orientation "min").
 
         Parameters
@@ -205,8 +206,7 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: O(log n) blocks. ``numpy.any(tree)`` calls this without a threshold but with options: it is answered by
-        NumPy, from `values`.
+        Cost: O(log n) blocks.
 
         Examples
         --------
@@ -214,10 +214,6 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
         False
         """
-        if numpy_options and threshold is None:
-            return self.values.any(**numpy_options)
-        if numpy_options:
-            raise TypeError(f"any takes a threshold or NumPy's options, got {threshold!r} and {list(numpy_options)}")
         cdef double t = _as_threshold(threshold)
         return self._first(t, 0, self.tree.shape.size[0]) >= 0
 
@@ -270,7 +266,7 @@ cdef class TreeQueries(WideTree):
             self._end_query()
         return hits[0] if hits.size else -1
 
-    def max(self, **numpy_options):
+    def max(self):
         """The largest value; of a tree with orientation "min", the smallest.
 
         Returns
@@ -284,8 +280,7 @@ cdef class TreeQueries(WideTree):
 
         Notes
         -----
-        Cost: one block. ``numpy.max(tree)`` calls this with options: it is answered by NumPy, from `values`, and is the
-        largest value for either orientation.
+        Cost: one block.
 
         Examples
         --------
@@ -293,8 +288,6 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).max()
         5.0
         """
-        if numpy_options:
-            return self.values.max(**numpy_options)
         self._refuse_empty("max")
         if self.stale_stop and self.tree.shape.n_levels == 0:       # there are no maxima from before
             return self.tree.sign * float(np.max(self._numbers()))
@@ -359,9 +352,11 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
         array([1, 3, 2])
         """
-        if not isinstance(k, (int, np.integer)) or as_integer(k, "k") < 0:
+        if not isinstance(k, (int, np.integer)):
             raise ValueError(f"k must be an integer of at least 0, got {k!r}")
         k = as_integer(k, "k")
+        if k < 0:
+            raise ValueError(f"k must be an integer of at least 0, got {k}")
         self._begin_query()
         try:
             return self._topk(k)
@@ -402,11 +397,15 @@ cdef class TreeQueries(WideTree):
 
     def __getitem__(self, key):
         # the first test alone is fast; True is a mask, as for NumPy
-        if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if type(key) is int or isinstance(key, (int, NUMPY_INTEGER)) and not isinstance(key, bool):
             return self.c_get(self._wrap(key))
         leaves = self._leaves       # kept alive: the key may run code of the caller, which changes the tree
         values = leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)
+
+    def __array_function__(self, function, types, arguments, options):
+        """A function of NumPy takes a tree for the array of its values: its maximum is that of either orientation."""
+        return function(*_with_values(arguments), **_with_values(options))
 
     @property
     def values(self):
@@ -490,6 +489,18 @@ cdef class TreeQueries(WideTree):
         """sign * leaves, with the worst value for NaN of somebody else."""
         leaves = self._level(0)
         return np.where(np.isnan(leaves), -np.inf, leaves)
+
+
+def _with_values(argument):
+    """An argument of NumPy's with arrays in the place of trees."""
+    if isinstance(argument, TreeQueries):
+        return argument.values
+    if isinstance(argument, (list, tuple)):
+        parts = [_with_values(part) for part in argument]
+        return parts if isinstance(argument, list) else tuple(parts)
+    if isinstance(argument, dict):
+        return {name: _with_values(part) for name, part in argument.items()}
+    return argument
 
 
 cdef double _as_threshold(threshold) except? -1.0:

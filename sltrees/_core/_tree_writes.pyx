@@ -15,6 +15,8 @@ from sltrees._core._wide_tree import WHILE_CHANGED, WHILE_QUERIED
 
 cnp.import_array()
 
+cdef object NUMPY_INTEGER = np.integer
+
 
 cdef class TreeWrites(TreeQueries):
     """Writing to a threshold tree; `sltrees.ThresholdTree` adds building it, growth and copies.
@@ -310,7 +312,7 @@ cdef class TreeWrites(TreeQueries):
         cdef double x
         cdef int64_t leaf
         # the first test alone is fast; True is a mask, as for NumPy
-        if type(key) is int or isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if type(key) is int or isinstance(key, (int, NUMPY_INTEGER)) and not isinstance(key, bool):
             x = _as_value(value)
             leaf = self._wrap(key)
             if self.users != 0 or self.stale_stop != 0:

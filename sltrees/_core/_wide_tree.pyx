@@ -179,22 +179,23 @@ cdef class WideTree:
         leaves = store[:n]
         sl_shape_resize(&tree.shape, n)
         cdef char *data = cnp.PyArray_BYTES(store)
-        cdef int64_t itemsize = store.itemsize
+        cdef int64_t itemsize = 4 if tree.is_float32 else 8
         if added is not None:
             memcpy(data + old * itemsize, cnp.PyArray_DATA(added), (n - old) * itemsize)
         elif n > old:
-            store[old:n].fill(-INFINITY * self.tree.sign)
+            _fill(data + old * itemsize, n - old, tree.is_float32, -INFINITY * tree.sign)
         # from here on nothing can fail
         self.tree = tree
         self._store, self._leaves, self._upper = store, leaves, upper
         self.leaves = data
         self.upper = cnp.PyArray_DATA(upper)
-        with nogil:
-            if n < old:         # removed ones leave no trace
-                _fill_worst(self.upper, tree.shape.n_upper, tree.is_float32)
-            if moved or n < old or tree.shape.n_levels > levels:    # a new top level has to be computed
+        if moved or n < old or tree.shape.n_levels > levels:    # a new top level has to be computed
+            with nogil:
+                if n < old:     # removed ones leave no trace
+                    _fill(self.upper, tree.shape.n_upper, tree.is_float32, -INFINITY)
                 sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
-            elif added is not None:
+        elif added is not None:
+            with nogil:
                 sl_tree_repair(&self.tree, self.leaves, self.upper, old, n, NULL)
         return 0
 
@@ -275,14 +276,15 @@ cdef class WideTree:
         assert all(size > width for size in sizes)
 
 
-cdef void _fill_worst(void *upper, int64_t n, bint is_float32) noexcept nogil:
-    """Set n numbers of the upper levels to -inf."""
+cdef void _fill(void *numbers, int64_t n, bint is_float32, double value) noexcept nogil:
+    """Set n numbers."""
     cdef int64_t i
-    for i in range(n):
-        if is_float32:
-            (<float *> upper)[i] = -INFINITY
-        else:
-            (<double *> upper)[i] = -INFINITY
+    if is_float32:
+        for i in range(n):
+            (<float *> numbers)[i] = <float> value
+    else:
+        for i in range(n):
+            (<double *> numbers)[i] = value
 
 
 cdef int _make_room(sl_hits *hits, int64_t n_kept) except -1:

@@ -27,10 +27,11 @@ def test_functions_of_numpy(orientation):
     assert np.max(tree, axis=0, keepdims=True).tolist() == [7]
     assert np.max(tree, initial=9) == 9
     assert not np.any(ThresholdTree(np.zeros(3)))
-    with pytest.raises(TypeError, match="any takes a threshold or NumPy's options"):
-        tree.any(1.0, axis=0)
-    with pytest.raises(TypeError, match="threshold must be a real number, got None"):
-        tree.any()
+    assert np.concatenate([tree, [1.0], tree]).tolist() == [*values, 1, *values]
+    assert np.array_equal(np.where(tree, 1, 0), [1, 1, 0, 1])
+    assert np.sum(values, where=np.greater(tree, 0)) == 10
+    out = np.zeros(())
+    assert np.max(a=tree, out=out) is out
 
 
 class Named(ThresholdTree):
