@@ -16,6 +16,7 @@ from sltrees._core._tree cimport (
     sl_hits, sl_hits_init, sl_shape_resize, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
     sl_tree_maximum, sl_tree_query, sl_tree_repair, sl_tree_update, sl_tree_update_many,
 )
+from sltrees._memory import check_memory
 
 cnp.import_array()
 
@@ -93,6 +94,7 @@ cdef class WideTree:
             bad = sl_tree_build(&tree, p_leaves, p_upper, p_source)
         if bad:
             refuse_nan(leaves, "values")
+        before = self._store, self._leaves, self._upper     # freed at the end: that may run code of whoever lent them
         self.tree = tree
         self._store = self._leaves = leaves
         self._upper = upper
@@ -100,6 +102,7 @@ cdef class WideTree:
         self.upper = p_upper
         self.borrowed = borrowed
         self.stale_start = self.stale_stop = 0
+        del before
         return 0
 
     cdef int _repair(self, int64_t start, int64_t stop) except -1:
@@ -161,6 +164,7 @@ cdef class WideTree:
         Sets: everything.
         """
         cdef int64_t old = self.tree.shape.size[0], capacity = max(2 * old, n, MIN_CAPACITY)
+        cdef int64_t itemsize = 4 if self.tree.is_float32 else 8
         cdef int levels = self.tree.shape.n_levels
         cdef bint moved = n > self.tree.shape.capacity
         cdef sl_tree tree = self.tree
@@ -169,9 +173,12 @@ cdef class WideTree:
         if n > MAX_LEAVES:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
         store, upper = self._store, self._upper
+        if (n - old) * itemsize > UNCHECKED_BYTES and not moved:
+            refuse_large((n - old) * itemsize, f"room for {n - old} more values", ADVICE)
         if moved:       # new memory, never a resize in place: views handed out earlier keep the old one alive
             sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
-            refuse_large((tree.shape.n_upper + capacity) * store.itemsize, f"room for {capacity} values", ADVICE)
+            # room that is not in use yet takes no memory, as it is not touched
+            refuse_large((tree.shape.n_upper + n) * itemsize, f"room for {n} values", ADVICE)
             store = aligned_empty(capacity, store.dtype)
             upper = aligned_empty(tree.shape.n_upper, store.dtype)
             upper.fill(-np.inf)
@@ -179,11 +186,12 @@ cdef class WideTree:
         leaves = store[:n]
         sl_shape_resize(&tree.shape, n)
         cdef char *data = cnp.PyArray_BYTES(store)
-        cdef int64_t itemsize = 4 if tree.is_float32 else 8
-        if added is not None:
-            memcpy(data + old * itemsize, cnp.PyArray_DATA(added), (n - old) * itemsize)
-        elif n > old:
-            _fill(data + old * itemsize, n - old, tree.is_float32, -INFINITY * tree.sign)
+        cdef const void *p_added = NULL if added is None else cnp.PyArray_DATA(added)
+        with nogil:
+            if p_added != NULL:
+                memcpy(data + old * itemsize, p_added, (n - old) * itemsize)
+            elif n > old:
+                _fill(data + old * itemsize, n - old, tree.is_float32, -INFINITY * tree.sign)
         # from here on nothing can fail
         self.tree = tree
         self._store, self._leaves, self._upper = store, leaves, upper
@@ -288,9 +296,17 @@ cdef void _fill(void *numbers, int64_t n, bint is_float32, double value) noexcep
 
 
 cdef int _make_room(sl_hits *hits, int64_t n_kept) except -1:
-    """Room for twice the hits that were counted, of which the first are kept. MemoryError if they would not fit."""
-    refuse_large(8.0 * hits.length, "the result", "ask for fewer thresholds at a time")
+    """Room for the hits that were counted, of which the first are kept, and for as many again where there is memory.
+
+    MemoryError, and no change, if there is not even enough for those counted.
+    """
     cdef int64_t capacity = 2 * hits.length
+    try:
+        check_memory(8 * (capacity - n_kept), None, "twice the result", "")
+    except MemoryError:
+        capacity = hits.length
+        check_memory(8 * (capacity - n_kept), None, f"room for {capacity - n_kept} more indices",
+                     "ask for fewer thresholds at a time")
     cdef int64_t *data = <int64_t *> realloc(hits.heap, capacity * sizeof(int64_t))
     if data == NULL:
         raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")

@@ -9,7 +9,7 @@ from allocations import fail_each
 
 import sltrees._memory
 from sltrees import ThresholdTree
-from sltrees._core import _boundary
+from sltrees._core import _boundary, _wide_tree
 
 N = 300
 MUTATORS = {
@@ -111,8 +111,19 @@ def with_memory(monkeypatch, nbytes):
         sltrees._memory.check_memory(needed, nbytes, what, advice)
 
     asked = []
-    monkeypatch.setattr(_boundary, "check_memory", check_memory)
+    for module in (_boundary, _wide_tree):
+        monkeypatch.setattr(module, "check_memory", check_memory)
     return asked
+
+
+def with_room(n):
+    """A tree with room for more than twice as many values, before there is little memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        with_memory(patch, np.inf)
+        tree = ThresholdTree(np.zeros(n, dtype=np.float64))
+        tree.resize(2 * n + 5_000_000)
+        tree.resize(n)
+    return tree
 
 
 @pytest.mark.parametrize(
@@ -128,17 +139,22 @@ def with_memory(monkeypatch, nbytes):
             lambda: ThresholdTree(np.zeros(2)).extend(np.zeros(10_000_000)),
             r"room for 10000002 values needs 91,\S+ bytes",
         ),
-        (lambda: ThresholdTree(np.ones(1 << 20)).query_many(np.zeros(64)), r"the result needs 142,606,336 bytes"),
+        (lambda: with_room(9_000_001).resize(20_000_000), r"room for 10999999 more values needs 87,999,992 bytes"),
+        (
+            lambda: ThresholdTree(np.ones(1 << 20)).query_many(np.zeros(64)),
+            r"room for 1048576 more indices needs 8,388,608 bytes",
+        ),
     ],
 )
 def test_more_than_there_is_is_refused(act, needed, monkeypatch):
-    with_memory(monkeypatch, 80e6)
+    with_memory(monkeypatch, 8e6)
     with pytest.raises(MemoryError, match=rf"^{needed}.*; (use fewer|ask for fewer)"):
         act()
 
 
-def test_what_fits_is_not_refused(monkeypatch):
-    asked = with_memory(monkeypatch, 400e6)
+@pytest.mark.parametrize("nbytes", [100e6, 400e6])  # without and with room for twice the result
+def test_what_fits_is_not_refused(nbytes, monkeypatch):
+    asked = with_memory(monkeypatch, nbytes)
     tree = ThresholdTree(np.ones(1 << 20))
     assert tree.query_many(np.ones(64))[1].size == 0
     assert asked == []  # for little nobody looks
