@@ -13,7 +13,9 @@ import sys
 MOVED = {
     "sltrees._dask_preload": ("sltrees.cluster.dask.preload",),
     "sltrees.archive": ("sltrees.files.errors",),
+    "sltrees.checkpoints": ("sltrees.training.lineage",),
     "sltrees.executors": ("sltrees.cluster.messages", "sltrees.execution.threads", "sltrees.execution.inline"),
+    "sltrees.gram_matrix_free": ("sltrees.gram.matrix_free",),
     "sltrees.random_streams": ("sltrees.network.random_streams",),
     "sltrees.ridge_models": ("sltrees.estimators.kernel_ridge", "sltrees.estimators.networks"),
     "sltrees.sampling_dense": ("sltrees.network.sampling_dense",),
@@ -21,6 +23,7 @@ MOVED = {
     "sltrees.shards": ("sltrees.network.shards",),
     "sltrees.trainer": ("sltrees.training.trainer",),
 }
+RENAMED = {("sltrees.checkpoints", "Step"): "Iteration"}
 
 
 class Finder:
@@ -42,8 +45,8 @@ class Finder:
         def asked(name):
             for home in MOVED[module.__name__]:
                 found = vars(importlib.import_module(home))
-                if name in found:
-                    return found[name]
+                if (current := RENAMED.get((module.__name__, name), name)) in found:
+                    return found[current]
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         module.__getattr__ = asked

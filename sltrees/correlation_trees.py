@@ -28,7 +28,7 @@ class CorrelationTrees:
         in streaming order. "weights": one tree per data point, over the weights (WTree);
         writing a weight changes one leaf of every tree.
     max_memory : float, optional
-        Bytes that may be used; by default all that the machine has.
+        Bytes that may be used; by default all that the machine has available.
 
     Raises
     ------

@@ -125,6 +125,9 @@ RUNS = {
 }
 
 
+PICKLED_RUNS = ("certified", "extend", "products")  # what goes on with them is pickled, too
+
+
 class CutOff(Callback):
     """Ends the process, as it were, after three iterations."""
 
@@ -242,16 +245,19 @@ def write_estimators(folder, X, y, expected):
 
 
 def write_runs(folder, X, y, expected):
-    """Write checkpoints of runs that are cut off, note how they end, and return a result to be pickled."""
-    expected["runs"] = {}
+    """Write checkpoints of runs that are cut off, note how they end, and return what is to be pickled."""
+    pickles, expected["runs"] = {}, {}
     for name in RUNS:
         path = folder / f"checkpoint-{name}.npz"
         network, result = run_of(name, X, y, path)
         expected["runs"][name] = of_run(network, result)
         run_of(name, X, y, path, cut=True)
+        if name in PICKLED_RUNS:
+            with contextlib.chdir(folder):  # no path of this machine in the pickle
+                pickles[f"trainer-{name}"] = NewtonTrainer.from_checkpoint(path.name)
         if name == "eval-set":
-            pickled, expected["result"] = result, checksum(described(result))
-    return {"result": pickled}
+            pickles["result"], expected["result"] = result, checksum(described(result))
+    return pickles
 
 
 if __name__ == "__main__":

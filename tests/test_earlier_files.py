@@ -11,7 +11,7 @@ import earlier_files
 import numpy as np
 import pytest
 from digests import ALL, CASES, Runner, checksum, described, unlike
-from earlier_files import FITTED_MODELS, NETWORKS, PICKLED_NETWORKS, RUNS, N
+from earlier_files import FITTED_MODELS, NETWORKS, PICKLED_NETWORKS, PICKLED_RUNS, RUNS, N
 
 from sltrees import CorrelationTrees, NewtonTrainer, ShiftedReLUNetwork, ThresholdTree
 from sltrees.__main__ import main
@@ -136,6 +136,25 @@ def test_checkpoints_go_on(name, samples, tmp_path):
         found = earlier_files.of_run(trainer.network, result)
         if not UNLIKE or not RUNS[name][3]:  # else the run begins with a network that was trained elsewhere
             assert found == earlier_files.of_run(*earlier_files.run_of(name, X, y, tmp_path / "uncut.npz"))
+        assert UNLIKE or found == EXPECTED["runs"][name]
+
+
+@pytest.mark.parametrize("name", PICKLED_RUNS)
+def test_trainers_of_pickles_go_on(name, samples, tmp_path, monkeypatch):
+    """Those of `from_checkpoint`, which have yet to replay what is in their checkpoint."""
+    X, y = samples
+    trainer, other = unpickled(f"trainer-{name}"), NewtonTrainer.from_checkpoint(FILES / f"checkpoint-{name}.npz")
+    assert type(trainer) is NewtonTrainer
+    monkeypatch.chdir(tmp_path)  # where the callback writes
+    other.callbacks = ()
+    refused = contextlib.nullcontext()
+    if UNLIKE:
+        refused = contextlib.suppress(CannotBeReplayedError)
+    with refused:
+        with cannot_be_replayed():
+            result = trainer.fit(X[:N], y[:N])
+        found = earlier_files.of_run(trainer.network, result)
+        assert found == earlier_files.of_run(other.network, other.fit(X[:N], y[:N]))
         assert UNLIKE or found == EXPECTED["runs"][name]
 
 

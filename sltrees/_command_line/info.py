@@ -70,7 +70,8 @@ def _candidates(selection):
     if not selection:
         return ""
     names = list(selection[0])
-    rows = [names] + [["-" if row.get(name) is None else _in_words(row[name]) for name in names] for row in selection]
+    cells = [["-" if row.get(name) is None else _in_words(row[name]) for name in names] for row in selection]
+    rows = [[shared.printable(name) for name in names], *cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n" + "".join(line.rstrip() + "\n" for line in lines)

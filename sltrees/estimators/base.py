@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -10,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import KernelRidge
-from sltrees.estimators.model_search import hold_out, search_models
+from sltrees.estimators.model_search import SearchWarning, hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
@@ -20,6 +22,7 @@ from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that evenness="auto" compares
 KERNEL_SHIFT = 1.0
+_CLAIMS = threading.Lock()
 
 
 class NewtonEstimator(BaseEstimator):
@@ -89,7 +92,29 @@ class NewtonEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------ learning
 
-    def _fit(self, X, y, sample_weight, eval_set, classes=None):
+    _learning = None  # who is, while somebody is
+
+    def _alone(self, learn, *arguments):
+        """The result of a call that learns, while no other does: RuntimeError if one is under way."""
+        me = object()
+        try:
+            with _CLAIMS:
+                if self._learning is not None:
+                    raise RuntimeError("the estimator is learning already: one fit or partial_fit at a time")
+                self._learning = me
+            return learn(*arguments)
+        finally:  # without a call, so that Ctrl-C cannot fall between
+            if self._learning is me:
+                self._learning = None
+
+    def __getstate__(self):
+        """What copies and pickles hold: nobody learns with them."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_learning"}
+
+    def _fit(self, *arguments):
+        return self._alone(self._fit_alone, *arguments)
+
+    def _fit_alone(self, X, y, sample_weight, eval_set, classes=None):
         """Learn as another estimator, and be that one in the end: an error leaves this one as it is."""
         validate_parameters(self)
         fresh = copy.copy(self)
@@ -97,7 +122,7 @@ class NewtonEstimator(BaseEstimator):
         if model is None:
             _forget(fresh)
         try:
-            fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model)
+            fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model, self)
         except KeyboardInterrupt:
             if hasattr(fresh, "fitted_model_"):  # it can predict
                 self._become(fresh)
@@ -109,8 +134,8 @@ class NewtonEstimator(BaseEstimator):
         _forget(self)
         self.__dict__.update(vars(fresh))
 
-    def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model):
-        """Sets: all that is learned. `model` is one to go on with, or None."""
+    def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model, before):
+        """Sets: all that is learned. `model` is one to go on with, of the estimator `before`, or None."""
         seed = seed_of(self.random_state)
         X, y = self._validate_samples(X, y, reset=model is None)
         X, y, weights = self._weighted(X, y, sample_weight)
@@ -128,11 +153,15 @@ class NewtonEstimator(BaseEstimator):
             self.centre_, self.spread_ = _centre_and_spread(targets, weights)
         eval_samples = self._eval_samples(eval_set)
         if model is not None:
-            distinct = self._scaled(self.scaling_, X, targets, weights)
+            distinct, eval_samples = (
+                self._scaled(self.scaling_, X, targets, weights),
+                self._scaled_eval_set(eval_samples),
+            )
+            before.fitted_model_ = model.to_keep()
             model.change(**self._training_options(eval_set))
             if self.alpha != "loo":
                 model.alpha_ = float(self.alpha)
-            model.resume(distinct.X, distinct.Y, distinct.weights, self._scaled_eval_set(eval_samples))
+            model.resume(distinct.X, distinct.Y, distinct.weights, eval_samples)
             return
         kernel, errors = self._choose_scaling(X, targets, weights)
         distinct = self._scaled(self.scaling_, X, targets, weights)
@@ -214,6 +243,8 @@ class NewtonEstimator(BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
             )
             self.selection_ = search.table
+            if search.shortage is not None:
+                warnings.warn(search.shortage, SearchWarning, stacklevel=7)  # of who calls fit
         if self.model == "kernel" or (search is not None and search.chosen is None):
             return
         training, left_out = self._training_options(eval_set), None
@@ -274,7 +305,10 @@ class NewtonEstimator(BaseEstimator):
         names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
-    def _extend(self, X, y, sample_weight):
+    def _extend(self, *arguments):
+        return self._alone(self._extend_alone, *arguments)
+
+    def _extend_alone(self, X, y, sample_weight):
         """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
         X, y = self._validate_samples(X, y, reset=False)

@@ -146,3 +146,34 @@ def deal_into_folds(strata, n_folds, rng):
     folds = np.empty(len(strata), dtype=np.int64)
     folds[order] = np.arange(len(strata)) % n_folds
     return folds
+
+
+def choose_part(strata, size, rng):
+    """A part of the samples, with about the same share of each stratum.
+
+    Parameters
+    ----------
+    strata : ndarray of shape (n,)
+        The stratum of each sample.
+    size : int
+        Of the part, at most n.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (size,), dtype=int64
+        Positions of samples, ascending.
+
+    Notes
+    -----
+    Samples are shuffled, sorted by stratum, and taken at equal distances. Cost: O(n log n).
+
+    Examples
+    --------
+    >>> strata = np.array([0, 0, 0, 0, 1, 1])
+    >>> strata[choose_part(strata, 3, np.random.default_rng(0))]
+    array([0, 0, 1])
+    """
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    return np.sort(order[np.arange(size) * len(strata) // size])

@@ -37,7 +37,9 @@ n_folds : int, default 4
     equal rows may be in different folds, as everywhere in scikit-learn.
 search_seconds : float, default 20.0
     For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
-    cost model: it is no clock, so that the result does not depend on the machine. 0: no search, the kernel.""",
+    cost model: it is no clock, so that the result does not depend on the machine. Networks for which it is too
+    short are tried on a part of the samples instead, chosen by `random_state` with equal shares of each class, and
+    a `SearchWarning` says so. 0: no search, the kernel.""",
     "parameters_of_runs": """\
 warm_start : bool, default False
     Whether `fit` goes on with the networks, scaling and coding of the last fit, and with what that found out about
@@ -66,7 +68,8 @@ model_ : {"kernel", "network"}
 selection_ : dict of str to list
     The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
     "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
-    from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome".""",
+    from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where
+    some were tried on a part also "samples", of the part: errors on different parts do not compare.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
 scaling_ : sltrees.preprocessing.InputScaling
@@ -94,6 +97,8 @@ TypeError, ValueError
     If a parameter, samples or targets break their rules.
 MemoryError
     If there is no room for n x n matrices.
+RuntimeError
+    If the estimator is learning already, in another thread or because this is called by a callback.
 KeyboardInterrupt
     On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
     trained. Else, as after any other error, it is as it was.""",

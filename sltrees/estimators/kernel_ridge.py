@@ -44,7 +44,7 @@ class KernelRidge:
 
     Notes
     -----
-    Cost: O(n^3). Memory: some 5 n^2 numbers in float64.
+    Cost: O(n^3). Memory: some 7 n^2 numbers in float64.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class KernelRidge:
     def fit(self, X, Y, weights=None, observations=None):
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
         n, observed = len(X), Y if observations is None else observations.Y
-        needed = 5 * array_bytes(n, n, dtype=np.float64)
+        needed = 7 * array_bytes(n, n, dtype=np.float64)
         check_memory(needed, None, f"kernel ridge regression on {n} samples", "use fewer samples")
         with ThreadExecutor(self.n_threads) as executor:
             kernel = executor.run(lambda: shifted_ntk(X, shift=self.shift, n_threads=self.n_threads))

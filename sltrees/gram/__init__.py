@@ -1,6 +1,6 @@
 """The Gram matrix of the neurons that fire, and solving with it: what every way of holding it has is in `protocol`."""
 
-from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.matrix import FactorState, GramMatrix  # noqa: F401 - pickles of earlier versions find it here
 from sltrees.gram.matrix_free import MatrixFreeGram
 from sltrees.gram.sketched import SketchedGram
 

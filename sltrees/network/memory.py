@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._memory import array_bytes, check_memory, physical_memory
+from sltrees._memory import array_bytes, available_memory, check_memory
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.network.drawing import sampling_for
 from sltrees.network.hyperplanes import Hyperplanes
@@ -100,7 +100,7 @@ def refuse_too_large(network, needed, X, max_memory, whose="max_memory allows"):
         Bytes, of `bytes_needed`.
     X : ndarray of shape (n, d)
     max_memory : float or None
-        Bytes; by default all that the machine has.
+        Bytes; by default all that the machine has available.
     whose : str
         How the message begins to tell of `max_memory`.
 
@@ -128,7 +128,15 @@ def refuse_too_large(network, needed, X, max_memory, whose="max_memory allows"):
         f"a network of width {network.width} on {len(X)} samples with {X.shape[1]} features",
         "lower the width, raise the shift, use fewer samples or dtype float32",
         whose,
+        held=_bytes_held(network, X.shape[1]),
     )
+
+
+def _bytes_held(network, n_features):
+    """Of what `bytes_needed` tells, what is there already. Cost: O(shards)."""
+    state = network.state
+    drawn = state.neurons.n_neurons / network.copies * (array_bytes(n_features, dtype=network.dtype) + 24)
+    return drawn + (0 if state.method is None else state.method.bytes_resident)
 
 
 def refuse_to_draw(network, planes, n_threads, max_memory):
@@ -136,6 +144,6 @@ def refuse_to_draw(network, planes, n_threads, max_memory):
 
     Cost: O(n d), and where memory could be short that of `neurons_expected`.
     """
-    limit = physical_memory() if max_memory is None else max_memory
+    limit = available_memory() if max_memory is None else max_memory
     if bytes_needed(network, planes, n_threads, neurons=network.width) > limit:  # else there is nothing to estimate
         refuse_too_large(network, bytes_needed(network, planes, n_threads), planes.X, max_memory)

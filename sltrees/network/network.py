@@ -138,7 +138,7 @@ class ShiftedReLUNetwork:
         n_threads : int, optional
             By default one per processor. The result does not depend on it.
         max_memory : float, optional
-            Bytes that may be used; by default all that the machine has.
+            Bytes that may be used; by default all that the machine has available.
         progress : callable, optional
             Called as progress(blocks done, blocks in all).
 
@@ -232,7 +232,7 @@ class ShiftedReLUNetwork:
         Parameters
         ----------
         max_memory : float, optional
-            Bytes that may be used; by default all that the machine has.
+            Bytes that may be used; by default all that the machine has available.
 
         Returns
         -------

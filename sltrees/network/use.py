@@ -111,7 +111,7 @@ def fetch(network, max_memory=None):
     ----------
     network : ShiftedReLUNetwork
     max_memory : float, optional
-        Bytes; by default all that the machine has.
+        Bytes; by default all that the machine has available.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees._memory import array_bytes, physical_memory
+from sltrees._memory import array_bytes, available_memory, physical_memory
 from sltrees.gram import HELD_AS
 from sltrees.gram.matrix import MAX_GRAM
 from sltrees.methods.choose import METHODS
@@ -27,7 +27,8 @@ class Budget:
         That of the run.
     alpha : float or "loo"
     max_memory : float, optional
-        Bytes that may be used; by default all that the machine has, or that all workers have.
+        Bytes that may be used; by default all that the machine has available, or that all workers have. How G is held
+        depends on all that the machine has, not on how much of it others use now: so the result does not either.
     max_gram : int, optional
         The largest number of samples for which G is held as an array; by default as many as fit, up to `MAX_GRAM`.
     validation : ValidationSet, optional
@@ -66,8 +67,9 @@ class Budget:
         self._validation, self._lineage = validation, lineage
         self._limit = physical_memory() if max_memory is None else max_memory
         self._allowed, self._array_fits_here = [max_memory], True
+        self._left = available_memory() if max_memory is None else max_memory
         if executor.cluster is not None and max_memory is None:
-            self._limit = executor.memory
+            self._limit = self._left = executor.memory
             self._allowed = [self._limit, "all workers together have"]
             self._array_fits_here = HELD_AS["array"].bytes_needed(self._n, self._n_threads) <= physical_memory()
 
@@ -105,7 +107,7 @@ class Budget:
         most = self._bytes_of_gram("array") + self._network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
         plain = self._validation is None and self._lineage is None and self._network.state.method is None
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
-        return plain and most <= self._limit and self._array_fits_here and n <= MAX_GRAM
+        return plain and most <= min(self._limit, self._left) and self._array_fits_here and n <= MAX_GRAM
 
     def _array_is_better(self, others):
         """Whether G is held as an array by who could do without."""

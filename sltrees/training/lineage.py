@@ -92,6 +92,13 @@ class Lineage:
         self._n_solutions = 0  # asked for in this iteration
         self._g = None  # the last of them
 
+    def __setstate__(self, state):
+        """Take the state of a pickle, be it of an earlier version with other names."""
+        names = {"n_before": "n_samples_before", "gram": "held_as", "steps": "iterations", "_arrays": "arrays"}
+        names["_n_done"] = "_n_replayed"
+        self.__dict__.update({names.get(name, name): value for name, value in state.items()})
+        self.__dict__.setdefault("_n_to_replay", len(self.iterations))
+
     @classmethod
     def of_new_run(cls, parameters, data, n_samples_before):
         """That of a run that is about to begin.

@@ -63,7 +63,7 @@ class NewtonTrainer:
         workers of a Dask cluster. "dask" starts one on this machine for each call. The result does not depend on it;
         that of further calls differs by rounding where the network moved in between.
     max_memory : float, optional
-        Bytes that may be used; by default all that the machine has.
+        Bytes that may be used; by default all that the machine has available.
     max_gram : int, optional
         The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products
         with it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.

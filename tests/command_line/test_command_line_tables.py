@@ -221,6 +221,14 @@ def test_what_the_estimator_prints_and_warns_of_goes_to_standard_error(run, tmp_
     assert done.err == ""
 
 
+@pytest.mark.filterwarnings("default:search_seconds")
+def test_what_there_was_no_time_to_try_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("sltrees.estimators.model_search.STEP_COST", 1e9)
+    done = run("fit", write(tmp_path / "a.csv", houses()), "--target", "3", "--out", tmp_path / "model.npz")
+    (line,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert line.startswith("warning: search_seconds=20 is too short to try all networks on all 60 samples: width=256 ")
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
@@ -542,6 +550,17 @@ def test_what_files_hold_cannot_steer_the_terminal(run, tmp_path):
     assert not {letter for done in ran for letter in done.out + done.err if letter in "\x1b\x07\u202e"}
     assert r"column si\x1b[2Jze \u202eabc" in ran[1].out
     assert {row[0] for row in records((tmp_path / "p.csv").read_text())} == {"\x1b]0;y", "p\x1b[5m", "q"}  # as they are
+
+
+def test_a_table_of_candidates_that_was_forged_steers_no_terminal(run, tmp_path):
+    path = tmp_path / "model.npz"
+    run("fit", write(tmp_path / "a.csv", houses()), "--target", "3", "--out", path, *KERNEL)
+    _, header, arrays, _ = read_archive(path, "table-model")
+    write_archive(path, "table-model", dict(header, selection=[{"\x1b[2J": "\x1b[5m", "\u202e": 1.0}]), arrays)
+    done = run("info", path)
+    assert done.code == 0
+    assert not {"\x1b", "\u202e"} & set(done.out + done.err)
+    assert r"\x1b[2J" in done.out
 
 
 def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(run, tmp_path, monkeypatch):

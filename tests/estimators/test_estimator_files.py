@@ -37,7 +37,7 @@ def estimators():
         "network": NewtonRegressor(**NETWORK).fit(X, y),
         "network weighted": NewtonRegressor(**NETWORK).fit(X, Y, sample_weight=weights),
         "float32": NewtonRegressor(**NETWORK, dtype="float32").fit(X, y),
-        "auto": NewtonRegressor(random_state=0, search_seconds=1.0).fit(X, y),
+        "auto": NewtonRegressor(random_state=0, search_seconds=5.0).fit(X, y),
         "classes": NewtonClassifier("kernel").fit(X, labels),
         "words": NewtonClassifier("kernel", class_weight="balanced").fit(X, words),
         "objects": NewtonClassifier("kernel", class_weight={"low": 2.0}).fit(X, words.astype(object)),

@@ -5,12 +5,13 @@ import inspect
 import pickle
 import signal
 import threading
+import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -20,7 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from sltrees import shifted_ntk
 from sltrees.callbacks import Callback, PrintProgress
-from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.estimators import NewtonClassifier, NewtonRegressor, SearchWarning
 from sltrees.preprocessing import InputScaling
 from sltrees.reference.row_invariants import check_rows
 
@@ -182,10 +183,35 @@ def test_search_finds_features_where_the_kernel_cannot():
 
 def test_search_is_bounded():
     X, y = wave(200)
-    table = NewtonRegressor(random_state=0, search_seconds=0.5).fit(X, y).selection_
+    with pytest.warns(
+        SearchWarning, match=r"too short to try all networks on all 200 samples: .* not; search_seconds="
+    ):
+        table = NewtonRegressor(random_state=0, search_seconds=0.5).fit(X, y).selection_
     assert "not tried: no time left" in table["outcome"]
     table = NewtonRegressor(random_state=0, search_seconds=0, evenness=1.0).fit(X, y).selection_
     assert table["outcome"] == ["chosen: no time to compare"]
+
+
+def test_more_samples_are_no_worse():
+    """Where there is no time to try networks on all samples, they are tried on a part of them, and it is said."""
+    X, y = make_friedman1(2400, n_features=10, noise=1.0, random_state=0)
+    scores, models = [], []
+    for n in (300, 700):
+        model = NewtonRegressor(random_state=0, search_seconds=1.2, evenness=1.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X[:n], y[:n])
+        models.append(model)
+        scores.append(model.score(X[1000:], y[1000:]))
+    assert [model.model_ for model in models] == ["network", "network"]
+    assert scores[1] > scores[0] + 0.01
+    (warning,) = caught
+    assert warning.category is SearchWarning
+    assert warning.filename == __file__
+    assert "on all 700 samples: width=256 target_scale=16 alpha=0.0001 on " in str(warning.message)
+    assert models[1].validation_score_ == pytest.approx(scores[1], abs=0.05)
+    kernel = NewtonRegressor("kernel", evenness=1.0).fit(X[:700], y[:700])
+    assert scores[1] > kernel.score(X[1000:], y[1000:]) + 0.01
 
 
 def test_search_takes_the_kernel_where_there_is_nothing_but_noise():

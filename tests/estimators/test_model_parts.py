@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from problems import unit_rows
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
-from sltrees.callbacks import Checkpoint
+from sltrees.callbacks import Callback, Checkpoint
 from sltrees.estimators.calibration import learn_sharpness, probabilities
-from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples, to_learn_from
-from sltrees.estimators.model_search import Candidate, _Comparison, hold_out, search_models
+from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, distinct_samples, to_learn_from
+from sltrees.estimators.model_search import Candidate, _Comparison, _Search, hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
@@ -260,7 +260,7 @@ def test_candidates_that_are_worse_are_given_up_after_two_folds():
     X, Y = unit_rows(rng, 200, 4), rng.standard_normal((200, 1))
     folds = deal_into_folds(np.zeros(200), 4, rng)
     with ThreadExecutor(2) as executor:
-        comparison = _Comparison(X, Y, np.ones(200), folds, 1.0, 10.0, 0, executor)
+        comparison = _Comparison(X, Y, np.ones(200), folds, 1.0, 0, executor, Callback())
         comparison.measure_kernel()
         hopeless = Candidate(256, 16.0, 1e-4)  # it interpolates noise
         comparison.measure(hopeless)
@@ -279,3 +279,106 @@ def test_few_samples_are_not_compared(n):
     found = search_models(X, y[:, None], weights, strata, **options)
     assert (found.left_out is None) == (n < 40)
     assert found.table["outcome"][0].startswith("chosen: too few" if n < 40 else "chosen")
+
+
+def chosen_row(table):
+    row = table["outcome"].index("chosen")
+    return {name: column[row] for name, column in table.items()}
+
+
+def test_parts_have_equal_shares_of_strata():
+    strata = np.repeat([0, 1, 2], [600, 300, 100])
+    part = choose_part(strata, 200, np.random.default_rng(0))
+    assert np.array_equal(part, np.unique(part))
+    assert np.array_equal(np.bincount(strata[part]), [120, 60, 20])
+    assert np.array_equal(part, choose_part(strata, 200, np.random.default_rng(0)))
+    assert not np.array_equal(part, choose_part(strata, 200, np.random.default_rng(1)))
+
+
+def of_features(n, seed=0):
+    rng = np.random.default_rng(seed)
+    X = unit_rows(rng, n, 6)
+    return X, np.maximum(4 * X[:, 0], 1) - np.maximum(3 * X[:, 1], 1)
+
+
+def test_what_there_is_no_time_for_is_tried_on_a_part():
+    X, y = of_features(600)
+    found, Y = search(X, y, seconds=3.0)
+    table, chosen = found.table, chosen_row(found.table)
+    networks = [n for n, model in zip(table["samples"], table["model"], strict=True) if model == "network"]
+    assert 200 <= min(networks) < 600
+    assert "not tried: no time left" not in table["outcome"]
+    assert found.shortage.startswith("search_seconds=3 is too short to try all networks on all 600 samples: width=")
+    # what was chosen by a part has learned from all samples but those of one fold, and has not seen these
+    assert (chosen["model"], chosen["folds"], chosen["samples"]) == ("network", 1, 600)
+    out = deal_into_folds(np.zeros(600), 4, np.random.default_rng(0)) == 0
+    model = found.chosen.build(0, n_threads=1).fit(X[~out], Y[~out], np.ones(450))
+    assert np.array_equal(found.left_out[out], model.predict(X[out]))
+    assert np.isnan(found.left_out[~out]).all()
+    # the seconds that it asks for are enough
+    seconds = float(found.shortage.split("search_seconds=")[2].split()[0])
+    whole, _ = search(X, y, seconds=seconds)
+    assert whole.shortage is None
+    assert "samples" not in whole.table
+    assert found.table == search(X, y, seconds=3.0, n_threads=1)[0].table
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_search_on_a_part_costs_no_more_than_it_may(seconds):
+    X, y = of_features(600)
+    with ThreadExecutor(2) as executor:
+        search = _Search((X, y[:, None], np.ones(600)), np.zeros(600), 1.0, 4, seconds, 0, executor)
+        assert search.run().shortage is not None
+    assert 0 <= search.seconds_left < seconds
+
+
+def test_errors_on_a_part_are_those_of_samples_left_out():
+    X, y = of_features(600)
+    found, Y = search(X, y, seconds=3.0)
+    table = found.table
+    sizes = sorted({n for n in table["samples"] if n is not None and n < 600})
+    assert sizes
+    for size in sizes:
+        rng = np.random.default_rng(0)
+        part = choose_part(np.zeros(600), size, rng)
+        folds = deal_into_folds(np.zeros(size), 4, rng)
+        rows = [row for row in range(len(table["model"])) if table["samples"][row] == size]
+        for row in [row for row in rows if table["model"][row] == "network" and table["folds"][row] == 4]:
+            candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
+            errors = np.empty(size)
+            for fold in range(4):
+                train = folds != fold
+                model = candidate.build(0, n_threads=1).fit(X[part][train], Y[part][train], np.ones(train.sum()))
+                errors[~train] = (model.predict(X[part][~train]) - Y[part][~train])[:, 0] ** 2
+            assert table["error"][row] == pytest.approx(errors.mean(), rel=1e-9)
+
+
+def test_what_a_part_prefers_is_not_taken_where_all_samples_do_not(monkeypatch):
+    """On few samples the network is better, on all the kernel is."""
+    X, y = of_features(600)
+    compared = _Comparison.compared
+
+    def worse_on_all(self, outputs, n_folds):
+        result = compared(self, outputs, n_folds)
+        if len(self.Y) == 600 and outputs is not self.outputs[None]:
+            result |= {"difference": 1.0, "standard_error": 0.1, "error": result["error"] + 1.0}
+        return result
+
+    monkeypatch.setattr(_Comparison, "compared", worse_on_all)
+    found, _ = search(X, y, seconds=3.0)
+    row = found.table["outcome"].index("chosen")
+    assert found.chosen is None
+    assert found.table["model"][row] == "kernel"
+    assert found.table["outcome"][-1] == "worse"
+
+
+def test_rare_classes_and_weights_are_searched_on_a_part():
+    rng = np.random.default_rng(0)
+    X = unit_rows(rng, 500, 5)
+    labels = (X[:, 0] > 0).astype(int) + (np.arange(500) % 250 == 0)  # two samples more or less of a class of its own
+    Y = np.where(labels[:, None] == np.arange(3), 1.0, -1.0)
+    options = {"shift": 1.0, "n_folds": 4, "seconds": 4.0, "random_state": 2**100, "n_threads": 2}
+    weights = rng.uniform(0.1, 2.0, 500)
+    found = search_models(X, (Y - Y.mean(axis=0)) / Y.std(axis=0), weights, labels, **options)
+    assert min(n for n in found.table["samples"] if n) < 500
+    assert found.table["outcome"].count("chosen") == 1

@@ -19,7 +19,7 @@ from sltrees.estimators import NewtonRegressor
 
 X, y = load_diabetes(return_X_y=True)
 models = {
-    "NewtonRegressor": NewtonRegressor(search_seconds=1.0, random_state=0),
+    "NewtonRegressor": NewtonRegressor(search_seconds=5.0, random_state=0),
     "RidgeCV": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
     "RandomForestRegressor": RandomForestRegressor(random_state=0),
 }
