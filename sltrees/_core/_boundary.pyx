@@ -252,7 +252,9 @@ def as_integer(value, name):
 
 
 def as_index(index, n, name):
-    """Convert one index in [0, n) to int; TypeError or IndexError otherwise."""
+    """Convert one index in [0, n) to int; TypeError or IndexError otherwise. True and False are none."""
+    if isinstance(index, bool):
+        raise TypeError(f"{name} must be an integer, got {index!r}")
     value = as_integer(index, name)
     if not 0 <= value < n:
         raise IndexError(f"{name} must be in [0, {n}), got {value}")

@@ -415,11 +415,13 @@ cdef double _as_value(value) except? -1.0:
 
 
 cdef int64_t _as_leaf(i) except? -1:
-    """Convert an index; -1 where it is beyond every tree. TypeError unless an integer."""
+    """Convert an index; -1 where it is beyond every tree. TypeError unless an integer, and for True and False."""
     cdef int64_t leaf
     try:
         if type(i) is int:              # by far the most common, and the one worth the shortcut
             leaf = i
+        elif isinstance(i, bool):
+            raise TypeError(f"i must be an integer, got {i!r}")
         else:
             leaf = as_integer(i, "i")
         return leaf
