@@ -4,23 +4,19 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memcpy
 
 from sltrees._core._boundary import aligned_empty
-from sltrees._core._hits cimport hits_to_array
+from sltrees._core._hits cimport hits_begin, hits_end, hits_to_array
 from sltrees._core._simd cimport active_level
 from sltrees._core._threshold_tree cimport ThresholdTree
 from sltrees._core._tree cimport (
-    sl_hits, sl_hits_init, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
+    sl_hits, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
 )
 from sltrees._core._typedefs cimport column_t, real_t
 
 cnp.import_array()
-
-cdef enum:
-    N_LOCAL_HITS = 1024
 
 
 cdef class TreeBank:
@@ -154,9 +150,8 @@ cdef class TreeBank:
         Cost: O(k log(n_columns / k)) blocks for k hits.
         """
         cdef int64_t visited
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        hits_begin(&hits, self.stride)
         with nogil:
             visited = sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
                                     0, self.stride, &hits)
@@ -183,14 +178,13 @@ cdef class TreeBank:
         Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks.
         """
         cdef int64_t visited = 0, j, row, n_live
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
         live, top_visited = self.top._query_counting(threshold)
         indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
         cdef const int64_t[::1] live_rows = live
         cdef int64_t[::1] start = indptr
         n_live = live_rows.shape[0]
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        hits_begin(&hits, INT64_MAX)
         with nogil:
             for j in range(n_live):
                 row = live_rows[j]
@@ -201,10 +195,9 @@ cdef class TreeBank:
             for row in range(self.n_rows):
                 if start[row + 1] < start[row]:
                     start[row + 1] = start[row]
-        if hits.out_of_memory:
-            free(hits.heap)
-            raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
         try:
+            if hits.out_of_memory:
+                raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
             columns = np.empty(hits.length, dtype=np.int32)
             values = np.empty(hits.length, dtype=self._leaves.dtype)
             if self.itemsize == 4:
@@ -212,7 +205,7 @@ cdef class TreeBank:
             else:
                 _gather[double](<const double *> self.leaves, self.stride, live_rows, start, hits.data, columns, values)
         finally:
-            free(hits.heap)
+            hits_end(&hits)
         return indptr, columns, values, visited + top_visited
 
     def _check(self):

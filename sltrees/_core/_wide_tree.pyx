@@ -4,7 +4,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport free, malloc
 
 from sltrees._core._boundary import aligned_empty, refuse_nan
@@ -18,7 +18,6 @@ from sltrees._core._tree cimport (
 cnp.import_array()
 
 cdef enum:
-    N_LOCAL_HITS = 1024             # a query result starts in this much memory on the stack
     MIN_CAPACITY = 16
 
 cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within the walks
@@ -152,14 +151,13 @@ cdef class WideTree:
 
     cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited):
         """Passing indices of [start, stop) as an array, and the number of blocks compared."""
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
         # held through the walk, so that a tree that another thread lets grow against the rules does not free its memory
         memory = self._store, self._upper
         cdef sl_tree tree = self.tree
         cdef const void *leaves = self.leaves
         cdef const void *upper = self.upper
-        hits_begin(&hits, local, N_LOCAL_HITS, stop - start)
+        hits_begin(&hits, stop - start)
         with nogil:
             visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
         del memory
@@ -167,12 +165,11 @@ cdef class WideTree:
 
     cdef object _hits_many(self, const double[::1] thresholds):
         """CSR pair (indptr, indices) of the passing indices for each threshold."""
-        cdef int64_t[N_LOCAL_HITS] local
         cdef int64_t j, n = self.tree.shape.size[0]
         cdef sl_hits hits
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
         indptr = np.zeros(thresholds.shape[0] + 1, dtype=np.int64)
         cdef int64_t[::1] start = indptr
+        hits_begin(&hits, INT64_MAX)
         with nogil:
             for j in range(thresholds.shape[0]):
                 sl_tree_query(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &hits)
