@@ -90,8 +90,8 @@ cdef bint any_outside(const int64_t[::1] indices, int64_t n) noexcept nogil:
 
 
 def as_index(index, n, name):
-    """Convert one index in [0, n) to int; TypeError or IndexError otherwise."""
-    if not isinstance(index, numbers.Integral):
+    """Convert one index in [0, n) to int; TypeError or IndexError otherwise. True and False are none."""
+    if isinstance(index, bool) or not isinstance(index, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {index!r}")
     if not 0 <= index < n:
         raise IndexError(f"{name} must be in [0, {n}), got {index}")

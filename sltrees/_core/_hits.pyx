@@ -48,7 +48,7 @@ cdef void _keep(int64_t *data, int64_t capacity) noexcept:
 
 
 cdef int hits_begin(sl_hits *hits, int64_t bound) except -1:
-    """Prepare a growing buffer for at most `bound` hits: the large block kept, if the query may need it, else a small one.
+    """Prepare a growing buffer for at most `bound` hits: the large block kept if they may need it, else a small one.
 
     What follows must come to `hits_to_array` or `hits_end`, without an exception in between.
     """
