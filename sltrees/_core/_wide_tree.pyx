@@ -4,13 +4,13 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from sltrees._core._boundary cimport UNCHECKED_BYTES
 from sltrees._core._boundary import aligned_empty, refuse_large, refuse_nan
-from sltrees._core._hits cimport hits_begin, hits_to_array
+from sltrees._core._hits cimport hits_begin, hits_end, hits_to_array
 from sltrees._core._simd cimport active_level
 from sltrees._core._tree cimport (
     sl_hits, sl_hits_init, sl_shape_resize, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
@@ -21,7 +21,6 @@ from sltrees._memory import check_memory
 cnp.import_array()
 
 cdef enum:
-    N_LOCAL_HITS = 1024             # a query result starts in this much memory on the stack
     MIN_CAPACITY = 16
 
 cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within the walks
@@ -211,21 +210,19 @@ cdef class WideTree:
 
     cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited):
         """Passing indices of [start, stop) as an array, and the number of blocks compared."""
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
-        hits_begin(&hits, local, N_LOCAL_HITS, stop - start)
+        hits_begin(&hits, stop - start)
         with nogil:
             visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
         return hits_to_array(&hits)
 
     cdef object _hits_many(self, const double[::1] thresholds):
         """CSR pair (indptr, indices) of the passing indices for each threshold."""
-        cdef int64_t[N_LOCAL_HITS] local
         cdef int64_t j = 0, n = self.tree.shape.size[0]
         cdef sl_hits hits
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
         indptr = np.zeros(thresholds.shape[0] + 1, dtype=np.int64)
         cdef int64_t[::1] start = indptr
+        hits_begin(&hits, INT64_MAX)
         try:
             with nogil:
                 while j < thresholds.shape[0]:
@@ -239,7 +236,7 @@ cdef class WideTree:
                         j += 1
                         start[j] = hits.length
         except BaseException:
-            free(hits.heap)
+            hits_end(&hits)
             raise
         return indptr, hits_to_array(&hits)
 
@@ -310,8 +307,6 @@ cdef int _make_room(sl_hits *hits, int64_t n_kept) except -1:
     cdef int64_t *data = <int64_t *> realloc(hits.heap, capacity * sizeof(int64_t))
     if data == NULL:
         raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
-    if hits.heap == NULL:
-        memcpy(data, hits.data, n_kept * sizeof(int64_t))
     hits.heap = hits.data = data
     hits.capacity = capacity
     hits.length = n_kept

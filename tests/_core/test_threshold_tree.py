@@ -243,7 +243,7 @@ def five_million():
 
 @pytest.mark.parametrize("share", [0, 1e-6, 0.01, 0.3, 1])
 def test_large_results(five_million, share):
-    # beyond the stack buffer, the copied results and the sizes where hits are counted first
+    # beyond the first buffer, the copied results and the sizes where hits are counted first
     values, tree = five_million
     t = -1.0 if share == 1 else float(np.float32(1 - share))
     expected = np.flatnonzero(values > np.float32(t))

@@ -22,6 +22,7 @@ STUBS = (
     "_normals",
     "_pools",
     "_primitives",
+    "_products",
     "_row_store",
     "_simd",
     "_threshold_tree",
