@@ -42,22 +42,30 @@ def _function(number, *types):
 _set_handler, _get_handler = _function(304, ctypes.py_object), _function(305)
 
 
+def _with_gil(function):
+    """A function of NumPy that is called with the GIL held: what zeroes memory gives it up itself."""
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    return ctypes.PYFUNCTYPE(function.restype, *function.argtypes)(address)
+
+
 class _Refusing:
     """NumPy's own handler, but that the allocation of a given number fails."""
 
     def __init__(self):
         self.seen = self.refused = 0
+        self.before = None  # NumPy's handler, while this one is in its place
         pointer = ctypes.pythonapi.PyCapsule_GetPointer
         own = ctypes.cast(pointer(_get_handler(), b"mem_handler"), ctypes.POINTER(_Handler)).contents.allocator
+        malloc, calloc, realloc = map(_with_gil, (own.malloc, own.calloc, own.realloc))
         # what is made with this handler may be freed at any time: that is NumPy's own function, with nothing of Python
         self.handler = _Handler(
             b"refusing",
             1,
             _Allocator(
                 own.context,
-                _Allocator.MALLOC(lambda context, size: None if self.refuses() else own.malloc(context, size)),
-                _Allocator.CALLOC(lambda context, n, size: None if self.refuses() else own.calloc(context, n, size)),
-                _Allocator.REALLOC(lambda context, p, size: None if self.refuses() else own.realloc(context, p, size)),
+                _Allocator.MALLOC(lambda context, size: None if self.refuses() else malloc(context, size)),
+                _Allocator.CALLOC(lambda context, n, size: None if self.refuses() else calloc(context, n, size)),
+                _Allocator.REALLOC(lambda context, p, size: None if self.refuses() else realloc(context, p, size)),
                 own.free,
             ),
         )
@@ -67,7 +75,10 @@ class _Refusing:
 
     def refuses(self):
         self.seen += 1
-        return self.seen == self.refused
+        if self.seen != self.refused:
+            return False
+        _set_handler(self.before)  # who cleans up asks for memory with the error set, when no Python may run
+        return True
 
 
 _REFUSING = _Refusing()  # arrays that outlive a test know it, so it is never thrown away
@@ -77,11 +88,11 @@ _REFUSING = _Refusing()  # arrays that outlive a test know it, so it is never th
 def refusing(number):
     """Let the allocation of this number (1 is the first) fail; yields what counts them, in `seen`."""
     _REFUSING.seen, _REFUSING.refused = 0, number
-    before = _set_handler(_REFUSING.capsule)
+    _REFUSING.before = _set_handler(_REFUSING.capsule)
     try:
         yield _REFUSING
     finally:
-        _set_handler(before)
+        _set_handler(_REFUSING.before)
 
 
 def fail_each(make, act, check):
