@@ -1,6 +1,6 @@
 """Memory that runs out at any allocation of networks, trainers and estimators: what is promised holds afterwards.
 
-As many allocations are refused, one at a time, as `SLTREES_FAILURES` says for each case, spread evenly; each with "all".
+As many allocations are refused, one at a time, as `SLTREES_FAILURES` says for each case, spread evenly; all with "all".
 """
 
 import copy
