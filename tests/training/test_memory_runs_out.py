@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from allocations import refusing
 from problems import random_problem
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback
@@ -27,23 +27,23 @@ N = 16  # samples of the first call
 X_OTHER, Y_OTHER = random_problem(4, 24, 4)
 
 
-def blas_threads():
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind():
     """BLAS has its threads, and no thread runs on, whatever a test does."""
     with threadpool_limits(2, user_api="blas"):
         np.ones((2, 2)) @ np.ones((2, 2))
-        before = blas_threads(), set(threading.enumerate())
+        libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        threads = set(threading.enumerate())
+        assert [library.num_threads for library in libraries] == [2] * len(libraries) != []
 
         def check():
-            gc.collect()  # an executor that an error's traceback kept
-            for thread in set(threading.enumerate()) - before[1]:
+            if blas.n_holders():
+                gc.collect()  # an executor that an error's traceback kept
+            for thread in set(threading.enumerate()) - threads:
                 thread.join(20)
+                assert not thread.is_alive()
             assert blas.n_holders() == 0
-            assert (blas_threads(), set(threading.enumerate())) == before
+            assert [library.num_threads for library in libraries] == [2] * len(libraries)
 
         yield check
         check()
