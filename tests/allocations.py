@@ -53,6 +53,7 @@ class _Refusing:
 
     def __init__(self):
         self.seen = self.refused = 0
+        self.before = None  # NumPy's handler, while this one is in its place
         pointer = ctypes.pythonapi.PyCapsule_GetPointer
         own = ctypes.cast(pointer(_get_handler(), b"mem_handler"), ctypes.POINTER(_Handler)).contents.allocator
         malloc, calloc, realloc = map(_with_gil, (own.malloc, own.calloc, own.realloc))
@@ -74,7 +75,10 @@ class _Refusing:
 
     def refuses(self):
         self.seen += 1
-        return self.seen == self.refused
+        if self.seen != self.refused:
+            return False
+        _set_handler(self.before)  # who cleans up asks for memory with the error set, when no Python may run
+        return True
 
 
 _REFUSING = _Refusing()  # arrays that outlive a test know it, so it is never thrown away
@@ -84,11 +88,11 @@ _REFUSING = _Refusing()  # arrays that outlive a test know it, so it is never th
 def refusing(number):
     """Let the allocation of this number (1 is the first) fail; yields what counts them, in `seen`."""
     _REFUSING.seen, _REFUSING.refused = 0, number
-    before = _set_handler(_REFUSING.capsule)
+    _REFUSING.before = _set_handler(_REFUSING.capsule)
     try:
         yield _REFUSING
     finally:
-        _set_handler(before)
+        _set_handler(_REFUSING.before)
 
 
 def fail_each(make, act, check):
