@@ -37,7 +37,9 @@ MODULES = [
     "_hits",  # query results
     "_wide_tree",  # one tree over one array
     "_tree_queries",  # what it can be asked
-    "_threshold_tree",  # its public face: building, changing, copying
+    "_tree_writes",  # how its values are changed
+    "_threshold_tree",  # its public face: building, growth, copies
+    "_products",  # products of rows with many vectors, in one order of summation
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels
     "_pools",  # memory of lists that grow

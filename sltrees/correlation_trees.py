@@ -7,10 +7,11 @@ import scipy.sparse
 
 from sltrees._core import TreeBank
 from sltrees._core._boundary import as_index, as_indices, as_threshold
+from sltrees._core._products import Columns
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
 
-_SCRATCH_ENTRIES = 1 << 18  # products computed at a time: 1 MiB in float32, so that they are still in cache when copied
+_SCRATCH_ENTRIES = 1 << 18  # products computed at a time (_core/_tree_bank.pyx)
 _PICKLE_VERSION = 1
 
 
@@ -40,9 +41,13 @@ class CorrelationTrees:
 
     Notes
     -----
-    The dtype is float32 if both arrays are, else float64. Products are those of BLAS in that dtype.
+    The dtype is float32 if both arrays are, else float64. Products are computed in it, each by itself and in the order
+    of the coordinates. So they have the same bits whether the trees were built with a weight or got it by an update, of
+    one weight or of many at once, on either axis; and a weight updated with its own numbers, a copy and a pickle change
+    nothing. Between instruction levels (`SLTREES_SIMD`; AVX2 and AVX-512 agree), products may differ by rounding, as
+    they may from those of BLAS.
 
-    Cost: O(n m d) to build, through BLAS. Memory: n m entries, padded to whole blocks of 64 bytes,
+    Cost: O(n m d) to build, on one thread. Memory: n m entries, padded to whole blocks of 64 bytes,
     plus 1/15 (float32) or 1/7 (float64) of them.
 
     References
@@ -70,17 +75,21 @@ class CorrelationTrees:
         single = getattr(weights, "dtype", None) == np.float32 and getattr(data, "dtype", None) == np.float32
         self._dtype = np.dtype(np.float32 if single else np.float64)
         self._weights = as_real_matrix(weights, "weights", self._dtype)
-        self._data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
-        _refuse_overflow(self._weights, self._data)
+        data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
+        self._largest = float(np.abs(data).max())
+        _refuse_overflow(self._weights, self._largest)
         max_memory = as_max_memory(max_memory)
-        needed = self.bytes_needed(len(self._weights), len(self._data), self._weights.shape[1], self._dtype, axis=axis)
+        needed = self.bytes_needed(len(self._weights), len(data), self._weights.shape[1], self._dtype, axis=axis)
         check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
-        self._bank = TreeBank(*self._bank_shape(len(self._weights), len(self._data), axis), self._dtype)
-        self._build()
+        self._columns = Columns(data)
+        self._bank = TreeBank(*self._bank_shape(len(self._weights), len(data), axis), self._dtype)
+        # row by row, whatever the axis
+        rows, columns = (self._weights, self._columns) if axis == "data" else (data, Columns(self._weights))
+        self._bank.write_row_products(np.arange(len(rows)), rows, columns)
 
     @staticmethod
     def bytes_needed(n_weights, n_data, n_features, dtype, *, axis="data"):
-        """Bytes that trees of this size hold, copies of weights and data included: an upper bound.
+        """Bytes that building trees of this size takes, copies of weights and data included: an upper bound.
 
         Parameters
         ----------
@@ -102,24 +111,19 @@ class CorrelationTrees:
         True
         """
         shape = CorrelationTrees._bank_shape(n_weights, n_data, axis)
-        scratch = array_bytes(_SCRATCH_ENTRIES + max(shape), dtype=dtype)
-        return TreeBank.bytes_needed(*shape, dtype) + array_bytes(n_weights + n_data, n_features, dtype=dtype) + scratch
+        held = TreeBank.bytes_needed(*shape, dtype) + array_bytes(n_weights, n_features, dtype=dtype)
+        held += Columns.bytes_needed(n_data, n_features, dtype)
+        # while they are built: data row by row, or weights side by side
+        building = array_bytes(n_data, n_features, dtype=dtype) + array_bytes(
+            _SCRATCH_ENTRIES + max(shape), dtype=dtype
+        )
+        if axis == "weights":
+            building += Columns.bytes_needed(n_weights, n_features, dtype)
+        return held + building
 
     @staticmethod
     def _bank_shape(n_weights, n_data, axis):
         return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
-
-    def _build(self):
-        """Fill the bank row by row, whatever the axis. Cost: O(n m d)."""
-        rows, columns = (self._weights, self._data) if self._axis == "data" else (self._data, self._weights)
-        self._write_rows(np.arange(len(rows)), rows, columns)
-
-    def _write_rows(self, rows, left, columns):
-        """Set bank rows to the products of `left` with `columns`, a cache-sized block at a time."""
-        block = max(1, _SCRATCH_ENTRIES // len(columns))
-        for start in range(0, len(rows), block):
-            part = slice(start, start + block)
-            self._bank.write_rows(rows[part], left[part] @ columns.T)
 
     # ------------------------------------------------------------------ queries
 
@@ -218,7 +222,9 @@ class CorrelationTrees:
         IndexError
             If r is out of range.
         TypeError, ValueError
-            If the weight is not a vector of d finite numbers. The trees are unchanged after any of these.
+            If the weight is not a vector of d finite numbers.
+        MemoryError
+            If there is none for the products. The trees are unchanged after any of these.
 
         Notes
         -----
@@ -250,12 +256,14 @@ class CorrelationTrees:
         IndexError
             If a row is out of range.
         TypeError, ValueError
-            If the shapes do not fit, a number is not finite or products could overflow. The trees are unchanged after
-            any of these.
+            If the shapes do not fit, a number is not finite or products could overflow.
+        MemoryError
+            If there is none for the products. The trees are unchanged after any of these, and after any other
+            exception: all rows are replaced, or none.
 
         Notes
         -----
-        Cost: O(k n d) through BLAS, and O(k n) for axis "data" or O(k n log m) for axis "weights".
+        Cost: O(k n d), and O(k n) for axis "data" or O(k n log m) for axis "weights".
 
         Examples
         --------
@@ -265,7 +273,7 @@ class CorrelationTrees:
         array([[ 5., 15.],
                [ 0.,  0.]])
         """
-        rows = as_indices(rows, len(self._weights), "rows")
+        rows = as_indices(np.array(rows), len(self._weights), "rows")  # a copy: nobody changes what was checked
         if rows.size == 0 and np.size(weights) == 0:
             return
         weights = as_real_matrix(weights, "weights", self._dtype, n_columns=self._weights.shape[1])
@@ -275,15 +283,10 @@ class CorrelationTrees:
             last = dict(zip(rows.tolist(), range(rows.size), strict=True))
             keep = np.fromiter(last.values(), dtype=np.int64)
             rows, weights = rows[keep], weights[keep]
-        _refuse_overflow(weights, self._data)
-        self._weights[rows] = weights
-        if self._axis == "data":
-            self._write_rows(rows, weights, self._data)
-            return
-        block = max(1, _SCRATCH_ENTRIES // len(self._data))
-        for start in range(0, len(rows), block):
-            part = slice(start, start + block)
-            self._bank.write_columns(rows[part], self._data @ weights[part].T)
+        _refuse_overflow(weights, self._largest)
+        # in one call, in which no exception can fall between the weights and their products
+        write = self._bank.write_row_products if self._axis == "data" else self._bank.write_column_products
+        write(rows, weights, self._columns, self._weights)
 
     # ------------------------------------------------------------------ views and copies
 
@@ -305,12 +308,14 @@ class CorrelationTrees:
     @property
     def weights(self):
         """Read-only view of the weights, shape (m, d)."""
-        return _read_only(self._weights)
+        view = self._weights.view()
+        view.flags.writeable = False
+        return view
 
     @property
     def data(self):
-        """Read-only view of the data, shape (n, d)."""
-        return _read_only(self._data)
+        """Read-only view of the data, shape (n, d), in Fortran order."""
+        return self._columns.vectors
 
     @property
     def values(self):
@@ -320,13 +325,13 @@ class CorrelationTrees:
     @property
     def nbytes(self):
         """Bytes held."""
-        return self._bank.nbytes + self._weights.nbytes + self._data.nbytes
+        return self._bank.nbytes + self._weights.nbytes + self._columns.nbytes
 
     def __len__(self):
         return self._bank.n_rows
 
     def __repr__(self):
-        m, n, d = len(self._weights), len(self._data), self._weights.shape[1]
+        m, n, d = len(self._weights), self._columns.n, self._columns.d
         return f"<CorrelationTrees of {m} weights and {n} points in {d} dimensions, axis {self._axis!r}, {self._dtype}>"
 
     def copy(self):
@@ -344,7 +349,7 @@ class CorrelationTrees:
         >>> trees.query_all(5.0).nnz
         0
         """
-        return type(self)(self._weights, self._data, axis=self._axis)
+        return type(self)(self._weights, self.data, axis=self._axis)
 
     __copy__ = copy
 
@@ -352,32 +357,25 @@ class CorrelationTrees:
         return self.copy()
 
     def __reduce__(self):
-        return _from_pickle, (type(self), _PICKLE_VERSION, self._weights, self._data, self._axis)
+        return _from_pickle, (type(self), _PICKLE_VERSION, self._weights, np.ascontiguousarray(self.data), self._axis)
 
     def _check(self):
-        """Assert every invariant: the bank's own, and that it holds the products. Cost: O(n m d)."""
+        """Assert every invariant: the bank's own, and that it holds the products, bit for bit. Cost: O(n m d)."""
         self._bank._check()
-        products = self._weights @ self._data.T
-        expected = products if self._axis == "data" else products.T
-        # the products of a block may differ from those of the whole by rounding
-        scale = np.abs(self._weights) @ np.abs(self._data).T
-        slack = 4 * self._weights.shape[1] * np.finfo(self._dtype).eps * (scale if self._axis == "data" else scale.T)
-        assert np.all(np.abs(self._bank.values - expected) <= slack)
+        products = self._bank.values if self._axis == "data" else self._bank.values.T
+        assert np.array_equal(products, self._columns.times(self._weights))
+        # which are what BLAS computes, but for rounding
+        slack = 4 * self._columns.d * np.finfo(self._dtype).eps * (np.abs(self._weights) @ np.abs(self.data).T)
+        assert np.all(np.abs(products - self._weights @ self.data.T) <= slack)
 
 
-def _refuse_overflow(weights, data):
+def _refuse_overflow(weights, largest_of_data):
     """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
-    largest = float(np.abs(weights).max()) * float(np.abs(data).max()) * weights.shape[1]
+    largest = float(np.abs(weights).max()) * largest_of_data * weights.shape[1]
     if not largest <= np.finfo(weights.dtype).max:
         raise ValueError(
             f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"
         )
-
-
-def _read_only(array):
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _from_pickle(cls, version, weights, data, axis):

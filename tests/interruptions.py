@@ -141,6 +141,7 @@ def interrupted_everywhere(act, codes, check):
                 error.add_note(f"interrupted at place {k * n_places // n_wanted} of {n_places}")
                 raise
     assert count
+    print(f"{count} interruptions")
     return count
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 # lowest first; docs/development/architecture.md shows them
 LAYERS = [
+    ["_memory"],
     ["_core"],
-    ["_validation", "_memory", "_moved", "records"],
+    ["_validation", "_moved", "records"],
     ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
     ["network", "gram", "correlation_trees", "kernels", "datasets", "_versions"],
     ["methods"],

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from sltrees import CorrelationTrees
-from sltrees.correlation_trees import _from_pickle
+from sltrees.correlation_trees import _SCRATCH_ENTRIES, _from_pickle
 
 AXES = ("data", "weights")
 DTYPES = (np.float32, np.float64)
@@ -93,13 +93,13 @@ def test_a_negative_threshold_stores_products_equal_to_zero():
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_products_are_right_across_the_blocks_in_which_they_are_computed(seed, axis, monkeypatch):
-    monkeypatch.setattr("sltrees.correlation_trees._SCRATCH_ENTRIES", 64)
+def test_products_are_right_across_the_blocks_in_which_they_are_computed(seed, axis):
     rng = np.random.default_rng(seed)
-    W, X = integer_matrix(rng, 37, 3, np.float32), integer_matrix(rng, 41, 3, np.float32)
+    W, X = integer_matrix(rng, 500, 3, np.float32), integer_matrix(rng, 1500, 3, np.float32)
+    assert W.shape[0] * X.shape[0] > 2 * _SCRATCH_ENTRIES
     trees = CorrelationTrees(W, X, axis=axis)
-    rows = rng.permutation(37)[:23]
-    W[rows] = integer_matrix(rng, 23, 3, np.float32)
+    rows = rng.permutation(500)[:423]
+    W[rows] = integer_matrix(rng, 423, 3, np.float32)
     trees.update_weights(rows, W[rows])
     trees._check()
     assert np.array_equal(trees.values, products(W, X, axis))
@@ -336,6 +336,8 @@ BAD_SINGLE_UPDATES = [
     (-1, [1.0, 1.0], IndexError, r"r must be in \[0, 3\), got -1"),
     (0.0, [1.0, 1.0], TypeError, r"r must be an integer, got 0\.0"),
     (None, [1.0, 1.0], TypeError, "r must be an integer, got None"),
+    (True, [1.0, 1.0], TypeError, "r must be an integer, got True"),
+    (np.True_, [1.0, 1.0], TypeError, r"r must be an integer, got (np\.)?True_?"),
     (0, [1.0], ValueError, r"shape \(2,\), got \(1,\)"),
     (0, [[1.0, 1.0]], ValueError, r"weight must have shape \(2,\), got \(1, 2\)"),
     (0, 1.0, ValueError, r"weight must have shape \(2,\), got \(\)"),
@@ -363,6 +365,7 @@ def test_bad_single_updates_are_refused_and_change_nothing(r, weight, error, mes
         (lambda t: t.query(3, 0.0), IndexError, r"row must be in \[0, 3\), got 3"),
         (lambda t: t.query(-1, 0.0), IndexError, r"row must be in \[0, 3\), got -1"),
         (lambda t: t.query(1.0, 0.0), TypeError, r"row must be an integer, got 1\.0"),
+        (lambda t: t.query(False, 0.0), TypeError, "row must be an integer, got False"),
         (lambda t: t.query(0, np.nan), ValueError, "threshold must not be NaN"),
         (lambda t: t.query_all(np.nan), ValueError, "threshold must not be NaN"),
         (lambda t: t.query_all("high"), TypeError, "threshold must be a real number, got 'high'"),

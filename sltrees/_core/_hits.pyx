@@ -1,12 +1,13 @@
 """The memory of query results: where a query writes, and the NumPy array made of it.
 
 Faulting in fresh memory costs more than finding the hits of a large result, so the memory of the last large one is kept
-for the next when its array dies: at most one block, of at most SPARE_BYTES.
+for the next when its array dies: at most one block, of at most SPARE_BYTES. So is a small block, for results that are
+copied out of it: it is not on the stack, for threads may have small ones.
 """
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from sltrees._core._tree cimport sl_hits, sl_hits_init
@@ -15,11 +16,16 @@ cnp.import_array()
 
 cdef enum:
     COPY_LIMIT = 65536              # hits; up to here a copy costs less than handing over the buffer
-    SPARE_FROM = 16384              # leaves; smaller queries fit the stack, or nearly
+    N_FIRST_HITS = 1024             # entries of a small block at first
+    SPARE_FROM = 16384              # leaves; smaller queries fit a small block, or nearly
     SPARE_BYTES = 96 << 20
 
-cdef int64_t *_spare = NULL         # guarded by the GIL
-cdef int64_t _spare_capacity = 0
+cdef struct block_t:
+    int64_t *data
+    int64_t capacity
+
+cdef block_t _small = [NULL, 0]     # of at most SPARE_FROM entries; this and the next are guarded by the GIL
+cdef block_t _spare = [NULL, 0]
 
 
 cdef class _HeapBlock:
@@ -33,27 +39,37 @@ cdef class _HeapBlock:
 
 
 cdef void _keep(int64_t *data, int64_t capacity) noexcept:
-    """Keep a block for the next query if it is larger than the one kept and not too large; else free it."""
-    global _spare, _spare_capacity
-    if data == NULL:
-        return
-    if 8 * capacity <= SPARE_BYTES and capacity > _spare_capacity:
-        data, _spare = _spare, data
-        _spare_capacity = capacity
+    """Keep a block for the next query if it is larger than the one kept of its kind and not too large; else free it."""
+    cdef block_t *kept = &_small if capacity <= SPARE_FROM else &_spare
+    if capacity > kept.capacity and 8 * capacity <= SPARE_BYTES:
+        data, kept.data = kept.data, data
+        kept.capacity = capacity
     free(data)
 
 
-cdef void hits_begin(sl_hits *hits, int64_t *local, int64_t n_local, int64_t bound):
-    """Prepare a growing buffer for at most `bound` hits: the block kept, if the query may need it, else `local`."""
-    global _spare, _spare_capacity
-    if bound > SPARE_FROM and _spare != NULL:
-        sl_hits_init(hits, _spare, _spare_capacity, False)
-        hits.heap = _spare
-        _spare = NULL
-        _spare_capacity = 0
-    else:
-        sl_hits_init(hits, local, n_local, False)
+cdef int hits_begin(sl_hits *hits, int64_t bound) except -1:
+    """Prepare a growing buffer for at most `bound` hits: the large block kept if they may need it, else a small one.
+
+    What follows must come to `hits_to_array` or `hits_end`, without an exception in between.
+    """
+    cdef block_t *kept = &_spare if bound > SPARE_FROM and _spare.data != NULL else &_small
+    if kept.data == NULL:
+        kept.data = <int64_t *> malloc(N_FIRST_HITS * sizeof(int64_t))
+        if kept.data == NULL:
+            raise MemoryError(f"no memory for {N_FIRST_HITS * sizeof(int64_t)} bytes of query results")
+        kept.capacity = N_FIRST_HITS
+    sl_hits_init(hits, kept.data, kept.capacity, False)
+    kept.data = NULL
+    kept.capacity = 0
+    hits.heap = hits.data
     hits.bound = bound
+    return 0
+
+
+cdef void hits_end(sl_hits *hits) noexcept:
+    """Give back the memory of a buffer."""
+    _keep(hits.heap, hits.capacity)
+    hits.heap = NULL
 
 
 cdef object hits_to_array(sl_hits *hits):
@@ -64,22 +80,24 @@ cdef object hits_to_array(sl_hits *hits):
     cdef cnp.npy_intp length = hits.length
     cdef cnp.ndarray array
     cdef _HeapBlock block
-    cdef int64_t *heap = hits.heap
-    hits.heap = NULL
     if hits.out_of_memory:
-        free(heap)
+        free(hits.heap)
         raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
-    if heap == NULL or length <= COPY_LIMIT:
+    if length <= COPY_LIMIT:
         try:
             array = cnp.PyArray_EMPTY(1, &length, cnp.NPY_INT64, 0)
             if length:
                 memcpy(cnp.PyArray_DATA(array), hits.data, length * sizeof(int64_t))
         finally:
-            _keep(heap, hits.capacity)
+            hits_end(hits)
         return array
     # the unused tail stays with the block: pages that were never touched take no memory
-    block = _HeapBlock.__new__(_HeapBlock)
-    block.data = heap
+    try:
+        block = _HeapBlock.__new__(_HeapBlock)
+    except MemoryError:
+        hits_end(hits)
+        raise
+    block.data = hits.heap
     block.capacity = hits.capacity
     array = cnp.PyArray_SimpleNewFromData(1, &length, cnp.NPY_INT64, block.data)
     cnp.set_array_base(array, block)

@@ -108,8 +108,8 @@ cdef class LazyFindings:
     def _reserve_strayed_lists(self, int64_t size):
         if size > len(self.strayed_direction):
             size = max(size, len(self.strayed_direction) * 3 // 2)
-            self.strayed_direction = grown(self.strayed_direction, self.strayed_used, size)
-            self.strayed_distance = grown(self.strayed_distance, self.strayed_used, size)
+            larger = [grown(pool, self.strayed_used, size) for pool in (self.strayed_direction, self.strayed_distance)]
+            self.strayed_direction, self.strayed_distance = larger
 
     def _point(self):
         """Point the C structure to the buffers."""

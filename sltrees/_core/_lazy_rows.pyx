@@ -185,15 +185,21 @@ cdef class LazyRows(RowStore):
             self._grow_active(needed)
         if found.found.n_strayed:
             self._reserve_for_strayed(found)
+        stop = np.concatenate([np.empty(0, dtype=np.int64), *found.strayed_stop])
         flipped = np.zeros(self.rows.n_directions, dtype=np.uint8)
         scratch = self._scratch()
+        cdef const int64_t *p_stop = <int64_t *> address(stop)
+        cdef const int32_t *p_direction = <int32_t *> address(found.strayed_direction)
+        cdef const char *p_distance = <char *> address(found.strayed_distance)
+        cdef int64_t itemsize = self.dtype.itemsize
         cdef uint8_t *p_flipped = <uint8_t *> address(flipped)
         cdef void *p_scratch = address(scratch)
         with nogil:
             self.kernels.apply(&self.rows, &step.step, &found.found, stamp, &self.active_used, p_flipped, p_scratch)
+            self._install_strayed(&found.found, p_stop, p_direction, p_distance, itemsize)
         self.n_fired += 2 * n_beginning - found.found.n_flips
         if found.found.n_strayed:
-            self._install_strayed(found)
+            self._close_near_pool()
         self._renew_failure_times(step, found)
 
     def _renew_failure_times(self, LazyStep step not None, LazyFindings found not None):
@@ -218,7 +224,7 @@ cdef class LazyRows(RowStore):
                 else:
                     tree.c_update(r, time)
         if many:
-            tree.refresh()
+            tree._rebuild()     # which needs no memory, where `refresh` would
 
     # ------------------------------------------------------------------ further directions
 

@@ -89,12 +89,14 @@ class NearLists:
         with nogil:
             n_kept = collect(p_z, k, n, p_thresholds, p_inverse, shift, keep_all, used, p_direction, p_distance,
                              n_listed, p_listed, p_kept, p_stop, p_fired, p_nearest)
-        if n_kept:
-            self.used = stop[n_kept - 1]
-            self.n_listed = n_listed + int(n_fired[:n_kept].sum(dtype=np.int64))
+        # whatever may fail for want of memory comes first
+        n_listed += int(n_fired[:n_kept].sum(dtype=np.int64))
         self.stop.append(stop[:n_kept])
         self.n_fired.append(n_fired[:n_kept])
         self.nearest.append(nearest[:n_kept])
+        self.n_listed = n_listed
+        if n_kept:
+            self.used = stop[n_kept - 1]
         return kept[:n_kept]
 
     def clear(self):
@@ -129,7 +131,7 @@ class NearLists:
         """Room for so many more entries."""
         if self.used + more > len(self.direction):
             size = max(self.used + more, len(self.direction) * 3 // 2)
-            self.direction = grown(self.direction, self.used, size)
-            self.distance = grown(self.distance, self.used, size)
+            larger = grown(self.direction, self.used, size), grown(self.distance, self.used, size)
+            self.direction, self.distance = larger
         if self.n_listed + more > len(self.fired):
             self.fired = grown(self.fired, self.n_listed, max(self.n_listed + more, len(self.fired) * 3 // 2))

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t
 
 from sltrees._core._lazy_findings cimport LazyFindings
-from sltrees._core._rows cimport sl_lazy_rows
+from sltrees._core._rows cimport sl_lazy_findings, sl_lazy_rows
 
 cdef class RowStore:
     cdef sl_lazy_rows rows
@@ -21,4 +21,5 @@ cdef class RowStore:
     cdef int _compact(self, RowStore old, kept) except -1
     cdef int _grow_active(self, int64_t needed) except -1
     cdef int _reserve_for_strayed(self, LazyFindings found) except -1
-    cdef int _install_strayed(self, LazyFindings found) except -1
+    cdef void _install_strayed(self, const sl_lazy_findings *found, const int64_t *stop, const int32_t *direction,
+                               const char *distance, int64_t itemsize) noexcept nogil

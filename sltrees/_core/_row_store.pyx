@@ -14,7 +14,7 @@ from sltrees._core._boundary import aligned_empty
 from sltrees._core._lazy_findings cimport LazyFindings
 from sltrees._core._pools import grown, refuse_long, with_reserve
 from sltrees._core._pools cimport BLOCK, address, optional
-from sltrees._core._rows cimport sl_lazy_rows, sl_row
+from sltrees._core._rows cimport sl_lazy_findings, sl_lazy_rows, sl_row
 
 cnp.import_array()
 
@@ -308,29 +308,24 @@ cdef class RowStore:
         self._point()
         return 0
 
-    cdef int _install_strayed(self, LazyFindings found) except -1:
-        """Give strayed rows their new near lists, built where they now are; there is room."""
-        arrays = self._arrays
-        rows = found.strayed_rows
-        used = found.strayed_used
-        stop = np.concatenate(found.strayed_stop)
-        begin = np.zeros_like(stop)
-        begin[1:] = stop[:len(stop) - 1]
-        self.longest = max(self.longest, int((stop - begin).max()))
-        total = self.near_used + used
-        arrays["near_direction"][self.near_used:total] = found.strayed_direction[:used]
-        arrays["near_distance"][self.near_used:total] = found.strayed_distance[:used]
-        row = arrays["row"]
-        row["near_start"][rows] = begin + self.near_used
-        row["near_stop"][rows] = stop + self.near_used
-        self.near_used = total
-        centre = row["centre"]
-        new = rows[centre[rows] < 0]
-        centre[new] = np.arange(self.n_centres, self.n_centres + len(new), dtype=np.int32)
-        self.n_centres += len(new)
-        arrays["centres"][centre[rows]] = found.strayed_displacement
-        self._close_near_pool()
-        return 0
+    cdef void _install_strayed(self, const sl_lazy_findings *found, const int64_t *stop, const int32_t *direction,
+                               const char *distance, int64_t itemsize) noexcept nogil:
+        """Give strayed rows their new near lists, which end at `stop`, built where they now are; there is room."""
+        cdef int64_t q, begin = 0, place_bytes = self.rows.stride * itemsize
+        cdef const char *displacement = <const char *> found.strayed_displacement
+        cdef sl_row *row
+        for q in range(found.n_strayed):
+            row = &self.rows.row[found.strayed_row[q]]
+            self.longest = max(self.longest, stop[q] - begin)
+            row.near_start, row.near_stop = <int32_t> (self.near_used + begin), <int32_t> (self.near_used + stop[q])
+            begin = stop[q]
+            if row.centre < 0:
+                row.centre = <int32_t> self.n_centres
+                self.n_centres += 1
+            memcpy(<char *> self.rows.centres + row.centre * place_bytes, displacement + q * place_bytes, place_bytes)
+        memcpy(self.rows.near_direction + self.near_used, direction, begin * sizeof(int32_t))
+        memcpy(<char *> self.rows.near_distance + self.near_used * itemsize, distance, begin * itemsize)
+        self.near_used += begin
 
     def _close_near_pool(self):
         """Close the holes that abandoned near lists leave, once the pool is twice what it was when it had none."""
@@ -354,7 +349,7 @@ cdef class RowStore:
         size = with_reserve(live)
         direction, distance = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.dtype)
         moved = np.cumsum(lengths) - lengths
-        shift = (moved[where] - row["near_start"]).astype(np.int32)
+        cdef const int32_t[::1] shift = (moved[where] - row["near_start"]).astype(np.int32)
         cdef const int64_t[::1] source = starts.astype(np.int64), target = moved, count = lengths
         cdef int32_t *p_direction = <int32_t *> address(direction)
         cdef char *p_distance = <char *> address(distance)
@@ -364,8 +359,9 @@ cdef class RowStore:
                 memcpy(p_direction + target[q], self.rows.near_direction + source[q], count[q] * sizeof(int32_t))
                 memcpy(p_distance + target[q] * itemsize, <char *> self.rows.near_distance + source[q] * itemsize,
                        count[q] * itemsize)
-        row["near_start"] += shift
-        row["near_stop"] += shift
+            for q in range(self.rows.n_rows):
+                self.rows.row[q].near_start += shift[q]
+                self.rows.row[q].near_stop += shift[q]
         arrays["near_direction"], arrays["near_distance"] = direction, distance
         self.near_used = self.near_used_without_holes = live
         self._point()

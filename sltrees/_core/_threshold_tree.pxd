@@ -1,5 +1,5 @@
 # See _threshold_tree.pyx. The interface for other compiled code is that of WideTree: c_query and so on.
-from sltrees._core._tree_queries cimport TreeQueries
+from sltrees._core._tree_writes cimport TreeWrites
 
-cdef class ThresholdTree(TreeQueries):
+cdef class ThresholdTree(TreeWrites):
     pass

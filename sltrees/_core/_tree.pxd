@@ -21,6 +21,7 @@ cdef extern from "tree/tree.h" nogil:
         int64_t capacity
         int64_t bound           # the most hits there can be
         int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
+        int fixed               # at `capacity`, hits are counted and no longer written
         int out_of_memory
 
     void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
@@ -34,6 +35,7 @@ cdef extern from "tree/tree.h" nogil:
     void sl_tree_update_many(const sl_tree *tree, void *leaves, void *upper, const int64_t *indices,
                              const void *values, int64_t count)
     double sl_tree_maximum(const sl_tree *tree, const void *leaves, const void *upper)
+    double sl_tree_limit(const sl_tree *tree, double t)
     int64_t sl_tree_argmax(const sl_tree *tree, const void *leaves, const void *upper)
     int64_t sl_tree_first(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,
                           int64_t stop)

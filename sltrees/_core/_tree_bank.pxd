@@ -18,4 +18,6 @@ cdef class TreeBank:
 
     cdef void *row_leaves(self, int64_t row) noexcept nogil
     cdef void *row_upper(self, int64_t row) noexcept nogil
+    cdef void _write_rows(self, const int64_t *rows, const char *values, int64_t n, char *maxima) noexcept nogil
+    cdef void _write_in_row(self, int64_t row, const int64_t *columns, const char *values, int64_t n) noexcept nogil
     cdef double _row_max(self, int64_t row) noexcept nogil

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sltrees._core._products import Columns
 from sltrees._core._threshold_tree import ThresholdTree
 
 class TreeBank:
@@ -21,6 +22,20 @@ class TreeBank:
     def bytes_needed(n_rows: int, n_columns: int, dtype: npt.DTypeLike) -> int: ...
     def write_rows(self, rows: npt.NDArray[np.int64], values: npt.NDArray[np.floating[Any]]) -> None: ...
     def write_columns(self, columns: npt.NDArray[np.int64], values: npt.NDArray[np.floating[Any]]) -> None: ...
+    def write_row_products(
+        self,
+        rows: npt.NDArray[np.int64],
+        left: npt.NDArray[np.floating[Any]],
+        right: Columns,
+        kept: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> None: ...
+    def write_column_products(
+        self,
+        columns: npt.NDArray[np.int64],
+        left: npt.NDArray[np.floating[Any]],
+        right: Columns,
+        kept: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> None: ...
     def query_row(self, row: int, threshold: float) -> tuple[npt.NDArray[np.int64], int]: ...
     def query_all(
         self, threshold: float

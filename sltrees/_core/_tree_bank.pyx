@@ -4,23 +4,24 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memcpy
 
 from sltrees._core._boundary import aligned_empty
-from sltrees._core._hits cimport hits_to_array
+from sltrees._core._hits cimport hits_begin, hits_end, hits_to_array
+from sltrees._core._pools cimport optional
+from sltrees._core._products cimport Columns
 from sltrees._core._simd cimport active_level
 from sltrees._core._threshold_tree cimport ThresholdTree
 from sltrees._core._tree cimport (
-    sl_hits, sl_hits_init, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
+    sl_hits, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
 )
 from sltrees._core._typedefs cimport column_t, real_t
 
 cnp.import_array()
 
 cdef enum:
-    N_LOCAL_HITS = 1024
+    N_PRODUCTS = 1 << 18            # computed at a time: 1 MiB in float32, so that they are still in cache when copied
 
 
 cdef class TreeBank:
@@ -100,24 +101,13 @@ cdef class TreeBank:
         -----
         Cost: O(k n_columns), streaming, and an update of k entries of `top`.
         """
-        cdef int64_t j, n = rows.shape[0]
-        cdef int64_t row_bytes = self.n_columns * self.itemsize
-        cdef const char *source = cnp.PyArray_BYTES(values)
-        cdef double best
+        cdef int64_t n = rows.shape[0]
         maxima = np.empty(n, dtype=self._leaves.dtype)
+        cdef const char *source = cnp.PyArray_BYTES(values)
         cdef char *p_maxima = cnp.PyArray_BYTES(maxima)
-        if n == 0:
-            return
-        with nogil:
-            for j in range(n):
-                memcpy(self.row_leaves(rows[j]), source + j * row_bytes, row_bytes)
-                sl_tree_build(&self.tree, self.row_leaves(rows[j]), self.row_upper(rows[j]), NULL)
-                best = self._row_max(rows[j])
-                if self.itemsize == 4:
-                    (<float *> p_maxima)[j] = <float> best
-                else:
-                    (<double *> p_maxima)[j] = best
-            sl_tree_update_many(&self.top.tree, self.top.leaves, self.top.upper, &rows[0], p_maxima, n)
+        if n:
+            with nogil:
+                self._write_rows(&rows[0], source, n, p_maxima)
 
     def write_columns(self, const int64_t[::1] columns, values):
         """Set whole columns, in order: of equal columns the last one wins.
@@ -133,13 +123,108 @@ cdef class TreeBank:
         """
         cdef int64_t row, n = columns.shape[0]
         cdef const char *source = cnp.PyArray_BYTES(values)
-        if n == 0:
-            return
+        if n:
+            with nogil:
+                for row in range(self.n_rows):
+                    self._write_in_row(row, &columns[0], source + row * n * self.itemsize, n)
+
+    def write_row_products(self, const int64_t[::1] rows, left, Columns right, kept=None):
+        """Set whole rows to products: row rows[j] to those of left[j] with all vectors of `right`.
+
+        Parameters
+        ----------
+        rows : int64 memoryview of shape (k,)
+        left : C-ordered ndarray of shape (k, d), dtype of the bank
+        right : Columns
+            As many as the bank has.
+        kept : ndarray like `left`, but with as many rows as the bank, optional
+            Its rows become left[j], too.
+
+        Raises
+        ------
+        MemoryError
+            Nothing has been changed then: all memory is asked for at first. No other exception can fall between.
+
+        Notes
+        -----
+        Cost: O(k n_columns d).
+        """
+        cdef int64_t start = 0, count, n = rows.shape[0], block = _at_once(n, self.n_columns)
+        cdef int64_t row_bytes = right.d * self.itemsize
+        products = np.empty(block * self.n_columns, dtype=self._leaves.dtype)
+        maxima = np.empty(block, dtype=self._leaves.dtype)
+        cdef const char *p_left = cnp.PyArray_BYTES(left)
+        cdef char *p_kept = <char *> optional(kept)
+        cdef char *p_products = cnp.PyArray_BYTES(products)
+        cdef char *p_maxima = cnp.PyArray_BYTES(maxima)
         with nogil:
-            for row in range(self.n_rows):
-                sl_tree_update_many(&self.tree, self.row_leaves(row), self.row_upper(row), &columns[0],
-                                    source + row * n * self.itemsize, n)
-                self.top.c_update(row, self._row_max(row))
+            while start < n:
+                count = block if n - start > block else n - start
+                _keep(p_kept, &rows[start], p_left + start * row_bytes, count, row_bytes)
+                right.c_times(p_left + start * row_bytes, count, p_products)
+                self._write_rows(&rows[start], p_products, count, p_maxima)
+                start += count
+
+    def write_column_products(self, const int64_t[::1] columns, left, Columns right, kept=None):
+        """Set whole columns to products: column columns[j] to those of left[j] with all vectors of `right`.
+
+        Parameters
+        ----------
+        columns : int64 memoryview of shape (k,)
+        left : C-ordered ndarray of shape (k, d), dtype of the bank
+        right : Columns
+            As many as the bank has rows.
+        kept : ndarray like `left`, but with as many rows as the bank has columns, optional
+            Its rows columns[j] become left[j], too.
+
+        Raises
+        ------
+        MemoryError
+            As of `write_row_products`.
+
+        Notes
+        -----
+        Cost: O(k n_rows d), and as of `write_columns`.
+        """
+        cdef int64_t row, start = 0, count, n = columns.shape[0], block = _at_once(n, self.n_rows)
+        cdef int64_t row_bytes = right.d * self.itemsize
+        products = np.empty(block * self.n_rows, dtype=self._leaves.dtype)
+        one_row = np.empty(block, dtype=self._leaves.dtype)
+        cdef const char *p_left = cnp.PyArray_BYTES(left)
+        cdef char *p_kept = <char *> optional(kept)
+        cdef char *p_products = cnp.PyArray_BYTES(products)
+        cdef char *p_one_row = cnp.PyArray_BYTES(one_row)
+        with nogil:
+            while start < n:
+                count = block if n - start > block else n - start
+                _keep(p_kept, &columns[start], p_left + start * row_bytes, count, row_bytes)
+                right.c_times(p_left + start * row_bytes, count, p_products)
+                for row in range(self.n_rows):
+                    if self.itemsize == 4:
+                        _take_column[float](<float *> p_products, self.n_rows, row, count, <float *> p_one_row)
+                    else:
+                        _take_column[double](<double *> p_products, self.n_rows, row, count, <double *> p_one_row)
+                    self._write_in_row(row, &columns[start], p_one_row, count)
+                start += count
+
+    cdef void _write_rows(self, const int64_t *rows, const char *values, int64_t n, char *maxima) noexcept nogil:
+        """Set n rows, and their entries of `top`. `maxima` has room for n numbers."""
+        cdef int64_t j, row_bytes = self.n_columns * self.itemsize
+        cdef double best
+        for j in range(n):
+            memcpy(self.row_leaves(rows[j]), values + j * row_bytes, row_bytes)
+            sl_tree_build(&self.tree, self.row_leaves(rows[j]), self.row_upper(rows[j]), NULL)
+            best = self._row_max(rows[j])
+            if self.itemsize == 4:
+                (<float *> maxima)[j] = <float> best
+            else:
+                (<double *> maxima)[j] = best
+        sl_tree_update_many(&self.top.tree, self.top.leaves, self.top.upper, rows, maxima, n)
+
+    cdef void _write_in_row(self, int64_t row, const int64_t *columns, const char *values, int64_t n) noexcept nogil:
+        """Set n entries of a row, and its entry of `top`."""
+        sl_tree_update_many(&self.tree, self.row_leaves(row), self.row_upper(row), columns, values, n)
+        self.top.c_update(row, self._row_max(row))
 
     cdef double _row_max(self, int64_t row) noexcept nogil:
         return sl_tree_maximum(&self.tree, self.row_leaves(row), self.row_upper(row)) if self.stride else -INFINITY
@@ -154,9 +239,8 @@ cdef class TreeBank:
         Cost: O(k log(n_columns / k)) blocks for k hits.
         """
         cdef int64_t visited
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        hits_begin(&hits, self.stride)
         with nogil:
             visited = sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
                                     0, self.stride, &hits)
@@ -183,14 +267,13 @@ cdef class TreeBank:
         Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks.
         """
         cdef int64_t visited = 0, j, row, n_live
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
         live, top_visited = self.top._query_counting(threshold)
         indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
         cdef const int64_t[::1] live_rows = live
         cdef int64_t[::1] start = indptr
         n_live = live_rows.shape[0]
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
+        hits_begin(&hits, INT64_MAX)
         with nogil:
             for j in range(n_live):
                 row = live_rows[j]
@@ -201,10 +284,9 @@ cdef class TreeBank:
             for row in range(self.n_rows):
                 if start[row + 1] < start[row]:
                     start[row + 1] = start[row]
-        if hits.out_of_memory:
-            free(hits.heap)
-            raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
         try:
+            if hits.out_of_memory:
+                raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
             columns = np.empty(hits.length, dtype=np.int32)
             values = np.empty(hits.length, dtype=self._leaves.dtype)
             if self.itemsize == 4:
@@ -212,7 +294,7 @@ cdef class TreeBank:
             else:
                 _gather[double](<const double *> self.leaves, self.stride, live_rows, start, hits.data, columns, values)
         finally:
-            free(hits.heap)
+            hits_end(&hits)
         return indptr, columns, values, visited + top_visited
 
     def _check(self):
@@ -234,6 +316,27 @@ cdef class TreeBank:
         # the top tree holds the row maxima
         self.top._check()
         assert np.array_equal(self.top.values, self._leaves.max(axis=1, initial=-np.inf))
+
+
+cdef int64_t _at_once(int64_t n, int64_t products_of_each) noexcept:
+    """How many of n vectors are multiplied at a time, at least 1."""
+    cdef int64_t most = N_PRODUCTS // products_of_each if products_of_each else 1
+    return max(1, min(n, most))
+
+
+cdef void _keep(char *kept, const int64_t *rows, const char *left, int64_t n, int64_t row_bytes) noexcept nogil:
+    """Copy n rows to those of `kept`, unless that is NULL."""
+    cdef int64_t j
+    if kept != NULL:
+        for j in range(n):
+            memcpy(kept + rows[j] * row_bytes, left + j * row_bytes, row_bytes)
+
+
+cdef void _take_column(const real_t *values, int64_t stride, int64_t column, int64_t n, real_t *out) noexcept nogil:
+    """Column `column` of an (n, stride) matrix."""
+    cdef int64_t j
+    for j in range(n):
+        out[j] = values[j * stride + column]
 
 
 cdef void _gather(const real_t *leaves, int64_t stride, const int64_t[::1] rows, const int64_t[::1] start,

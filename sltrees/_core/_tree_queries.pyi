@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeAlias, overload
 
@@ -14,6 +14,8 @@ _Integers: TypeAlias = npt.NDArray[np.integer[Any]] | Sequence[int]
 _Integer: TypeAlias = int | np.integer[Any]
 _Real: TypeAlias = SupportsFloat | SupportsIndex
 _Many: TypeAlias = slice | EllipsisType | npt.NDArray[np.integer[Any] | np.bool_] | Sequence[int] | Sequence[bool]
+
+WHILE_CHANGED: str
 
 class TreeQueries(WideTree):
     @overload
@@ -53,6 +55,9 @@ class TreeQueries(WideTree):
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[float]: ...
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any: ...
     @overload
     def __getitem__(self, key: _Integer, /) -> float: ...
     @overload

@@ -7,11 +7,16 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from sltrees._core._boundary import as_real_array, as_threshold, describe_array
+from sltrees._core._boundary cimport plain_number
+from sltrees._core._boundary import as_integer, as_real_array, as_threshold, describe_array
 from sltrees._core._tree cimport sl_tree_argmax
 from sltrees._core._wide_tree cimport WideTree
+from sltrees._core._wide_tree import WHILE_CHANGED
 
 cnp.import_array()
+
+cdef int64_t MAX_INDEX = <int64_t> 1 << 62        # more than any tree holds
+cdef object NUMPY_INTEGER = np.integer
 
 
 cdef class TreeQueries(WideTree):
@@ -25,7 +30,8 @@ cdef class TreeQueries(WideTree):
         Parameters
         ----------
         threshold : float
-            Compared strictly: a value equal to the threshold is not reported.
+            Compared strictly and exactly: a value equal to the threshold is not reported. It is never rounded; an
+            integer that float64 does not hold is refused.
         start, stop : int, optional
             Only indices in [start, stop) are reported; by default all.
         return_values : bool, default False
@@ -42,9 +48,11 @@ cdef class TreeQueries(WideTree):
 
         Raises
         ------
+        RuntimeError
+            If another thread is changing the tree; so do all queries.
         ValueError
             If the threshold is NaN, the range is not 0 <= start <= stop <= n, or `out` is no C-ordered, writable int64
-            vector, or has fewer than k entries (those it has are then overwritten).
+            vector, shares memory with the values, or has fewer than k entries (those it has are then overwritten).
 
         Notes
         -----
@@ -61,18 +69,28 @@ cdef class TreeQueries(WideTree):
         """
         cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
+        if out is not None:
+            out = self._as_out(out)
         self._range(start, stop, &lo, &hi)
-        indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
-        if return_values:
-            return indices, self._leaves[indices]
-        return indices
+        self._begin_query()
+        try:
+            indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
+            return (indices, self._leaves[indices]) if return_values else indices
+        finally:
+            self._end_query()
+
+    def _as_out(self, out):
+        """Check an array for results; without the methods that a subclass may have."""
+        plain = np.asarray(out) if isinstance(out, np.ndarray) else None
+        if plain is None or not (plain.dtype == np.int64 and plain.ndim == 1 and plain.flags.carray):
+            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
+                             + describe_array(out))
+        return plain
 
     def _query_into(self, double t, int64_t start, int64_t stop, out):
         """Write the hits into the caller's array."""
-        if not (isinstance(out, np.ndarray) and out.dtype == np.int64 and out.ndim == 1
-                and out.flags.carray):
-            raise ValueError("out must be a C-ordered, writable, aligned, one-dimensional int64 array, got "
-                             + describe_array(out))
+        if self._owns(out):
+            raise ValueError("out must not share memory with the values of the tree")
         cdef int64_t found, capacity = out.size
         cdef int64_t *data = <int64_t *> cnp.PyArray_DATA(out)
         with nogil:
@@ -83,9 +101,14 @@ cdef class TreeQueries(WideTree):
 
     def _query_counting(self, threshold, start=0, stop=None):
         """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
+        cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, visited
         self._range(start, stop, &lo, &hi)
-        indices = self._hits(_as_threshold(threshold), lo, hi, &visited)
+        self._begin_query()
+        try:
+            indices = self._hits(t, lo, hi, &visited)
+        finally:
+            self._end_query()
         return indices, visited
 
     def query_many(self, thresholds):
@@ -106,6 +129,8 @@ cdef class TreeQueries(WideTree):
         ------
         TypeError, ValueError
             If the thresholds are not a vector of real numbers, or one is NaN.
+        MemoryError
+            If the result does not fit in memory.
 
         Notes
         -----
@@ -117,7 +142,12 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).query_many([4.0, 1.5])
         (array([0, 1, 3]), array([1, 1, 2]))
         """
-        return self._hits_many(as_real_array(thresholds, "thresholds", 1).astype(np.float64, copy=False))
+        exact = as_real_array(thresholds, "thresholds", 1).astype(np.float64, copy=False)
+        self._begin_query()
+        try:
+            return self._hits_many(exact)
+        finally:
+            self._end_query()
 
     def count(self, threshold, start=0, stop=None):
         """Number of values above the threshold (below it, for orientation "min").
@@ -151,8 +181,10 @@ cdef class TreeQueries(WideTree):
         cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi, found
         self._range(start, stop, &lo, &hi)
+        self._begin_query()
         with nogil:
             found = self.c_count(t, lo, hi)
+        self._end_query()
         return found
 
     def any(self, threshold):
@@ -183,7 +215,7 @@ cdef class TreeQueries(WideTree):
         False
         """
         cdef double t = _as_threshold(threshold)
-        return self.c_first(t, 0, self.tree.shape.size[0]) >= 0
+        return self._first(t, 0, self.tree.shape.size[0]) >= 0
 
     def first(self, threshold, start=0, stop=None):
         """Lowest index of a value above the threshold (below it, for orientation "min").
@@ -219,7 +251,20 @@ cdef class TreeQueries(WideTree):
         cdef double t = _as_threshold(threshold)
         cdef int64_t lo, hi
         self._range(start, stop, &lo, &hi)
-        return self.c_first(t, lo, hi)
+        return self._first(t, lo, hi)
+
+    cdef int64_t _first(self, double t, int64_t start, int64_t stop) except? -1:
+        """`c_first`, also where maxima promise what NaN has replaced."""
+        cdef int64_t visited
+        self._refuse_changing()
+        if self.stale_stop == 0:
+            return self.c_first(t, start, stop)
+        self._begin_query()
+        try:
+            hits = self._hits(t, start, stop, &visited)
+        finally:
+            self._end_query()
+        return hits[0] if hits.size else -1
 
     def max(self):
         """The largest value; of a tree with orientation "min", the smallest.
@@ -244,6 +289,8 @@ cdef class TreeQueries(WideTree):
         5.0
         """
         self._refuse_empty("max")
+        if self.stale_stop and self.tree.shape.n_levels == 0:       # there are no maxima from before
+            return self.tree.sign * float(np.max(self._numbers()))
         return self.c_max() + 0.0       # -0.0 and 0.0 are one value: which of them a block keeps is arbitrary
 
     def argmax(self):
@@ -269,7 +316,12 @@ cdef class TreeQueries(WideTree):
         1
         """
         self._refuse_empty("argmax")
-        return sl_tree_argmax(&self.tree, self.leaves, self.upper)
+        cdef int64_t best = sl_tree_argmax(&self.tree, self.leaves, self.upper)
+        if self.stale_stop == 0:
+            return best
+        # the block is the right one; NaN may stand in it
+        best = best >> self.tree.shape.width_bits << self.tree.shape.width_bits
+        return best + int(np.argmax(self._numbers()[best:best + (1 << self.tree.shape.width_bits)]))
 
     def topk(self, k):
         """Indices of the k largest values (smallest, for orientation "min"), best first.
@@ -300,13 +352,24 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0, 5.0]).topk(3)
         array([1, 3, 2])
         """
-        if not isinstance(k, (int, np.integer)) or k < 0:
+        if not isinstance(k, (int, np.integer)):
             raise ValueError(f"k must be an integer of at least 0, got {k!r}")
-        cdef int64_t n_best = min(k, len(self)), width = 1 << self.tree.shape.width_bits
+        k = as_integer(k, "k")
+        if k < 0:
+            raise ValueError(f"k must be an integer of at least 0, got {k}")
+        self._begin_query()
+        try:
+            return self._topk(k)
+        finally:
+            self._end_query()
+
+    def _topk(self, k):
+        """The beam, from the top level down to the leaves."""
+        cdef int64_t n_best = min(k, self.tree.shape.size[0]), width = 1 << self.tree.shape.width_bits
         cdef int level = self.tree.shape.n_levels
         best = np.arange(self.tree.shape.size[level])
         while True:
-            values = self._level(level)[best]
+            values = self._numbers()[best] if level == 0 and self.stale_stop else self._level(level)[best]
             if best.size > n_best:
                 # all above the n_best-th value, and of those equal to it the lowest indices
                 last = np.partition(values, best.size - n_best)[best.size - n_best] if n_best else np.inf
@@ -333,10 +396,16 @@ cdef class TreeQueries(WideTree):
             i += 1
 
     def __getitem__(self, key):
-        if type(key) is int or isinstance(key, (int, np.integer)):     # the first test alone is fast
+        # the first test alone is fast; True is a mask, as for NumPy
+        if type(key) is int or isinstance(key, (int, NUMPY_INTEGER)) and not isinstance(key, bool):
             return self.c_get(self._wrap(key))
-        values = self._leaves[key]
+        leaves = self._leaves       # kept alive: the key may run code of the caller, which changes the tree
+        values = leaves[key]
         return values.copy() if isinstance(values, np.ndarray) else float(values)
+
+    def __array_function__(self, function, types, arguments, options):
+        """A function of NumPy takes a tree for the array of its values: its maximum is that of either orientation."""
+        return function(*_with_values(arguments), **_with_values(options))
 
     @property
     def values(self):
@@ -364,11 +433,12 @@ cdef class TreeQueries(WideTree):
 
     cdef int64_t _wrap(self, key) except -1:
         """An index as in a Python sequence, negative ones from the end."""
-        cdef int64_t n = self.tree.shape.size[0], i
+        cdef int64_t n, i
         try:
-            i = key
+            i = key             # may run code of the caller, so the size is looked at afterwards
         except OverflowError:
-            i = n
+            i = MAX_INDEX
+        n = self.tree.shape.size[0]
         if i < 0:
             i += n
         if i < 0 or i >= n:
@@ -377,30 +447,65 @@ cdef class TreeQueries(WideTree):
 
     cdef int _range(self, start, stop, int64_t *lo, int64_t *hi) except -1:
         """Check 0 <= start <= stop <= n, with stop = n by default."""
-        cdef int64_t n = self.tree.shape.size[0]
-        if stop is None:
-            stop = n
-        if type(start) is not int or type(stop) is not int:
+        cdef int64_t n, first = 0, past = 0
+        cdef bint outside = False
+        if type(start) is not int or type(stop) is not int and stop is not None:
             try:
-                start, stop = operator.index(start), operator.index(stop)
+                start, stop = operator.index(start), None if stop is None else operator.index(stop)
             except TypeError:
+                stop = self.tree.shape.size[0] if stop is None else stop
                 raise TypeError(f"start and stop must be integers, got start={start!r}, stop={stop!r}") from None
-        if not 0 <= start <= stop <= n:
+        n = self.tree.shape.size[0]     # after the conversions, which may run code of the caller
+        try:
+            first = start
+            past = n if stop is None else stop
+        except OverflowError:
+            outside = True
+        if outside or not 0 <= first <= past <= n:
+            stop = n if stop is None else stop
             raise ValueError(f"the range must satisfy 0 <= start <= stop <= {n}, got start={start}, stop={stop}")
-        lo[0] = start
-        hi[0] = stop
+        lo[0] = first
+        hi[0] = past
+        return 0
+
+    cdef int _refuse_changing(self) except -1:
+        """What `_begin_query` refuses, for a method during which no other thread runs."""
+        if self.users < 0:
+            raise RuntimeError(WHILE_CHANGED)
         return 0
 
     def _refuse_empty(self, what):
+        self._refuse_changing()
         if self.tree.shape.size[0] == 0:
             raise ValueError(f"{what} of an empty tree")
+
+    cdef bint _owns(self, array) noexcept:
+        """Whether a C-ordered array shares memory with the leaves."""
+        cdef char *start = cnp.PyArray_BYTES(array)
+        cdef char *leaves = cnp.PyArray_BYTES(self._store)
+        return start < leaves + cnp.PyArray_NBYTES(self._store) and leaves < start + cnp.PyArray_NBYTES(array)
+
+    def _numbers(self):
+        """sign * leaves, with the worst value for NaN of somebody else."""
+        leaves = self._level(0)
+        return np.where(np.isnan(leaves), -np.inf, leaves)
+
+
+def _with_values(argument):
+    """An argument of NumPy's with arrays in the place of trees."""
+    if isinstance(argument, TreeQueries):
+        return argument.values
+    if isinstance(argument, (list, tuple)):
+        parts = [_with_values(part) for part in argument]
+        return parts if isinstance(argument, list) else tuple(parts)
+    if isinstance(argument, dict):
+        return {name: _with_values(part) for name, part in argument.items()}
+    return argument
 
 
 cdef double _as_threshold(threshold) except? -1.0:
     """Convert a threshold to double; TypeError unless a real number, ValueError for NaN."""
     cdef double t
-    if type(threshold) is float:        # by far the most common, and the one worth the shortcut
-        t = threshold
-        if t == t:
-            return t
+    if plain_number(threshold, &t) and t == t:
+        return t
     return as_threshold(threshold)

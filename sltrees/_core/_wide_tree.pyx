@@ -4,24 +4,30 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport INT64_MAX, int64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
 
-from sltrees._core._boundary import aligned_empty, refuse_nan
-from sltrees._core._hits cimport hits_begin, hits_to_array
+from sltrees._core._boundary cimport UNCHECKED_BYTES
+from sltrees._core._boundary import aligned_empty, refuse_large, refuse_nan
+from sltrees._core._hits cimport hits_begin, hits_end, hits_to_array
 from sltrees._core._simd cimport active_level
 from sltrees._core._tree cimport (
     sl_hits, sl_hits_init, sl_shape_resize, sl_tree_build, sl_tree_count, sl_tree_first, sl_tree_init, sl_tree_leaf,
     sl_tree_maximum, sl_tree_query, sl_tree_repair, sl_tree_update, sl_tree_update_many,
 )
+from sltrees._memory import check_memory
 
 cnp.import_array()
 
 cdef enum:
-    N_LOCAL_HITS = 1024             # a query result starts in this much memory on the stack
     MIN_CAPACITY = 16
 
 cdef int64_t MAX_LEAVES = <int64_t> 1 << 34     # node numbers are 32-bit within the walks
+
+ADVICE = "use fewer values, or float32"
+WHILE_CHANGED = "a tree must not be queried or changed while it is being changed: where threads do both, hold a lock"
+WHILE_QUERIED = "a tree must not be changed while it is being queried: where threads do both, hold a lock"
 
 
 cdef class WideTree:
@@ -78,6 +84,7 @@ cdef class WideTree:
         if n > MAX_LEAVES:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
         sl_tree_init(&tree, n, n, source.dtype == np.float32, min_tree, active_level())
+        refuse_large((tree.shape.n_upper + (0 if borrowed else n)) * source.itemsize, f"a tree of {n} values", ADVICE)
         leaves = source if borrowed else aligned_empty(n, source.dtype)
         upper = aligned_empty(tree.shape.n_upper, source.dtype)
         cdef void *p_leaves = cnp.PyArray_DATA(leaves)
@@ -86,16 +93,22 @@ cdef class WideTree:
             bad = sl_tree_build(&tree, p_leaves, p_upper, p_source)
         if bad:
             refuse_nan(leaves, "values")
+        before = self._store, self._leaves, self._upper     # freed at the end: that may run code of whoever lent them
         self.tree = tree
         self._store = self._leaves = leaves
         self._upper = upper
         self.leaves = p_leaves
         self.upper = p_upper
         self.borrowed = borrowed
+        self.stale_start = self.stale_stop = 0
+        del before
         return 0
 
     cdef int _repair(self, int64_t start, int64_t stop) except -1:
-        """Recompute the levels above leaves [start, stop). ValueError, and no change, if a leaf there is NaN."""
+        """Recompute the levels above leaves [start, stop). ValueError, and no change, if a leaf there is NaN.
+
+        Sets: what is stale.
+        """
         cdef int64_t blocks = ((stop - start) >> self.tree.shape.width_bits) + 2
         cdef bint bad
         cdef void *scratch = malloc(blocks * self._upper.itemsize)
@@ -105,78 +118,126 @@ cdef class WideTree:
             bad = sl_tree_repair(&self.tree, self.leaves, self.upper, start, stop, scratch)
             free(scratch)
         if bad:
-            refuse_nan(self._leaves, "values")
+            self.stale_start = min(start, self.stale_start) if self.stale_stop else start
+            self.stale_stop = max(stop, self.stale_stop)
+            start = start >> self.tree.shape.width_bits << self.tree.shape.width_bits
+            refuse_nan(self._leaves[start:stop + (1 << self.tree.shape.width_bits)], "values", start)
+        if start <= self.stale_start and stop >= self.stale_stop:
+            self.stale_start = self.stale_stop = 0
         return 0
+
+    cdef void _rebuild(self) noexcept nogil:
+        """All levels from leaves that are known to be numbers. Nothing is allocated, so nothing can fail."""
+        sl_tree_repair(&self.tree, self.leaves, self.upper, 0, self.tree.shape.size[0], NULL)
+
+    # ------------------------------------------------------------------ who is at it
+
+    cdef int _begin_query(self) except -1:
+        """Enter a method that reads while other threads run; RuntimeError if the tree is being changed."""
+        if self.users < 0:
+            raise RuntimeError(WHILE_CHANGED)
+        self.users += 1
+        return 0
+
+    cdef void _end_query(self) noexcept:
+        self.users -= 1
+
+    cdef int _begin_change(self) except -1:
+        """Enter a method that writes; RuntimeError if the tree is being queried or changed."""
+        if self.users != 0:
+            raise RuntimeError(WHILE_CHANGED if self.users < 0 else WHILE_QUERIED)
+        self.users = -1
+        return 0
+
+    cdef void _end_change(self) noexcept:
+        self.users = 0
 
     # ------------------------------------------------------------------ growth
 
-    cdef int _reserve(self, int64_t n) except -1:
-        """Room for n leaves: where there is none, twice as much as now or what is needed. Amortised O(1) a leaf."""
+    cdef int _set_size(self, int64_t n, added=None) except -1:
+        """Change the number of leaves. Those added are worst, or `added`, of the dtype of the leaves and without NaN.
+
+        Where there is no room: twice as much as now or what is needed. Whatever can fail comes before the first change.
+        Amortised O(1) a leaf.
+
+        Sets: everything.
+        """
         cdef int64_t old = self.tree.shape.size[0], capacity = max(2 * old, n, MIN_CAPACITY)
+        cdef int64_t itemsize = 4 if self.tree.is_float32 else 8
+        cdef int levels = self.tree.shape.n_levels
+        cdef bint moved = n > self.tree.shape.capacity
+        cdef sl_tree tree = self.tree
         if self.borrowed:
             raise ValueError("a tree over a borrowed array (copy=False) cannot change its length")
         if n > MAX_LEAVES:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
-        if n <= self.tree.shape.capacity:
-            return 0
-        # new memory, never a resize in place: views handed out earlier keep the old one alive
-        store = aligned_empty(capacity, self._leaves.dtype)
-        store[:old] = self._leaves
-        cdef sl_tree tree
-        sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
-        upper = aligned_empty(tree.shape.n_upper, self._leaves.dtype)
-        upper.fill(-np.inf)
-        self.tree = tree
-        self._store, self._leaves, self._upper = store, store[:old], upper
-        self.leaves = cnp.PyArray_DATA(store)
-        self.upper = cnp.PyArray_DATA(upper)
+        store, upper = self._store, self._upper
+        if (n - old) * itemsize > UNCHECKED_BYTES and not moved:
+            refuse_large((n - old) * itemsize, f"room for {n - old} more values", ADVICE)
+        if moved:       # new memory, never a resize in place: views handed out earlier keep the old one alive
+            sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
+            # room that is not in use yet takes no memory, as it is not touched
+            refuse_large((tree.shape.n_upper + n) * itemsize, f"room for {n} values", ADVICE)
+            store = aligned_empty(capacity, store.dtype)
+            upper = aligned_empty(tree.shape.n_upper, store.dtype)
+            upper.fill(-np.inf)
+            store[:old] = self._leaves
+        leaves = store[:n]
+        sl_shape_resize(&tree.shape, n)
+        cdef char *data = cnp.PyArray_BYTES(store)
+        cdef const void *p_added = NULL if added is None else cnp.PyArray_DATA(added)
         with nogil:
-            sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
-        return 0
-
-    cdef int _set_size(self, int64_t n) except -1:
-        """Change the number of leaves within the capacity. Leaves added are worst; removed ones leave no trace."""
-        cdef int64_t old = self.tree.shape.size[0]
-        cdef int levels = self.tree.shape.n_levels
-        self._store[old:n].fill(-INFINITY * self.tree.sign)
-        self._leaves = self._store[:n]
-        sl_shape_resize(&self.tree.shape, n)
-        if n < old:
-            self._upper.fill(-np.inf)
-        if n < old or self.tree.shape.n_levels > levels:    # a new top level has to be computed
+            if p_added != NULL:
+                memcpy(data + old * itemsize, p_added, (n - old) * itemsize)
+            elif n > old:
+                _fill(data + old * itemsize, n - old, tree.is_float32, -INFINITY * tree.sign)
+        # from here on nothing can fail
+        self.tree = tree
+        self._store, self._leaves, self._upper = store, leaves, upper
+        self.leaves = data
+        self.upper = cnp.PyArray_DATA(upper)
+        if moved or n < old or tree.shape.n_levels > levels:    # a new top level has to be computed
             with nogil:
+                if n < old:     # removed ones leave no trace
+                    _fill(self.upper, tree.shape.n_upper, tree.is_float32, -INFINITY)
                 sl_tree_build(&self.tree, self.leaves, self.upper, NULL)
+        elif added is not None:
+            with nogil:
+                sl_tree_repair(&self.tree, self.leaves, self.upper, old, n, NULL)
         return 0
 
     # ------------------------------------------------------------------ queries and writes
 
     cdef object _hits(self, double t, int64_t start, int64_t stop, int64_t *visited):
         """Passing indices of [start, stop) as an array, and the number of blocks compared."""
-        cdef int64_t[N_LOCAL_HITS] local
         cdef sl_hits hits
-        # held through the walk, so that a tree that another thread lets grow against the rules does not free its memory
-        memory = self._store, self._upper
-        cdef sl_tree tree = self.tree
-        cdef const void *leaves = self.leaves
-        cdef const void *upper = self.upper
-        hits_begin(&hits, local, N_LOCAL_HITS, stop - start)
+        hits_begin(&hits, stop - start)
         with nogil:
-            visited[0] = sl_tree_query(&tree, leaves, upper, t, start, stop, &hits)
-        del memory
+            visited[0] = sl_tree_query(&self.tree, self.leaves, self.upper, t, start, stop, &hits)
         return hits_to_array(&hits)
 
     cdef object _hits_many(self, const double[::1] thresholds):
         """CSR pair (indptr, indices) of the passing indices for each threshold."""
-        cdef int64_t[N_LOCAL_HITS] local
-        cdef int64_t j, n = self.tree.shape.size[0]
+        cdef int64_t j = 0, n = self.tree.shape.size[0]
         cdef sl_hits hits
-        sl_hits_init(&hits, local, N_LOCAL_HITS, False)
         indptr = np.zeros(thresholds.shape[0] + 1, dtype=np.int64)
         cdef int64_t[::1] start = indptr
-        with nogil:
-            for j in range(thresholds.shape[0]):
-                sl_tree_query(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &hits)
-                start[j + 1] = hits.length
+        hits_begin(&hits, INT64_MAX)
+        try:
+            with nogil:
+                while j < thresholds.shape[0]:
+                    # what may become large is only counted where there is no room for it, and then asked for again
+                    hits.fixed = 8 * (hits.length + n) > UNCHECKED_BYTES
+                    sl_tree_query(&self.tree, self.leaves, self.upper, thresholds[j], 0, n, &hits)
+                    if hits.fixed and hits.length > hits.capacity:
+                        with gil:
+                            _make_room(&hits, start[j])
+                    else:
+                        j += 1
+                        start[j] = hits.length
+        except BaseException:
+            hits_end(&hits)
+            raise
         return indptr, hits_to_array(&hits)
 
     cdef void _write_many(self, const int64_t *indices, const void *values, int64_t count) noexcept nogil:
@@ -218,3 +279,35 @@ cdef class WideTree:
         sizes = [self.tree.shape.size[k] for k in range(levels + 1)]
         assert sizes.pop() <= width
         assert all(size > width for size in sizes)
+
+
+cdef void _fill(void *numbers, int64_t n, bint is_float32, double value) noexcept nogil:
+    """Set n numbers."""
+    cdef int64_t i
+    if is_float32:
+        for i in range(n):
+            (<float *> numbers)[i] = <float> value
+    else:
+        for i in range(n):
+            (<double *> numbers)[i] = value
+
+
+cdef int _make_room(sl_hits *hits, int64_t n_kept) except -1:
+    """Room for the hits that were counted, of which the first are kept, and for as many again where there is memory.
+
+    MemoryError, and no change, if there is not even enough for those counted.
+    """
+    cdef int64_t capacity = 2 * hits.length
+    try:
+        check_memory(8 * (capacity - n_kept), None, "twice the result", "")
+    except MemoryError:
+        capacity = hits.length
+        check_memory(8 * (capacity - n_kept), None, f"room for {capacity - n_kept} more indices",
+                     "ask for fewer thresholds at a time")
+    cdef int64_t *data = <int64_t *> realloc(hits.heap, capacity * sizeof(int64_t))
+    if data == NULL:
+        raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
+    hits.heap = hits.data = data
+    hits.capacity = capacity
+    hits.length = n_kept
+    return 0

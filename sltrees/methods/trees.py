@@ -62,7 +62,7 @@ class TreesMethod(ExplicitMethod):
 
     Notes
     -----
-    Cost: O(k n d) for k materialised neurons, through BLAS. Memory: see `bytes_needed`.
+    Cost: O(k n d) for k materialised neurons. Memory: see `bytes_needed`.
 
     References
     ----------

@@ -261,7 +261,8 @@ class NewtonTrainer:
             If X, y, sample_weight or eval_set has the wrong shape or holds anything but finite real numbers, if there
             is a `patience` and no eval_set, or if there are too many samples for alpha="loo".
         MemoryError
-            If more than `max_memory` bytes would be needed. The network is as it was after any of these.
+            If more than `max_memory` bytes would be needed. The network is as it was after any of these. Where memory
+            runs out later, all the same, it is that of the last step kept, whole, and `fit` goes on from there.
         RuntimeError
             If the network is being trained by somebody else; or workers of a cluster compute otherwise.
         sltrees.cluster.messages.ClusterLostError

@@ -118,6 +118,8 @@ REFUSED = {
     "many-negative": (lambda t: t.update_many([0, -1], 9), IndexError, "indices must be in [0, 20), got -1"),
     "many-unsigned": (lambda t: t.update_many([2**63], 9), IndexError, f"indices must be in [0, 20), got {2**63}"),
     "many-fraction": (lambda t: t.update_many([0.0], 9), TypeError, "indices must be integers, got dtype float64"),
+    "update-bool": (lambda t: t.update(True, 9), TypeError, "i must be an integer, got True"),
+    "add-bool": (lambda t: t.add(False, 9), TypeError, "i must be an integer, got False"),
     "many-mask": (lambda t: t.update_many([True], 9), TypeError, "indices must be integers, got dtype bool"),
     "many-2d": (lambda t: t.update_many([[0]], 9), ValueError, "indices must have 1 dimension, got shape (1, 1)"),
     "many-scalar": (lambda t: t.update_many(0, 9), ValueError, "indices must have 1 dimension, got shape ()"),

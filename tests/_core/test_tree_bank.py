@@ -95,7 +95,7 @@ def test_rows_and_columns_in_turn(seed, dtype):
 
 
 @dtypes
-def test_results_too_large_for_the_stack(seed, dtype):
+def test_results_too_large_for_the_first_buffer(seed, dtype):
     expected = np.random.default_rng(seed).random((30, 3000)).astype(dtype)
     bank = TreeBank(30, 3000, dtype)
     bank.write_rows(np.arange(30), expected)

@@ -22,11 +22,13 @@ STUBS = (
     "_normals",
     "_pools",
     "_primitives",
+    "_products",
     "_row_store",
     "_simd",
     "_threshold_tree",
     "_tree_bank",
     "_tree_queries",
+    "_tree_writes",
     "_wide_tree",
 )
 CONFIGURATION = """

@@ -332,6 +332,18 @@ def test_search_on_a_part_costs_no_more_than_it_may(seconds):
     assert 0 <= search.seconds_left < seconds
 
 
+def test_with_little_memory_kernels_are_learned_one_after_the_other(monkeypatch):
+    X, y = of_features(80)
+    found, _ = search(X, y)
+    monkeypatch.setattr("sltrees.estimators.model_search.available_memory", lambda: 1.0)
+    run_all, batches = ThreadExecutor.run_all, []
+    monkeypatch.setattr(
+        ThreadExecutor, "run_all", lambda self, do, tasks: (batches.append(len(tasks)), run_all(self, do, tasks))[1]
+    )
+    assert search(X, y)[0].table == found.table
+    assert batches[:4] == [1, 1, 1, 1]
+
+
 def test_errors_on_a_part_are_those_of_samples_left_out():
     X, y = of_features(600)
     found, Y = search(X, y, seconds=3.0)

@@ -1,5 +1,6 @@
 """Executors of this process: order, exceptions, interruption, and BLAS left as it was."""
 
+import pathlib
 import signal
 import threading
 
@@ -215,3 +216,13 @@ def test_inline_ctrl_c_is_heeded_between_blocks_that_write_and_at_once_in_others
             executor.run_all(work, range(4))
         assert (begun, ended) == ([0, 1, 0, 1], [0, 1, 0])
         assert set(blas_threads()) == {1}
+
+
+def test_the_blas_of_numpy_is_among_those_that_are_held():
+    """What is not seen cannot be held, and then results depend on its threads."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    folder = pathlib.Path(np.__file__).parent
+    libraries = [pathlib.Path(library["filepath"]) for library in threadpool_info() if library["user_api"] == "blas"]
+    assert libraries
+    if folder.with_name("numpy.libs").is_dir():  # a wheel, with a BLAS of its own
+        assert any(library.parent.name == "numpy.libs" for library in libraries)

@@ -9,7 +9,7 @@
 SL_TARGET static void SL_FN(normal_points)(const uint64_t *SL_RESTRICT words, float *SL_RESTRICT x,
                                             float *SL_RESTRICT y)
 {
-    for (int i = 0; i < SL_NORMALS_POINTS; ++i) {
+    for (int i = 0; i < SL_NORMALS_PART; ++i) {
         /* p or 1 - p, whichever is smaller, so that radii near 0 are as fine as those far out */
         const int32_t u = (int32_t)(words[i] >> 32), reflected = u >> 31;
         const float small = ((float)(u ^ reflected) + 0.5f) * 0x1p-32f;
@@ -46,7 +46,7 @@ SL_TARGET static void SL_FN(normal_words)(sl_normals *streams, uint64_t *SL_REST
 {
     uint64_t *SL_RESTRICT a = streams->a, *SL_RESTRICT b = streams->b, *SL_RESTRICT c = streams->c;
     uint64_t counter = streams->counter; /* of its own: what is written could be the streams' */
-    for (int i = 0; i < SL_NORMALS_POINTS; i += SL_NORMALS_STREAMS, ++counter)
+    for (int i = 0; i < SL_NORMALS_PART; i += SL_NORMALS_STREAMS, ++counter)
         for (int j = 0; j < SL_NORMALS_STREAMS; ++j) {
             const uint64_t word = a[j] + b[j] + counter;
             a[j] = b[j] ^ (b[j] >> 11);
@@ -57,18 +57,30 @@ SL_TARGET static void SL_FN(normal_words)(sl_normals *streams, uint64_t *SL_REST
     streams->counter = counter;
 }
 
+/* `part` to out[at] and what follows, as far as that is below n. */
+SL_INLINE void SL_FN(copy_normals)(const float *part, float *out, int64_t at, int64_t n)
+{
+    const int64_t room = n - at < SL_NORMALS_PART ? n - at : SL_NORMALS_PART;
+    if (room > 0)
+        memcpy(out + at, part, (size_t)room * sizeof(float));
+}
+
 /* The first n normal numbers of a seed of three words for each stream. Fewer are a beginning of more. */
 SL_TARGET static void SL_FN(normals)(const uint64_t *seed, int64_t n, float *out)
 {
     sl_normals streams;
-    uint64_t words[SL_NORMALS_POINTS];
-    float last[2 * SL_NORMALS_POINTS];
+    uint64_t words[SL_NORMALS_PART];
+    float last[2 * SL_NORMALS_PART];
     sl_normals_seed(&streams, seed);
-    for (int64_t i = 0; i < n; i += 2 * SL_NORMALS_POINTS) {
-        float *to = n - i < 2 * SL_NORMALS_POINTS ? last : out + i;
-        SL_FN(normal_words)(&streams, words);
-        SL_FN(normal_points)(words, to, to + SL_NORMALS_POINTS);
-        if (to == last)
-            memcpy(out + i, last, (n - i) * sizeof(float));
-    }
+    for (int64_t start = 0; start < n; start += 2 * SL_NORMALS_POINTS)
+        for (int64_t i = start; i < start + SL_NORMALS_POINTS; i += SL_NORMALS_PART) {
+            SL_FN(normal_words)(&streams, words);
+            if (n - start >= 2 * SL_NORMALS_POINTS) {
+                SL_FN(normal_points)(words, out + i, out + i + SL_NORMALS_POINTS);
+            } else {
+                SL_FN(normal_points)(words, last, last + SL_NORMALS_PART);
+                SL_FN(copy_normals)(last, out, i, n);
+                SL_FN(copy_normals)(last + SL_NORMALS_PART, out, i + SL_NORMALS_POINTS, n);
+            }
+        }
 }

@@ -7,7 +7,8 @@
 #include "simd/simd.h"
 
 #define SL_NORMALS_STREAMS 16  /* generators side by side: two vectors of AVX-512, to hide latency */
-#define SL_NORMALS_POINTS 1024 /* words at a time, two numbers each: these and the numbers stay in first-level cache */
+#define SL_NORMALS_POINTS 1024 /* words make so many numbers, and then so many more: the second coordinates of points */
+#define SL_NORMALS_PART 256    /* words at a time: 2 KiB of a stack that may be small */
 
 #if defined(_MSC_VER)
 #define SL_RESTRICT __restrict

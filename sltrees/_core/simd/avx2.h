@@ -192,6 +192,66 @@ SL_TARGET SL_INLINE void SL_FN(dots)(const SL_REAL *v, int64_t n, const int32_t 
     SL_FN(four_totals)(a, b, c, d, out);
 }
 
+/* Eight sums in registers: both halves of a block for four rows. */
+SL_TARGET SL_INLINE void SL_FN(four_rows)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out,
+                                          int64_t n)
+{
+    SL_VECTOR s = SL_V(setzero)(), t = s, u = s, v = s, w = s, x = s, y = s, z = s;
+    for (int64_t k = 0; k < d; ++k) {
+        const SL_VECTOR low = SL_V(loadu)(b + k * stride), high = SL_V(loadu)(b + k * stride + SL_LANES);
+        const SL_VECTOR first = SL_V(set1)(a[k]), second = SL_V(set1)(a[k + d]);
+        const SL_VECTOR third = SL_V(set1)(a[k + 2 * d]), fourth = SL_V(set1)(a[k + 3 * d]);
+        s = SL_V(fmadd)(first, low, s);
+        t = SL_V(fmadd)(first, high, t);
+        u = SL_V(fmadd)(second, low, u);
+        v = SL_V(fmadd)(second, high, v);
+        w = SL_V(fmadd)(third, low, w);
+        x = SL_V(fmadd)(third, high, x);
+        y = SL_V(fmadd)(fourth, low, y);
+        z = SL_V(fmadd)(fourth, high, z);
+    }
+    SL_V(storeu)(out, s);
+    SL_V(storeu)(out + SL_LANES, t);
+    SL_V(storeu)(out + n, u);
+    SL_V(storeu)(out + n + SL_LANES, v);
+    SL_V(storeu)(out + 2 * n, w);
+    SL_V(storeu)(out + 2 * n + SL_LANES, x);
+    SL_V(storeu)(out + 3 * n, y);
+    SL_V(storeu)(out + 3 * n + SL_LANES, z);
+}
+
+SL_TARGET SL_INLINE void SL_FN(block_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out,
+                                               int64_t n)
+{
+    SL_FN(four_rows)(a, d, b, stride, out, n);
+    SL_FN(four_rows)(a + 4 * d, d, b, stride, out + 4 * n, n);
+}
+
+SL_TARGET SL_INLINE void SL_FN(row_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out)
+{
+    SL_VECTOR s = SL_V(setzero)(), t = s, u = s, v = s, w = s, x = s, y = s, z = s;
+    for (int64_t k = 0; k < d; ++k) {
+        const SL_VECTOR by = SL_V(set1)(a[k]);
+        const SL_REAL *p = b + k * stride;
+        s = SL_V(fmadd)(by, SL_V(loadu)(p), s);
+        t = SL_V(fmadd)(by, SL_V(loadu)(p + SL_LANES), t);
+        u = SL_V(fmadd)(by, SL_V(loadu)(p + 2 * SL_LANES), u);
+        v = SL_V(fmadd)(by, SL_V(loadu)(p + 3 * SL_LANES), v);
+        w = SL_V(fmadd)(by, SL_V(loadu)(p + 4 * SL_LANES), w);
+        x = SL_V(fmadd)(by, SL_V(loadu)(p + 5 * SL_LANES), x);
+        y = SL_V(fmadd)(by, SL_V(loadu)(p + 6 * SL_LANES), y);
+        z = SL_V(fmadd)(by, SL_V(loadu)(p + 7 * SL_LANES), z);
+    }
+    SL_V(storeu)(out, s);
+    SL_V(storeu)(out + SL_LANES, t);
+    SL_V(storeu)(out + 2 * SL_LANES, u);
+    SL_V(storeu)(out + 3 * SL_LANES, v);
+    SL_V(storeu)(out + 4 * SL_LANES, w);
+    SL_V(storeu)(out + 5 * SL_LANES, x);
+    SL_V(storeu)(out + 6 * SL_LANES, y);
+    SL_V(storeu)(out + 7 * SL_LANES, z);
+}
+
 #undef SL_VECTOR
 #undef SL_V
 #undef SL_LANES

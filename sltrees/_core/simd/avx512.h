@@ -220,6 +220,50 @@ SL_TARGET SL_INLINE void SL_FN(dots)(const SL_REAL *v, int64_t n, const int32_t 
     SL_FN(four_totals)(a, b, c, d, out);
 }
 
+/* Eight sums in registers, of rows or of blocks. */
+SL_TARGET SL_INLINE void SL_FN(block_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out,
+                                               int64_t n)
+{
+    const SL_REAL *e = a + 4 * d;
+    SL_VECTOR s = SL_V(setzero)(), t = s, u = s, v = s, w = s, x = s, y = s, z = s;
+    for (int64_t k = 0; k < d; ++k) {
+        const SL_VECTOR by = SL_V(loadu)(b + k * stride);
+        s = SL_V(fmadd)(SL_V(set1)(a[k]), by, s);
+        t = SL_V(fmadd)(SL_V(set1)(a[k + d]), by, t);
+        u = SL_V(fmadd)(SL_V(set1)(a[k + 2 * d]), by, u);
+        v = SL_V(fmadd)(SL_V(set1)(a[k + 3 * d]), by, v);
+        w = SL_V(fmadd)(SL_V(set1)(e[k]), by, w);
+        x = SL_V(fmadd)(SL_V(set1)(e[k + d]), by, x);
+        y = SL_V(fmadd)(SL_V(set1)(e[k + 2 * d]), by, y);
+        z = SL_V(fmadd)(SL_V(set1)(e[k + 3 * d]), by, z);
+    }
+    SL_V(storeu)(out, s);
+    SL_V(storeu)(out + n, t);
+    SL_V(storeu)(out + 2 * n, u);
+    SL_V(storeu)(out + 3 * n, v);
+    SL_V(storeu)(out + 4 * n, w);
+    SL_V(storeu)(out + 5 * n, x);
+    SL_V(storeu)(out + 6 * n, y);
+    SL_V(storeu)(out + 7 * n, z);
+}
+
+SL_TARGET SL_INLINE void SL_FN(row_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out)
+{
+    SL_VECTOR s = SL_V(setzero)(), t = s, u = s, v = s;
+    for (int64_t k = 0; k < d; ++k) {
+        const SL_VECTOR by = SL_V(set1)(a[k]);
+        const SL_REAL *x = b + k * stride;
+        s = SL_V(fmadd)(by, SL_V(loadu)(x), s);
+        t = SL_V(fmadd)(by, SL_V(loadu)(x + SL_W), t);
+        u = SL_V(fmadd)(by, SL_V(loadu)(x + 2 * SL_W), u);
+        v = SL_V(fmadd)(by, SL_V(loadu)(x + 3 * SL_W), v);
+    }
+    SL_V(storeu)(out, s);
+    SL_V(storeu)(out + SL_W, t);
+    SL_V(storeu)(out + 2 * SL_W, u);
+    SL_V(storeu)(out + 3 * SL_W, v);
+}
+
 #undef SL_VECTOR
 #undef SL_MASK
 #undef SL_V

@@ -95,6 +95,16 @@ SL_INLINE void SL_FN(dots)(const SL_REAL *v, int64_t n, const int32_t *at, const
     SL_PORTABLE(dots)(v, n, at, rows, out);
 }
 
+SL_INLINE void SL_FN(block_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out, int64_t n)
+{
+    SL_PORTABLE(block_products)(a, d, b, stride, out, n);
+}
+
+SL_INLINE void SL_FN(row_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out)
+{
+    SL_PORTABLE(row_products)(a, d, b, stride, out);
+}
+
 #undef SL_VECTOR
 #undef SL_MASK
 #undef SL_LANE_MASK

@@ -97,6 +97,29 @@ SL_INLINE int64_t SL_FN(least_two)(const SL_REAL *p, int64_t n, SL_REAL *two)
     return at;
 }
 
+/* What both kinds of products are made of, so that compilers fuse in both or in none. */
+SL_INLINE void SL_FN(block_sums)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out)
+{
+    SL_REAL sum[SL_WIDTH] = {0};
+    for (int64_t k = 0; k < d; ++k)
+        for (int j = 0; j < SL_WIDTH; ++j)
+            sum[j] += a[k] * b[k * stride + j];
+    for (int j = 0; j < SL_WIDTH; ++j)
+        out[j] = sum[j];
+}
+
+SL_INLINE void SL_FN(block_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out, int64_t n)
+{
+    for (int i = 0; i < SL_ROWS_AT_ONCE; ++i)
+        SL_FN(block_sums)(a + i * d, d, b, stride, out + i * n);
+}
+
+SL_INLINE void SL_FN(row_products)(const SL_REAL *a, int64_t d, const SL_REAL *b, int64_t stride, SL_REAL *out)
+{
+    for (int q = 0; q < 4; ++q)
+        SL_FN(block_sums)(a, d, b + q * SL_W, stride, out + q * SL_W);
+}
+
 SL_INLINE void SL_FN(dots)(const SL_REAL *v, int64_t n, const int32_t *at, const SL_REAL *rows, SL_REAL *out)
 {
     for (int j = 0; j < 4; ++j)

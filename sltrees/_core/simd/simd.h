@@ -1,7 +1,7 @@
 /* What the package does with SIMD instructions: nothing outside this folder knows one.
  *
  * A *block* is one 64-byte cache line: W = 16 floats or 8 doubles. Four primitives carry
- * every walk over a wide tree, and six more the kernels of lazy rows:
+ * every walk over a wide tree, six more the kernels of lazy rows, and two more products of rows with many columns:
  *
  *   block_max(p, sign)           largest sign * p[j] of a block
  *   block_maxima(p, sign, out)   the same for W consecutive blocks, transposed so that no lane idles; returns
@@ -18,6 +18,12 @@
  *                                y += sum over e < k of c[e] times row at[e] of `rows`, of n numbers, n a multiple of W
  *   least_two(p, n, two)         the least |p[j]| and the second least; returns the position of the first, -1 for n = 0
  *   dots(v, n, at, rows, out)    out[j] = dot(v, row at[j] of `rows`, n) for four rows
+ *   block_products(a, d, b, stride, out, n)
+ *                                out[i * n + j] = sum over k < d of a[i * d + k] b[k * stride + j] for SL_ROWS_AT_ONCE
+ *                                rows i and the W numbers j of a block. Each sum begins with 0 and is in the order of
+ *                                k; products are fused with sums, or not, as the level has it
+ *   row_products(a, d, b, stride, out)
+ *                                the same, bit for bit, for one row and four blocks: out[j], j < 4 W
  *
  * `sign` is +1 for a max-tree and -1 for a min-tree: a min-tree is a max-tree read through a
  * change of sign on load, so one set of walks serves both orientations.
@@ -31,6 +37,8 @@
 #define SLTREES_SIMD_H
 
 #include "simd/levels.h"
+
+#define SL_ROWS_AT_ONCE 8 /* as many sums as hide the latency of one, and fit into registers */
 
 #define SL_KERNELS SL_STRING(simd/SL_ISA.h)
 #include "simd/each_instance.h"

@@ -87,22 +87,40 @@ SL_INLINE int64_t sl_tree_argmax(const sl_tree *tree, const void *leaves, const 
                : tree->f64.argmax(&tree->shape, (const double *)leaves, (const double *)upper, tree->sign);
 }
 
-/* Thresholds come in the sign of the values: a max-tree reports value > t, a min-tree value < t. They are rounded to
- * the dtype of the leaves, as NumPy rounds a Python number compared with an array. */
+/* Thresholds come in the sign of the values: a max-tree reports value > t, a min-tree value < t. Comparisons are those of
+ * real numbers: between float32 values and t there is no difference to the largest float32 that is not above t. */
+SL_INLINE float sl_threshold_f32(const sl_tree *tree, double t)
+{
+    const double exact = tree->sign * t;
+    union {
+        float number;
+        uint32_t bits; /* those of the next number towards zero are one less, away from zero one more */
+    } below = {(float)exact};
+    if ((double)below.number > exact)
+        below.bits = below.number == 0 ? 0x80000001u : below.number > 0 ? below.bits - 1 : below.bits + 1;
+    return below.number;
+}
+
 SL_INLINE int64_t sl_tree_first(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,
                                 int64_t stop)
 {
     return tree->is_float32 ? tree->f32.first(&tree->shape, (const float *)leaves, (const float *)upper,
-                                              (float)(tree->sign * t), start, stop, (float)tree->sign)
+                                              sl_threshold_f32(tree, t), start, stop, (float)tree->sign)
                             : tree->f64.first(&tree->shape, (const double *)leaves, (const double *)upper,
                                               tree->sign * t, start, stop, tree->sign);
+}
+
+/* The number in the dtype of the leaves that passes exactly the values that t does. */
+SL_INLINE double sl_tree_limit(const sl_tree *tree, double t)
+{
+    return tree->is_float32 ? tree->sign * (double)sl_threshold_f32(tree, t) : t;
 }
 
 SL_INLINE int64_t sl_tree_query(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,
                                 int64_t stop, sl_hits *hits)
 {
     return tree->is_float32 ? tree->f32.query(&tree->shape, (const float *)leaves, (const float *)upper,
-                                              (float)(tree->sign * t), start, stop, (float)tree->sign, hits)
+                                              sl_threshold_f32(tree, t), start, stop, (float)tree->sign, hits)
                             : tree->f64.query(&tree->shape, (const double *)leaves, (const double *)upper,
                                               tree->sign * t, start, stop, tree->sign, hits);
 }
@@ -111,7 +129,7 @@ SL_INLINE int64_t sl_tree_count(const sl_tree *tree, const void *leaves, const v
                                 int64_t stop, int64_t *count)
 {
     return tree->is_float32 ? tree->f32.count(&tree->shape, (const float *)leaves, (const float *)upper,
-                                              (float)(tree->sign * t), start, stop, (float)tree->sign, count)
+                                              sl_threshold_f32(tree, t), start, stop, (float)tree->sign, count)
                             : tree->f64.count(&tree->shape, (const double *)leaves, (const double *)upper,
                                               tree->sign * t, start, stop, tree->sign, count);
 }

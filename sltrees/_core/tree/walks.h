@@ -303,14 +303,15 @@ SL_TARGET SL_INLINE int64_t SL_FN(scan_chunk)(const SL_REAL *leaves, int64_t n, 
 }
 
 /* Append to `hits` the passing leaves of `n_blocks` blocks from `first` on. The blocks are scanned a chunk at a time into
- * 32-bit offsets, without a branch on what is found, and the offsets widened to indices afterwards. */
+ * 32-bit offsets (`offset` has room for SL_LISTED), without a branch on what is found, and the offsets widened to indices
+ * afterwards. */
 SL_TARGET SL_INLINE void SL_FN(scan_leaves)(const sl_shape *shape, const SL_REAL *leaves, int64_t first, int64_t n_blocks,
-                                            SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
+                                            SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, int32_t *offset,
+                                            sl_hits *hits)
 {
-    const int64_t n = shape->size[0], end = first + n_blocks;
-    int32_t offset[SL_SCAN_BLOCKS * SL_MAX_WIDTH + SL_MAX_WIDTH];
+    const int64_t n = shape->size[0], end = first + n_blocks, chunk = (SL_LISTED - SL_MAX_WIDTH) >> SL_BITS;
     while (first < end) {
-        const int64_t stop = end - first > SL_SCAN_BLOCKS ? first + SL_SCAN_BLOCKS : end, base = first << SL_BITS;
+        const int64_t stop = end - first > chunk ? first + chunk : end, base = first << SL_BITS;
         const int64_t found = SL_FN(is_interior)(n, first, stop - 1, lo, hi)
                                   ? SL_FN(scan_chunk)(leaves, n, first, stop, t, lo, hi, sign, offset, 1)
                                   : SL_FN(scan_chunk)(leaves, n, first, stop, t, lo, hi, sign, offset, 0);
@@ -344,27 +345,37 @@ SL_TARGET SL_INLINE int64_t *SL_FN(emit_listed)(const SL_REAL *leaves, int64_t n
     return out;
 }
 
-/* Append to `hits` the passing leaves of the listed blocks. */
+/* Append to `hits` the passing leaves of one block, as many as there is room for. */
+SL_TARGET SL_INLINE void SL_FN(emit_block)(const SL_REAL *leaves, int64_t n, int64_t block, SL_REAL t, int64_t lo,
+                                           int64_t hi, SL_REAL sign, sl_hits *hits)
+{
+    uint32_t mask = SL_FN(passing)(leaves, n, block, t, lo, hi, sign, 0);
+    sl_hits_reserve(hits, SL_POPCOUNT(mask));
+    for (; mask; mask &= mask - 1, ++hits->length)
+        if (hits->length < hits->capacity)
+            hits->data[hits->length] = (block << SL_BITS) + SL_COUNT_TRAILING_ZEROS(mask);
+}
+
+/* Append to `hits` the passing leaves of the listed blocks: of as many blocks at once as there is room for, all of whose
+ * leaves could pass, and where that is for none, of one. */
 SL_TARGET SL_INLINE void SL_FN(emit_leaves)(const sl_shape *shape, const SL_REAL *leaves, const int32_t *blocks,
                                             int64_t n_blocks, SL_REAL t, int64_t lo, int64_t hi, SL_REAL sign, sl_hits *hits)
 {
     const int64_t n = shape->size[0];
-    int64_t indices[(SL_CHUNK + SL_MAX_WIDTH) * SL_MAX_WIDTH], *begin, found;
-    /* straight into the result where there is room for the most that can come */
-    const int direct = hits->capacity - hits->length >= n_blocks << SL_BITS;
-    if (n_blocks == 0)
-        return;
-    begin = direct ? hits->data + hits->length : indices;
-    found = (SL_FN(is_interior)(n, blocks[0], blocks[n_blocks - 1], lo, hi)
-                 ? SL_FN(emit_listed)(leaves, n, blocks, n_blocks, t, lo, hi, sign, begin, 1)
-                 : SL_FN(emit_listed)(leaves, n, blocks, n_blocks, t, lo, hi, sign, begin, 0)) -
-            begin;
-    if (!direct) {
-        const int64_t room = sl_hits_reserve(hits, found) ? found
-                             : hits->capacity > hits->length ? hits->capacity - hits->length : 0;
-        memcpy(hits->data + (room ? hits->length : 0), indices, (size_t)room * sizeof(int64_t));
+    for (int64_t at_once; n_blocks > 0; blocks += at_once, n_blocks -= at_once) {
+        const int64_t room = (hits->capacity - hits->length) >> SL_BITS;
+        at_once = room < n_blocks ? room : n_blocks;
+        if (SL_UNLIKELY(at_once <= 0)) {
+            at_once = 1;
+            SL_FN(emit_block)(leaves, n, blocks[0], t, lo, hi, sign, hits);
+        } else {
+            int64_t *begin = hits->data + hits->length;
+            hits->length += (SL_FN(is_interior)(n, blocks[0], blocks[at_once - 1], lo, hi)
+                                 ? SL_FN(emit_listed)(leaves, n, blocks, at_once, t, lo, hi, sign, begin, 1)
+                                 : SL_FN(emit_listed)(leaves, n, blocks, at_once, t, lo, hi, sign, begin, 0)) -
+                            begin;
+        }
     }
-    hits->length += found;
 }
 
 /* Number of passing leaves of the listed blocks, or of blocks first, first + 1, ... where `blocks` is NULL. */
@@ -383,20 +394,28 @@ SL_TARGET SL_INLINE int64_t SL_FN(count_leaves)(const sl_shape *shape, const SL_
     return count;
 }
 
+/* Ask for the first blocks of a list, which nothing before them asks for. */
+SL_TARGET SL_INLINE void SL_FN(prefetch_first)(const SL_REAL *level, const int32_t *blocks, int64_t n_blocks)
+{
+    for (int64_t j = 0; j < n_blocks && j < SL_PREFETCH_AHEAD; ++j)
+        SL_PREFETCH(level + ((int64_t)blocks[j] << SL_BITS));
+}
+
 /* Visit every passing leaf of [start, stop): append it to `hits`, or only count where hits is NULL.
  * Returns the number of blocks compared.
  *
- * Live nodes are handed down in chunks of SL_CHUNK, one list per level: a list is expanded into the list below until
- * that is nearly full, which is then emptied first. So the order is ascending, memory is bounded (and on the
- * stack: queries may run together), and within a list the next blocks are prefetched while one is compared.
+ * Live nodes are handed down in lists, one per level, which share SL_LISTED numbers: a list is expanded into the list
+ * below until that is nearly full, which is then emptied first. So the order is ascending, memory is bounded (and on the
+ * stack, which may be small: queries may run together), and within a list the next blocks are prefetched while one is
+ * compared.
  */
 SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *leaves, const SL_REAL *upper, SL_REAL t,
                                         int64_t start, int64_t stop, SL_REAL sign, sl_hits *hits, int64_t *count)
 {
-    int32_t list[SL_MAX_LEVELS][SL_CHUNK + SL_MAX_WIDTH];
+    int32_t listed[SL_LISTED], *list[SL_MAX_LEVELS]; /* of level k: list[k][at[k]] .. list[k][length[k] - 1] */
     int64_t length[SL_MAX_LEVELS], at[SL_MAX_LEVELS];
     int64_t lo[SL_MAX_LEVELS] = {0}, hi[SL_MAX_LEVELS] = {0};
-    int64_t visited = 0, scan, scan_last;
+    int64_t visited = 0, scan, scan_last, chunk;
     int entry, k;
 
     if (start >= stop)
@@ -412,18 +431,22 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
     if (entry == 0) {
         if (hits) {
             sl_hits_expect(hits, stop - start);
-            SL_FN(scan_leaves)(shape, leaves, scan, scan_last - scan + 1, t, start, stop - 1, sign, hits);
+            SL_FN(scan_leaves)(shape, leaves, scan, scan_last - scan + 1, t, start, stop - 1, sign, listed,
+                                   hits);
         } else {
             *count += SL_FN(count_leaves)(shape, leaves, NULL, scan, scan_last - scan + 1, t, start, stop - 1, sign);
         }
         return scan_last - scan + 1;
     }
+    chunk = SL_LISTED / entry - SL_MAX_WIDTH; /* nodes in each list; compress_store may write beyond */
+    for (k = 1; k <= entry; ++k)
+        list[k] = listed + (k - 1) * (chunk + SL_MAX_WIDTH);
     k = entry;
     for (;;) {
         if (k == entry && at[k] == length[k]) { /* refill from the scan of the entry level */
             const SL_REAL *node = upper + shape->offset[k];
             int64_t filled = 0;
-            while (scan <= scan_last && filled <= SL_CHUNK) {
+            while (scan <= scan_last && filled <= chunk) {
                 const uint32_t mask =
                     SL_FN(block_mask)(node + (scan << SL_BITS), t, (SL_REAL)1) & SL_FN(range_mask)(scan, lo[k], hi[k]);
                 filled += SL_COMPRESS(list[k] + filled, (int32_t)(scan << SL_BITS), mask);
@@ -440,7 +463,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
             const SL_REAL *child = upper + shape->offset[k - 1];
             int64_t i = at[k], filled = 0;
             const int64_t n_listed = length[k];
-            while (i < n_listed && filled <= SL_CHUNK - SL_W) {
+            while (i < n_listed && filled <= chunk) {
                 const int64_t block = list[k][i];
                 if (i + SL_PREFETCH_AHEAD < n_listed)
                     SL_PREFETCH(child + ((int64_t)list[k][i + SL_PREFETCH_AHEAD] << SL_BITS));
@@ -454,6 +477,7 @@ SL_TARGET SL_INLINE int64_t SL_FN(walk)(const sl_shape *shape, const SL_REAL *le
             at[k - 1] = 0;
             length[k - 1] = filled;
             --k;
+            SL_FN(prefetch_first)(k > 1 ? upper + shape->offset[k - 1] : leaves, list[k], filled);
         }
         if (hits)
             SL_FN(emit_leaves)(shape, leaves, list[1], length[1], t, start, stop - 1, sign, hits);

@@ -28,10 +28,9 @@
 
 #define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
 #define SL_MAX_WIDTH 16
-#define SL_CHUNK 512 /* live nodes held per level during a query: 2 KiB, so that all levels stay in cache */
+#define SL_LISTED 1024 /* live nodes held during a query, on all levels: 4 KiB, as threads may have small stacks */
 #define SL_CACHED_LEAVES ((int64_t)1 << 22) /* beyond, blocks at random places cost far more than blocks in a row */
 #define SL_COPY_BLOCKS ((int64_t)1024) /* blocks copied before their maxima are taken: 64 KiB */
-#define SL_SCAN_BLOCKS 256 /* blocks scanned before their hits are widened: 16 KiB of offsets at most */
 #define SL_LARGE_HITS (1 << 20) /* below, the allocator reuses memory that was touched before */
 #define SL_HUGE_PAGE ((size_t)1 << 21)
 #define SL_DENSE_LEAVES 4096 /* a scan of more leaves than this asks for room for all of them at once */
