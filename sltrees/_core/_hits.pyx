@@ -61,19 +61,17 @@ cdef int hits_begin(sl_hits *hits, int64_t bound) except -1:
     sl_hits_init(hits, kept.data, kept.capacity, False)
     kept.data = NULL
     kept.capacity = 0
-    hits.heap = hits.data
     hits.bound = bound
     return 0
 
 
 cdef void hits_end(sl_hits *hits) noexcept:
     """Give back the memory of a buffer."""
-    _keep(hits.heap, hits.capacity)
-    hits.heap = NULL
+    _keep(hits.data, hits.capacity)
 
 
 cdef object hits_to_array(sl_hits *hits):
-    """The hits as an int64 array of their own. Keeps, frees or takes over the heap memory of the buffer.
+    """The hits as an int64 array of their own. Keeps, frees or takes over the memory of the buffer.
 
     Cost: O(hits) for up to COPY_LIMIT hits, else O(1).
     """
@@ -81,7 +79,7 @@ cdef object hits_to_array(sl_hits *hits):
     cdef cnp.ndarray array
     cdef _HeapBlock block
     if hits.out_of_memory:
-        free(hits.heap)
+        free(hits.data)
         raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
     if length <= COPY_LIMIT:
         try:
@@ -97,7 +95,7 @@ cdef object hits_to_array(sl_hits *hits):
     except MemoryError:
         hits_end(hits)
         raise
-    block.data = hits.heap
+    block.data = hits.data
     block.capacity = hits.capacity
     array = cnp.PyArray_SimpleNewFromData(1, &length, cnp.NPY_INT64, block.data)
     cnp.set_array_base(array, block)

@@ -20,7 +20,6 @@ cdef extern from "tree/tree.h" nogil:
         int64_t length          # hits found; in a fixed buffer it may exceed capacity
         int64_t capacity
         int64_t bound           # the most hits there can be
-        int64_t *heap           # set once the buffer has outgrown the caller's memory; owned by the caller
         int fixed               # at `capacity`, hits are counted and no longer written
         int out_of_memory
 

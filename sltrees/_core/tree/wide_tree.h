@@ -86,13 +86,12 @@ SL_UNUSED static void sl_shape_init(sl_shape *shape, int64_t n_leaves, int64_t c
 
 /* ------------------------------------------------------------------ hits */
 
-/* Where a query writes. A growing buffer starts in the caller's memory and moves to the heap when that is full; a fixed
- * one keeps counting but stops writing. */
+/* Where a query writes. A growing buffer is memory of malloc, owned by the caller, and moves when it is full; a fixed one
+ * keeps counting but stops writing. */
 typedef struct {
     int64_t *data;
     int64_t length;   /* hits found; in a fixed buffer it may exceed capacity */
     int64_t capacity; /* entries that may be written */
-    int64_t *heap;    /* NULL while the caller's memory is in use */
     int64_t bound;    /* the most hits there can be */
     int fixed;
     int out_of_memory;
@@ -103,7 +102,6 @@ SL_UNUSED static void sl_hits_init(sl_hits *hits, int64_t *data, int64_t capacit
     hits->data = data;
     hits->length = 0;
     hits->capacity = capacity;
-    hits->heap = NULL;
     hits->bound = INT64_MAX;
     hits->fixed = fixed;
     hits->out_of_memory = 0;
@@ -126,7 +124,7 @@ SL_UNUSED static int64_t *sl_large_alloc(int64_t entries)
 #endif
 }
 
-/* Move to a heap buffer with room for `count` more: by a factor of 4, so that moves are rare, and from SL_LARGE_HITS on
+/* Move to a buffer with room for `count` more: by a factor of 4, so that moves are rare, and from SL_LARGE_HITS on
  * once for all that can come. */
 SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
 {
@@ -137,19 +135,17 @@ SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
         capacity = hits->length + count;
     if (capacity >= SL_LARGE_HITS && hits->bound < INT64_MAX && (data = sl_large_alloc(hits->bound))) {
         memcpy(data, hits->data, (size_t)hits->length * sizeof(int64_t));
-        free(hits->heap);
-        hits->heap = hits->data = data;
+        free(hits->data);
+        hits->data = data;
         hits->capacity = hits->bound;
         return 1;
     }
-    data = (int64_t *)realloc(hits->heap, (size_t)capacity * sizeof(int64_t));
+    data = (int64_t *)realloc(hits->data, (size_t)capacity * sizeof(int64_t));
     if (!data) {
         hits->out_of_memory = 1;
         return 0;
     }
-    if (!hits->heap)
-        memcpy(data, hits->data, (size_t)hits->length * sizeof(int64_t));
-    hits->heap = hits->data = data;
+    hits->data = data;
     hits->capacity = capacity;
     return 1;
 }
