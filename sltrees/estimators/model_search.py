@@ -189,7 +189,7 @@ class _Search:
             raise
         learned_in = next(comparison for comparison in self.comparisons if chosen in comparison.outputs)
         learned_in.tried[chosen]["outcome"] = "chosen"
-        return Search(chosen, _as_table(self.rows), learned_in.outputs[chosen], shortage)
+        return Search(chosen, _as_table(self.rows, n), learned_in.outputs[chosen], shortage)
 
     def within_bounds(self, alpha):
         """A ridge that networks can be trained with, float."""
@@ -447,7 +447,8 @@ def _row_of(candidate):
     return {"model": "network"} | dataclasses.asdict(candidate) | {"folds": 0}
 
 
-def _as_table(rows):
-    """Columns; "samples" only where they differ."""
-    names = [name for name in COLUMNS if name != "samples" or len({row.get("samples") for row in rows} - {None}) > 1]
+def _as_table(rows, n_samples=None):
+    """Columns; "samples" only where some row is not of all."""
+    on_parts = any(row.get("samples", n_samples) != n_samples for row in rows)
+    names = [name for name in COLUMNS if name != "samples" or on_parts]
     return {name: [row.get(name) for row in rows] for name in names}
