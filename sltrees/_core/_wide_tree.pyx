@@ -304,10 +304,10 @@ cdef int _make_room(sl_hits *hits, int64_t n_kept) except -1:
         capacity = hits.length
         check_memory(8 * (capacity - n_kept), None, f"room for {capacity - n_kept} more indices",
                      "ask for fewer thresholds at a time")
-    cdef int64_t *data = <int64_t *> realloc(hits.heap, capacity * sizeof(int64_t))
+    cdef int64_t *data = <int64_t *> realloc(hits.data, capacity * sizeof(int64_t))
     if data == NULL:
         raise MemoryError(f"no memory for {8 * hits.length} bytes of query results")
-    hits.heap = hits.data = data
+    hits.data = data
     hits.capacity = capacity
     hits.length = n_kept
     return 0
