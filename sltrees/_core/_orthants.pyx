@@ -58,7 +58,9 @@ def multiply_by_orthants(
     """
     cdef int64_t n_rows = tile.shape[0], n_columns = tile.shape[1], d = left.shape[1], n_octaves = octaves.shape[0]
     cdef int64_t stride = tile.strides[0] // <int64_t> sizeof(cython.floating)
-    cdef const cython.floating *p_octaves = NULL if n_octaves == 0 else &octaves[0, 0]
+    cdef const cython.floating *p_octaves = NULL
+    if n_octaves:
+        p_octaves = &octaves[0, 0]
     if n_rows == 0 or n_columns == 0:
         return
     with nogil:
