@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 
 from sltrees._core import TreeBank
-from sltrees._core._boundary import as_index, as_indices, as_threshold
+from sltrees._core._boundary import as_index, as_indices, as_integers, as_threshold
 from sltrees._core._products import Columns
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
@@ -163,8 +163,10 @@ class CorrelationTrees:
         >>> trees.query(1, 3.5)
         array([1])
         """
+        # all is converted before anything is looked at: a conversion may be anything, even one that makes other trees
+        row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
         row = as_index(row, self._bank.n_rows, "row")
-        indices, _ = self._bank.query_row(row, as_threshold(threshold))
+        indices, _ = self._bank.query_row(row, threshold)
         if return_values:
             return indices, self._bank.values[row, indices]
         return indices
@@ -198,7 +200,8 @@ class CorrelationTrees:
         array([[0., 3.],
                [0., 6.]])
         """
-        indptr, columns, values, _ = self._bank.query_all(as_threshold(threshold))
+        threshold = as_threshold(threshold)
+        indptr, columns, values, _ = self._bank.query_all(threshold)
         if indptr[-1] <= np.iinfo(np.int32).max:
             indptr = indptr.astype(np.int32)
         result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
@@ -239,7 +242,7 @@ class CorrelationTrees:
         """
         r = as_index(r, len(self._weights), "r")
         weight = as_real_vector(weight, "weight", self._dtype, length=self._weights.shape[1])
-        self.update_weights([r], weight[None])
+        self.update_weights([r], weight[None])  # which looks at r again, now that all is converted
 
     def update_weights(self, rows, weights):
         """Replace many weights.
@@ -273,9 +276,11 @@ class CorrelationTrees:
         array([[ 5., 15.],
                [ 0.,  0.]])
         """
-        rows = as_indices(np.array(rows), len(self._weights), "rows")  # a copy: nobody changes what was checked
+        rows = as_integers(np.array(rows), "rows")  # a copy: nobody changes what was checked
         if rows.size == 0 and np.size(weights) == 0:
             return
+        weights = as_real_matrix(weights, "weights", self._dtype)
+        rows = as_indices(rows, len(self._weights), "rows")  # now that all is converted
         weights = as_real_matrix(weights, "weights", self._dtype, n_columns=self._weights.shape[1])
         if len(weights) != len(rows):
             raise ValueError(f"weights must have one row for each of the {len(rows)} rows, got {len(weights)}")

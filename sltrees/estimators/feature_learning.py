@@ -100,14 +100,16 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
     >>> found.rounds > 1, bool(found.importances[0] > 0.9)
     (True, True)
     """
-    errors, standard_errors, left_out = [], [], None
-    if len(X) >= FOLDS * FEWEST_IN_A_FOLD:
+    if len(X) < FOLDS * FEWEST_IN_A_FOLD:
+        rounds, errors, standard_errors, left_out = rounds or 0, [], [], None
+        _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads)
+    else:
         comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads)
         errors, standard_errors, rounds, left_out = comparison.chosen(rounds)
-    scaling, scales, spread = scales_after(rounds or 0, scaling, X, Y, weights, shift=shift, n_threads=n_threads)
+        scales, spread = comparison.scales_after(rounds), comparison.spread
     importances = spread * scales**2
     importances /= importances.sum() or 1.0
-    return FeatureScales(scaling, scales, importances, errors, standard_errors, rounds or 0, left_out)
+    return FeatureScales(rescaled(scaling, scales), scales, importances, errors, standard_errors, rounds, left_out)
 
 
 def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads):
@@ -132,9 +134,7 @@ class _Sequence:
         self.first = self.scaling = scaling
         self.X, self.Y, self.weights, self.shift, self.n_threads = X, Y, weights, shift, n_threads
         self.scales = np.ones(X.shape[1])
-        standardised = (X - scaling.mean_) / scaling.deviation_
-        mean = np.average(standardised, axis=0, weights=weights)
-        self.spread = np.average((standardised - mean) ** 2, axis=0, weights=weights)
+        self.spread = _spread(scaling, X, weights)
         self.model = None
 
     def learn(self):
@@ -159,11 +159,20 @@ class _Sequence:
         self.scaling = rescaled(self.first, self.scales)
 
 
+def _spread(scaling, X, weights):
+    """Variances of standardised columns."""
+    with np.errstate(over="ignore"):
+        standardised = (X - scaling.mean_) / scaling.deviation_
+        standardised -= np.average(standardised, axis=0, weights=weights)
+        return np.average(standardised**2, axis=0, weights=weights)
+
+
 class _Folds:
     """The same rounds without each fold, and their errors on it."""
 
     def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads):
-        self.X, self.Y, self.weights = X, Y, weights
+        self.X, self.Y, self.weights, self.spread = X, Y, weights, _spread(scaling, X, weights)
+        self.scales = []  # after each round, of all folds
         self.folds, self.n_threads = deal_into_folds(strata, FOLDS, rng), n_threads
         self.sequences = []
         for fold in range(FOLDS):
@@ -176,6 +185,7 @@ class _Folds:
         with ThreadExecutor(self.n_threads) as executor:
             for k in range((MOST_ROUNDS if rounds is None else rounds) + 1):
                 outputs.append(self.outputs(executor, k > 0))
+                self.scales.append([sequence.scales for sequence in self.sequences])
                 squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
                 if rounds is None and k and errors[-1] > (1.0 - LEAST_GAIN) * min(errors[:-1]):
@@ -189,6 +199,12 @@ class _Folds:
         if rounds is None:
             rounds = next(k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
         return errors, standard_errors, rounds, outputs[rounds]
+
+    def scales_after(self, rounds):
+        """The geometric means of the scales of all folds: each is of most samples, and noise averages out."""
+        scales = np.exp(np.mean(np.log(self.scales[rounds]), axis=0))
+        total = self.spread @ scales**2
+        return scales * np.sqrt(self.spread.sum() / total) if rounds and total > 0 else scales
 
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""

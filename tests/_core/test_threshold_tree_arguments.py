@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from sltrees import ThresholdTree
+from sltrees import CorrelationTrees, ThresholdTree
 
 
 class Hostile:
@@ -102,6 +102,27 @@ def test_conversions_that_change_the_tree(call, act):
     with contextlib.suppress(IndexError, TypeError, ValueError):  # as a rule they do not fit the tree that they made
         call(tree, lambda value: Hostile(once, value), lambda value: integer(once, value))
     tree._check()
+
+
+@pytest.mark.parametrize("axis", ["data", "weights"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, h: c.query(h(7), 0.0),
+        lambda c, h: c.query(7, h(0.0), return_values=True),
+        lambda c, h: c.query_all(h(0.0)),
+        lambda c, h: c.update_weight(7, h(np.ones(3))),
+        lambda c, h: c.update_weights(h([7]), np.ones((1, 3))),
+        lambda c, h: c.update_weights([7], h(np.ones((1, 3)))),
+    ],
+)
+def test_conversions_that_change_correlation_trees(call, axis):
+    rng = np.random.default_rng(0)
+    trees = CorrelationTrees(rng.standard_normal((8, 3)), rng.standard_normal((9, 3)), axis=axis)
+    act = lambda: trees.__init__([[1.0, 2.0]], [[1.0, 1.0]], axis=axis)  # noqa: E731
+    with contextlib.suppress(IndexError, TypeError, ValueError):
+        call(trees, lambda value: Hostile(act, value))
+    trees._check()
 
 
 def test_indices_that_are_the_borrowed_values():
