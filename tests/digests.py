@@ -171,6 +171,7 @@ class Runner:
         where = Where(self._cluster if kind == "dask" else kind, int(n_threads or 1))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="shift lowered", category=UserWarning)
+            warnings.filterwarnings("ignore", message="search_seconds=.* is too short", category=UserWarning)
             return CASES[name][0](where)
 
     def differences(self, name, executors, expected=None):

@@ -121,7 +121,7 @@ def test_what_others_use_refuses_work_and_does_not_change_it(monkeypatch):
     with pytest.raises(MemoryError, match="what this machine has available is 1,000,000"):
         NewtonTrainer(network, max_iter=2).fit(X, y)
     assert not network.state.neurons.n_neurons
-    with pytest.raises(MemoryError, match="kernel ridge regression on 300 samples needs"):
+    with pytest.raises(MemoryError, match="kernel ridge regression on 300 samples by eigen needs"):
         KernelRidge().fit(X, y[:, None])
 
 

@@ -106,7 +106,12 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
     else:
         comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads)
         errors, standard_errors, rounds, left_out = comparison.chosen(rounds)
-        scales, spread = comparison.scales_after(rounds), comparison.spread
+        scales, spread = np.ones(X.shape[1]), comparison.spread
+        if rounds:  # the last round on all: what is learned from more samples is finer
+            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads)
+            sequence.scale_by(comparison.scales_after(rounds - 1))
+            sequence.next_round()
+            scales = sequence.scales
     importances = spread * scales**2
     importances /= importances.sum() or 1.0
     return FeatureScales(rescaled(scaling, scales), scales, importances, errors, standard_errors, rounds, left_out)
@@ -155,8 +160,11 @@ class _Sequence:
         if not (np.isfinite(total) and total > 0):  # a constant function: nothing tells columns apart
             return
         scales *= np.sqrt(self.spread.sum() / total)
-        self.scales = np.maximum(scales, SMALLEST * scales.max())
-        self.scaling = rescaled(self.first, self.scales)
+        self.scale_by(np.maximum(scales, SMALLEST * scales.max()))
+
+    def scale_by(self, scales):
+        """Take scales. Sets: scales, scaling."""
+        self.scales, self.scaling = scales, rescaled(self.first, scales)
 
 
 def _spread(scaling, X, weights):
@@ -201,7 +209,7 @@ class _Folds:
         return errors, standard_errors, rounds, outputs[rounds]
 
     def scales_after(self, rounds):
-        """The geometric means of the scales of all folds: each is of most samples, and noise averages out."""
+        """The geometric means of the scales of all folds: each is of most samples, and rounds take longest on all."""
         scales = np.exp(np.mean(np.log(self.scales[rounds]), axis=0))
         total = self.spread @ scales**2
         return scales * np.sqrt(self.spread.sum() / total) if rounds and total > 0 else scales

@@ -136,7 +136,9 @@ def unpack_estimator(header, arrays, cls):
     name = contents.choice("class", tuple(NAMES))
     if name != vars(cls).get("_name_in_files"):
         raise ArchiveError(f"it holds a {NAMES[name]}, not a {cls.__name__}")
-    estimator = cls(**_unpacked_parameters(contents.take("parameters"), cls))
+    parameters = contents.take("parameters")
+    is_recent = isinstance(parameters, dict) and "feature_learning" in parameters
+    estimator = cls(**_unpacked_parameters(parameters, cls))
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
     names = contents.take("feature_names")
     if names is not None:
@@ -150,7 +152,7 @@ def unpack_estimator(header, arrays, cls):
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
     estimator.feature_scales_, estimator.feature_importances_ = np.ones(d), None
-    if contents.has("learned_scales") and contents.flag("learned_scales"):  # files of older versions do not say
+    if is_recent and contents.flag("learned_scales"):
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
         estimator.feature_importances_ = contents.array("feature_importances", np.float64, (d,))
     estimator.selection_ = _unpacked_selection(contents.take("selection"))

@@ -20,6 +20,7 @@ STUBS = (
     "_lazy_rows",
     "_near_lists",
     "_normals",
+    "_orthants",
     "_pools",
     "_primitives",
     "_products",
