@@ -505,7 +505,7 @@ def _with_values(argument):
 
 cdef double _as_threshold(threshold) except? -1.0:
     """Convert a threshold to double; TypeError unless a real number, ValueError for NaN."""
-    cdef double t
+    cdef double t = 0.0  # only for compilers that do not see that it is written
     if plain_number(threshold, &t) and t == t:
         return t
     return as_threshold(threshold)

@@ -408,7 +408,7 @@ def _as_values(values, where):
 
 cdef double _as_value(value) except? -1.0:
     """Convert one value to double; ValueError for NaN and for integers that float64 does not hold."""
-    cdef double x
+    cdef double x = 0.0  # only for compilers that do not see that it is written
     if plain_number(value, &x) and x == x:
         return x
     return as_value(value)
