@@ -387,10 +387,10 @@ def test_workers_that_run_out_of_memory_again_and_again_end_training_with_a_stat
         callbacks = [Checkpoint(path), Fill()]
         result = NewtonTrainer(there, executor=executor, max_iter=5, tol=1e-9, callbacks=callbacks).fit(X, y)
         assert result.status == "cluster_lost"
-        assert result.n_iter == 2
+        assert 2 <= result.n_iter < 5  # as far as it comes before memory is full
         assert there.shift_ is None  # as it was
     resumed = NewtonTrainer.from_checkpoint(path)
-    assert resumed.fit(X, y).n_iter > 2
+    assert resumed.fit(X, y).n_iter > result.n_iter
     assert resumed.network.digest() == here.digest()
 
 

@@ -205,7 +205,7 @@ def test_nothing_is_left_behind():
 
     def fail():
         with cluster:
-            assert len(cluster.processes()) == 3
+            assert len(cluster.processes()) >= 3  # and for a moment what these call
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
