@@ -20,19 +20,27 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 extern void *__libc_memalign(size_t, size_t);
 
 static long before = -1; /* allocations until one fails, -1 for none */
+static long left = 0, wanted = 0; /* how many are yet to fail, one after the other, and how many were to */
 
 static int refused(void)
 {
     if (before < 0 || before-- > 0)
         return 0;
+    if (--left > 0)
+        before = 0;
     errno = ENOMEM;
     return 1;
 }
 
-void fail_allocation(int after) { before = after; }
+void fail_allocations(int after, int n)
+{
+    before = after;
+    left = wanted = n;
+}
+void fail_allocation(int after) { fail_allocations(after, 1); }
 int disarm(void)
 {
-    int was_armed = before >= 0;
+    int was_armed = before >= 0 && left == wanted;
     before = -1;
     return was_armed;
 }

@@ -1,5 +1,7 @@
 """CorrelationTrees where memory runs out: changed as asked for, or not at all."""
 
+import sys
+
 import allocation_failures
 import numpy as np
 import pytest
@@ -80,6 +82,39 @@ print(n_failures)
 
 def test_a_failed_allocation_changes_nothing(tmp_path):
     assert int(allocation_failures.run(PROGRAM, tmp_path)) >= 500
+
+
+SEVERAL = """
+import os
+import numpy as np
+from sltrees import CorrelationTrees, ThresholdTree
+
+rng = np.random.default_rng(0)
+tree, thresholds = ThresholdTree(rng.standard_normal(15000)), np.full(6, -100.0)
+trees = CorrelationTrees(rng.standard_normal((6, 3)), rng.standard_normal((15000, 3)))
+wanted = np.tile(np.arange(15000), 6)
+ThresholdTree(np.zeros(20)).query_many(np.full(6, -1.0))  # whatever is imported or made at first
+CorrelationTrees(np.ones((6, 3)), np.ones((50, 3)))._bank.query_all(-100.0)
+ended = 0
+for call in (lambda: tree.query_many(thresholds)[1], lambda: trees._bank.query_all(-100.0)[1]):
+    for after in range(8):
+        child = os.fork()
+        if child == 0:
+            try:
+                ctypes.PyDLL(None).fail_allocations(after, 2)
+                found = call()
+                _disarm()
+                os._exit(0 if np.array_equal(found, wanted) else 7)
+            except MemoryError:
+                os._exit(0)
+        ended += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(ended)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a library is put before that of GNU")
+def test_two_failures_in_a_row_are_an_error_or_nothing(tmp_path):
+    assert int(allocation_failures.run(SEVERAL, tmp_path)) == 16
 
 
 class Conversion:

@@ -43,7 +43,6 @@ class NewtonEstimator(BaseEstimator):
 
     # of estimators in pickles that were made before there were these parameters
     solver, max_centres, feature_learning = "auto", MAX_CENTRES, False
-    feature_importances_ = None
 
     def __init__(
         self,
@@ -220,7 +219,8 @@ class NewtonEstimator(BaseEstimator):
         self.scaling_, self.evenness_ = choice.scaling, choice.evenness
         d, learned = X.shape[1], choice.learned
         self.feature_scales_ = np.ones(d) if learned is None else learned.scales
-        self.feature_importances_ = None if learned is None else learned.importances
+        if learned is not None:
+            self.feature_importances_ = learned.importances
         return choice
 
     def _kernel_options(self):
@@ -255,11 +255,14 @@ class NewtonEstimator(BaseEstimator):
         learned = choice.learned
         if learned is not None and learned.errors:
             table["rounds"] = [learned.rounds] * n_rows
-            best = min(learned.errors)
+            best, said = (
+                min(learned.errors),
+                "chosen, by errors of folds" if self.feature_learning == "auto" else "asked for",
+            )
             for k, (error, standard_error) in enumerate(zip(learned.errors, learned.standard_errors, strict=True)):
                 outcome = "no better, by errors of folds" if error - best > standard_error else "as good, by those"
                 row = {"evenness": self.evenness_, "rounds": k, "error": error, "standard_error": standard_error}
-                rows.append(row | {"outcome": "chosen, by errors of folds" if k == learned.rounds else outcome})
+                rows.append(row | {"outcome": said if k == learned.rounds else outcome})
         for row in rows:
             row |= {"model": "kernel", "error": row["error"] if np.isfinite(row["error"]) else None}
             for name, column in table.items():
@@ -270,7 +273,7 @@ class NewtonEstimator(BaseEstimator):
 
         X are the observations of `distinct`, not scaled.
         """
-        search, seen, scale = None, distinct.observations, choice.scale(self._kernel_shift())
+        search, seen, scale = None, distinct.observations, choice.scale(**self._kernel_options())
         rows = distinct.X[seen.groups] if scale is None else X
         each = rows, seen.Y, seen.weights, self._strata(seen.Y)  # one by one
         if self.model == "network":
@@ -294,6 +297,7 @@ class NewtonEstimator(BaseEstimator):
                 random_state=seed,
                 n_threads=n_threads_of(self.n_jobs),
                 scale=scale,
+                alpha=self._kernel_options()["alpha"],
             )
             self.selection_ = search.table
             if search.shortage is not None:
@@ -367,7 +371,10 @@ class NewtonEstimator(BaseEstimator):
         validate_parameters(self)
         X, y = self._validate_samples(X, y, reset=False)
         X, y, weights = self._weighted(X, y, sample_weight)
-        targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
+        with np.errstate(over="ignore"):
+            targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
+        if not np.isfinite(weights.sum()):
+            raise ValueError("sample_weight must not be larger than those of the first call by more than float64 holds")
         if len(X):
             Y = (targets - self.centre_) / self.spread_
             X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()

@@ -47,7 +47,8 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     is left out alone, or with its fold, and others with the same row may stay. A sample of weight 2 is learned from as
     two, and left out as one. The order of samples changes nothing but rounding.
 
-    Cost: O(n^3) time and O(n^2) memory for n distinct rows, with networks for each output.
+    Cost: O(n^3) time and O(n^2) memory for n distinct rows, with networks for each output; for the kernel of more than
+    10,000 distinct rows, O(n) of both.
 
     References
     ----------

@@ -22,9 +22,10 @@ alpha : float or "loo", default "loo"
     which is exact for the kernel and for a network linearised at its initial weights. Of more than 1,500 distinct
     samples, by that of 1,500 which are drawn; "nystrom" checks it by samples held out.
 solver : {"auto", "cholesky", "nystrom", "exact"}, default "auto"
-    Of the kernel, for more than 1,500 distinct samples. "cholesky": one factorisation, O(n^3). "nystrom": functions of
-    some of the samples, the centres, block by block, O(n) for very many samples. "exact": the same solution as
-    "cholesky", where that has no room by conjugate gradients to a residual of 1e-6. "auto": "cholesky" up to 10,000
+    Of the kernel. Up to 1,500 distinct samples all but "nystrom" compare all ridges, by eigenvectors. "cholesky": one
+    factorisation, O(n^3). "nystrom": functions of some of the samples, the centres, block by block, O(n) for very many
+    samples; of more than 40. "exact": the same solution as "cholesky", beyond 20,000 samples by conjugate gradients to
+    a residual of 1e-6. "auto": "cholesky" up to 10,000
     distinct samples, "nystrom" beyond.
 max_centres : int, default 16384
     Of "nystrom", at most: fewer are taken if more no longer lower the error at samples that are held out.
@@ -91,8 +92,8 @@ evenness_ : float
     Of `scaling_`.
 feature_scales_ : ndarray of shape (d,)
     What standardised columns are multiplied by: 1, unless scales were learned.
-feature_importances_ : ndarray of shape (d,) or None
-    The share of each column in the spread of scaled samples; None without `feature_learning`.
+feature_importances_ : ndarray of shape (d,)
+    The share of each column in the spread of scaled samples; only with `feature_learning`.
 n_iter_ : int
     Newton steps of the last training, the most of any output; 1 for the kernel.
 history_ : list of list of IterationRecord
@@ -124,11 +125,12 @@ KeyboardInterrupt
 Cost: O(n^3) up to 10,000 distinct samples, for the kernel O(n) for each block of centres beyond; with "auto" also what
 `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",
     "notes_of_partial_fit": """\
-The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all
-samples anew; networks are given the neurons that the new samples need and are trained on. All or nothing: after an
-error the estimator knows none of the samples, for each output; after Ctrl-C the next call makes up for outputs that
-do not know them yet. Cost: O(n^3) for the kernel, that of `NewtonTrainer.extend` for networks, of which the rows
-(near lists and certificates) as they were are kept in memory until the new ones are trained.""",
+The first call is one of `fit`. Later ones keep scaling, coding, model and ridge: the kernel learns from all samples
+anew, or where there are blocks of centres is corrected; networks are given the neurons that the new samples need
+and are trained on. All or nothing: after an error the estimator knows none of the samples, for each output; after
+Ctrl-C the next call makes up for outputs that do not know them yet. Cost: O(n^3) for the kernel, that of the new
+samples where there are blocks, that of `NewtonTrainer.extend` for networks, of which the rows (near lists and
+certificates) as they were are kept in memory until the new ones are trained.""",
     "errors_of_outputs": """\
 sklearn.exceptions.NotFittedError
     If `fit` was not called.

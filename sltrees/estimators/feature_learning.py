@@ -55,7 +55,7 @@ class FeatureScales(typing.NamedTuple):
     left_out: np.ndarray | None
 
 
-def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads):
+def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads, alpha="loo"):
     """Learn scales of features, as far as that lowers errors of samples left out.
 
     Parameters
@@ -74,6 +74,8 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
         above the smallest by more than the standard error of the difference.
     rng : numpy.random.Generator
     n_threads : int
+    alpha : float or "loo"
+        Of the kernel.
 
     Returns
     -------
@@ -102,13 +104,13 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
     """
     if len(X) < FOLDS * FEWEST_IN_A_FOLD:
         rounds, errors, standard_errors, left_out = rounds or 0, [], [], None
-        _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads)
+        _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads, alpha=alpha)
     else:
-        comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads)
+        comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads, alpha)
         errors, standard_errors, rounds, left_out = comparison.chosen(rounds)
         scales, spread = np.ones(X.shape[1]), comparison.spread
         if rounds:  # the last round on all: what is learned from more samples is finer
-            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads)
+            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha)
             sequence.scale_by(comparison.scales_after(rounds - 1))
             sequence.next_round()
             scales = sequence.scales
@@ -117,9 +119,9 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
     return FeatureScales(rescaled(scaling, scales), scales, importances, errors, standard_errors, rounds, left_out)
 
 
-def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads):
+def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo"):
     """Scales after some rounds on all samples: scaling, scales and the spread of columns before. As `learn_scales`."""
-    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads)
+    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha)
     for _ in range(rounds):
         sequence.next_round()
     return sequence.scaling, sequence.scales, sequence.spread
@@ -135,8 +137,8 @@ def rescaled(scaling, scales):
 class _Sequence:
     """Rounds on some samples, one after the other."""
 
-    def __init__(self, scaling, X, Y, weights, shift, n_threads):
-        self.first = self.scaling = scaling
+    def __init__(self, scaling, X, Y, weights, shift, n_threads, alpha):
+        self.first, self.scaling, self.alpha = scaling, scaling, alpha
         self.X, self.Y, self.weights, self.shift, self.n_threads = X, Y, weights, shift, n_threads
         self.scales = np.ones(X.shape[1])
         self.spread = _spread(scaling, X, weights)
@@ -145,14 +147,14 @@ class _Sequence:
     def learn(self):
         """The model with the scales as they are. Sets: model."""
         samples = to_learn_from(self.scaling.transform(self.X), self.Y, self.weights)
-        self.model = KernelRidge(shift=self.shift, n_threads=self.n_threads).fit(*samples)
+        self.model = KernelRidge(shift=self.shift, alpha=self.alpha, n_threads=self.n_threads).fit(*samples)
         return self.model
 
     def next_round(self):
         """New scales, from the derivatives of the model. Sets: scales, scaling, model (None)."""
         model = self.model or self.learn()
         scaled = self.scaling.scaled(self.X)
-        gradients = squared_gradients(scaled, model.X_, model.dual_, self.shift)[: self.X.shape[1]]
+        gradients = squared_gradients(scaled, model.X_, model.dual_, self.shift, self.weights)[: self.X.shape[1]]
         squares = gradients * self.scales**2  # along standardised columns
         scales = np.where(self.spread > 0, squares, 0.0) ** 0.25
         total = float(self.spread @ scales**2)
@@ -168,24 +170,27 @@ class _Sequence:
 
 
 def _spread(scaling, X, weights):
-    """Variances of standardised columns."""
-    with np.errstate(over="ignore"):
-        standardised = (X - scaling.mean_) / scaling.deviation_
-        standardised -= np.average(standardised, axis=0, weights=weights)
-        return np.average(standardised**2, axis=0, weights=weights)
+    """Variances of standardised columns, in one unit for all of them: without overflow, and without vanishing."""
+    mantissas, exponents = np.frexp(X / 2 - scaling.mean_ / 2)
+    divisors, of_divisors = np.frexp(scaling.deviation_)
+    exponents = exponents - of_divisors
+    largest = exponents.max(initial=-9999, where=mantissas != 0)
+    standardised = np.ldexp(mantissas / divisors, exponents - largest)
+    standardised -= np.average(standardised, axis=0, weights=weights)
+    return np.average(standardised**2, axis=0, weights=weights)
 
 
 class _Folds:
     """The same rounds without each fold, and their errors on it."""
 
-    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads):
+    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads, alpha="loo"):
         self.X, self.Y, self.weights, self.spread = X, Y, weights, _spread(scaling, X, weights)
         self.scales = []  # after each round, of all folds
         self.folds, self.n_threads = deal_into_folds(strata, FOLDS, rng), n_threads
         self.sequences = []
         for fold in range(FOLDS):
             seen = self.folds != fold
-            self.sequences.append(_Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1))
+            self.sequences.append(_Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1, alpha))
 
     def chosen(self, rounds):
         """Errors, their standard errors, the number of rounds, by default the best, and outputs with so many."""
@@ -196,6 +201,7 @@ class _Folds:
                 self.scales.append([sequence.scales for sequence in self.sequences])
                 squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
+                errors = [error if np.isfinite(error) else np.inf for error in errors]
                 if rounds is None and k and errors[-1] > (1.0 - LEAST_GAIN) * min(errors[:-1]):
                     break
         best = int(np.argmin(errors))
@@ -205,14 +211,15 @@ class _Folds:
             difference = square - squares[best] - (error - errors[best])
             standard_errors.append(float(np.sqrt(np.sum((self.weights * difference) ** 2)) / total))
         if rounds is None:
-            rounds = next(k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
+            within = (k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
+            rounds = next(within, 0)  # 0 where errors are not finite
         return errors, standard_errors, rounds, outputs[rounds]
 
     def scales_after(self, rounds):
         """The geometric means of the scales of all folds: each is of most samples, and rounds take longest on all."""
         scales = np.exp(np.mean(np.log(self.scales[rounds]), axis=0))
         total = self.spread @ scales**2
-        return scales * np.sqrt(self.spread.sum() / total) if rounds and total > 0 else scales
+        return scales * np.sqrt(self.spread.sum() / total) if rounds and 0 < total < np.inf else scales
 
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""

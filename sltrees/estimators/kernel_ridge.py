@@ -7,10 +7,12 @@ weight times squared error, plus a ridge on how far the weights of a network wou
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from sltrees._memory import array_bytes, check_memory, physical_memory
+from sltrees._memory import array_bytes, check_memory
 from sltrees.estimators.kernel_solvers import blocks, iterative
 from sltrees.estimators.kernel_solvers.subsample import subsample
 from sltrees.execution.threads import ThreadExecutor
@@ -26,9 +28,12 @@ WAYS = ("eigen", "cholesky", "nystrom", "conjugate gradients")  # that are used
 # there is one Cholesky factor for one ridge: see docs/guide/many_samples.md for what is faster where.
 EIGEN_SAMPLES = 1500
 CHOLESKY_SAMPLES = 10_000
+FEWEST_FOR_BLOCKS = 40  # of fewer none can be held out
 EXACT_FACTOR_SAMPLES = 20_000  # for "exact": then a factor takes longer than conjugate gradients
 
 MAX_CENTRES = 16_384
+FARTHEST_SHIFT = 30.0  # where a neuron fires with a probability of 5e-198: beyond, float64 ends
+_NOTHING_FIRES = 100.0
 
 
 class KernelRidge:
@@ -68,8 +73,8 @@ class KernelRidge:
         What was used: "eigen", "cholesky", "nystrom" or "conjugate gradients".
     left_out_ : ndarray of shape (n, C) or None
         Output at each sample, learned from all others; None for fewer than three samples. Where samples are merged,
-        at each of the N observations, likewise: shape (N, C). Of "nystrom", and of conjugate gradients, only at some
-        samples that were held out, and NaN at others.
+        at each of the N observations, likewise: shape (N, C). Of "nystrom" only at some samples that were held
+        out, and NaN at others; None of conjugate gradients.
     error_ : float
         Weighted mean square of their errors, summed over outputs; infinite likewise.
 
@@ -110,13 +115,13 @@ class KernelRidge:
 
     def fit(self, X, Y, weights=None, observations=None):
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
-        self.solver_ = _solver(self.solver, len(X), Y.shape[1])
+        self.solver_ = _solver(self.solver, len(X))
         self._check_memory(X, Y, self.solver_)
         with ThreadExecutor(self.n_threads) as executor:
             if self.solver_ == "eigen":
                 self._fit_eigen(X, Y, weights, observations, executor)
             else:
-                kernel = UnitRowsKernel(self.shift)
+                kernel = _kernel(self.shift)
                 unit = _unit(kernel, X, weights)
                 self.alpha_ = self._first_alpha(X, Y, weights, observations)
                 solve = {"cholesky": self._fit_cholesky, "nystrom": self._fit_blocks}.get(self.solver_)
@@ -128,7 +133,7 @@ class KernelRidge:
 
     def _fit_eigen(self, X, Y, weights, observations, executor):
         observed = Y if observations is None else observations.Y
-        kernel = executor.run(UnitRowsKernel(self.shift).between, X, X)
+        kernel = executor.run(_kernel(self.shift).between, X, X)
         problem = executor.run(
             lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)
         )
@@ -144,7 +149,9 @@ class KernelRidge:
             kernel.fill(out, X[rows], X[columns])
 
         self._tell("Cholesky factor", 0, 2)
-        problem = FactoredRidge(fill, Y, weights, self.alpha_ * unit, executor)
+        ridge = max(self.alpha_, np.finfo(np.float64).eps) * unit  # below, rounding leaves no factor
+        problem = FactoredRidge(fill, Y, weights, ridge, executor)
+        self.alpha_ = problem.ridge / unit
         self._tell("leave-one-out errors", 1, 2)
         errors = problem.left_out(observations)
         self._tell("leave-one-out errors", 2, 2)
@@ -177,10 +184,17 @@ class KernelRidge:
     def _fit_iteratively(self, kernel, X, Y, weights, observations, unit, executor):
         rng = np.random.default_rng(self.random_state)
         all_weights = np.ones(len(X)) if weights is None else weights
-        ridge = self.alpha_ * unit
+        ridge = max(self.alpha_, np.finfo(np.float64).eps) * unit
         found = iterative.solve_iteratively(kernel, X, Y, all_weights, ridge, rng, executor, self._tell)
         self.X_, self.dual_, self.constant_ = X, found.dual, found.constants
         self.left_out_, self.error_ = None, np.inf
+        if found.residual > iterative.TOL:
+            warnings.warn(
+                f"conjugate gradients ended after {found.n_steps} steps at a relative residual of "
+                f"{found.residual:.1g}, not {iterative.TOL:g}: a larger alpha makes the system easier",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _first_alpha(self, X, Y, weights, observations):
         """The ridge asked for, or what some of the observations choose. Cost: O(1500^3)."""
@@ -255,22 +269,25 @@ class KernelRidge:
 
     def predict(self, X):
         """Outputs, shape (n, C). Cost: O(n M (d + C)), some nanoseconds for each pair of a row and a centre."""
-        kernel = UnitRowsKernel(self.shift)
+        kernel = _kernel(self.shift)
         with ThreadExecutor(self.n_threads) as executor:
             return kernel.times(np.ascontiguousarray(X), self.X_, self.dual_, executor) + self.constant_
 
 
-def _solver(asked, n, n_outputs):
+def _solver(asked, n):
     """What is used for so many distinct samples."""
-    if asked != "nystrom" and n <= EIGEN_SAMPLES:
+    if n <= (FEWEST_FOR_BLOCKS if asked == "nystrom" else EIGEN_SAMPLES):
         return "eigen"
     if asked == "nystrom" or (asked == "auto" and n > CHOLESKY_SAMPLES):
         return "nystrom"
-    if asked == "auto" and CholeskyFactor.bytes_needed(n) > physical_memory() / 2:
-        return "nystrom"
-    if asked == "exact" and (n > EXACT_FACTOR_SAMPLES or CholeskyFactor.bytes_needed(n) > physical_memory() / 2):
+    if asked == "exact" and n > EXACT_FACTOR_SAMPLES:
         return "conjugate gradients"
     return "cholesky"
+
+
+def _kernel(shift):
+    """The kernel for a shift; beyond `FARTHEST_SHIFT` it is 0, and the model a constant."""
+    return UnitRowsKernel(shift if shift <= FARTHEST_SHIFT else _NOTHING_FIRES)
 
 
 def _unit(kernel, X, weights):

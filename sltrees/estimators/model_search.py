@@ -108,7 +108,7 @@ class SearchWarning(UserWarning):
     """Not all networks were compared on all samples: `search_seconds` is too short for so many."""
 
 
-def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, scale=None):
+def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, scale=None, alpha="loo"):
     """Compare networks with the lazy limit.
 
     Parameters
@@ -133,7 +133,9 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
     n_threads : int or None
     scale : callable, optional
         scale(X, Y, weights) learns from samples how samples are scaled: it returns a function of X. Then X is not
-        scaled yet, and each fold is measured with what was learned without it.
+        scaled yet, and each fold is measured with what was learned without it; that takes no time of `seconds`.
+    alpha : float or "loo", default "loo"
+        Of the kernel.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor, scale).run()
+        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor, scale, alpha).run()
 
 
 class _Search:
@@ -158,8 +160,8 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None):
-        self.scale = scale
+    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None, alpha="loo"):
+        self.scale, self.alpha = scale, alpha
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
@@ -202,7 +204,9 @@ class _Search:
             part = choose_part(strata, n, rng)
             samples, strata = [array[part] for array in samples], strata[part]
         folds = deal_into_folds(strata, self.n_folds, rng)
-        comparison = _Comparison(*samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale)
+        comparison = _Comparison(
+            *samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale, self.alpha
+        )
         alpha = comparison.measure_kernel(n_folds)
         self.comparisons.append(comparison)
         self.rows.append(comparison.tried[None])
@@ -300,9 +304,9 @@ class _Comparison:
         At samples left out, of those that were learned for all folds that were asked for; NaN in others.
     """
 
-    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None):
+    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None, alpha="loo"):
         self.X, self.Y, self.weights, self.folds = X, Y, weights, folds
-        self.scale, self.rows = scale, {}  # as models know them, for each fold
+        self.alpha, self.scale, self.rows = alpha, scale, {}  # as models know them, for each fold
         self.n_folds = int(folds.max()) + 1
         self.shift, self.random_state, self.executor, self.stop = shift, random_state, executor, stop
         self.tried, self.outputs = {}, {}
@@ -327,7 +331,7 @@ class _Comparison:
 
         def learn(fold):
             train, rows = self.folds != fold, self.rows_for(fold)
-            model = KernelRidge(shift=self.shift, n_threads=1)
+            model = KernelRidge(shift=self.shift, alpha=self.alpha, n_threads=1)
             X, Y, weights, observations = to_learn_from(rows[train], self.Y[train], self.weights[train])
             model.fit(X, Y, weights, observations)
             return model.predict(rows[~train]), model.alpha_

@@ -83,7 +83,7 @@ def pack_estimator(estimator):
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
-    header["learned_scales"] = estimator.feature_importances_ is not None
+    header["learned_scales"] = hasattr(estimator, "feature_importances_")
     if header["learned_scales"]:
         arrays["feature_scales"] = estimator.feature_scales_
         arrays["feature_importances"] = estimator.feature_importances_
@@ -151,7 +151,7 @@ def unpack_estimator(header, arrays, cls):
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
-    estimator.feature_scales_, estimator.feature_importances_ = np.ones(d), None
+    estimator.feature_scales_ = np.ones(d)
     if is_recent and contents.flag("learned_scales"):
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
         estimator.feature_importances_ = contents.array("feature_importances", np.float64, (d,))

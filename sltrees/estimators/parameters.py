@@ -57,7 +57,8 @@ def validate_parameters(estimator):
     else:
         as_share(estimator.evenness, "evenness")
     learning = estimator.feature_learning
-    if learning is not False and learning != "auto":
+    is_off = isinstance(learning, (bool, np.bool_)) and not learning
+    if not is_off and not (isinstance(learning, str) and learning == "auto"):
         is_count = isinstance(learning, numbers.Integral) and not isinstance(learning, bool) and learning >= 0
         _require(is_count, "feature_learning must be 'auto', False or a number of rounds, at least 0", learning)
     as_non_negative(estimator.tol, "tol")

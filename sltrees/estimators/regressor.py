@@ -37,7 +37,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     is left out alone, or with its fold, and others with the same row may stay. A sample of weight 2 is learned from as
     two, and left out as one. The order of samples changes nothing but rounding.
 
-    Cost: O(n^3) time and O(n^2) memory for n distinct rows.
+    Cost: O(n^3) time and O(n^2) memory for n distinct rows; for the kernel of more than 10,000, O(n) of both.
 
     References
     ----------

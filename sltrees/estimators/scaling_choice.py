@@ -45,7 +45,7 @@ class ChosenScaling(typing.NamedTuple):
     seen: np.ndarray
     are_all: bool
 
-    def scale(self, shift):
+    def scale(self, shift, alpha):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
 
         None where no scales were learned, so that there is nothing to learn.
@@ -58,14 +58,23 @@ class ChosenScaling(typing.NamedTuple):
             if len(X) > EIGEN_SAMPLES:
                 some = np.sort(np.random.default_rng(0).choice(len(X), EIGEN_SAMPLES, replace=False))
             scaling, *_ = scales_after(
-                self.learned.rounds, self.unlearned, X[some], Y[some], weights[some], shift=shift, n_threads=1
+                self.learned.rounds,
+                self.unlearned,
+                X[some],
+                Y[some],
+                weights[some],
+                shift=shift,
+                n_threads=1,
+                alpha=alpha,
             )
             return scaling.transform
 
         return learn
 
     def honest(self, left_out, order):
-        """Outputs at samples left out, without what the scales had seen: there those of folds, if scales were learned.
+        """Outputs at samples left out, but at those that the scales were learned from.
+
+        If there are no others, those of folds, whose scales and functions were learned without them.
 
         Parameters
         ----------
@@ -83,7 +92,9 @@ class ChosenScaling(typing.NamedTuple):
                 return None
             left_out = np.full((len(order), self.learned.left_out.shape[1]), np.nan)
         left_out = left_out.copy()
-        left_out[place[self.seen]] = np.nan if self.learned.left_out is None else self.learned.left_out
+        left_out[place[self.seen]] = np.nan
+        if np.isnan(left_out).all() and self.learned.left_out is not None:  # there are no others
+            left_out[place[self.seen]] = self.learned.left_out
         return left_out
 
 
@@ -142,7 +153,7 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
     scaling, model, learned = scalings[best], kernels[best], None
     if rounds is not False:
         wanted = None if rounds == "auto" else int(rounds)
-        learned = learn_scales(scaling, *some, shift=kernel["shift"], rounds=wanted, rng=rng, n_threads=n_threads)
+        learned = learn_scales(scaling, *some, **kernel, rounds=wanted, rng=rng, n_threads=n_threads)
         if learned.rounds and needs_kernel:
             model = fitted(learned.scaling)
     compared = dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}

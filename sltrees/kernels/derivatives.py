@@ -46,7 +46,7 @@ def slopes(correlations, shift):
     return OrthantPolynomials.of(shift).probability(c) + c * density
 
 
-def squared_gradients(scaled, centres, dual, shift):
+def squared_gradients(scaled, centres, dual, shift, weights=None):
     """Mean squares of the derivatives of a learned function along each feature.
 
     The function is f(u) = sum_j dual_j k(u/|u|, centre_j), with k the limit kernel.
@@ -59,11 +59,13 @@ def squared_gradients(scaled, centres, dual, shift):
         Of unit norm.
     dual : ndarray of shape (m, C)
     shift : float
+    weights : ndarray of shape (n,), optional
+        Of samples; by default 1 each.
 
     Returns
     -------
     ndarray of shape (d,)
-        Means over samples, sums over outputs: the diagonal of the average gradient outer product.
+        Weighted means over samples, sums over outputs: the diagonal of the average gradient outer product.
 
     Notes
     -----
@@ -75,15 +77,16 @@ def squared_gradients(scaled, centres, dual, shift):
     backpropagation-free machine learning models", Science 383 (2024).
     """
     norms = np.linalg.norm(scaled, axis=1)
+    weights = (np.ones(len(scaled)) if weights is None else weights)[norms > 0]
     scaled, norms = scaled[norms > 0], norms[norms > 0]
     total = np.zeros(scaled.shape[1])
     for start in range(0, len(scaled), _ROWS):
         lengths = norms[start : start + _ROWS, None]
         directions = scaled[start : start + _ROWS] / lengths
-        weights = slopes(directions @ centres.T, shift)
+        factors = slopes(directions @ centres.T, shift)
         for column in dual.T:
-            gradient = (weights * column) @ centres
+            gradient = (factors * column) @ centres
             # along the sphere, and by how much a step in the feature moves the direction
             gradient -= np.einsum("ij,ij->i", gradient, directions)[:, None] * directions
-            total += np.sum((gradient / lengths) ** 2, axis=0)
-    return total / max(len(scaled), 1)
+            total += weights[start : start + _ROWS] @ (gradient / lengths) ** 2
+    return total / (weights.sum() or 1.0)

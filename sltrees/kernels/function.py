@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
@@ -84,9 +82,9 @@ def shifted_ntk(X, Y=None, shift=0.0, *, dtype="float64", n_threads=None):
     if Y is not None and Y is not X:
         right = Rows.of(as_real_matrix(Y, "Y", np.float64, n_columns=left.rows.shape[1]))
     shift, dtype = as_non_negative(shift, "shift"), as_float_dtype(dtype)
-    if not math.isfinite(float(left.norms.max()) * float(right.norms.max())):
+    if not float(left.norms.max()) * float(right.norms.max()) <= float(np.finfo(dtype).max):
         raise ValueError(
-            "products of rows must be finite in float64, got norms of "
+            f"products of rows must be finite in {np.dtype(dtype).name}, got norms of "
             f"{left.norms.max():.3g} and {right.norms.max():.3g}; scale the rows"
         )
     shape = (left.norms.size, right.norms.size)

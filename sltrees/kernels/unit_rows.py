@@ -1,4 +1,4 @@
-"""The limit kernel of rows of unit norm: whole, as products with it, and as sums of squares, in tiles.
+"""The limit kernel of rows of unit norm: whole, and as products with it, in tiles.
 
 <x, y> P(<w, x> > b and <w, y> > b) for w ~ N(0, I): products of rows by BLAS, times a probability by compiled code, for
 a tile that stays in cache. Whatever is larger than the result is never held. Tiles have a fixed size and sums a fixed
@@ -30,8 +30,8 @@ class UnitRowsKernel:
     -----
     Rows are best C-ordered arrays of that dtype: others are copied. A row of zeros has a kernel of 0 with everything.
 
-    The absolute error of the probability is below 1e-14, or 2e-7 in single precision, beside what rounding the rows
-    changes.
+    The absolute error of the probability is below 1e-13, or 2e-7 in single precision, beside what rounding the rows
+    changes: where it is tiny it may be below 0 by as much.
 
     Examples
     --------

@@ -261,6 +261,51 @@ class CholeskyFactor:
         return np.concatenate([corner.diagonal() for corner in self.corners]) ** 2
 
 
+MOST_RAISES = 60  # of what is added to a diagonal, by factors of ten
+
+
+def raise_until_definite(factorise, c):
+    """Add more to a diagonal, by factors of ten, until there is a factor.
+
+    Parameters
+    ----------
+    factorise : callable
+        c -> whether there is one.
+    c : float
+        Above 0: what is added first.
+
+    Returns
+    -------
+    float
+        What was added.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If there is none, whatever is added: the matrix is not finite, or far from positive semidefinite.
+
+    Notes
+    -----
+    Cost: a factorisation each time.
+
+    Examples
+    --------
+    >>> raise_until_definite(lambda c: c > 0.5, 0.01)
+    1.0
+    """
+    first = c
+    for _ in range(MOST_RAISES):
+        if not np.isfinite(c):
+            break
+        if factorise(c):
+            return c
+        c *= 10.0
+    raise np.linalg.LinAlgError(
+        f"the matrix has no Cholesky factor with {first:.3g} on its diagonal, nor with much more: it is not finite, or "
+        "far from positive semidefinite"
+    )
+
+
 def _divided(corner, right, trans):
     """L^-1 right, or L^-T right, of one tile L."""
     if right.ndim == 1:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.cholesky import CholeskyFactor, raise_until_definite
 from sltrees.linalg.leave_one_out import MergedObservations
-
-_RAISED = 10.0  # what the ridge is multiplied by where rounding leaves no factor
 
 
 class FactoredRidge:
@@ -51,7 +49,6 @@ class FactoredRidge:
         self._weights = np.ones(len(Y)) if weights is None else weights
         self._roots = roots = np.sqrt(self._weights)
         self._factor = CholeskyFactor(len(Y))
-        self.ridge = ridge
 
         def weighted(rows, columns, out):
             fill(rows, columns, out)
@@ -59,8 +56,7 @@ class FactoredRidge:
                 out *= roots[rows, None]
                 out *= roots[columns]
 
-        while not self._factor.factorise_filled(weighted, self.ridge, executor):
-            self.ridge *= _RAISED
+        self.ridge = raise_until_definite(lambda c: self._factor.factorise_filled(weighted, c, executor), ridge)
         seen = self._factor.solve(np.column_stack([roots[:, None] * Y, roots]), executor)
         seen, self._of_roots = seen[:, :-1], seen[:, -1]
         self._total = float(roots @ self._of_roots)

@@ -145,7 +145,7 @@ def test_estimators_use_them_and_say_so(tmp_path):
     model = NewtonRegressor("kernel", random_state=0).fit(X, y)
     X_test, y_test = few_of_many(seed=1)
     assert model.score(X_test, y_test) > plain.score(X_test, y_test) + 0.05
-    assert plain.feature_importances_ is None
+    assert not hasattr(plain, "feature_importances_")
     assert np.array_equal(plain.feature_scales_, np.ones(12))
     assert model.feature_importances_[:2].sum() > 0.9
     table = model.selection_
@@ -175,7 +175,8 @@ def test_networks_use_them_and_folds_of_the_search_learn_them_anew(monkeypatch):
     assert seen[:4] == [120] * 4  # once for each fold
     network = NewtonRegressor("network", width=256, alpha=0.1, max_iter=5, random_state=0, feature_learning=3).fit(X, y)
     assert network.feature_importances_[:2].sum() > 0.7
-    assert NewtonRegressor("network", width=256, alpha=0.1, max_iter=1).fit(X, y).feature_importances_ is None
+    plain = NewtonRegressor("network", width=256, alpha=0.1, max_iter=1).fit(X, y)
+    assert not hasattr(plain, "feature_importances_")
 
 
 @pytest.mark.parametrize("n", [10, 59])
@@ -200,3 +201,29 @@ def test_classes():
 def test_parameters_are_checked(value):
     with pytest.raises(ValueError, match="feature_learning must be"):
         NewtonRegressor("kernel", feature_learning=value).fit(*few_of_many(20))
+
+
+@pytest.mark.parametrize("alpha", [1e2, 1e4])
+def test_a_ridge_that_is_given_holds_in_folds_too(alpha):
+    X, y = few_of_many()
+    X_test, y_test = few_of_many(seed=1)
+    for rounds in ("auto", 3):
+        model = NewtonRegressor("kernel", alpha=alpha, feature_learning=rounds, random_state=0).fit(X, y)
+        assert model.validation_score_ < model.score(X_test, y_test) + 0.05
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e160, 1e300])
+def test_columns_of_any_size_without_standardising(scale):
+    X, y = few_of_many(100, 4)
+    model = NewtonRegressor("kernel", standardise=False, feature_learning=3, random_state=0).fit(scale * X, y)
+    assert np.isfinite(model.predict(scale * X)).all()
+    assert np.isclose(model.feature_importances_.sum(), 1)
+
+
+def test_weights_count_in_derivatives():
+    X, _ = few_of_many(12, 4)
+    centres = X[:3] / np.linalg.norm(X[:3], axis=1, keepdims=True)
+    weights = np.array([1.0, 2.0, 3.0] * 4)
+    copies = np.repeat(X, weights.astype(int), axis=0)
+    found = squared_gradients(X, centres, np.ones((3, 1)), 1.0, weights)
+    assert np.allclose(found, squared_gradients(copies, centres, np.ones((3, 1)), 1.0), rtol=1e-12)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import sltrees.estimators.base
 import sltrees.estimators.kernel_ridge
@@ -146,3 +147,64 @@ def test_verbose_says_what_is_done(few_are_many, capsys):
     assert "last corrections: begun" in lines
     NewtonRegressor("kernel", random_state=0).fit(*wave(300))
     assert capsys.readouterr().out == ""
+
+
+# ---------------------------------------------------------------------- what a second reader found
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 19, 41])
+def test_few_samples_by_nystrom(n):
+    X, y = wave(n)
+    model = NewtonRegressor("kernel", solver="nystrom").fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    assert model.fitted_model_.solver_ == ("eigen" if n <= 40 else "nystrom")
+
+
+@pytest.mark.parametrize("shift", [37.6, 40.0, 1e200])
+@pytest.mark.parametrize("solver", ["auto", "nystrom", "cholesky", "exact"])
+def test_a_shift_at_which_nothing_fires(few_are_many, shift, solver):
+    X, y = wave(150)
+    model = NewtonRegressor("kernel", shift=shift, solver=solver).fit(X, y)
+    assert np.allclose(model.predict(X), y.mean())
+
+
+def test_weights_that_dwarf_those_of_before_are_refused(few_are_many):
+    X, y = wave(150)
+    model = NewtonRegressor("kernel", solver="nystrom").fit(X, y, sample_weight=np.full(150, 1e-300))
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="sample_weight must not be larger than those of the first call"):
+        model.partial_fit(X, y, sample_weight=np.full(150, 1e300))
+    assert np.array_equal(model.predict(X), before)
+
+
+def test_normal_equations_that_are_no_normal_equations_end_with_an_error(few_are_many):
+    X, y = wave(150)
+    model = NewtonRegressor("kernel", solver="nystrom").fit(X, y)
+    model.fitted_model_.blocks_.system.products[:] = -1e308
+    with pytest.raises(np.linalg.LinAlgError, match="no Cholesky factor"):
+        model.partial_fit(X, y)
+
+
+def test_a_ridge_below_rounding_is_raised_and_said(few_are_many):
+    X, y = wave(30)
+    model = NewtonRegressor("kernel", alpha=1e-30, solver="cholesky", feature_learning=False)
+    model.fit(np.repeat(X, 3, axis=0) + 1e-12 * np.random.default_rng(0).standard_normal((90, 3)), np.repeat(y, 3))
+    assert model.fitted_model_.solver_ == "cholesky"
+    assert model.fitted_model_.alpha_ >= np.finfo(np.float64).eps
+
+
+def test_iterations_that_end_too_early_are_said(few_are_many, monkeypatch):
+    monkeypatch.setattr(sltrees.estimators.kernel_ridge, "EXACT_FACTOR_SAMPLES", 100)
+    monkeypatch.setattr("sltrees.estimators.kernel_solvers.iterative.MAX_STEPS", 2)
+    monkeypatch.setattr("sltrees.estimators.kernel_solvers.iterative.RANK", 5)
+    with pytest.warns(ConvergenceWarning, match="ended after 2 steps at a relative residual"):
+        NewtonRegressor("kernel", solver="exact", alpha=1e-6, feature_learning=False).fit(*wave(300))
+
+
+def test_scores_of_many_samples_are_those_of_samples_that_nothing_has_seen(few_are_many):
+    X, y = wave(400)
+    model = NewtonRegressor("kernel", random_state=0, feature_learning=2).fit(X, y)
+    held_out = ~np.isnan(model.fitted_model_.left_out_[:, 0])
+    assert held_out.sum() == 20
+    assert 0.9 < model.validation_score_ < 1
+    assert model.selection_["outcome"][-1] == "asked for"

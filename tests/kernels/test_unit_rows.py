@@ -140,3 +140,5 @@ def test_the_function_of_equal_norms_and_that_of_any_norms_agree(seed):
         assert np.allclose(single, expected, rtol=0, atol=3e-6 * norm**2)
     with pytest.raises((TypeError, ValueError), match="dtype"):
         shifted_ntk(X, dtype="int32")
+    with pytest.raises(ValueError, match="must be finite in float32"):
+        shifted_ntk(1e25 * X, dtype="float32")

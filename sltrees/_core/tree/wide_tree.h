@@ -154,7 +154,7 @@ SL_NOINLINE SL_UNUSED static int sl_hits_grow(sl_hits *hits, int64_t count)
  * error: the buffer then grows as it fills. */
 SL_UNUSED static void sl_hits_expect(sl_hits *hits, int64_t count)
 {
-    if (hits->fixed || count <= SL_DENSE_LEAVES || hits->length + count <= hits->capacity)
+    if (hits->fixed || hits->out_of_memory || count <= SL_DENSE_LEAVES || hits->length + count <= hits->capacity)
         return;
     if (!sl_hits_grow(hits, count))
         hits->out_of_memory = 0;

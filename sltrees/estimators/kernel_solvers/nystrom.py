@@ -10,10 +10,11 @@ import copy
 
 import numpy as np
 
-from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.cholesky import CholeskyFactor, raise_until_definite
 
 STRIP = 2048  # samples whose features are held at a time
 PANEL = 256  # columns of a task
+_LEAST_JITTER = 1e-280  # where the kernel is 0
 _JITTER = 1e-13  # of the diagonal, times m: where centres are dependent up to rounding
 
 
@@ -101,13 +102,12 @@ class NystromSystem:
     def between_centres(self, executor):
         """The Cholesky factor of the kernel of centres, a little raised on its diagonal."""
         factor = CholeskyFactor(len(self.centres))
-        jitter = _JITTER * len(self.centres) * self.kernel.of_itself
+        jitter = max(_JITTER * len(self.centres) * self.kernel.of_itself, _LEAST_JITTER)
 
         def fill(rows, columns, out):
             self.kernel.fill(out, self.centres[rows], self.centres[columns])
 
-        while not factor.factorise_filled(fill, jitter, executor):
-            jitter *= 10.0
+        raise_until_definite(lambda c: factor.factorise_filled(fill, c, executor), jitter)
         return factor
 
     def take_away(self, dual, constants):
@@ -191,9 +191,8 @@ class NystromFit:
     def __init__(self, system, root, whitened, ridge, executor):
         matrix, targets = whitened
         self._system, self._root, self._executor = system, root, executor
-        self._factor, self.ridge = CholeskyFactor(len(matrix)), ridge
-        while not self._factor.factorise(matrix, self.ridge, executor):
-            self.ridge *= 10.0
+        self._factor = CholeskyFactor(len(matrix))
+        self.ridge = raise_until_definite(lambda c: self._factor.factorise(matrix, c, executor), ridge)
         seen = self._factor.solve(targets, executor)
         self._of_ones = seen[:, -1].copy()
         self._rest = float(system.totals[-1] - targets[:, -1] @ self._of_ones)
