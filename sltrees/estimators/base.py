@@ -163,10 +163,8 @@ class NewtonEstimator(BaseEstimator):
             self.centre_, self.spread_ = _centre_and_spread(targets, weights)
         eval_samples = self._eval_samples(eval_set)
         if model is not None:
-            distinct, eval_samples = (
-                self._scaled(self.scaling_, X, targets, weights),
-                self._scaled_eval_set(eval_samples),
-            )
+            distinct = self._scaled(self.scaling_, X, targets, weights)
+            eval_samples = self._scaled_eval_set(eval_samples)
             before.fitted_model_ = model.to_keep()
             model.change(**self._training_options(eval_set))
             if self.alpha != "loo":
@@ -255,10 +253,8 @@ class NewtonEstimator(BaseEstimator):
         learned = choice.learned
         if learned is not None and learned.errors:
             table["rounds"] = [learned.rounds] * n_rows
-            best, said = (
-                min(learned.errors),
-                "chosen, by errors of folds" if self.feature_learning == "auto" else "asked for",
-            )
+            best = min(learned.errors)
+            said = "chosen, by errors of folds" if self.feature_learning == "auto" else "asked for"
             for k, (error, standard_error) in enumerate(zip(learned.errors, learned.standard_errors, strict=True)):
                 outcome = "no better, by errors of folds" if error - best > standard_error else "as good, by those"
                 row = {"evenness": self.evenness_, "rounds": k, "error": error, "standard_error": standard_error}

@@ -119,7 +119,10 @@ def test_conversions_that_change_the_tree(call, act):
 def test_conversions_that_change_correlation_trees(call, axis):
     rng = np.random.default_rng(0)
     trees = CorrelationTrees(rng.standard_normal((8, 3)), rng.standard_normal((9, 3)), axis=axis)
-    act = lambda: trees.__init__([[1.0, 2.0]], [[1.0, 1.0]], axis=axis)  # noqa: E731
+
+    def act():
+        trees.__init__([[1.0, 2.0]], [[1.0, 1.0]], axis=axis)
+
     with contextlib.suppress(IndexError, TypeError, ValueError):
         call(trees, lambda value: Hostile(act, value))
     trees._check()
