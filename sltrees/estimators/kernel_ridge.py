@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees.estimators.kernel_solvers import blocks, iterative
+from sltrees.estimators.kernel_solvers.samples import SamplesHere
 from sltrees.estimators.kernel_solvers.subsample import subsample
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
@@ -162,24 +163,57 @@ class KernelRidge:
 
     def _fit_blocks(self, kernel, X, Y, weights, observations, unit, executor):
         X, Y, weights = _one_by_one(X, Y, weights, observations)
+        rng = np.random.default_rng(self.random_state)
+        held_out, seen = blocks.hold_out(len(X), rng)
+        samples = SamplesHere(kernel, X[seen], Y[seen], weights[seen], executor)
+        outputs = self._add_blocks(samples, (X[held_out], Y[held_out], weights[held_out]), unit, rng, executor)
+        self.left_out_ = np.full(Y.shape, np.nan)
+        self.left_out_[held_out] = outputs
+
+    def fit_parts(self, make_samples, outside):
+        """Learn from samples that are elsewhere, by blocks of centres.
+
+        Parameters
+        ----------
+        make_samples : callable
+            make_samples(kernel) returns an object with the members of `SamplesHere`.
+        outside : tuple (X, Y, weights)
+            Samples that are not among those, held out as `fit_blocks` has it.
+
+        Returns
+        -------
+        KernelRidge
+            The object itself; `left_out_` is of the samples held out alone.
+
+        Notes
+        -----
+        `alpha_` is chosen on them, if it was not given. Cost: as of `fit_blocks`.
+        """
+        self.solver_, kernel = "nystrom", _kernel(self.shift)
+        with ThreadExecutor(self.n_threads) as executor:
+            self.alpha_ = self._first_alpha(*outside, None)
+            samples, rng = make_samples(kernel), np.random.default_rng(self.random_state)
+            unit = _unit(kernel, outside[0], outside[2])
+            self.left_out_ = self._add_blocks(samples, outside, unit, rng, executor)
+        return self
+
+    def _add_blocks(self, samples, outside, unit, rng, executor):
+        """Outputs at samples held out. Sets: the solution."""
         found = blocks.fit_blocks(
-            kernel,
-            X,
-            Y,
-            weights,
+            samples,
+            outside,
             self.alpha_ * unit,
             max_centres=self.max_centres,
             tune=self.alpha == "loo",
-            rng=np.random.default_rng(self.random_state),
+            rng=rng,
             executor=executor,
             advance=self._tell,
         )
         self.take_blocks(found.blocks)
         self.alpha_ = found.blocks.ridge / unit
-        self.left_out_ = np.full(Y.shape, np.nan)
-        self.left_out_[found.held_out] = found.outputs
-        errors = np.sum((found.outputs - Y[found.held_out]) ** 2, axis=1)
-        self.error_ = float(np.average(errors, weights=weights[found.held_out]))
+        _, Y, weights = outside
+        self.error_ = float(np.average(np.sum((found.outputs - Y) ** 2, axis=1), weights=weights))
+        return found.outputs
 
     def _fit_iteratively(self, kernel, X, Y, weights, observations, unit, executor):
         rng = np.random.default_rng(self.random_state)

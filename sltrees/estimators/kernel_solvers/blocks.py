@@ -95,18 +95,22 @@ class Found(typing.NamedTuple):
     Attributes
     ----------
     blocks : Blocks
-    held_out : ndarray of shape (h,), dtype=int64
-        Samples that the blocks were chosen by, before they too were learned from.
     outputs : ndarray of shape (h, C)
-        At these, as they were not learned from.
+        At samples held out, before they too were learned from.
     errors : list of float
         Mean squared error there after each block, of the last one too if that was given up.
     """
 
     blocks: Blocks
-    held_out: np.ndarray
     outputs: np.ndarray
     errors: list
+
+
+def hold_out(n, rng):
+    """Samples by whose errors ridge and number of blocks are chosen, and the others: ascending. Cost: O(n log n)."""
+    order = rng.permutation(n)
+    n_out = min(int(HELD_OUT * n), MOST_HELD_OUT)
+    return np.sort(order[:n_out]), np.sort(order[n_out:])
 
 
 def bytes_needed(n, d, n_outputs, max_centres):
@@ -115,20 +119,21 @@ def bytes_needed(n, d, n_outputs, max_centres):
     return NystromSystem.bytes_needed(m, n_outputs) * 2 + 8 * n * (3 * d + 6 * n_outputs)
 
 
-def fit_blocks(kernel, X, Y, weights, ridge, *, max_centres, tune, rng, executor, advance):
+def fit_blocks(samples, outside, ridge, *, max_centres, tune, rng, executor, advance):
     """Learn from very many samples.
 
     Parameters
     ----------
-    kernel : sltrees.kernels.unit_rows.UnitRowsKernel
-    X, Y, weights : ndarray of shape (n, d), (n, C), (n,)
-        Rows of unit norm.
+    samples : SamplesHere, or an object with its members
+        That nothing was learned from yet.
+    outside : tuple (X, Y, weights)
+        Samples that are held out while blocks are added, rows of unit norm.
     ridge : float
         In units of the kernel.
     max_centres : int
         In all blocks together.
     tune : bool
-        Whether the ridge may be changed by what held-out samples say.
+        Whether the ridge may be changed by what samples held out say.
     rng : numpy.random.Generator
     executor : ThreadExecutor
     advance : callable
@@ -140,35 +145,29 @@ def fit_blocks(kernel, X, Y, weights, ridge, *, max_centres, tune, rng, executor
 
     Notes
     -----
-    Some samples are held out while blocks are added, as long as these lower the error there. Then they are learned from
-    as well, by `Blocks.extended`. Cost: O(n m (d + m)) for each block of m centres, m = 2048 at most.
+    Blocks are added as long as they lower the error of samples held out. Then these are learned from as well, by
+    `Blocks.extended`. Cost: O(n m (d + m)) for each block of m centres, m = 2048 at most.
     """
-    n = len(X)
-    order = rng.permutation(n)
-    n_out = min(int(HELD_OUT * n), MOST_HELD_OUT)
-    held_out, seen = np.sort(order[:n_out]), np.sort(order[n_out:])
-    outside = X[held_out], Y[held_out], weights[held_out]
-    X, Y, weights = X[seen], Y[seen], weights[seen]
-    search = _Search(kernel, X, Y, weights, outside, ridge, rng, executor)
-    available, errors = max(2, int(0.5 * len(X))), []
+    search = _Search(samples, outside, ridge, rng, executor)
+    available, errors = max(2, int(0.5 * len(samples.candidates))), []
     while (left := min(max_centres, available) - search.n_centres) > 0:
         stage = f"block {len(errors) + 1} of centres"
         if not search.add(min(BLOCK, left), tune and not errors, errors, lambda *at, stage=stage: advance(stage, *at)):
             break
     outputs = search.outputs_outside
     blocks = search.finished(lambda *at: advance("last corrections", *at))
-    return Found(blocks, held_out, outputs, errors)
+    return Found(blocks, outputs, errors)
 
 
 class _Search:
-    """One call of `fit_blocks`: outputs so far, at samples that are seen and at those held out."""
+    """One call of `fit_blocks`: what was learned so far, and what it says at samples held out."""
 
-    def __init__(self, kernel, X, Y, weights, outside, ridge, rng, executor):
-        self.kernel, self.X, self.Y, self.weights = kernel, X, Y, weights
+    def __init__(self, samples, outside, ridge, rng, executor):
+        self.samples = samples
         self.outside, self.ridge, self.rng, self.executor = outside, ridge, rng, executor
-        self.outputs, self.outputs_outside = np.zeros_like(Y), np.zeros_like(outside[1])
-        self.parts, self.constants = [], np.zeros(Y.shape[1])
-        self.free = np.ones(len(X), dtype=bool)  # not yet a centre
+        self.outputs_outside = np.zeros_like(outside[1])
+        self.parts, self.constants = [], np.zeros(samples.n_outputs)
+        self.free = np.ones(len(samples.candidates), dtype=bool)  # not yet a centre
         self.first = None
 
     @property
@@ -182,18 +181,17 @@ class _Search:
 
     def add(self, size, tune, errors, advance):
         """Add a block, unless it does not lower the error by enough to say so; whether another is to be tried."""
-        kernel, executor = self.kernel, self.executor
-        candidates = np.nonzero(self.free)[0]
+        samples, executor = self.samples, self.executor
+        free = np.nonzero(self.free)[0]
         if self.first is None:
-            chosen = draw_centres(kernel, self.X, size, self.rng, executor)
+            chosen = draw_centres(samples.kernel, samples.candidates, size, self.rng, executor)
         else:
-            chosen = np.sort(self.rng.choice(candidates, min(size, len(candidates)), replace=False))
+            chosen = np.sort(self.rng.choice(free, min(size, len(free)), replace=False))
         self.free[chosen] = False
-        system = NystromSystem(kernel, self.X[chosen], self.Y.shape[1])
-        system.add(self.X, self.Y - self.outputs, self.weights, executor, advance)
+        system = samples.system(samples.candidates[chosen], advance)
         root = system.between_centres(executor)
         # the objective holds the norm of the whole function: its product with a new one is its value at the centre
-        whitened = system.whitened(root, executor, self.ridge * (self.outputs[chosen] - self.constants))
+        whitened = system.whitened(root, executor, self.ridge * (samples.outputs[chosen] - self.constants))
         fit, outside, error = None, None, np.inf
         for factor in FACTORS if tune else (1.0,):
             tried = NystromFit(system, root, whitened, factor * self.ridge, executor)
@@ -205,7 +203,7 @@ class _Search:
         if not error < before:
             return False
         self.ridge = fit.ridge
-        self.outputs += fit.outputs(self.X)
+        samples.learn(system.centres, fit.dual, fit.constants)
         self.outputs_outside = outside
         self.parts.append((system.centres, fit.dual))
         self.constants = self.constants + fit.constants
@@ -215,11 +213,9 @@ class _Search:
 
     def finished(self, advance):
         """The blocks, with samples held out learned from."""
-        blocks, system = Blocks(self.kernel), self.first
+        blocks, system = Blocks(self.samples.kernel), self.first
         blocks.centres = np.concatenate([centres for centres, _ in self.parts])
         blocks.dual = np.concatenate([dual for _, dual in self.parts])
         blocks.constants, blocks.ridge, blocks.system = self.constants, self.ridge, system
-        left = self.weights[:, None] * (self.Y - self.outputs)
-        system.targets[:, :-1] = self.kernel.times(system.centres, self.X, left, self.executor)
-        system.totals[:-1] = left.sum(axis=0)
+        system.targets[:, :-1], system.totals[:-1] = self.samples.what_is_left(system.centres)
         return blocks.extended(*self.outside, self.executor, advance)

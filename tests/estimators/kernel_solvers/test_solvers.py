@@ -8,6 +8,7 @@ from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.kernel_solvers import blocks, iterative, nystrom
 from sltrees.estimators.kernel_solvers.centres import draw_centres
 from sltrees.estimators.kernel_solvers.nystrom import NystromFit, NystromSystem
+from sltrees.estimators.kernel_solvers.samples import SamplesHere
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 
@@ -92,16 +93,16 @@ def test_blocks_do_not_depend_on_threads_and_lower_the_error(seed, small_blocks,
     for n_threads in (1, 3):
         told = []
         with ThreadExecutor(n_threads) as executor:
+            rng = np.random.default_rng(seed)
+            held_out, seen = blocks.hold_out(len(X), rng)
             results.append(
                 blocks.fit_blocks(
-                    KERNEL,
-                    X,
-                    Y,
-                    weights,
+                    SamplesHere(KERNEL, X[seen], Y[seen], weights[seen], executor),
+                    (X[held_out], Y[held_out], weights[held_out]),
                     0.1 * KERNEL.of_itself,
                     max_centres=200,
                     tune=tune,
-                    rng=np.random.default_rng(seed),
+                    rng=rng,
                     executor=executor,
                     advance=lambda *at, told=told: told.append(at),
                 )
@@ -115,7 +116,7 @@ def test_blocks_do_not_depend_on_threads_and_lower_the_error(seed, small_blocks,
     assert told[-1][0] == "last corrections"
     if not tune:
         assert found.blocks.ridge == 0.1 * KERNEL.of_itself
-    assert len(found.held_out) == 100
+    assert len(found.outputs) == 100
 
 
 def test_each_block_minimises_the_objective(seed, small_blocks):
@@ -123,11 +124,12 @@ def test_each_block_minimises_the_objective(seed, small_blocks):
     X, Y, weights = problem(seed, n=400, n_outputs=1)
     with ThreadExecutor(1) as executor:
         outside, rng = (X[:5], Y[:5], weights[:5]), np.random.default_rng(seed)
-        search = blocks._Search(KERNEL, X, Y, weights, outside, 0.2, rng, executor)
+        samples = SamplesHere(KERNEL, X, Y, weights, executor)
+        search = blocks._Search(samples, outside, 0.2, rng, executor)
         for k in range(3):
             search.add(40, False, [], lambda *at: None)
             centres, dual = (np.concatenate(part) for part in zip(*search.parts, strict=True))
-            left = weights[:, None] * (search.outputs - Y)
+            left = weights[:, None] * (samples.outputs - Y)
             f = KERNEL.between(centres, centres) @ dual
             gradient = KERNEL.between(centres, X) @ left + 0.2 * f
             assert np.abs(gradient[40 * k :]).max() < 1e-7  # of the last block
