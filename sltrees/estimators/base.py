@@ -12,17 +12,19 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
-from sltrees.estimators.model_search import SearchWarning, hold_out, search_models
+from sltrees.estimators.model_search import NETWORK_SAMPLES, SearchWarning, hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
+from sltrees.estimators.parted.collections import is_collection
+from sltrees.estimators.parted.learning import extend_parts, fit_parts
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.scaling_choice import choose_scaling
+from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 
 KERNEL_SHIFT = 1.0
-NETWORK_SAMPLES = 4000  # distinct ones that networks are tried for: training takes the cube of them
 _CLAIMS = threading.Lock()
 
 
@@ -147,6 +149,10 @@ class NewtonEstimator(BaseEstimator):
     def _fit_fresh(self, X, y, sample_weight, eval_set, classes, model, before):
         """Sets: all that is learned. `model` is one to go on with, of the estimator `before`, or None."""
         seed = seed_of(self.random_state)
+        if is_collection(X) or is_collection(y):
+            _forget(self)  # the kernel, whatever it was, begins anew
+            fit_parts(self, X, y, sample_weight, eval_set, classes, seed)
+            return
         X, y = self._validate_samples(X, y, reset=model is None)
         X, y, weights = self._weighted(X, y, sample_weight)
         if not len(X):
@@ -160,7 +166,7 @@ class NewtonEstimator(BaseEstimator):
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
         if model is None:
-            self.centre_, self.spread_ = _centre_and_spread(targets, weights)
+            self.centre_, self.spread_ = centre_and_spread(targets, weights)
         eval_samples = self._eval_samples(eval_set)
         if model is not None:
             distinct = self._scaled(self.scaling_, X, targets, weights)
@@ -229,7 +235,11 @@ class NewtonEstimator(BaseEstimator):
         """The kernel learned from all samples; None if nobody needs it."""
         if choice.kernel is None or choice.are_all:
             return choice.kernel
-        kernel = KernelRidge(
+        return self._kernel_for_many(choice, seed).fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+
+    def _kernel_for_many(self, choice, seed):
+        """The kernel as it is to be learned from more samples than choices were made on."""
+        return KernelRidge(
             **self._kernel_options(),
             solver=self.solver,
             max_centres=self.max_centres,
@@ -238,7 +248,11 @@ class NewtonEstimator(BaseEstimator):
             n_threads=n_threads_of(self.n_jobs),
             advance=Progress() if self.verbose else None,
         )
-        return kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+
+    def _coded(self, y, weights):
+        """Targets and weights of samples of weight above 0 as the model knows them, after the first fit."""
+        targets, weights = self._code(y), self._with_class_weights(y, weights)
+        return (targets - self.centre_) / self.spread_, weights / self._weight_unit
 
     def _report_scalings(self, choice):
         """Put what was compared of scalings into the table of candidates, behind all others."""
@@ -277,8 +291,8 @@ class NewtonEstimator(BaseEstimator):
         else:
             # first of all: whatever is interrupted from here on leaves something that predicts
             left_out = choice.honest(kernel.left_out_, distinct.order)
-            self._take(kernel, "kernel", judge, left_out)
-            error = _error(left_out, seen)
+            self._adopt(kernel, "kernel", judge, left_out)
+            error = error_left_out(left_out, seen)
             self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
         too_many = len(distinct.X) > NETWORK_SAMPLES
         if self.model == "auto" and too_many:
@@ -311,10 +325,10 @@ class NewtonEstimator(BaseEstimator):
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
         samples = distinct.X, distinct.Y, distinct.weights
         model.draw(*samples, distinct.merged_of)
-        self._take(model, "network", judge, left_out)
+        self._adopt(model, "network", judge, left_out)
         model.resume(*samples, eval_set)
 
-    def _take(self, model, name, judge, left_out):
+    def _adopt(self, model, name, judge, left_out):
         """Sets: fitted_model_, model_, and what `judge` does. It can predict, trained or not."""
         judge(left_out)
         self.fitted_model_, self.model_ = model, name
@@ -365,6 +379,9 @@ class NewtonEstimator(BaseEstimator):
     def _extend_alone(self, X, y, sample_weight):
         """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
+        if is_collection(X) or is_collection(y):
+            extend_parts(self, X, y, sample_weight)
+            return self
         X, y = self._validate_samples(X, y, reset=False)
         X, y, weights = self._weighted(X, y, sample_weight)
         with np.errstate(over="ignore"):
@@ -505,30 +522,11 @@ class NewtonEstimator(BaseEstimator):
         return self.scaling_.transform(X), (targets - self.centre_) / self.spread_
 
 
-def _error(left_out, observations):
-    """Weighted mean squared error at observations left out, as far as there are such; else None."""
-    known = np.zeros(0) if left_out is None else ~np.isnan(left_out[:, 0])
-    if not known.any():
-        return None
-    squares = np.sum((left_out - observations.Y)[known] ** 2, axis=1)
-    return float(np.average(squares, weights=observations.weights[known]))
-
-
 def _forget(estimator):
     """Drop what was learned."""
     for name in list(vars(estimator)):
         if name.endswith("_") and not name.startswith("_"):
             delattr(estimator, name)
-
-
-def _centre_and_spread(targets, weights):
-    """Weighted mean and standard deviation of each column, 1 where it is constant; without overflow."""
-    scales = np.abs(targets).max(axis=0)
-    scales = np.where(scales > 0, scales, 1.0)
-    scaled = targets / scales
-    centre = weights @ scaled / weights.sum()
-    spread = np.sqrt(weights @ (scaled - centre) ** 2 / weights.sum())
-    return centre * scales, np.where(spread > 1e-12 * np.abs(centre), spread * scales, 1.0)
 
 
 def as_dense(X):

@@ -125,7 +125,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
 
         Parameters
         ----------
-        %(samples)s
+        %(samples_or_parts)s
         y : array_like of shape (n,)
             Labels: numbers or strings.
         %(sample_weight)s
@@ -155,7 +155,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
 
         Parameters
         ----------
-        %(samples)s
+        %(samples_or_parts)s
         y : array_like of shape (n,)
             Labels: numbers or strings.
         classes : array_like, optional

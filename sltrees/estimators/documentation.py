@@ -104,6 +104,11 @@ Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in S
     "samples": """\
 X : array_like or sparse matrix of shape (n, d)
     Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.""",
+    "samples_or_parts": """\
+X : array_like, sparse matrix, or collection of Dask, of shape (n, d)
+    Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns. With arrays
+    and tables of Dask, of which y and sample_weight are others, the kernel is learned part by part: see the page
+    "Scaling out".""",
     "sample_weight": """\
 sample_weight : array_like of shape (n,), optional
     At least 0. Only their ratios count; a sample of weight 0 is left out.""",

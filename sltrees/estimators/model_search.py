@@ -36,6 +36,7 @@ CLEAR = 1.0
 
 BYTES_OF_KERNEL = 56.0  # for each pair of samples, while it is learned
 
+NETWORK_SAMPLES = 4000  # distinct ones that networks are tried for: training takes the cube of them
 FEWEST_IN_A_FOLD = 10  # with fewer samples in each fold, differences between models are noise
 FOLDS_AT_A_TIME = 2  # after which a candidate may be given up
 

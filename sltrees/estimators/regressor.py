@@ -64,7 +64,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
         Parameters
         ----------
-        %(samples)s
+        %(samples_or_parts)s
         y : array_like of shape (n,) or (n, C)
             Finite.
         %(sample_weight)s
@@ -94,7 +94,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
         Parameters
         ----------
-        %(samples)s
+        %(samples_or_parts)s
         y : array_like of shape (n,) or (n, C)
             Finite.
         %(sample_weight)s

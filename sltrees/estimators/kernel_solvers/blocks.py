@@ -69,9 +69,25 @@ class Blocks:
         -----
         Cost: O(n m (M + m) + m^3), with m centres in the first block.
         """
+        system = self.system.extended()
+        system.add(X, Y - self.outputs(X, executor), weights, executor, advance)
+        return self._corrected(system, executor)
+
+    def extended_by(self, system, executor):
+        """The same, where further samples were added up elsewhere: `system` has the centres of the first block.
+
+        Notes
+        -----
+        Cost: O(m^3 + m M).
+        """
+        both = self.system.extended()
+        both.include(system)
+        return self._corrected(both, executor)
+
+    def _corrected(self, system, executor):
+        """A copy that knows what a system tells."""
         other = copy.copy(self)
-        other.system = self.system.extended()
-        other.system.add(X, Y - self.outputs(X, executor), weights, executor, advance)
+        other.system = system
         other.dual, other.constants = self.dual.copy(), self.constants.copy()
         other.correct(executor)
         return other

@@ -61,6 +61,12 @@ class NystromSystem:
         other.products, other.targets, other.totals = self.products.copy(), self.targets.copy(), self.totals.copy()
         return other
 
+    def include(self, other):
+        """Add what another system of the same centres was told. Sets: products, targets, totals. Cost: O(m^2)."""
+        self.products += other.products
+        self.targets += other.targets
+        self.totals += other.totals
+
     def add(self, X, Y, weights, executor, advance=None):
         """Add samples.
 

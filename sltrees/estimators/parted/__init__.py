@@ -1,0 +1,1 @@
+"""Samples that come in parts and are never together in one process: from collections of Dask."""
