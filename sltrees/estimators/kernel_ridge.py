@@ -18,7 +18,7 @@ from sltrees.estimators.kernel_solvers.samples import SamplesHere
 from sltrees.estimators.kernel_solvers.subsample import subsample
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
-from sltrees.linalg.cholesky import CholeskyFactor
+from sltrees.linalg.cholesky import TILE, CholeskyFactor
 from sltrees.linalg.factored_ridge import FactoredRidge
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES, RidgeProblem
 
@@ -241,10 +241,11 @@ class KernelRidge:
         return KernelRidge(shift=self.shift, n_threads=self.n_threads).fit(*some).alpha_
 
     def _check_memory(self, X, Y, solver):
-        (n, d), n_outputs = X.shape, Y.shape[1]
+        (n, d), n_outputs, n_threads = X.shape, Y.shape[1], ThreadExecutor(self.n_threads).n_threads
         needed = {
-            "eigen": 7 * array_bytes(n, n, dtype=np.float64),
-            "cholesky": CholeskyFactor.bytes_needed(n) + 3 * 8 * 256 * n,
+            "eigen": 6.5 * array_bytes(n, n, dtype=np.float64),
+            "cholesky": CholeskyFactor.bytes_needed(n)
+            + (1.0 + 1.25 * n_threads) * array_bytes(n, TILE, dtype=np.float64),
             "nystrom": blocks.bytes_needed(n, d, n_outputs, self.max_centres),
             "conjugate gradients": iterative.bytes_needed(n, n_outputs),
         }[solver]

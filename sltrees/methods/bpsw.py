@@ -51,7 +51,7 @@ class BPSWMethod(DenseMethod):
         )
 
     @classmethod
-    def bytes_needed(cls, network, planes, y, neurons, n_threads=1, *, before=None):
+    def bytes_needed(cls, network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`. Cost: O(1)."""
         n_samples, n_features = planes.X.shape
         pairs = 12 * network.width * float(planes.firing.sum())  # the pattern as one array, twice

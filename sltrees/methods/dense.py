@@ -99,7 +99,7 @@ class DenseMethod(ExplicitMethod):
         super().__init__(network, X, executor, shards)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         row = array_bytes(n_features, dtype=dtype)
@@ -107,7 +107,7 @@ class DenseMethod(ExplicitMethod):
         weights = network.width * (4 * row + 24) + 2 * neurons * row
         pairs = network.width * float(planes.firing.sum()) * 2 * (4 + np.dtype(dtype).itemsize)
         # products of shards; H of each thread with what is added to it, their sum, and its upper triangle
-        scratch = 64 * _PAIRS_PER_SHARD * (n_threads + 1) + (12 * n_threads + 20) * n_samples**2
+        scratch = 12.0 * _PAIRS_PER_SHARD * n_threads + (12 * n_threads + 20) * n_samples**2
         return weights + pairs + scratch
 
     def _n_visited(self, n_moved):

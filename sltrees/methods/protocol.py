@@ -90,7 +90,7 @@ class Method(typing.Protocol):
         """
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None) -> float:
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None) -> float:
         """Bytes that it takes besides the initial weights of so many materialised neurons, before it is set up.
 
         Parameters
@@ -99,6 +99,8 @@ class Method(typing.Protocol):
             As of `set_up`.
         neurons : float
         n_threads : int, default 1
+        alpha : float, default 0.0
+            Ridge of the run, in its units.
         before : Method, optional
             That of the run before, which is there, if it can go on: its bytes are not counted again.
         """

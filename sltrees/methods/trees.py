@@ -82,11 +82,11 @@ class TreesMethod(ExplicitMethod):
         super().__init__(network, X, executor, shards)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`. Cost: O(1)."""
         (n_samples, n_features), dtype = planes.X.shape, network.dtype
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
         # displacements; weights being written, what undoes them, row numbers
         step = array_bytes(5, n_features, dtype=dtype) + 32
-        pair = 2 * (4 + np.dtype(dtype).itemsize) + 8  # before and after a step, and the query's own result
+        pair = 2 * (4 + np.dtype(dtype).itemsize) + 4  # before and after a step, and the query's own result, of some
         return neurons * (one - none + step) + network.width * float(planes.firing.sum()) * pair

@@ -136,8 +136,9 @@ class Budget:
             before = None  # the run begins anew
         if before is not None and not before.serves(X, has_ridge(self._alpha)):
             before = None
+        alpha = 0.0 if self._alpha == "loo" else self._alpha
         return needed + self._method.bytes_needed(
-            network, self._planes, self._y, neurons, self._n_threads, before=before
+            network, self._planes, self._y, neurons, self._n_threads, alpha=alpha, before=before
         )
 
     def _refuse_loo(self, why):

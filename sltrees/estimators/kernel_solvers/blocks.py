@@ -132,7 +132,8 @@ def hold_out(n, rng):
 def bytes_needed(n, d, n_outputs, max_centres):
     """Bytes that `fit_blocks` takes, beside the samples. Cost: O(1)."""
     m = min(BLOCK, max_centres)
-    return NystromSystem.bytes_needed(m, n_outputs) * 2 + 8 * n * (3 * d + 6 * n_outputs)
+    # the system of the first block stays beside another one, and beside its copy that learns what was held out
+    return NystromSystem.bytes_needed(m, n_outputs) + 2 * 8 * m**2 + 8 * n * (3 * d + 6 * n_outputs)
 
 
 def fit_blocks(samples, outside, ridge, *, max_centres, tune, rng, executor, advance):

@@ -53,7 +53,9 @@ class NystromSystem:
     def bytes_needed(m, n_outputs):
         """Bytes that a system of m centres takes, with all that solving it takes. Cost: O(m / 256)."""
         factors = 2 * CholeskyFactor.bytes_needed(m)
-        return 8 * (2 * m * m + 2 * STRIP * m + 4 * m * (n_outputs + 2)) + factors
+        # features while samples are added; or columns that threads divide, copies of them for LAPACK included
+        scratch = max(2 * STRIP - m, 12 * PANEL) * m
+        return 8 * (2 * m * m + scratch + 4 * m * (n_outputs + 2)) + factors
 
     def extended(self):
         """A copy that can be added to, of which this one learns nothing. Cost: O(m^2)."""

@@ -228,7 +228,7 @@ class ShardGroup:
     def diagonal(self):
         """Neurons that fire on each sample, shape (n,), int64. Cost: O(fired pairs)."""
         none = np.zeros(len(self._planes.X), dtype=np.int64)
-        return sum(self.executor.map(lambda shard: shard.rows.diagonal.astype(np.int64), self.shards), none)
+        return sum(self.executor.map(lambda shard: shard.rows.diagonal, self.shards), none)
 
     def check(self, check_rows):
         """Assert every invariant between steps; those of rows by `sltrees.reference.row_invariants.check_rows`.

@@ -20,7 +20,7 @@ from sltrees._memory import return_freed_memory
 from sltrees.execution.inline import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
-from sltrees.methods.certified.skin import choose_skin, strayed_share
+from sltrees.methods.certified.skin import choose_skin, strayed_at_most
 from sltrees.network.drawing import draw, shift_for, take_near
 from sltrees.network.use import move_to, write_down
 from sltrees.records import timed
@@ -28,6 +28,8 @@ from sltrees.records import timed
 # Coefficients beyond this many times what the dtype resolves of a weight are worn: they cancel in the weights, and what
 # is left has lost digits. Then training goes on from the weights as they are, with coefficients of zero.
 WORN = 1e-5
+
+NEURONS_OF_SHARD = 1 << 15  # at most, where no network is drawn yet
 
 
 class CertifiedTrial:
@@ -184,22 +186,28 @@ class CertifiedMethod:
         return longer and self.serves(X[: len(self._scale)], ridge)
 
     @staticmethod
-    def bytes_needed(network, planes, y, neurons, n_threads=1, *, before=None):
+    def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`: lists, certificates, findings of a step. Cost: that of `Population`, once for the samples."""
         itemsize = network.dtype.itemsize
         entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
         skin = choose_skin(network, planes, y)
-        strayed = strayed_share(network, planes, y, skin)
-        near = planes.population.near_per_draw(skin)
+        strayed = strayed_at_most(network, planes, y, skin, alpha)
+        listed = planes.population.near_per_draw(skin) * entry
         written = any(isinstance(shard.displacement, np.ndarray) for shard in network.state.neurons.shards)
         shared = 1 if written else network.copies
-        # pools have an eighth in reserve, and are copied when they grow; strayed neurons leave holes behind
-        per_neuron = 74.0 + 2 * 1.125 * entry + near * entry * (1.3 / shared + 2.0 * strayed)
+        # pools are copied when they grow, those of a shard for each thread
+        copied = min(1.0, n_threads * NEURONS_OF_SHARD / max(neurons, 1.0))
+        # lists of strayed neurons are their own, with as much again in holes before a pool is closed
+        listed_in_all = listed * ((1.0 - strayed) / shared + (2.0 + 1.5 * copied) * strayed)
         vectors = planes.directions.shape[1] * itemsize
-        per_neuron += vectors * (1.125 * strayed + 2.0 * (shared < network.copies))
-        held = per_neuron * neurons + pairs * 3.0 * entry
-        findings = neurons * (130.0 + strayed * (vectors + near * entry)) + pairs * 16.0
-        needed = held + min(findings, 2.0 * FINDINGS_KEPT) + min(60.0 * neurons, float(1 << 28))
+        vectors_in_all = vectors * (1.125 * strayed + 2.0 * (shared < network.copies))
+        # active lists have room for half as many again; lists of neurons that stray move to where there is more
+        held = neurons * (74.0 + 2 * entry + listed_in_all + vectors_in_all)
+        held += pairs * entry * (1.5 + (0.8 + 1.5 * copied) * strayed)
+        # what fires as it was drawn, before the rows have it, and what is left unused among it
+        drawn = pairs * (4.0 / shared + 1.0)
+        findings = neurons * strayed * (vectors + listed) + pairs * (0.8 + 3.2 * strayed)
+        needed = held + max(drawn, min(findings, 2.0 * FINDINGS_KEPT)) + min(60.0 * neurons, float(1 << 28))
         if before is not None:  # of what there is, half may be holes before a pool is closed
             needed = max(needed - 0.5 * before.bytes_resident, 0.5 * before.bytes_resident)
         return needed
