@@ -11,11 +11,13 @@ import copy
 
 import numpy as np
 
+from sltrees._memory import available_memory
 from sltrees._validation import as_integer, as_non_negative
+from sltrees.callbacks import Callback
 from sltrees.cluster.choose import LOCAL_EXECUTORS, make_executor
 from sltrees.cluster.messages import ClusterLostError
 from sltrees.estimators.kernel_ridge import joined
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.gram.matrix import GramMatrix
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.skin import choose_skin
@@ -27,11 +29,28 @@ from sltrees.network.shift import validate_shift
 from sltrees.network.state import with_state
 from sltrees.network.use import independent_state
 from sltrees.records import TrainingStatus
+from sltrees.training.budget import bytes_at_most
 from sltrees.training.ridge import alpha_left_out
 from sltrees.training.trainer import NewtonTrainer, take_trained
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
 SMALL, SKIN_OF_SMALL = 1 << 21, 1.0
+
+
+class _GivesUpWith(Callback):
+    """Stops a training once those that an executor runs are to end."""
+
+    executor = None  # of one that was copied: it goes on
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def __getstate__(self):
+        return {}
+
+    def on_iteration(self, trainer, record):
+        """Whether to stop."""
+        return self.executor is not None and self.executor.gives_up
 
 
 class Networks:
@@ -186,8 +205,8 @@ class Networks:
         """
         X, Y, weights = self.samples_ = joined(self.samples_, (X, Y, weights))
 
-        def train(trainer, targets):
-            self._tell(trainer, patience=None)  # there is nothing to wait for
+        def train(trainer, targets, **share):
+            self._tell(trainer, patience=None, **share)  # there is nothing to wait for
             n = getattr(trainer, "n_samples_", 0)
             new_weights = None if weights is None else weights[n:]
             step = trainer.extend if n else trainer.fit
@@ -200,8 +219,8 @@ class Networks:
         """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
         self.samples_ = X, Y, weights
 
-        def train(trainer, targets):
-            self._tell(trainer, patience=self.patience)
+        def train(trainer, targets, **share):
+            self._tell(trainer, patience=self.patience, **share)
             held_out = None
             if eval_set is not None:
                 held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
@@ -214,15 +233,54 @@ class Networks:
         """Change how it is trained from now on: n_threads, executor, callbacks, verbose, tol, max_iter, patience."""
         self.__dict__.update(training)
 
-    def _tell(self, trainer, patience):
-        """Give a trainer the parameters as they are now."""
+    def _tell(self, trainer, patience, **share):
+        """Give a trainer the parameters as they are now, but for its share of the threads, if it has one."""
         told = self._trainer(trainer.network, self.alpha_)
-        told.patience = patience
+        told.__dict__.update(share, patience=patience)
         names = ("alpha", "tol", "max_iter", "patience", "n_threads", "executor", "callbacks", "verbose")
         trainer.__dict__.update({name: getattr(told, name) for name in names})
 
     def _train_each(self, train):
-        """Train one output after the other by train(trainer, targets). Sets: `results_`."""
+        """Train all outputs, each by train(trainer, targets). Sets: `results_`."""
+        at_once = self._outputs_at_once()
+        if at_once > 1:
+            self._train_at_once(train, at_once)
+        else:
+            self._train_in_turn(train)
+        return self
+
+    def _outputs_at_once(self):
+        """How many outputs are trained at a time: more than one where nobody watches, and all have room."""
+        if self.executor != "threads" or self.callbacks or self.verbose:
+            return 1
+        n_threads = default_threads() if self.n_threads is None else self.n_threads
+        X, Y, _ = self.samples_
+        room = available_memory() // bytes_at_most(self.width, *X.shape, n_threads)
+        return int(min(n_threads, Y.shape[1], room))
+
+    def _train_at_once(self, train, at_once):
+        """So many outputs at a time, each on its share of the threads: one has too little for all. Sets: `results_`.
+
+        After Ctrl-C or an error, those that are under way end after an iteration, and no others begin.
+        """
+        n_threads, results = default_threads() if self.n_threads is None else self.n_threads, {}
+        with ThreadExecutor(at_once) as executor:
+            share = {"n_threads": n_threads // at_once, "callbacks": (_GivesUpWith(executor),)}
+            if share["n_threads"] == 1:
+                share["executor"] = "inline"
+
+            def run(k):
+                results[k] = train(self.trainers_[k], self.target_scale * self.samples_[1][:, k], **share)
+
+            try:
+                executor.map(run, range(len(self.trainers_)))
+            finally:
+                self.results_ = [results[k] for k in sorted(results)]
+                for trainer in self.trainers_:
+                    self._tell(trainer, self.patience)
+
+    def _train_in_turn(self, train):
+        """One output after the other. Sets: `results_`."""
         results = []
         try:
             for trainer, targets in zip(self.trainers_, self.samples_[1].T, strict=True):
@@ -233,7 +291,6 @@ class Networks:
                     raise ClusterLostError(results[-1].message)
         finally:
             self.results_ = results
-        return self
 
     def _blank(self):
         return ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)

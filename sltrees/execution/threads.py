@@ -27,6 +27,11 @@ class ThreadExecutor:
     n_threads : int, optional
         At least 1; by default one per processor available to this process.
 
+    Attributes
+    ----------
+    gives_up : bool
+        Whether a call of `map` was cut off: blocks that take long may look at it, and end sooner.
+
     Examples
     --------
     >>> with ThreadExecutor(2) as executor:
@@ -35,6 +40,7 @@ class ThreadExecutor:
     """
 
     cluster = None  # who holds neurons where that is not this process
+    gives_up = False
 
     def __init__(self, n_threads=None):
         self.n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
@@ -92,6 +98,7 @@ class ThreadExecutor:
                 if progress is not None:
                     progress(done + 1, len(futures))
         except BaseException:
+            self.gives_up = True  # by no call: Ctrl-C cannot keep it from this
             call.close_stubbornly()
             raise
         return results

@@ -103,11 +103,11 @@ class Budget:
 
     def _fits_whatever_fires(self):
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
-        n, d = self._planes.X.shape
-        most = self._bytes_of_gram("array") + self._network.width * (64.0 * n + 64.0 * d + 512.0) + 64.0 * n * d
+        most = bytes_at_most(self._network.width, *self._planes.X.shape, self._n_threads)
+        most += self._bytes_of_choice()
         plain = self._validation is None and self._lineage is None and self._network.state.method is None
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
-        return plain and most <= min(self._limit, self._left) and self._array_fits_here and n <= MAX_GRAM
+        return plain and most <= min(self._limit, self._left) and self._array_fits_here and self._n <= MAX_GRAM
 
     def _array_is_better(self, others):
         """Whether G is held as an array by who could do without."""
@@ -119,8 +119,11 @@ class Budget:
 
     def _bytes_of_gram(self, name):
         """Of G held so, and of what its use takes."""
-        # alpha="loo": the eigenvectors, their squares, and what finding them takes
-        return HELD_AS[name].bytes_needed(self._n, self._n_threads) + (40 * self._n**2 if self._alpha == "loo" else 0)
+        return HELD_AS[name].bytes_needed(self._n, self._n_threads) + self._bytes_of_choice()
+
+    def _bytes_of_choice(self):
+        """Of alpha="loo": the eigenvectors, their squares, and what finding them takes."""
+        return 40 * self._n**2 if self._alpha == "loo" else 0
 
     def _bytes_of_others(self):
         """Of all but G: samples, neurons, and what the method knows of them."""
@@ -149,3 +152,22 @@ class Budget:
         """The name, if there is room for G held so."""
         refuse_too_large(self._network, others + self._bytes_of_gram(name), self._planes.X, *self._allowed)
         return name
+
+
+def bytes_at_most(width, n_samples, n_features, n_threads):
+    """Bytes of a run with G as an array where each neuron fires on each sample: nothing is estimated.
+
+    Parameters
+    ----------
+    width, n_samples, n_features, n_threads : int
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Cost: O(n).
+    """
+    neurons = width * (64.0 * n_samples + 64.0 * n_features + 512.0) + 64.0 * n_samples * n_features
+    return HELD_AS["array"].bytes_needed(n_samples, n_threads) + neurons
