@@ -19,6 +19,7 @@ from sltrees.cluster.messages import ClusterLostError
 from sltrees.estimators.kernel_ridge import joined
 from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.gram.matrix import GramMatrix
+from sltrees.gram.shared import SharedGram
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.skin import choose_skin
 from sltrees.network.drawing import draw_alike, shift_for, to_be_drawn_alike
@@ -31,7 +32,7 @@ from sltrees.network.use import independent_state
 from sltrees.records import TrainingStatus
 from sltrees.training.budget import bytes_at_most
 from sltrees.training.ridge import alpha_left_out
-from sltrees.training.trainer import NewtonTrainer, take_trained
+from sltrees.training.trainer import NewtonTrainer, fit_alike, take_trained
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
 SMALL, SKIN_OF_SMALL = 1 << 21, 1.0
@@ -218,13 +219,16 @@ class Networks:
     def resume(self, X, Y, weights=None, eval_set=None):
         """Train from the weights as they are on samples that may be others. Sets: `samples_`, `results_`."""
         self.samples_ = X, Y, weights
+        # where none was trained, none has moved: they fire alike
+        have_moved = any(hasattr(trainer, "n_samples_") for trainer in self.trainers_)
+        shared = None if have_moved or len(self.trainers_) == 1 else SharedGram()
 
         def train(trainer, targets, **share):
             self._tell(trainer, patience=self.patience, **share)
             held_out = None
             if eval_set is not None:
                 held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
-            return trainer.fit(X, targets, sample_weight=weights, eval_set=held_out)
+            return fit_alike(trainer, shared, X, targets, sample_weight=weights, eval_set=held_out)
 
         with self._open_cluster():
             return self._train_each(train)
@@ -255,7 +259,7 @@ class Networks:
             return 1
         n_threads = default_threads() if self.n_threads is None else self.n_threads
         X, Y, _ = self.samples_
-        room = available_memory() // bytes_at_most(self.width, *X.shape, n_threads)
+        room = available_memory() // bytes_at_most(self.width, *X.shape, n_threads) - 1  # one for what they share
         return int(min(n_threads, Y.shape[1], room))
 
     def _train_at_once(self, train, at_once):

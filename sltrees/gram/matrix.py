@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing
 
 import numpy as np
@@ -119,6 +120,25 @@ class GramMatrix:
         self._factor = CholeskyFactor(n)
         self._factor_is_of_g = False  # whether G is still the one that was factorised
         self._steps_with_factor = 0
+
+    def forked(self):
+        """The same matrix, to go its own way; X X^T, which nobody changes, is shared. It has no factor.
+
+        Cost: O(n^2).
+        """
+        other, n = copy.copy(self), len(self.matrix)
+        other.__dict__.update(
+            pairs=PairCounts(n),
+            matrix=self.matrix.copy(),
+            _row_sums=self._row_sums.copy(),
+            _factor=CholeskyFactor(n),
+            _factor_is_of_g=False,
+            n_cg_steps=0,
+            n_factorisations=0,
+            _steps_with_factor=0,
+        )
+        other.counts[...] = self.counts
+        return other
 
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
@@ -258,6 +278,14 @@ class GramMatrix:
         )
         self.n_cg_steps += outcome.n_steps
         return outcome
+
+    def factorise(self, c, executor):
+        """Have the factor of G + c I at hand; False if there is none. Cost: O(n^3 / 3), or O(1) where it is there."""
+        return self._has_factor(c) or self._factorise(c, executor)
+
+    def lend_factor(self, other):
+        """Have one that was forked, and is the same matrix still, solve with the factor made here. Cost: O(1)."""
+        other.__dict__.update(_factor=self._factor.shared(), _factor_is_of_g=self._factor_is_of_g)
 
     def _factorise(self, c, executor):
         """Factorise G + c I; False if it is not positive definite. Sets: _factor, n_factorisations."""

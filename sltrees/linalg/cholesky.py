@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -56,6 +57,7 @@ class CholeskyFactor:
         self.c = None
         self.edges = _edges(n)
         self.panels, self.corners = [], []
+        self._is_shared = False  # whether others solve with these arrays
 
     @staticmethod
     def bytes_needed(n):
@@ -64,6 +66,12 @@ class CholeskyFactor:
             return 8 * n**2
         tiles = sum((stop - start) * stop for start, stop in _strips(_edges(n)))
         return 8 * max(tiles, ONE_TILE**2)
+
+    def shared(self):
+        """The same factor for somebody else: neither is changed by what the other factorises later. Cost: O(1)."""
+        other = copy.copy(self)
+        self._is_shared = other._is_shared = True
+        return other
 
     def factorise(self, matrix, c, executor):
         """Replace the factor by that of matrix + c I.
@@ -116,10 +124,11 @@ class CholeskyFactor:
     def _load(self, fill, c, executor):
         """Write matrix + c I to the tiles. Sets: panels, corners."""
         strips = _strips(self.edges)
-        if not self.corners:
+        if self._is_shared or not self.corners:
             panels = [np.empty((stop - start, start)) for start, stop in strips]
-            self.corners = [np.empty((stop - start, stop - start), order="F") for start, stop in strips]
-            self.panels = panels
+            corners = [np.empty((stop - start, stop - start), order="F") for start, stop in strips]
+            # in one statement, so that Ctrl-C cannot fall between
+            self.__dict__.update(panels=panels, corners=corners, _is_shared=False)
 
         def load(k):
             start, stop = strips[k]

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from sltrees._memory import available_memory
 from sltrees.callbacks import PrintProgress
 from sltrees.cluster.choose import make_executor
 from sltrees.cluster.messages import ClusterLostError
@@ -54,13 +55,18 @@ class Run:
     validation : ValidationSet, optional
     lineage : Lineage, optional
         To be written, or replayed.
+    shared : SharedGram, optional
+        Of runs that begin with the same firing patterns, on the same samples and weights of samples.
     """
 
-    def __init__(self, trainer, samples, y, sample_weight, n_samples_before=0, validation=None, lineage=None):
+    def __init__(
+        self, trainer, samples, y, sample_weight, n_samples_before=0, validation=None, lineage=None, shared=None
+    ):
         self.trainer, self.samples, self.objective = trainer, samples, SquaredError(y, sample_weight)
         self.X = samples.X
         self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
         callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
+        self.shared = None if lineage else shared  # a record says of all factors when they were made
         self.report = Report(trainer, callbacks, lineage)
         self.method = self.gram = self.model = None
         self.attempt = None  # the iteration under way, once its step is tried
@@ -184,14 +190,17 @@ class Run:
         trainer._samples = self.X, self.objective.y, self.objective.sample_weight
         trainer.n_samples_ = len(self.X)
         trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
-        self.gram = self.make_gram(held_as)
-        self.method.count_pairs(self.gram)
+        if held_as != "array" or available_memory() < 2 * HELD_AS[held_as].bytes_needed(len(self.X)):
+            self.shared = None
+        self.gram = self.counted_gram(held_as) if self.shared is None else self.shared.fork(self.counted_gram)
         self.unit = unit_of_ridge(
             network, self.samples, self.objective, self.gram.trace, self.executor, self.n_samples_before
         )
         trainer.alpha_ = self.choose_alpha()
         self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
         self.rule = LevenbergMarquardt(len(self.X))
+        if self.shared is not None:
+            self.shared.factorise(self.gram, self.model.alpha + self.rule.damping * self.unit, self.executor)
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
         self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
         self.validate(0)
@@ -212,6 +221,12 @@ class Run:
             validation=self.validation,
             lineage=self.lineage,
         ).choose_holding()
+
+    def counted_gram(self, held_as="array"):
+        """G where training begins."""
+        gram = self.make_gram(held_as)
+        self.method.count_pairs(gram)
+        return gram
 
     def make_gram(self, held_as):
         """G, scaled by the weights of the samples; nothing is counted yet."""

@@ -292,12 +292,16 @@ class NewtonTrainer:
         >>> trainer.fit(np.eye(5), np.arange(5.0)).status
         'converged'
         """
+        return self._fit_alike(X, y, sample_weight, eval_set)
+
+    def _fit_alike(self, X, y, sample_weight, eval_set, shared=None):
         network = self.network
         refuse_untrainable(network)  # here, too: before anything is said of X
         samples = samples_for(network, X)
         y = as_targets(y, "y", len(samples))
         weights = as_sample_weight(sample_weight, len(samples))
-        return self._train(samples, y, weights, self._as_validation_set(eval_set, samples.X.shape[1]))
+        validation = self._as_validation_set(eval_set, samples.X.shape[1])
+        return self._train(samples, y, weights, validation, shared=shared)
 
     def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
         """Add samples to those trained on, and go on from the weights as they are.
@@ -418,7 +422,7 @@ class NewtonTrainer:
             raise RuntimeError("no run with a Checkpoint among its callbacks has begun: there is nothing to write")
         return write_checkpoint(path, self._lineage)
 
-    def _train(self, samples, y, weights, validation, n_samples_before=0):
+    def _train(self, samples, y, weights, validation, n_samples_before=0, shared=None):
         """Run, with a lineage where one is to be replayed, or where a callback wants it."""
         lineage = self._resumed
         if lineage is not None or any(isinstance(callback, Checkpoint) for callback in self.callbacks):
@@ -434,7 +438,7 @@ class NewtonTrainer:
         self._lineage = lineage
         try:
             n_samples_before = n_samples_before if lineage is None else lineage.n_samples_before
-            return Run(self, samples, y, weights, n_samples_before, validation, lineage).fit()
+            return Run(self, samples, y, weights, n_samples_before, validation, lineage, shared).fit()
         finally:
             self._lineage = None
             if lineage is not None and lineage.begun and not lineage.replaying:
@@ -453,6 +457,40 @@ class NewtonTrainer:
         X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)
+
+
+def fit_alike(trainer, shared, X, y, *, sample_weight=None, eval_set=None):
+    """`NewtonTrainer.fit` of one of several networks with the same neurons, none of which has moved.
+
+    Parameters
+    ----------
+    trainer : NewtonTrainer
+    shared : SharedGram
+        The same for all of them, as are `X` and `sample_weight`.
+    X, y, sample_weight, eval_set
+        As of `NewtonTrainer.fit`.
+
+    Returns
+    -------
+    TrainingResult
+        That of `NewtonTrainer.fit`, bit for bit.
+
+    Notes
+    -----
+    Cost: that of `NewtonTrainer.fit`, but for what is shared.
+
+    Examples
+    --------
+    >>> from sltrees.gram.shared import SharedGram
+    >>> trainers = [NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0)) for _ in range(2)]
+    >>> shared = SharedGram()
+    >>> for trainer, y in zip(trainers, (np.arange(5.0), -np.arange(5.0))):
+    ...     result = fit_alike(trainer, shared, np.eye(5), y)
+    ...     result.status, result.history[0].refactorings
+    ('converged', 0)
+    ('converged', 0)
+    """
+    return trainer._fit_alike(X, y, sample_weight, eval_set, shared)
 
 
 def take_trained(trainer, X, y, sample_weight, alpha):
