@@ -73,8 +73,9 @@ def run(options):
         )
     if report["test_accuracy"] is not None:
         print(_summary(report))
-    if options.json:
-        print(json.dumps(report))
+    if options.json:  # only then: a digest reads all weights
+        digest = None if report["materialised"] is None else network.digest()
+        print(json.dumps(report | {"digest": digest}))
     if report["status"] == "cluster_lost":
         raise ClusterLostError(report["message"])
     return EXIT_INTERRUPTED if report["status"] == "interrupted" else EXIT_DONE

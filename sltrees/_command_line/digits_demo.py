@@ -58,7 +58,6 @@ def run_demo(network, **options):
         "fired_pairs_mean": fired,
         "visited_neurons_mean": _mean([record.visited_neurons for record in result.history]),
         "history": [_as_dict(record) for record in result.history],
-        "digest": network.digest() if drawn else None,
     }
 
 

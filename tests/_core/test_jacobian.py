@@ -60,6 +60,19 @@ def test_add_dense_outputs_applies_the_shifted_relu(seed, shape, dtype):
     assert close(out - start, reference.outputs(z > 0.25, z.astype(np.float64), signs, 0.25), np.float64)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_add_dense_outputs_misses_no_sample_that_is_hardly_above_the_shift(dtype):
+    shift = 0.1  # which float32 rounds up
+    z = np.zeros((3, 200), dtype=dtype)
+    z[0, 150], z[1, 70] = np.nextafter(dtype(shift), dtype(1.0)), dtype(shift)
+    z[2, 3] = np.nan
+    out = np.zeros(200)
+    _jacobian.add_dense_outputs(z, np.array([1.0, -1.0, 1.0], dtype=dtype), shift, out)
+    expected = np.zeros(200)
+    expected[150], expected[70] = float(z[0, 150]) - shift, -max(float(z[1, 70]) - shift, 0.0)
+    assert np.array_equal(out, expected)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_add_pair_counts_counts_neurons_that_fire_on_both(seed, shape):
     fires = problem(seed, shape, np.float32)[1]

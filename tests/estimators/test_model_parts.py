@@ -1,5 +1,10 @@
 """What estimators are made of: distinct samples, folds, probabilities, networks that share neurons, the search."""
 
+import os
+import pickle
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +23,7 @@ from sltrees.network.drawing import draw_alike, shift_for
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.preprocessing import InputScaling
 from sltrees.reference.row_invariants import check_rows
+from sltrees.training.budget import bytes_at_most
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30))
@@ -394,3 +400,77 @@ def test_rare_classes_and_weights_are_searched_on_a_part():
     found = search_models(X, (Y - Y.mean(axis=0)) / Y.std(axis=0), weights, labels, **options)
     assert min(n for n in found.table["samples"] if n) < 500
     assert found.table["outcome"].count("chosen") == 1
+
+
+# ---------------------------------------------------------------------- several outputs
+
+
+def several_outputs(n=120, n_outputs=4):
+    rng = np.random.default_rng(0)
+    X = unit_rows(rng, n, 4)
+    return X, np.sin(3 * X @ rng.standard_normal((4, n_outputs))) + 0.1 * rng.standard_normal((n, n_outputs))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_outputs_that_are_trained_at_once_are_those_trained_alone(weighted):
+    X, Y = several_outputs()
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, len(X)) if weighted else None
+    options = {"width": 512, "shift": 1.0, "alpha": 1e-3, "random_state": 0, "tol": 1e-2}
+    held_out = X[:20] + 0.01, Y[:20]
+    digests = set()
+    for training in {"n_threads": 2}, {"n_threads": 5}, {"executor": "inline"}, {"callbacks": [Callback()]}:
+        model = Networks(**options, **training).fit(X, Y, weights, eval_set=held_out)
+        digests.add(tuple(network.digest() for network in model.networks_))
+        assert [result.history[0].refactorings for result in model.results_] == [0] * 4  # one factor for all
+        assert [trainer.callbacks for trainer in model.trainers_] == [tuple(training.get("callbacks", ()))] * 4
+        assert {trainer.executor for trainer in model.trainers_} == {training.get("executor", "threads")}
+    for k in range(4):
+        alone = Networks(**options).fit(X, Y[:, k : k + 1], weights, eval_set=(held_out[0], held_out[1][:, k : k + 1]))
+        assert alone.results_[0].history[0].refactorings == 1
+        assert {each[k] for each in digests} == {alone.networks_[0].digest()}
+
+
+def test_outputs_are_trained_one_after_the_other_where_memory_has_no_room_for_two(monkeypatch):
+    X, Y = several_outputs(60, 3)
+    at_once, room = [], bytes_at_most(512, 60, 4, 2)
+
+    class Spy(Networks):
+        def _train_at_once(self, train, n):
+            at_once.append(n)
+            super()._train_at_once(train, n)
+
+    for available in 2.9 * room, 3.1 * room, 1e12:
+        monkeypatch.setattr("sltrees.estimators.networks.available_memory", lambda available=available: available)
+        model = Spy(width=512, alpha=1e-3, shift=1.0, random_state=0, n_threads=2).fit(X, Y)
+        assert len(model.results_) == 3
+    assert at_once == [2, 2]
+
+
+def test_ctrl_c_ends_all_outputs_that_are_trained_at_once_after_an_iteration(monkeypatch):
+    X, Y = several_outputs()
+    begun, together, real = [], threading.Barrier(3), NewtonTrainer._train
+
+    def train(self, *arguments, **options):
+        begun.append(self)
+        if len(begun) <= 2:
+            together.wait(20)
+        return real(self, *arguments, **options)
+
+    def press():
+        together.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(NewtonTrainer, "_train", train)
+    model = Networks(width=512, shift=1.0, alpha=1e-6, random_state=0, n_threads=2, tol=0.0, max_iter=100_000)
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    thread.join()
+    assert len(begun) == 2
+    assert not any(network.in_training for network in model.networks_)
+    assert [str(result.status) for result in model.results_] == ["stopped"] * 2
+    assert model.predict(X).shape == Y.shape
+    assert pickle.loads(pickle.dumps(model)).predict(X).shape == Y.shape
+    model.change(max_iter=2)
+    assert len(model.resume(X, Y).results_) == 4

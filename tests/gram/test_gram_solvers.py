@@ -12,6 +12,7 @@ from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram import matrix as gram
 from sltrees.gram.matrix import GramMatrix, steps_worth_a_factorisation
 from sltrees.gram.matrix_free import MatrixFreeGram
+from sltrees.gram.shared import SharedGram
 from sltrees.linalg import cholesky
 from sltrees.linalg.conjugate_gradients import TOL
 
@@ -414,3 +415,36 @@ def test_ctrl_c_at_any_moment_returns_within_half_a_second_and_leaves_it_usable(
         made.refresh(executor)
         g = made.solve(1.0, right, executor)
         assert np.linalg.norm(right - made.matrix @ g - g) <= 1e-12 * np.linalg.norm(right)
+
+
+# ---------------------------------------------------------------------- one G for several
+
+
+def test_matrices_that_were_forked_share_a_factor_until_one_of_them_changes():
+    rng, right = np.random.default_rng(0), np.arange(1.0, 301.0)
+    with ThreadExecutor(2) as executor:
+        alone = gram_with(rng, np.linspace(1.0, 3.0, 300), executor)
+        shared = SharedGram()
+        a, b = (shared.fork(lambda: alone) for _ in range(2))
+        for forked in a, b:
+            shared.factorise(forked, 0.5, executor)
+        expected = alone.solve(0.5, right, executor)
+        assert np.array_equal(a.solve(0.5, right, executor), expected)
+        assert (alone.n_factorisations, a.n_factorisations, a.n_cg_steps) == (1, 0, 0)
+        flip(a, rng, 20, executor)
+        assert a.solve(0.75, right, executor) is not None
+        assert np.array_equal(b.solve(0.5, right, executor), expected)
+        assert np.array_equal(b.matrix, alone.matrix)
+        assert np.array_equal(b.counts, alone.counts)
+        assert not np.array_equal(a.matrix, alone.matrix)
+        assert b.n_factorisations == 0
+
+
+def test_a_shared_matrix_without_a_factor_is_lent_without_one():
+    with ThreadExecutor(1) as executor:
+        singular = gram_with(np.random.default_rng(0), np.array([1.0, -1.0, 1.0]) ** 2 - 1.0, executor)
+        shared = SharedGram()
+        forked = shared.fork(lambda: singular)
+        shared.factorise(forked, 0.0, executor)
+        assert forked.solve(0.0, np.ones(3), executor) is None
+        assert np.allclose(forked.solve(2.0, np.ones(3), executor), 0.5)
