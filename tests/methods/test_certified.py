@@ -9,6 +9,7 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
 from sltrees.datasets.parity import digits_parity
+from sltrees.methods.certified import group
 from sltrees.methods.certified.skin import SKINS
 from sltrees.methods.certified.trajectory import MAX_STAMPS
 from sltrees.reference.row_invariants import check_rows
@@ -271,3 +272,28 @@ def test_coefficients_that_grow_huge_and_cancel_are_begun_anew(seed, alpha):
         assert result.rmse == pytest.approx(np.sqrt(np.mean((network.predict(X) - y) ** 2)), rel=1e-6)
         ends[method] = result.loss
     assert ends["certified"] == pytest.approx(ends["trees"], rel=1e-5)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_pairs_are_counted_alike_however_many_rows_of_counts_are_added_to_at_a_time(monkeypatch, n_threads):
+    X, y = random_problem(0, 40, 3)
+    calls, real = [], group._few_rows_at_a_time
+
+    def spy(*arguments):
+        calls.append(real(*arguments) is not arguments[0])
+        return real(*arguments)
+
+    monkeypatch.setattr(group, "_few_rows_at_a_time", spy)
+
+    def train():
+        network = ShiftedReLUNetwork(2**11, shift=0.8, random_state=0)
+        history = NewtonTrainer(network, tol=0.0, max_iter=4, n_threads=n_threads).fit(X, 5 * y).history
+        return network.digest(), [record.loss for record in history]
+
+    expected = train()
+    assert not any(calls)
+    calls.clear()
+    monkeypatch.setattr(group, "COUNTS_IN_CACHE", 4 * 40 * 11)
+    monkeypatch.setattr(group, "ROWS_IN_A_PASS", 1)
+    assert train() == expected
+    assert sum(calls) > 1  # all pairs, and flips of a step at least
