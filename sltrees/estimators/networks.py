@@ -228,7 +228,10 @@ class Networks:
             held_out = None
             if eval_set is not None:
                 held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
-            return fit_alike(trainer, shared, X, targets, sample_weight=weights, eval_set=held_out)
+            samples = {"sample_weight": weights, "eval_set": held_out}
+            if shared is None:
+                return trainer.fit(X, targets, **samples)
+            return fit_alike(trainer, shared, X, targets, **samples)
 
         with self._open_cluster():
             return self._train_each(train)
