@@ -13,7 +13,12 @@ from asv_benchmarks.experiment.contenders import TITLES, MissingContenderError, 
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "docs" / "figures"
-PAGES = [ROOT / "docs" / "background" / "experiment.md", ROOT / "docs" / "guide" / "when_not_to_use_this.md"]
+PAGES = [
+    ROOT / "docs" / "background" / "experiment.md",
+    ROOT / "docs" / "background" / "experiment_tables.md",
+    ROOT / "docs" / "guide" / "when_not_to_use_this.md",
+    ROOT / "README.md",
+]
 LIMITS = (60.0, 8.0)  # seconds of a run in the table, and in sweeps
 PAUSE, QUICK_PAUSE = 0.1, 0.01  # before a run: threads of BLAS that wait for work in a loop would slow it down
 QUICK_LIMIT = 0.5

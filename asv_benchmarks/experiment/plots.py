@@ -5,12 +5,26 @@ from __future__ import annotations
 import math
 import statistics
 
+import numpy as np
+
 from asv_benchmarks.experiment import exponents
 from asv_benchmarks.experiment.cases import LOOSE
 from asv_benchmarks.experiment.contenders import TITLES
-from sltrees.plotting import COLOURS, plot_scaling
 
-MARKERS = "osD^vP*X<>d"
+# one to a method, the same in all figures (after Okabe and Ito, 2008); ours is the darkest
+STYLES = {
+    "certified": ("#0072B2", "o"),
+    "trees": ("#E69F00", "s"),
+    "dense": ("#D55E00", "D"),
+    "bpsw": ("#009E73", "^"),
+    "kernel-ridge": ("#000000", "v"),
+    "torch-lbfgs": ("#CC79A7", "P"),
+    "torch-adam": ("#882255", "*"),
+    "sklearn-lbfgs": ("#999933", "X"),
+    "sklearn-adam": ("#AA4499", "<"),
+    "gradient-descent": ("#56B4E9", ">"),
+    "sgd": ("#666666", "d"),
+}
 
 
 def power(width):
@@ -41,19 +55,45 @@ def draw_all(results, directory):
 
 
 def _exponents(results, figure_class):
-    """Seconds of an iteration by width, with fitted lines, a panel for each shift."""
-    fits = [fit for fit in exponents.fits(results.width_rows()) if fit.what == "everything"]
-    if not fits:
+    """Seconds of a run and of an iteration by width, with the lines fitted; a column for each shift."""
+    pairs = exponents.pairs(exponents.fits(results.width_rows()))
+    if not pairs:
         return None
-    shifts = list(dict.fromkeys(fit.shift for fit in fits))
-    figure = figure_class(figsize=(6.0 * len(shifts), 5.0), layout="constrained")
-    for axes, shift in zip(figure.subplots(1, len(shifts), squeeze=False)[0], shifts, strict=True):
-        for fit in fits:
-            if fit.shift == shift:
-                plot_scaling(fit.widths, fit.seconds, axes, label=TITLES[fit.contender])
-        axes.set_title(f"shift {shift}: seconds of an iteration")
-        axes.legend(fontsize="small")
+    shifts, whats = list(dict.fromkeys(fit.shift for _, fit in pairs)), ("whole run", "iteration")
+    figure = figure_class(figsize=(5.5 * len(shifts), 9.5), layout="constrained")
+    grid = figure.subplots(len(whats), len(shifts), squeeze=False)
+    for row, what in zip(grid, whats, strict=True):
+        for axes, shift in zip(row, shifts, strict=True):
+            for large, whole in pairs:
+                if (whole.shift, whole.what) == (shift, what):
+                    _fitted(axes, large, whole)
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel("width (neurons)")
+            axes.set_ylabel(f"seconds, {what}")
+            axes.set_title(f"{what}, shift {shift}")
+            axes.grid(alpha=0.3)
+            title = f"solid: fitted from {power(exponents.LARGE)} on; dashed: at all widths"
+            axes.legend(fontsize="small", title=title, title_fontsize="small", loc="upper left")
+            axes.set_ylim(top=axes.get_ylim()[1] * 12)  # room for the legend
     return figure
+
+
+def _fitted(axes, large, whole):
+    """Points of a contender, and its two lines."""
+    colour, marker = STYLES[whole.contender]
+    axes.plot(whole.widths, whole.seconds, marker, color=colour)
+    for fit, style in ((whole, "--"), (large, "-")):
+        if fit is not None:
+            ends, centre = np.array([fit.widths[0], fit.widths[-1]]), np.exp(np.mean(np.log(fit.widths)))
+            level = np.exp(np.mean(np.log(fit.seconds)))  # the line goes through the mean of the points
+            axes.plot(ends, level * (ends / centre) ** fit.exponent, style, color=colour, linewidth=1.2)
+    slopes = (
+        f"m^{whole.exponent:.2f} at all" if large is None else f"m^{large.exponent:.2f} (all: {whole.exponent:.2f})"
+    )
+    axes.plot(
+        [], [], "--" if large is None else "-", marker=marker, color=colour, label=f"{TITLES[whole.contender]} {slopes}"
+    )
 
 
 def _times(results, name, figure_class):
@@ -61,11 +101,11 @@ def _times(results, name, figure_class):
     sweep, cells = results.sweeps[name], results.by_value(name)
     if not cells:
         return None
-    figure = figure_class(figsize=(7.0, 5.0), layout="constrained")
+    figure = figure_class(figsize=(7.0, 5.6), layout="constrained")
     axes = figure.subplots()
     values = list(dict.fromkeys(value for _, value in cells))
     numeric = all(isinstance(value, int) for value in values)
-    for place, contender in enumerate(TITLES):
+    for contender, title in TITLES.items():
         found = [
             (value if numeric else values.index(value), cells[contender, value].median("to_loose"))
             for value in values
@@ -74,11 +114,12 @@ def _times(results, name, figure_class):
         found = [(value, time) for value, time in found if not math.isnan(time)]
         if not found:
             continue
-        style = {"color": COLOURS[place % len(COLOURS)], "label": TITLES[contender]}
+        colour, marker = STYLES[contender]
         if contender == "kernel-ridge" and sweep.varies == "width":
-            axes.axhline(statistics.median(time for _, time in found), linestyle="--", **style)
+            level = statistics.median(time for _, time in found)
+            axes.axhline(level, linestyle="--", color=colour, label=f"{title} (dashed: it has no width)")
         else:
-            axes.plot(*zip(*found, strict=True), marker=MARKERS[place % len(MARKERS)], **style)
+            axes.plot(*zip(*found, strict=True), marker=marker, color=colour, label=title)
     axes.set_yscale("log")
     if numeric:
         axes.set_xscale("log")
@@ -88,28 +129,32 @@ def _times(results, name, figure_class):
     axes.set_ylabel(f"seconds to RMSE {LOOSE:g}")
     axes.set_title(sweep.title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
 def _table(results, figure_class):
-    """A bar for each contender: its seconds to the loose RMSE, hatched where the limit came first."""
-    cells = list(results.cells["table"].values())
-    bars = [
-        (cell.median("to_loose"), cell.limit, f"{TITLES[cell.contender]} {cell.setting}".strip())
-        for cell in cells
+    """A point for each contender: its seconds to the loose RMSE, an arrow where the limit came first."""
+    cells = [
+        cell
+        for cell in results.cells["table"].values()
         if not math.isnan(cell.median("to_loose")) or cell.status == "limit"
     ]
-    if not bars:
+    if not cells:
         return None
-    figure = figure_class(figsize=(8.0, 1.0 + 0.35 * len(bars)), layout="constrained")
+    figure = figure_class(figsize=(8.0, 1.2 + 0.35 * len(cells)), layout="constrained")
     axes = figure.subplots()
-    bars.sort(key=lambda bar: (math.isnan(bar[0]), bar[0]), reverse=True)
-    for place, (time, limit, _) in enumerate(bars):
-        late = math.isnan(time)
-        axes.barh(place, limit if late else time, color=COLOURS[0], alpha=0.4 if late else 1.0, hatch="//" * late)
-    axes.set_yticks(range(len(bars)), [name for *_, name in bars])
+    times = [(cell.median("to_loose"), cell) for cell in cells]
+    times.sort(key=lambda pair: (math.isnan(pair[0]), pair[0]), reverse=True)
+    for place, (time, cell) in enumerate(times):
+        colour, marker = STYLES[cell.contender]
+        if math.isnan(time):
+            axes.plot(cell.limit, place, ">", markersize=9, markerfacecolor="none", color=colour)
+        else:
+            axes.plot([min(cell.values("to_loose")), max(cell.values("to_loose"))], [place] * 2, color=colour)
+            axes.plot(time, place, marker, color=colour)
+    axes.set_yticks(range(len(times)), [f"{TITLES[cell.contender]} {cell.setting}".strip() for _, cell in times])
     axes.set_xscale("log")
-    axes.set_xlabel(f"seconds to RMSE {LOOSE:g}; hatched: not within the limit")
-    axes.grid(alpha=0.3, axis="x")
+    axes.set_xlabel(f"seconds to RMSE {LOOSE:g}: median, and lines from least to most; empty: not within the limit")
+    axes.grid(alpha=0.3)
     return figure

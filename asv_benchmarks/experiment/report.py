@@ -15,6 +15,18 @@ OURS = "certified"
 LINE = 120
 GROUPS = ((*NEWTON, "kernel-ridge"), tuple(name for name in TITLES if name not in (*NEWTON, "kernel-ridge")))
 COMMAND = "python -m asv_benchmarks.experiment"
+BY_SHIFT, RUN_FIRST = ("auto", "paper"), ("whole run", "iteration")
+SAID = {"whole run": "a whole run", "set-up": "the set-up", "iteration": "an iteration"}  # of the findings
+SWEEPS_OF_WIDTH = ("width", "width-paper")
+# those of the short table, in words for readers who do not know the names of methods
+CALLED = {
+    "certified": "this package, `NewtonTrainer`",
+    "trees": "the same steps, the paper's algorithm taken literally",
+    "dense": "the same steps, every neuron read (dense Gauss-Newton)",
+    "kernel-ridge": "kernel ridge regression, the limit of infinite width",
+    "torch-lbfgs": "L-BFGS in PyTorch",
+    "torch-adam": "Adam in PyTorch",
+}
 HEADS = {"width": "m", "n": "n", "d": "d", "shift": "shift", "data": "data"}
 
 
@@ -30,7 +42,7 @@ class Results:
 
     def width_rows(self):
         """Those of the two sweeps of the width."""
-        return self.rows["width-paper"] + self.rows["width"]
+        return [row for name in SWEEPS_OF_WIDTH for row in self.rows[name]]
 
     def by_value(self, name):
         """The cells of a sweep by contender and the value of what the sweep varies.
@@ -121,12 +133,7 @@ def sweep_block(results, name):
     parts = []
     for what, text in (shown | dict([_tested(cells)])).items():
         parts += [f"{what}:", *grids(cells, head, text)]
-    return "\n\n".join([*parts, ours_block(results, name), figure(name, sweep.title)])
-
-
-def figure(name, title):
-    """The plot of this name, as pages in `docs` show it."""
-    return f"![{title}](../figures/experiment_{name}.svg)"
+    return "\n\n".join([*parts, ours_block(results, name)])
 
 
 def _tested(cells):
@@ -197,26 +204,59 @@ def table_block(results):
             for cell in rates
         ]
         tables += ["All learning rates:", table(["", "seconds", "RMSE"], lines)]
-    return "\n\n".join([*tables, figure("table", results.sweeps["table"].title)])
+    return "\n\n".join(tables)
+
+
+def short_block(results):
+    """Some contenders at one width, their times also in units of ours; then how ours grows with the width."""
+    cells = [cell for cell in results.cells["table"].values() if cell.contender in CALLED]
+    cells.sort(key=summary.badness)
+    ours = next((cell for cell in cells if cell.contender == OURS), None)
+    if ours is None:
+        return nothing("the width of the table")
+    body = [[CALLED[cell.contender], time_to(cell, "to_loose", LOOSE), ratio(cell, ours)] for cell in cells]
+    head = [f"to a training RMSE of {LOOSE:g}, m = {value_text(ours.case.width)}", "seconds", "times ours"]
+    return f"{table(head, body)}\n\n{growth_block(results)}"
+
+
+def growth_block(results):
+    """How ours grows with the width, beside dense Gauss-Newton, in a few lines."""
+    found = {(fit.contender, fit.shift, fit.what, fit.large): fit for fit in exponents.fits(results.width_rows())}
+    asked = [(OURS, shift, what, large) for shift in BY_SHIFT for what in RUN_FIRST for large in (True, False)]
+    dense = found.get(("dense", "auto", "iteration", False))
+    if dense is None or not all(key in found for key in asked):
+        return nothing("width")
+    grown = {key[1:]: f"m^{found[key].exponent:.2f}" for key in asked}
+    start, first = (value_text(found[key].widths[0]) for key in asked[:2])
+    return _wrapped(
+        f"From {start} neurons on, a whole run of ours grows with the width m as {grown['auto', 'whole run', True]}, "
+        f"and an iteration as {grown['auto', 'iteration', True]} (with the shift of the paper "
+        f"{grown['paper', 'whole run', True]} and {grown['paper', 'iteration', True]}). Over all widths from {first} "
+        f"on it is {grown['auto', 'whole run', False]} and {grown['auto', 'iteration', False]}, because most of the "
+        "time of narrow networks does not depend on the width. An iteration of dense Gauss-Newton grows as "
+        f"m^{dense.exponent:.2f}."
+    )
 
 
 def exponents_block(results):
-    fits = exponents.fits(results.width_rows())
-    if not fits:
+    pairs = exponents.pairs(exponents.fits(results.width_rows()))
+    if not pairs:
         return nothing("width")
-    body = [
-        [
-            f"{TITLES[fit.contender]}, {fit.shift}, {fit.what}",
-            f"{fit.exponent:.2f}",
-            f"{fit.low:.2f} to {fit.high:.2f}",
-            f"{plots.power(fit.widths[0])} to {plots.power(fit.widths[-1])}",
-            str(len(fit.widths)),
-            fit.verdict,
-        ]
-        for fit in fits
-    ]
-    columns = ["seconds of an iteration", "exponent", "95% interval", "widths", "points", "at most"]
-    return f"{table(columns, body)}\n\n{figure('exponents', 'Seconds of an iteration by width')}"
+    body = []
+    for large, whole in pairs:
+        name = f"{TITLES[whole.contender]}, {whole.shift}, {whole.what}"
+        stated = [["", "", ""] if fit is None else _stated(fit) for fit in (large, whole)]
+        body.append([name, *stated[0], *stated[1], "" if large is None else large.verdict])
+    start = plots.power(exponents.LARGE)
+    columns = ["seconds of", f"from {start} on", "95%", "up to", "all widths", "95%", "widths", "asked at most"]
+    return table(columns, body)
+
+
+def _stated(fit):
+    """An exponent, its interval, and the widths fitted: the last where they begin at `LARGE`, else both ends."""
+    last = plots.power(fit.widths[-1])
+    widths = last if fit.large else f"{plots.power(fit.widths[0])} to {last}"
+    return [f"{fit.exponent:.2f}", f"{fit.low:.2f} to {fit.high:.2f}", widths]
 
 
 def losses_block(results):
@@ -281,37 +321,59 @@ def kernel_block(results):
 
 
 def findings_block(results):
-    """In sentences: how iterations grow, from which width on ours is faster, and the order at one width."""
+    """How the time grows with the width, in sentences, and from which width on ours is faster, in a table."""
+    pairs = exponents.pairs(exponents.fits(results.width_rows()))
+    ours = [pair for pair in pairs if pair[1].contender == OURS and pair[1].what in SAID]
     said = [
-        f"With shift {fit.shift} an iteration of {TITLES[fit.contender]} grows with the width as m^{fit.exponent:.2f} "
-        f"(95%: {fit.low:.2f} to {fit.high:.2f})."
-        for fit in exponents.fits(results.width_rows())
-        if fit.what == "everything"
+        _growth(what, [pair for pair in ours if pair[1].what == what])
+        for what in dict.fromkeys(fit.what for _, fit in ours)
     ]
-    for name in ("width", "width-paper"):
-        cells = results.by_value(name)
-        for contender in TITLES:
-            both = [value for other, value in cells if other == OURS != contender and (contender, value) in cells]
-            lost = [value for value in both if _is_before(cells[contender, value], cells[OURS, value])]
-            if both:
-                said.append(f"{results.sweeps[name].title}: {_won(TITLES[contender], both, lost)}")
-    order = sorted(results.cells["table"].values(), key=summary.badness)
-    if order:
-        times = [f"{TITLES[cell.contender]} {time_to(cell, 'to_loose', LOOSE)}" for cell in order]
-        said.append(f"Seconds to RMSE {LOOSE:g} at m = {value_text(order[0].case.width)}: {', '.join(times)}.")
-    return "\n".join(_wrapped(f"- {one}", "  ") for one in said) if said else nothing("all sweeps")
+    others = [
+        f"{TITLES[fit.contender]} m^{fit.exponent:.2f}"
+        for _, fit in pairs
+        if fit.shift == "auto" and fit.what == "iteration" and fit.contender != OURS
+    ]
+    if others:
+        said.append(
+            f"Over all their widths, with shift auto, iterations of others grow as follows: {', '.join(others)}."
+        )
+    body = []
+    for contender in TITLES:
+        line = [_won(results.by_value(name), contender) for name in SWEEPS_OF_WIDTH]
+        if any(line):
+            body.append([TITLES[contender], *line])
+    shown = ["\n".join(_wrapped(f"- {one}", "  ") for one in said)] if said else []
+    if body:
+        shown += ["Where certified is at the target sooner than", table(["", "shift auto", "shift paper"], body)]
+    return "\n\n".join(shown) if shown else nothing("all sweeps")
 
 
-def _won(title, values, lost):
-    """At which widths ours is faster, in words."""
+def _growth(what, pairs):
+    """How something of ours grows, with each shift: over the large widths first, where they were fitted."""
+    start = value_text(exponents.LARGE)
+    large = [f"m^{fit.exponent:.2f} with shift {fit.shift}" for fit, _ in pairs if fit is not None]
+    whole = [f"m^{fit.exponent:.2f} with shift {fit.shift}" for _, fit in pairs]
+    subject = f"{SAID[what]} of certified grows with the width m as"
+    if not large:
+        return f"Over all widths {subject} {', '.join(whole)}."
+    return f"From {start} neurons on {subject} {', '.join(large)}; over all widths as {', '.join(whole)}."
+
+
+def _won(cells, contender):
+    """At which widths ours is faster than a contender, in words; "" where they did not meet."""
+    both = [value for other, value in cells if other == OURS != contender and (contender, value) in cells]
+    lost = [value for value in both if _is_before(cells[contender, value], cells[OURS, value])]
+    if not both:
+        return ""
+    met = stretches(both, both)
     if not lost:
-        return f"certified is faster than {title} at all widths, {stretches(values, values)}."
-    after = values[values.index(lost[-1]) + 1 :]
-    if lost == values:
-        return f"{title} is faster than certified at all widths, {stretches(values, values)}."
+        return f"always, {met}"
+    if lost == both:
+        return f"never, {met}"
+    after = both[both.index(lost[-1]) + 1 :]
     if not after:
-        return f"{title} is faster than certified at {stretches(values, lost)}, of {stretches(values, values)}."
-    return f"certified is faster than {title} from {value_text(after[0])} on, up to {value_text(values[-1])}."
+        return f"not at {stretches(both, lost)}, of {met}"
+    return f"from {value_text(after[0])} on, to {value_text(both[-1])}"
 
 
 def machine_block(results):
@@ -344,6 +406,7 @@ def blocks(results):
         "rule": _wrapped(exponents.RULE),
         "findings": findings_block(results),
         "exponents": exponents_block(results),
+        "in short": short_block(results),
         "losses": losses_block(results),
         "kernel": kernel_block(results),
     }

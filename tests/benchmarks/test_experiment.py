@@ -441,13 +441,20 @@ def scaling_rows(experiment, exponent, contender="certified", shift="auto", solv
 def test_exponents(experiment):
     rows = scaling_rows(experiment, 0.5) + scaling_rows(experiment, 0.8, shift="paper")
     rows += scaling_rows(experiment, 1.0, "dense", solve=1.0) + scaling_rows(experiment, 1.0, "sgd")
-    fits = {(fit.contender, fit.shift, fit.what): fit for fit in experiment.exponents.fits(rows)}
-    assert len(fits) == 6  # of SGD nobody asked
+    rows = [dataclasses.replace(one, setup=2 * one.iteration) for one in rows]
+    fits = {(fit.contender, fit.shift, fit.what, fit.large): fit for fit in experiment.exponents.fits(rows)}
+    # of SGD nobody asked; whole runs of these rows take a second each; large widths alone, and all
+    assert len(fits) == 3 * 4 * 2
     for key, expected in {("certified", "auto"): 0.5, ("certified", "paper"): 0.8, ("dense", "auto"): 1.0}.items():
-        fit = fits[*key, "without the solve"]
-        assert (fit.exponent, fit.low, fit.high) == pytest.approx([expected] * 3, abs=1e-6)
-    assert fits["dense", "auto", "everything"].exponent < 0.7
-    verdicts = {key[:2]: fit.verdict for key, fit in fits.items() if key[2] == "everything"}
+        for large in (True, False):
+            fit = fits[*key, "iteration without the solve", large]
+            assert (fit.exponent, fit.low, fit.high) == pytest.approx([expected] * 3, abs=1e-6)
+            assert fit.widths[0] == (2**17 if large else 2**12)
+            assert fits[*key, "whole run", large].exponent == pytest.approx(0.0, abs=1e-6)
+    assert fits["certified", "auto", "set-up", True].exponent == pytest.approx(0.5, abs=1e-6)
+    assert fits["dense", "auto", "iteration", False].exponent < 0.7
+    assert fits["dense", "auto", "iteration", False].exponent < fits["dense", "auto", "iteration", True].exponent
+    verdicts = {key[:2]: fit.verdict for key, fit in fits.items() if key[2:] == ("iteration", True)}
     assert verdicts == {
         ("certified", "auto"): "0.55: met",
         ("certified", "paper"): "0.76: missed",
@@ -455,11 +462,27 @@ def test_exponents(experiment):
     }
 
 
+def test_fits_of_large_widths_stand_beside_those_of_all(experiment):
+    rows = scaling_rows(experiment, 0.5) + scaling_rows(experiment, 1.0, "dense", widths=range(12, 19))
+    pairs = experiment.exponents.pairs(experiment.exponents.fits(rows))
+    assert [large is None for large, whole in pairs if whole.contender == "dense"] == [True] * 3  # two widths are few
+    assert all(large.large and not whole.large for large, whole in pairs if whole.contender == "certified")
+
+
+def test_a_whole_run_ends_at_what_was_asked(experiment):
+    rows = scaling_rows(experiment, 0.5, to_tight=3.0, target=1e-6) + scaling_rows(
+        experiment, 0.5, "dense", target=1e-3
+    )
+    whole = {fit.contender: fit.seconds for fit in experiment.exponents.fits(rows) if fit.what == "whole run"}
+    assert set(whole["certified"]) == {3.0}
+    assert set(whole["dense"]) == {1.0}
+
+
 def test_what_an_exponent_is_fitted_to(experiment):
     rows = scaling_rows(experiment, 1.0, widths=range(9, 16))  # below 2^11 an iteration takes less than 5 ms
     rows[-1] = dataclasses.replace(rows[-1], to_loose=math.nan, status="limit")
-    (fit, _) = experiment.exponents.fits(rows)
-    assert fit.widths == (2**11, 2**12, 2**13, 2**14)
+    fits = {fit.what: fit for fit in experiment.exponents.fits(rows)}
+    assert fits["iteration"].widths == (2**11, 2**12, 2**13, 2**14)
     assert experiment.exponents.fits(rows[:4]) == []
 
 
@@ -468,7 +491,7 @@ def test_a_bar_that_the_interval_crosses(experiment):
         dataclasses.replace(one, iteration=one.iteration * (1.3 if place % 2 else 1.0))
         for place, one in enumerate(scaling_rows(experiment, 0.53))
     ]
-    (fit, _) = experiment.exponents.fits(noisy)
+    fit = next(fit for fit in experiment.exponents.fits(noisy) if fit.what == "iteration" and not fit.large)
     assert fit.low < fit.exponent <= 0.55 < fit.high
     assert fit.verdict == "0.55: met, interval not"
 
@@ -517,14 +540,21 @@ def test_findings(experiment, tmp_path):
     rows += [dataclasses.replace(one, contender="trees", to_loose=0.5) for one in rows[:3]]
     rows += [dataclasses.replace(one, contender="sgd", to_loose=9.0) for one in rows[:3]]
     text = experiment.report.findings_block(results_of(experiment, tmp_path, width=rows, table=rows[:10:9]))
-    assert text.splitlines() == [
-        "- With shift auto an iteration of certified grows with the width as m^0.50 (95%: 0.50 to 0.50).",
-        "- With shift auto an iteration of trees grows with the width as m^0.50 (95%: 0.50 to 0.50).",
-        "- With shift auto an iteration of dense grows with the width as m^0.50 (95%: 0.50 to 0.50).",
-        "- Width: trees is faster than certified at all widths, 2^12 to 2^14.",
-        "- Width: certified is faster than dense from 2^14 on, up to 2^20.",
-        "- Width: certified is faster than SGD at all widths, 2^12 to 2^14.",
-        "- Seconds to RMSE 0.001 at m = 2^12: dense 0.25, certified 1.",
+    first, second, third, *lines = text.replace("\n  ", " ").splitlines()
+    growth = "of certified grows with the width m as m^{0} with shift auto; over all widths as m^{0} with shift auto."
+    assert first == f"- From 2^17 neurons on a whole run {growth.format('0.00')}"
+    assert second == f"- From 2^17 neurons on an iteration {growth.format('0.50')}"
+    assert third.startswith("- Over all their widths, with shift auto, iterations of others grow as follows: ")
+    assert third.endswith(": trees m^0.50, dense m^0.50.")
+    assert lines == [
+        "",
+        "Where certified is at the target sooner than",
+        "",
+        "|       |            shift auto | shift paper |",
+        "| ----- | --------------------: | ----------: |",
+        "| trees |   never, 2^12 to 2^14 |             |",
+        "| dense | from 2^14 on, to 2^20 |             |",
+        "| SGD   |  always, 2^12 to 2^14 |             |",
     ]
 
 
@@ -556,14 +586,22 @@ def test_plots_need_matplotlib(experiment, tmp_path, monkeypatch):
         experiment.plots.draw_all(results_of(experiment, tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["background/experiment.md", "guide/when_not_to_use_this.md"])
-def test_pages_say_what_the_files_say(experiment, name):
-    page = ROOT / "docs" / name
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("docs/background/experiment.md", 5),
+        ("docs/background/experiment_tables.md", 6),
+        ("docs/guide/when_not_to_use_this.md", 3),
+        ("README.md", 1),
+    ],
+)
+def test_pages_say_what_the_files_say(experiment, name, least):
+    page = ROOT / name
     assert page in experiment.command.PAGES
     texts = experiment.report.blocks(experiment.report.Results(ROOT / "docs" / "figures"))
     content = page.read_text(encoding="utf-8")
     shown = experiment.report.shown(page, texts)
-    assert len(shown) == content.count(": begin -->") >= 3
+    assert len(shown) == content.count(": begin -->") >= least
     for block in shown:
         begin, end = experiment.pages.markers(block)
         assert f"{begin}\n\n{texts[block]}\n\n{end}" in content

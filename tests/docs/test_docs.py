@@ -98,6 +98,16 @@ def test_examples_of_the_readme_run():
     assert runner.failures == 0, "".join(report)
 
 
+def test_commands_of_the_readme_are_what_a_commit_must_pass():
+    readme, checks = ROOT / "README.md", ROOT / ".ci" / "run"
+    if not readme.exists():
+        return
+    commands = [line.strip() for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("    ")]
+    assert len(commands) == 2
+    # quietly, there
+    assert set(commands) < set(checks.read_text(encoding="utf-8").replace("pip install -q ", "pip install ").splitlines())
+
+
 # ---------------------------------------------------------------------- numpydoc
 
 

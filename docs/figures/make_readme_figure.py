@@ -1,0 +1,81 @@
+"""The figure of README.md, as an SVG file beside this script, from the CSV files beside it.
+
+pip install -e ".[plot]" && python docs/figures/make_readme_figure.py
+
+It is a white card with dark text, so that it reads the same where pages are dark.
+"""
+
+import csv
+import math
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.append(str(FOLDER.parents[1]))  # for modules of the benchmarks
+from asv_benchmarks.experiment.cases import LOOSE  # noqa: E402 - the path comes first
+from asv_benchmarks.experiment.plots import STYLES  # noqa: E402 - the path comes first
+from asv_benchmarks.experiment.report import Results  # noqa: E402 - the path comes first
+
+SHOWN = {
+    "certified": "sltrees",
+    "dense": "dense Gauss-Newton",
+    "torch-lbfgs": "PyTorch L-BFGS",
+    "torch-adam": "PyTorch Adam",
+    "kernel-ridge": "kernel ridge",
+}
+STYLE = {"font.size": 9, "axes.titlesize": 10, "svg.fonttype": "none", "svg.hashsalt": "sltrees"}
+
+
+def query_times():
+    """Shares that pass, and seconds of a query by method, in turns."""
+    with (FOLDER / "query_curve.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["timing"] == "cold"]
+    return {
+        method: [(float(row["share"]), float(row["seconds"])) for row in rows if row["method"] == method]
+        for method in ("sltrees", "numpy")
+    }
+
+
+def draw_query(axes):
+    """A query of the tree beside a scan."""
+    times = query_times()
+    for method, title, name in (("numpy", "NumPy scan", "dense"), ("sltrees", "sltrees", "certified")):
+        colour, marker = STYLES[name]
+        axes.loglog(*zip(*times[method], strict=True), marker=marker, color=colour, label=title, markersize=4)
+    axes.set(title="Which of 10^6 values are above t?", xlabel="share of the values above t", ylabel="seconds a query")
+    axes.legend(frameon=False, loc="lower right")
+
+
+def draw_training(axes, results, name, title, label):
+    """Seconds to the loose RMSE of some contenders by what a sweep varies."""
+    cells = results.by_value(name)
+    for contender, called in SHOWN.items():
+        points = [(value, cell.median("to_loose")) for (other, value), cell in cells.items() if other == contender]
+        points = [point for point in points if not math.isnan(point[1])]
+        colour, marker = STYLES[contender]
+        axes.loglog(*zip(*points, strict=True), marker=marker, color=colour, label=called, markersize=4)
+    axes.set(title=title, xlabel=label, ylabel=f"seconds to RMSE {LOOSE:g}")
+
+
+def main():
+    """Draw it, the same for the same files."""
+    results = Results(FOLDER)
+    with mpl.rc_context(STYLE):
+        figure, (query, width, samples) = plt.subplots(1, 3, figsize=(10.5, 3.7), layout="constrained")
+        draw_query(query)
+        draw_training(width, results, "width", "Training 1,000 digits", "neurons")
+        draw_training(samples, results, "samples", "Training 16,384 neurons", "samples")
+        figure.legend(*width.get_legend_handles_labels(), loc="outside lower right", ncols=len(SHOWN), frameon=False)
+        for axes in (query, width, samples):
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(FOLDER / "readme.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
