@@ -71,7 +71,7 @@ QUANTITIES = {
     "whole run": _whole_run,
     "set-up": lambda cell: cell.median("setup"),
     "iteration": lambda cell: cell.median("iteration"),
-    "iteration without the solve": lambda cell: cell.median("iteration") - cell.median("solve"),
+    "iteration less solving": lambda cell: cell.median("iteration") - cell.median("solve"),
 }
 
 

@@ -242,21 +242,27 @@ def exponents_block(results):
     pairs = exponents.pairs(exponents.fits(results.width_rows()))
     if not pairs:
         return nothing("width")
-    body = []
-    for large, whole in pairs:
-        name = f"{TITLES[whole.contender]}, {whole.shift}, {whole.what}"
-        stated = [["", "", ""] if fit is None else _stated(fit) for fit in (large, whole)]
-        body.append([name, *stated[0], *stated[1], "" if large is None else large.verdict])
-    start = plots.power(exponents.LARGE)
-    columns = ["seconds of", f"from {start} on", "95%", "up to", "all widths", "95%", "widths", "asked at most"]
-    return table(columns, body)
+    columns = ["seconds of", f"from {plots.power(exponents.LARGE)} on (95%)", "all widths (95%)", "widths"]
+    parts = []
+    for shift in dict.fromkeys(whole.shift for _, whole in pairs):
+        chosen = [(large, whole) for large, whole in pairs if whole.shift == shift]
+        body = [
+            [
+                f"{TITLES[whole.contender]}, {whole.what}",
+                "" if large is None else _stated(large),
+                _stated(whole),
+                f"{plots.power(whole.widths[0])} to {plots.power(whole.widths[-1])}",
+            ]
+            for large, whole in chosen
+        ]
+        verdicts = [large.verdict for large, _ in chosen if large is not None and large.verdict]
+        asked = f" (an iteration of certified is asked for at most {verdicts[0]})" if verdicts else ""
+        parts += [f"Shift {shift}{asked}:", table(columns, body)]
+    return "\n\n".join(parts)
 
 
 def _stated(fit):
-    """An exponent, its interval, and the widths fitted: the last where they begin at `LARGE`, else both ends."""
-    last = plots.power(fit.widths[-1])
-    widths = last if fit.large else f"{plots.power(fit.widths[0])} to {last}"
-    return [f"{fit.exponent:.2f}", f"{fit.low:.2f} to {fit.high:.2f}", widths]
+    return f"{fit.exponent:.2f} ({fit.low:.2f} to {fit.high:.2f})"
 
 
 def losses_block(results):

@@ -447,7 +447,7 @@ def test_exponents(experiment):
     assert len(fits) == 3 * 4 * 2
     for key, expected in {("certified", "auto"): 0.5, ("certified", "paper"): 0.8, ("dense", "auto"): 1.0}.items():
         for large in (True, False):
-            fit = fits[*key, "iteration without the solve", large]
+            fit = fits[*key, "iteration less solving", large]
             assert (fit.exponent, fit.low, fit.high) == pytest.approx([expected] * 3, abs=1e-6)
             assert fit.widths[0] == (2**17 if large else 2**12)
             assert fits[*key, "whole run", large].exponent == pytest.approx(0.0, abs=1e-6)

@@ -104,8 +104,8 @@ def test_commands_of_the_readme_are_what_a_commit_must_pass():
         return
     commands = [line.strip() for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("    ")]
     assert len(commands) == 2
-    # quietly, there
-    assert set(commands) < set(checks.read_text(encoding="utf-8").replace("pip install -q ", "pip install ").splitlines())
+    checked = checks.read_text(encoding="utf-8").replace("pip install -q ", "pip install ")
+    assert set(commands) < set(checked.splitlines())
 
 
 # ---------------------------------------------------------------------- numpydoc

@@ -6,6 +6,8 @@ What does :class:`sltrees.NewtonTrainer` compute? Here is the same iteration in 
 network that is small enough to hold every array. At the end the weights are compared: they are equal, up to rounding.
 """
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -64,7 +66,7 @@ print(f"largest difference between the weights: {difference:.1e}")
 # step solves the problem.
 
 steps = np.arange(1, n_steps)
-flips = [np.count_nonzero(after != before) for before, after in zip(patterns, patterns[1:], strict=False)]
+flips = [np.count_nonzero(after != before) for before, after in itertools.pairwise(patterns)]
 visited = [record.visited_neurons for record in result.history]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 left.semilogy(range(n_steps), rmse, "o-", label="by hand")
