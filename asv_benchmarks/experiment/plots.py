@@ -37,7 +37,7 @@ def draw_all(results, directory):
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "sltrees[plot]"') from error
+        raise ImportError('plots need matplotlib: pip install -e ".[plot]"') from error
     from matplotlib.figure import Figure
 
     written = []

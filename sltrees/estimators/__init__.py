@@ -4,7 +4,7 @@ try:
     from sklearn.base import BaseEstimator  # noqa: F401
     from sklearn.utils.validation import validate_data  # noqa: F401 - of version 1.6
 except ImportError as error:
-    raise ImportError('the estimators need scikit-learn 1.6 or newer: pip install "sltrees[sklearn]"') from error
+    raise ImportError('the estimators need scikit-learn 1.6 or newer: pip install -e ".[sklearn]"') from error
 
 from sltrees.estimators.classifier import NewtonClassifier
 from sltrees.estimators.model_search import SearchWarning

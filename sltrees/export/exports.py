@@ -81,7 +81,7 @@ def to_torch(networks, *, scaling=None, output_scale=None, output_offset=None):
     try:
         from sltrees.export.torch_network import TorchNetwork
     except ImportError as error:
-        raise ImportError('to_torch needs PyTorch: pip install "sltrees[torch]"') from error
+        raise ImportError('to_torch needs PyTorch: pip install -e ".[torch]"') from error
     return TorchNetwork(_Model.of(networks, scaling, output_scale, output_offset))
 
 
@@ -142,7 +142,7 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     try:
         import onnx
     except ImportError as error:
-        raise ImportError('to_onnx needs onnx: pip install "sltrees[onnx]"') from error
+        raise ImportError('to_onnx needs onnx: pip install -e ".[onnx]"') from error
     path = os.path.abspath(os.fspath(path))
     model = _Model.of(networks, scaling, output_scale, output_offset)
     needed = sum(part.weights.nbytes + 8 * part.signs.size for part in model.outputs)

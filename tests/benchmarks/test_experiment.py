@@ -379,7 +379,7 @@ def test_missing_packages_are_named(experiment, tmp_path, monkeypatch, capsys):
     for name, package in (("torch-adam", "torch"), ("sklearn-lbfgs", "sklearn")):
         with pytest.raises(SystemExit, match="2"):
             experiment.command.main(["--quick", "--out", str(tmp_path), "--contenders", "certified", name])
-        assert f'{name} needs {package}: pip install "sltrees[{package}]"' in capsys.readouterr().err
+        assert f'{name} needs {package}: pip install -e ".[{package}]"' in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -582,7 +582,7 @@ def test_pages_are_filled(experiment, tmp_path, capsys):
 
 def test_plots_need_matplotlib(experiment, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "sltrees\[plot\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[plot\]"'):
         experiment.plots.draw_all(results_of(experiment, tmp_path), tmp_path)
 
 

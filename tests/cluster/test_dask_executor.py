@@ -476,7 +476,7 @@ def test_a_cluster_that_is_started_here_answers_nobody_else():
 
 def test_a_missing_package_for_certificates_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(ImportError, match=r"needs cryptography: pip install \"sltrees\[dask\]\""):
+    with pytest.raises(ImportError, match=r"needs cryptography: pip install -e \"\.\[dask\]\""):
         DaskExecutor(n_workers=1).__enter__()
 
 

@@ -315,7 +315,7 @@ def test_a_missing_extra_is_an_error_that_names_it(tmp_path, fitted):
         done = in_a_process(*command, env=environment)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith(f"sltrees {name}: error: ")
-        assert 'pip install "sltrees[sklearn]"' in done.stderr
+        assert 'pip install -e ".[sklearn]"' in done.stderr
         assert done.stderr.count("\n") == 1
     assert in_a_process("info", fitted / "flowers.npz", env=environment).returncode == 0
 

@@ -207,5 +207,5 @@ def test_reading_needs_the_extra(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("sltrees.estimators")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
-    with pytest.raises(ImportError, match=r'pip install "sltrees\[sklearn\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[sklearn\]"'):
         import sltrees.estimators  # noqa: F401

@@ -291,7 +291,7 @@ def test_missing_packages_are_named(module, extra, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, module, None)  # what cannot be imported
     monkeypatch.delitem(sys.modules, "sltrees.export.torch_network", raising=False)
     network = trained()[0]
-    with pytest.raises(ImportError, match=rf'pip install "sltrees\[{extra}\]"'):
+    with pytest.raises(ImportError, match=rf'pip install -e "\.\[{extra}\]"'):
         to_torch(network) if module == "torch" else to_onnx(network, tmp_path / "network.onnx")
     assert not any(tmp_path.iterdir())
 

@@ -42,7 +42,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EXTRA = 'pip install "sltrees[datasets]"'
+EXTRA = 'pip install -e ".[datasets]"'
 
 
 @dataclass(frozen=True)

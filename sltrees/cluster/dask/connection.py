@@ -15,7 +15,7 @@ try:
     from distributed.comm.addressing import parse_address, parse_host_port
     from distributed.security import Security
 except ImportError as error:
-    raise ImportError('executor "dask" needs dask.distributed: pip install "sltrees[dask]"') from error
+    raise ImportError('executor "dask" needs dask.distributed: pip install -e ".[dask]"') from error
 
 # That a worker may take to make its host, and the scheduler to answer, however impatient one is.
 MAKING_SECONDS = 10.0
@@ -180,7 +180,7 @@ def _own_security():
     try:
         return Security.temporary()
     except ImportError as error:
-        raise ImportError('a cluster that is started here needs cryptography: pip install "sltrees[dask]"') from error
+        raise ImportError('a cluster that is started here needs cryptography: pip install -e ".[dask]"') from error
 
 
 def refuse_client(client):
