@@ -28,6 +28,7 @@ if DEBUG:
 if SANITIZE:
     COMPILE_ARGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
     LINK_ARGS += [f"-fsanitize={SANITIZE}"]
+WITHOUT_SYMBOLS = ["-Wl,--strip-all"] if sys.platform == "linux" and not (DEBUG or SANITIZE) else []
 
 CORE = "sltrees/_core"
 MODULES = [
@@ -129,6 +130,9 @@ class BuildExtensions(build_ext):
     def run(self):
         self.force = True  # what is asked to be built is: what need not be is decided here
         in_place = self.inplace or self.editable_mode
+        if not in_place:  # a wheel: what debuggers read is most of it
+            for extension in self.extensions:
+                extension.extra_link_args = [*extension.extra_link_args, *WITHOUT_SYMBOLS]
         self.kept = self.modules_that_hold() if in_place else set()
         super().run()
         if in_place:

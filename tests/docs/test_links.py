@@ -61,3 +61,12 @@ def test_broken_links_are_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# One heading\n\n[a](page.md#one-heading) [b](gone.md) [c](#none) [d](https://example.org/gone)\n")
     assert broken_links(page) == ["gone.md", "#none"]
+
+
+def test_scripts_of_the_workflows_are_there():
+    called = {
+        name
+        for workflow in (ROOT / ".github" / "workflows").glob("*.yml")
+        for name in re.findall(r"\.ci/[\w-]+", workflow.read_text(encoding="utf-8"))
+    }
+    assert [name for name in sorted(called) if not (ROOT / name).is_file()] == []
