@@ -35,7 +35,7 @@ def add_parser(commands):
     demo.add_argument("--method", choices=tuple(METHODS), default=next(iter(METHODS)), help="of finding what fires")
     demo.add_argument("--sampling", choices=("auto", "dense", "rejection"), default="auto", help="of neurons")
     demo.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of weights and correlations")
-    demo.add_argument("--executor", choices=EXECUTORS, default=None, help="who trains; by default threads")
+    demo.add_argument("--executor", choices=EXECUTORS, default=None, help="where to train; by default on threads")
     demo.add_argument("--workers", type=int, default=None, help="processes of a Dask cluster started here")
     demo.add_argument("--scheduler", default=None, help="address of a Dask cluster, such as tls://host:8786")
     demo.add_argument("--json", action="store_true", help="print one JSON object last")

@@ -132,7 +132,7 @@ class Run:
         return TrainingStatus.CLUSTER_LOST
 
     def settle(self, conclude):
-        """After Ctrl-C: take back a step that was not kept, whatever else is pressed meanwhile.
+        """After Ctrl-C: take back a step that was not kept, even after further Ctrl-C.
 
         Sets: state, and with `conclude` history. May be called again.
         """

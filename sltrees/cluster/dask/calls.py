@@ -62,7 +62,7 @@ class Calls:
         return [future.result() for future in futures]
 
     def _settle(self, futures, requests, number):
-        """After Ctrl-C: nothing goes on once this returns, whatever else is pressed meanwhile.
+        """After Ctrl-C: all calls have ended when this returns, even after further Ctrl-C.
 
         A worker that does not even say how far it is for `_SETTLING_SECONDS` is done without from here on.
         """

@@ -214,7 +214,7 @@ def _closing(client):
 
 
 def _closed_quietly(closable):
-    """Close, whatever state it is in, as a scheduler may be gone, and whatever is pressed meanwhile."""
+    """Close, whatever state it is in, as a scheduler may be gone, and even after further Ctrl-C."""
     pressed = None
     while True:
         try:

@@ -68,8 +68,8 @@ class DaskExecutor:
     Notes
     -----
     Opened by ``with``; a trainer opens one that is not, for as long as it trains. When it is closed, networks that live
-    on its workers are brought to this process: `ShiftedReLUNetwork.fetch`. Where there is no room, they are gone, with
-    a warning.
+    on its workers are brought to this process: `ShiftedReLUNetwork.fetch`. Where there is no room, they are lost, and a
+    warning is issued.
 
     Cost: that of starting processes, some seconds, where there is no cluster yet.
 
