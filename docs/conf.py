@@ -97,8 +97,10 @@ html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "search": [], "genindex": []},
 }
+# pages that have none below or beside them would show an empty sidebar
+html_sidebars = dict.fromkeys(("index", "start", "search", "genindex", "py-modindex"), [])
 copybutton_exclude = ".linenos, .gp, .go"
 
 # linkcheck: of pages on the web alone; those of this site are checked by every build
@@ -167,6 +169,10 @@ def write_inside_pages():
     folder.mkdir(parents=True, exist_ok=True)
     inside = [name for name in public_modules() if name not in listed_modules()]
     title = ["Modules inside", "==============", ""]
+    title += ["What trainer and estimators are made of, for those who read or change it, or want a part alone: shift"]
+    title += ["policies (:mod:`sltrees.network.shift`), damping (:mod:`sltrees.training.damping`), solvers of Gram"]
+    title += ["systems (:mod:`sltrees.gram`), leave-one-out errors (:mod:`sltrees.linalg.leave_one_out`). Names may"]
+    title += ["change with any version.", ""]
     pages = {"index.rst": [*title, ".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
     for name in inside:
         lines = [name, "=" * len(name), "", f".. automodule:: {name}"]

@@ -215,6 +215,62 @@ def test_every_page_loads_from_this_server_alone(browser, site):
     assert troubles == {}
 
 
+SHOWN = (
+    "index.html",
+    "start.html",
+    "guide/threshold_trees.html",
+    "guide/estimators.html",
+    "background/experiment.html",
+    "background/the_paper_and_what_we_changed.html",
+    "generated/sltrees.ThresholdTree.html",
+    "auto_gallery/training/plot_newton_by_hand.html",
+)
+
+
+@pytest.fixture
+def as_wide_as(chromium):
+    """as_wide_as(pixels): the window of a desktop or a phone, until the test ends."""
+
+    def as_wide_as(pixels):
+        metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 600}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    yield as_wide_as
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("pixels", [1280, 390])
+def test_no_block_of_code_is_cut_and_no_page_scrolls_sideways(browser, as_wide_as, pixels):
+    as_wide_as(pixels)
+    wide = {}
+    for page in SHOWN:
+        browser.open(page)
+        found = browser.script("""
+            const blocks = [...document.querySelectorAll('article pre')];
+            const cut = blocks.filter(block => block.scrollWidth > block.clientWidth + 1);
+            const page = document.documentElement.scrollWidth > window.innerWidth + 1 ? ['the page'] : [];
+            return page.concat(cut.map(block => block.innerText.slice(0, 60)));
+        """)
+        if found:
+            wide[page] = found
+    assert wide == {}
+
+
+@pytest.mark.browser
+def test_pictures_say_what_they_show(browser, site):
+    silent = {}
+    for page in pages_of(site):
+        browser.open(page)
+        found = browser.script("""
+            const images = [...document.querySelectorAll('article img')];
+            return images.filter(image => !image.alt.trim()).map(image => image.src);
+        """)
+        if found:
+            silent[page] = found
+    assert silent == {}
+
+
 @pytest.mark.browser
 def test_troubles_are_found(browser):
     browser.open("gone.html")
