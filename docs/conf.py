@@ -100,7 +100,7 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "search": [], "genindex": []},
 }
 # pages that have none below or beside them would show an empty sidebar
-html_sidebars = dict.fromkeys(("index", "start", "search", "genindex", "py-modindex"), [])
+html_sidebars = {name: [] for name in ("index", "start", "search", "genindex", "py-modindex")}
 copybutton_exclude = ".linenos, .gp, .go"
 
 # linkcheck: of pages on the web alone; those of this site are checked by every build

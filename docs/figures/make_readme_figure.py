@@ -1,8 +1,8 @@
-"""The figure of README.md, as an SVG file beside this script, from the CSV files beside it.
+"""The figures of README.md and of the page on threshold trees, as SVG files beside this script, from its CSV files.
 
 pip install -e ".[plot]" && python docs/figures/make_readme_figure.py
 
-It is a white card with dark text, so that it reads the same where pages are dark.
+They are white cards with dark text, so that they read the same where pages are dark.
 """
 
 import csv
@@ -62,8 +62,16 @@ def draw_training(axes, results, name, title, label):
     axes.set(title=title, xlabel=label, ylabel=f"seconds to RMSE {LOOSE:g}")
 
 
+def save(figure, name):
+    """Write an SVG that does not depend on the day."""
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(FOLDER / name, metadata={"Date": None})
+
+
 def main():
-    """Draw it, the same for the same files."""
+    """Draw them, the same for the same files."""
     results = Results(FOLDER)
     with mpl.rc_context(STYLE):
         figure, (query, width, samples) = plt.subplots(1, 3, figsize=(10.5, 3.7), layout="constrained")
@@ -71,10 +79,10 @@ def main():
         draw_training(width, results, "width", "Training 1,000 digits", "neurons")
         draw_training(samples, results, "samples", "Training 16,384 neurons", "samples")
         figure.legend(*width.get_legend_handles_labels(), loc="outside lower right", ncols=len(SHOWN), frameon=False)
-        for axes in (query, width, samples):
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(FOLDER / "readme.svg", metadata={"Date": None})
+        save(figure, "readme.svg")
+        figure, query = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
+        draw_query(query)
+        save(figure, "query_curve.svg")
 
 
 if __name__ == "__main__":
