@@ -1,5 +1,6 @@
 """What the documentation promises: examples that run, and docstrings that say what they must."""
 
+import csv
 import doctest
 import importlib
 import inspect
@@ -96,6 +97,18 @@ def test_examples_of_the_readme_run():
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     runner.run(test, out=report.append)
     assert runner.failures == 0, "".join(report)
+
+
+def test_the_readme_says_of_queries_what_was_measured():
+    readme, measured = ROOT / "README.md", ROOT / "docs" / "figures" / "query_curve.csv"
+    if not readme.exists():
+        return
+    with measured.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["share"] == "0.0001" and row["timing"] == "cold"]
+    seconds = {row["method"]: float(row["seconds"]) for row in rows}
+    for page in (readme, ROOT / "docs" / "index.md"):
+        assert "about 100 times faster" in " ".join(page.read_text(encoding="utf-8").split())
+    assert 80 < seconds["numpy"] / seconds["sltrees"] < 125
 
 
 def test_commands_of_the_readme_are_what_a_commit_must_pass():
