@@ -175,7 +175,7 @@ def write_inside_pages():
     title += ["change with any version.", ""]
     pages = {"index.rst": [*title, ".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in inside)]}
     for name in inside:
-        lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
+        lines = [":nosearch:", "", name, "=" * len(name), "", f".. automodule:: {name}"]  # readers look for the API
         here = autosummary_context["entries"][name]
         elsewhere = [getattr(LINKED[name], key) for key in exported_names(name) if key not in here]
         data = [key for key in here if not callable(ENTRIES[f"{name}.{key}"])]  # has no docstring
