@@ -118,7 +118,7 @@ def fit_parts(estimator, X, y, sample_weight, eval_set, classes, seed):
 
 
 def extend_parts(estimator, X, y, sample_weight):
-    """Learn from further samples, in collections of Dask, too. Sets: fitted_model_.
+    """Learn from further samples, in collections of Dask, too. Sets: `fitted_model_`.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ def passed(parts, groups, work, arguments, shared):
     groups : list of range
         Of parts.
     work : callable
-        work(parts of the group, *arguments of the group, *shared).
+        ``work(parts of the group, *arguments of the group, *shared)``.
     arguments : list of tuple
         For each group.
     shared : tuple
