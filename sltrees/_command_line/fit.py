@@ -30,7 +30,11 @@ def add_parser(commands):
     fit.add_argument("--out", required=True, help="the file for the model, such as model.npz")
     fit.add_argument("--task", choices=("auto", *TASKS), default="auto", help="auto (the default) looks at the target")
     shared.add_table_options(fit)
+    shared.add_column_options(fit)
     fit.add_argument("--model", default="auto", help="auto (the default) compares several; else kernel or network")
+    fit.add_argument(
+        "--search-seconds", type=float, help="that comparing models may take, by a cost model; 20 by default"
+    )
     fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
     fit.add_argument("--jobs", type=int, help="jobs at a time, -1 for one per processor")
     shared.add_output_options(fit)
@@ -48,26 +52,23 @@ def run(options):
     reporter = shared.Reporter(options.quiet)
     shared.check_output(options.out, options.data)
     shared.check_regular(options.out)
-    table = shared.read_input(options.data, "auto" if options.header is None else options.header, options.delimiter)
+    table = shared.read_input(options.data, "auto" if options.header is None else options.header, options)
     reporter.say(_what_was_read(table))
     _check_target(table, options.target)
-    target = encode_target(table, options.target, options.task)
-    if len(target.rows) < table.n_rows:
-        reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
-        table = table.select(target.rows)
-    encoder = TableEncoder().fit(table, options.target)
-    reporter.say(*encoder.report, f"{encoder.target}: {target.task}, because {target.reason}")
+    table, target, encoder, X = _encoded(options, table, reporter)
+    weights = encoder.weights_of(table)
 
     estimator = {"classification": NewtonClassifier, "regression": NewtonRegressor}[target.task](
         model=options.model, random_state=options.seed, n_jobs=options.jobs, verbose=0 if options.quiet else 1
     )
-    X = encoder.transform(table)
+    if options.search_seconds is not None:
+        estimator.set_params(search_seconds=options.search_seconds)
     reporter.say("learning ..." if options.model != "auto" else "comparing models and learning ...")
     began = time.perf_counter()
     interrupted = False
     try:
         with reporter.progress():
-            estimator.fit(X, target.values)
+            estimator.fit(X, target.values, **({} if weights is None else {"sample_weight": weights}))
     except KeyboardInterrupt:
         if not _is_usable(estimator, X):
             raise KeyboardInterrupt("there is no model yet, nothing is saved") from None
@@ -84,6 +85,21 @@ def run(options):
     if interrupted:
         raise KeyboardInterrupt(f"what was learned so far is saved in {options.out}")
     return shared.EXIT_DONE
+
+
+def _encoded(options, table, reporter):
+    """The rows with a target, the target, the encoder of columns, and features; what was done is said."""
+    formats = {"decimal": options.decimal, "thousands": options.thousands}
+    encoder = TableEncoder(
+        **formats, drop=options.drop, categorical=options.categorical, identifiers=options.id, weight=options.weight
+    )
+    target = encode_target(table, options.target, options.task, **formats)
+    if len(target.rows) < table.n_rows:
+        reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
+        table = table.select(target.rows)
+    X = encoder.fit_transform(table, options.target, target.as_numbers)
+    reporter.say(*encoder.report, *target.notes, f"{encoder.target}: {target.task}, because {target.reason}")
+    return table, target, encoder, X
 
 
 def _what_was_read(table):

@@ -42,39 +42,39 @@ def run(options):
     if options.proba and model.task != "classification":
         raise ValueError(f"--proba needs a classification model, but {options.model} is for {model.task}")
     header = model.encoder.has_header_ if options.header is None else options.header
-    table = shared.read_input(options.data, header, options.delimiter)
+    table = shared.read_input(options.data, header, options)
     X = model.encoder.transform(table)
     reporter.say(*model.encoder.transform_report)
+    identifiers = model.encoder.identifiers_of(table)
     with reporter.progress():
         predictions = model.estimator.predict(X).tolist()
         probabilities = model.estimator.predict_proba(X).tolist() if options.proba else None
+    columns = {**identifiers, model.target: predictions}
+    if probabilities is not None:
+        of_classes = zip(*probabilities, strict=True)
+        columns |= {
+            f"{model.target}={label}": list(each) for label, each in zip(model.classes, of_classes, strict=True)
+        }
+    if options.out is not None or not options.json:
+        shared.write_text(options.out, _csv(columns, options.spreadsheet))
     if options.json:
-        text = _json(options, model, predictions, probabilities)
-        if options.out is not None:
-            shared.write_text(options.out, _csv(model, predictions, probabilities, options.spreadsheet))
-        shared.write_text(None, text)
-    else:
-        shared.write_text(options.out, _csv(model, predictions, probabilities, options.spreadsheet))
-        if options.out is not None:
-            reporter.say(f"{len(predictions):,} predictions of {model.target!r} in {options.out}")
+        shared.write_text(None, _json(options, model, predictions, probabilities, identifiers))
+    elif options.out is not None:
+        reporter.say(f"{len(predictions):,} predictions of {model.target!r} in {options.out}")
     return shared.EXIT_DONE
 
 
-def _csv(model, predictions, probabilities, for_spreadsheet):
-    """A header, and a line for each row: the prediction, and the probabilities if there are any.
+def _csv(columns, for_spreadsheet):
+    """A header, and a line for each row: what names it, the prediction, and the probabilities if there are any.
 
-    Labels are those of the training data, letter for letter, unless it is for a spreadsheet.
+    Words are those of the tables, letter for letter, unless it is for a spreadsheet.
     """
     literal = _literal if for_spreadsheet else lambda cell: cell
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    columns = [model.target]
-    if probabilities is not None:
-        columns += [f"{model.target}={label}" for label in model.classes]
     writer.writerow(map(literal, columns))
-    for row, prediction in enumerate(predictions):
-        prediction = literal(prediction)
-        writer.writerow([prediction] if probabilities is None else [prediction, *probabilities[row]])
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow(map(literal, row))
     return file.getvalue()
 
 
@@ -83,7 +83,7 @@ def _literal(cell):
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def _json(options, model, predictions, probabilities):
+def _json(options, model, predictions, probabilities, identifiers):
     """What is printed with --json: the predictions themselves only where they are not in a file."""
     content = {
         "task": model.task,
@@ -94,6 +94,7 @@ def _json(options, model, predictions, probabilities):
     if options.out is not None:
         content["file"] = options.out
     else:
+        content |= {"identifiers": identifiers} if identifiers else {}
         content["predictions"] = predictions
         if probabilities is not None:
             content |= {"classes": model.classes, "probabilities": probabilities}
