@@ -118,7 +118,7 @@ def _numeric(name, cells, lines, rows, numbers, number_format):
         if why:
             report = [f"{name}: whole numbers that only grow: if they name the rows, leave the column out (--drop)"]
             return NumericColumn(name, median(numbers), number_format), report
-    column = NumericColumn(name, median(numbers), number_format, _is_flagged(n_missing, cells), bool(strays))
+    column = NumericColumn(name, median(numbers), number_format, is_flagged(n_missing, cells), bool(strays))
     report = []
     if number_format.in_words:
         example = next(cells[row] for row in rows if number_format.read(cells[row]) is not None)
@@ -156,7 +156,7 @@ def _date(name, cells, lines, rows, dates, date_format):
     days = [day for day in dates if day is not None]
     n_missing = len(cells) - len(days)
     has_time = any(not day.is_integer() for day in days)
-    column = DateColumn(name, median(days), date_format, has_time, _is_flagged(n_missing, cells), bool(strays))
+    column = DateColumn(name, median(days), date_format, has_time, is_flagged(n_missing, cells), bool(strays))
     parts = "days, year and week" + (" and time of day" if has_time else "")
     report = [f"{name}: dates, made into {parts}"]
     if is_ambiguous([cells[row] for row in rows if row not in strays], date_format):
@@ -178,7 +178,8 @@ def _words(name, cells, rows, report):
     return CategoricalColumn(name, categories, n_missing > 0), report
 
 
-def _is_flagged(n_missing, cells):
+def is_flagged(n_missing, cells):
+    """Whether so many of the cells are missing that a feature says which."""
     return n_missing >= max(_FEWEST_MISSING, _LEAST_MISSING * len(cells))
 
 

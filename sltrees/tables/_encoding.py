@@ -320,7 +320,7 @@ class TableEncoder:
         >>> TableEncoder(identifiers=["name"]).fit(table).identifiers_of(table)
         {'name': ['ann', 'bob']}
         """
-        return self._cells_of("identifier", table)
+        return self.cells_of("identifier", table)
 
     def weights_of(self, table):
         """The weights of the rows of a table.
@@ -351,7 +351,7 @@ class TableEncoder:
         array([1. , 0.5])
         """
         weights = None
-        for name, cells in self._cells_of("weight", table).items():
+        for name, cells in self.cells_of("weight", table).items():
             column = next(column for column in self.columns_ if column.name == name)
             weights = np.array([column.number_format.read(text) for text in cells], dtype=np.float64)
             wrong = np.flatnonzero(~(weights >= 0))
@@ -362,8 +362,35 @@ class TableEncoder:
                 )
         return weights
 
-    def _cells_of(self, kind, table):
-        """Cells of the columns of a kind that are there, by their names in training."""
+    def cells_of(self, kind, table):
+        """The cells of the columns of a kind.
+
+        Parameters
+        ----------
+        kind : {"numeric", "date", "categorical", "target encoded", "left out", "identifier", "weight", "target"}
+        table : Table
+
+        Returns
+        -------
+        dict of str to list of str
+            Those that are there, by their names in training.
+
+        Raises
+        ------
+        ValueError
+            If columns to learn from are missing.
+
+        Notes
+        -----
+        Cost: O(rows).
+
+        Examples
+        --------
+        >>> from sltrees.tables import Table
+        >>> encoder = TableEncoder().fit(Table(["a", "y"], [["1"], ["2"]]), "y")
+        >>> encoder.cells_of("target", Table(["a", "y"], [["5"], ["6"]]))
+        {'y': ['6']}
+        """
         self._require_fitted()
         by_name = self.has_header_ and table.has_header
         cells = self._match_names(table)[0] if by_name else self._match_positions(table)
