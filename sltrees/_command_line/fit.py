@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from sltrees._command_line import shared
+from sltrees._command_line import quality, shared
+from sltrees._command_line.effects_of_columns import effects_of
 from sltrees._command_line.table_models import TableModel
 from sltrees._validation import as_integer
 from sltrees.tables import TableEncoder, encode_target
@@ -75,7 +76,7 @@ def run(options):
         interrupted = True
     reporter.say(f"{'interrupted' if interrupted else 'done'} after {time.perf_counter() - began:.1f} s")
     estimator.set_params(verbose=0, n_jobs=None)  # of this run; the file does not depend on them
-    model = _model_of(estimator, encoder, target, interrupted)
+    model = _model_of(estimator, encoder, target, interrupted, X, weights)
     model.save(options.out)
     if options.json:
         shared.write_text(None, json.dumps({**model.as_dict(), "file": options.out}) + "\n")
@@ -128,7 +129,7 @@ def _is_usable(estimator, X):
     return True
 
 
-def _model_of(estimator, encoder, target, interrupted):
+def _model_of(estimator, encoder, target, interrupted, X, weights):
     columns = estimator.selection_
     selection = [
         {name: _plain(value) for name, value in zip(columns, row, strict=True)}
@@ -144,8 +145,21 @@ def _model_of(estimator, encoder, target, interrupted):
         score=estimator.validation_score_,
         selection=selection,
         interrupted=interrupted,
+        quality=_quality(estimator, target, weights),
+        effects=effects_of(encoder, estimator, X),
         estimator=estimator,
     )
+
+
+def _quality(estimator, target, weights):
+    """How good predictions were of rows that were left out."""
+    if target.task == "classification":
+        known = estimator.confusion_ is not None
+        return quality.of_labels(estimator.classes_.tolist(), estimator.confusion_) if known else {}
+    if estimator.residuals_ is None:
+        return {}
+    weights = np.ones(len(target.values)) if weights is None else weights
+    return quality.of_numbers(estimator.residuals_[:, 0], estimator.residual_weights_, target.values, weights)
 
 
 def _plain(value):

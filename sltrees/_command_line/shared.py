@@ -11,10 +11,14 @@ import sys
 import unicodedata
 import warnings
 
+import numpy as np
+
 from sltrees.files.replacing import replacing
 from sltrees.tables import read_table
+from sltrees.tables._cells import plural
 from sltrees.tables._delimiters import DELIMITERS
 
+FAR = 0.1  # beyond the range of a feature, in units of it
 EXIT_DONE, EXIT_OUTPUT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 DECIMALS = {"point": ".", "comma": ","}
@@ -131,6 +135,27 @@ def read_input(path, header, options):
     delimiter = None if options.delimiter is None else DELIMITERS[options.delimiter]
     with reading(path):
         return read_table(path, header, delimiter=delimiter, encoding=options.encoding)
+
+
+def read_like_training(options, model, reporter):
+    """The table that a command was given, and its features as a model knows them; what was noticed is said."""
+    header = model.encoder.has_header_ if options.header is None else options.header
+    table = read_input(options.data, header, options)
+    X = model.encoder.transform(table)
+    reporter.say(*model.encoder.transform_report)
+    n_outside = int((outside(model, X) > FAR).sum())
+    if n_outside:
+        reporter.say(
+            f"{plural(n_outside, 'row')} of {table.n_rows:,} far outside the range that was learned from: predictions "
+            "level off there"
+        )
+    return table, X
+
+
+def outside(model, X):
+    """How far rows are outside the range that was learned from: 0 inside, and where it is not known."""
+    known = model.estimator.feature_ranges_ is not None
+    return model.estimator.outside_range(X) if known else np.zeros(len(X))
 
 
 @contextlib.contextmanager
