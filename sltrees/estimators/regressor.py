@@ -259,6 +259,11 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         ends = outputs[:, None] + residual_quantiles(self.residuals_, self.residual_weights_, float(coverage))
         return ends[:, :, 0] if self._target_shape == () else ends
 
+    @property
+    def has_one_target(self):
+        """Whether predictions have shape (n,), as targets had in `fit`, rather than (n, C)."""
+        return self._target_shape == ()
+
     def _validate_samples(self, X, y, *, reset):
         X, y = self._features_and_targets(X, y, reset, multi_output=True, y_numeric=True)
         return X, np.asarray(y, dtype=np.float64)
