@@ -21,6 +21,7 @@ from sltrees.estimators.parted.collections import is_collection
 from sltrees.estimators.parted.learning import extend_parts, fit_parts
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.scaling_choice import choose_scaling
+from sltrees.estimators.selection import with_scalings
 from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
@@ -258,28 +259,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         return (targets - self.centre_) / self.spread_, weights / self._weight_unit
 
     def _report_scalings(self, choice):
-        """Put what was compared of scalings into the table of candidates, behind all others."""
-        table = self.selection_
-        n_rows = len(table["model"])
-        table["evenness"] = [self.evenness_] * n_rows
-        rows = [
-            {"evenness": evenness, "error": error, "outcome": "scales columns worse, by leave-one-out errors"}
-            for evenness, error in choice.errors.items()
-            if evenness != self.evenness_
-        ]
-        learned = choice.learned
-        if learned is not None and learned.errors:
-            table["rounds"] = [learned.rounds] * n_rows
-            best = min(learned.errors)
-            said = "chosen, by errors of folds" if self.feature_learning == "auto" else "asked for"
-            for k, (error, standard_error) in enumerate(zip(learned.errors, learned.standard_errors, strict=True)):
-                outcome = "no better, by errors of folds" if error - best > standard_error else "as good, by those"
-                row = {"evenness": self.evenness_, "rounds": k, "error": error, "standard_error": standard_error}
-                rows.append(row | {"outcome": said if k == learned.rounds else outcome})
-        for row in rows:
-            row |= {"model": "kernel", "error": row["error"] if np.isfinite(row["error"]) else None}
-            for name, column in table.items():
-                column.append(row.get(name))
+        """Put what was compared of scalings into the table of candidates, behind all others. Sets: selection_."""
+        self.selection_ = with_scalings(self.selection_, choice, self.evenness_, self.feature_learning == "auto")
 
     def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does.

@@ -14,6 +14,7 @@ from sltrees.estimators.kernel_ridge import SOLVERS, WAYS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import Blocks
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.networks import Networks
+from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.kernels.unit_rows import UnitRowsKernel
@@ -271,7 +272,7 @@ def _unpacked_selection(table):
     columns = list(table.values()) if isinstance(table, dict) else []
     if not columns or not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         raise ArchiveError("'selection' must be a table: columns of equal length")
-    return table
+    return Selection(table)
 
 
 # ---------------------------------------------------------------------- models
