@@ -253,14 +253,57 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         return np.bincount(owners, np.asarray(values, dtype=np.float64), minlength=len(self.columns_))
 
     def to_dict(self):
-        """What was decided, as JSON can hold it: a dict. Cost: O(columns + categories)."""
+        """What was decided, as JSON can hold it.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+
+        Notes
+        -----
+        Cost: O(columns + categories).
+
+        Examples
+        --------
+        >>> FrameEncoder().fit([[1.0, 2.0]]).to_dict()["columns"][1]["median"]
+        2.0
+        """
         check_is_fitted(self, "columns_")
         names = getattr(self, "feature_names_in_", None)
         return state_of(self.columns_, names is not None)
 
     @classmethod
     def from_dict(cls, state):
-        """An encoder from what `to_dict` returned, which is not trusted: ValueError if it is something else."""
+        """Make an encoder from what `to_dict` returned.
+
+        Parameters
+        ----------
+        state : dict
+            Not trusted: anything that `to_dict` cannot have returned is refused.
+
+        Returns
+        -------
+        FrameEncoder
+
+        Raises
+        ------
+        ValueError
+            If it is not the state of an encoder.
+
+        Notes
+        -----
+        Cost: O(columns + categories).
+
+        Examples
+        --------
+        >>> FrameEncoder.from_dict(FrameEncoder().fit([[1.0, 2.0]]).to_dict()).transform([[3.0, 4.0]])
+        array([[3., 4.]])
+        """
         encoder = cls()
         encoder.columns_, is_named = columns_of(state)
         encoder.n_features_in_ = len(encoder.columns_)

@@ -238,8 +238,10 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         The same quantiles of `residuals_` are added to all predictions. New samples must be like those that were
         learned from: of the same distribution, and not further ones of the same patient or year. Over such the
         probability is right on average, and not for each kind of sample: intervals are too wide where errors are small,
-        and too narrow where they are large, and far outside the range that was learned from
-        (`outside_range`) they say nothing. %(cost_of_outputs)s
+        and too narrow where they are large; far outside the range that was learned from (`outside_range`) they say
+        nothing.
+
+        %(cost_of_outputs)s
 
         Examples
         --------

@@ -146,3 +146,20 @@ def test_compressed_files_standard_input_and_encodings(run, tmp_path, monkeypatc
     assert score_of(run, latin, tmp_path, "--encoding", "latin-1")[0]["features"] == ["größe"]
     _, out, _ = run("predict", tmp_path / "m.npz", latin, "--encoding", "latin-1")
     assert len(records(out)) == N_ROWS + 1
+
+
+def test_identifiers_in_the_order_of_the_file_do_not_make_a_model_look_good(run, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], 50)  # the file is sorted by them
+    x = np.repeat([0.0, 1.0, 2.0], 50) + rng.standard_normal(150)
+    rows = [[str(k), f"{value:.3f}", label] for k, (value, label) in enumerate(zip(x, labels, strict=True))]
+    data = write(tmp_path / "a.csv", [["id", "x", "kind"], *rows])
+    summary, err = score_of(run, data, tmp_path, target="kind")
+    assert "id: left out: it numbers the rows" in err
+    assert summary["score"] < 0.9
+    others = write(
+        tmp_path / "b.csv", [["id", "x", "kind"], *[[str(1000 + k), *row[1:]] for k, row in enumerate(rows)]]
+    )
+    code, out, _ = run("evaluate", tmp_path / "m.npz", others, "--json")
+    assert code == 0
+    assert json.loads(out)["score"] > summary["score"] - 0.1
