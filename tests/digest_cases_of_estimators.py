@@ -25,7 +25,7 @@ def of_estimator(estimator, X, **also):
 def in_one_column(selection):
     """The table of candidates as it was when cases were recorded: with all errors in one column."""
     rows = [dict(zip(selection, row, strict=True)) for row in zip(*selection.values(), strict=True)]
-    rows = [row for row in rows if row["outcome"] != "chosen, by leave-one-out errors"]
+    rows = [row for row in rows if row["outcome"] != "scales columns best, by leave-one-out errors"]
     for row in rows:
         moved = {"error": ("leave_one_out_error", "rounds_error"), "standard_error": ("rounds_standard_error",)}
         for name, others in moved.items():

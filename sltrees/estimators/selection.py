@@ -77,8 +77,7 @@ def with_scalings(models, choice, evenness, is_auto):
     table = Selection({name: list(column) for name, column in models.items()} | {"evenness": [evenness] * n_models})
     rows = []
     for value, error in choice.errors.items():
-        said = "chosen" if value == evenness else "scales columns worse"
-        outcome = f"{said}, by leave-one-out errors"
+        outcome = f"scales columns {'best' if value == evenness else 'worse'}, by leave-one-out errors"
         rows.append({"evenness": value, "leave_one_out_error": error, "outcome": outcome})
     learned = choice.learned
     if learned is not None and learned.errors:

@@ -31,7 +31,7 @@ def test_what_is_chosen_is_the_best_of_its_column_by_the_rule(cls):
     assert chosen["error"] == min(row["error"] for row in better) if better else chosen["model"] == "kernel"
     evennesses = rows_with(table, "leave_one_out_error")
     assert [row["evenness"] for row in evennesses] == [1.0, 0.5, 0.0]
-    (even,) = [row for row in evennesses if row["outcome"].startswith("chosen")]
+    (even,) = [row for row in evennesses if row["outcome"].startswith("scales columns best")]
     assert even["leave_one_out_error"] == min(row["leave_one_out_error"] for row in evennesses)
     assert even["evenness"] == model.evenness_
     rounds = rows_with(table, "rounds_error")
