@@ -7,12 +7,12 @@ import contextlib
 import os
 import sys
 
-from sltrees._command_line import demo, fit, info, predict
+from sltrees._command_line import demo, evaluate, explain, fit, info, predict
 from sltrees._command_line.shared import EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, printable
 from sltrees._versions import VERSION
 from sltrees.cluster.messages import ClusterLostError
 
-COMMANDS = (demo, fit, predict, info)
+COMMANDS = (demo, fit, predict, evaluate, explain, info)
 
 
 def main(arguments=None):

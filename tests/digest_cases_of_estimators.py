@@ -16,10 +16,23 @@ def of_estimator(estimator, X, **also):
     if hasattr(estimator, "classes_"):
         outputs += [estimator.predict_proba(X), estimator.decision_function(X), estimator.classes_]
     history = [[[record.rmse, record.flips] for record in records] for records in estimator.history_]
-    parts = {"predictions": outputs, "selection": estimator.selection_, "history": history}
+    parts = {"predictions": outputs, "selection": in_one_column(estimator.selection_), "history": history}
     parts["networks"] = [network.digest() for network in getattr(estimator.fitted_model_, "networks_", ())]
     chosen = [estimator.model_, estimator.evenness_, estimator.fitted_model_.alpha_, estimator.n_iter_]
     return {name: checksum(value) for name, value in (parts | {"chosen": chosen} | also).items()}
+
+
+def in_one_column(selection):
+    """The table of candidates as it was when cases were recorded: with all errors in one column."""
+    rows = [dict(zip(selection, row, strict=True)) for row in zip(*selection.values(), strict=True)]
+    rows = [row for row in rows if row["outcome"] != "scales columns best, by leave-one-out errors"]
+    for row in rows:
+        moved = {"error": ("leave_one_out_error", "rounds_error"), "standard_error": ("rounds_standard_error",)}
+        for name, others in moved.items():
+            found = [row.pop(other) for other in others if other in row]
+            if name in row:
+                row[name] = next((value for value in [row[name], *found] if value is not None), None)
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def table(n=60, n_columns=4, n_repeated=0):

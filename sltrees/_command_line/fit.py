@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from sltrees._command_line import shared
+from sltrees._command_line import quality, shared
+from sltrees._command_line.effects_of_columns import effects_of
 from sltrees._command_line.table_models import TableModel
 from sltrees._validation import as_integer
 from sltrees.tables import TableEncoder, encode_target
@@ -30,7 +31,11 @@ def add_parser(commands):
     fit.add_argument("--out", required=True, help="the file for the model, such as model.npz")
     fit.add_argument("--task", choices=("auto", *TASKS), default="auto", help="auto (the default) looks at the target")
     shared.add_table_options(fit)
+    shared.add_column_options(fit)
     fit.add_argument("--model", default="auto", help="auto (the default) compares several; else kernel or network")
+    fit.add_argument(
+        "--search-seconds", type=float, help="that comparing models may take, by a cost model; 20 by default"
+    )
     fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
     fit.add_argument("--jobs", type=int, help="jobs at a time, -1 for one per processor")
     shared.add_output_options(fit)
@@ -48,33 +53,30 @@ def run(options):
     reporter = shared.Reporter(options.quiet)
     shared.check_output(options.out, options.data)
     shared.check_regular(options.out)
-    table = shared.read_input(options.data, "auto" if options.header is None else options.header, options.delimiter)
+    table = shared.read_input(options.data, "auto" if options.header is None else options.header, options)
     reporter.say(_what_was_read(table))
     _check_target(table, options.target)
-    target = encode_target(table, options.target, options.task)
-    if len(target.rows) < table.n_rows:
-        reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
-        table = table.select(target.rows)
-    encoder = TableEncoder().fit(table, options.target)
-    reporter.say(*encoder.report, f"{encoder.target}: {target.task}, because {target.reason}")
+    table, target, encoder, X = _encoded(options, table, reporter)
+    weights = encoder.weights_of(table)
 
     estimator = {"classification": NewtonClassifier, "regression": NewtonRegressor}[target.task](
         model=options.model, random_state=options.seed, n_jobs=options.jobs, verbose=0 if options.quiet else 1
     )
-    X = encoder.transform(table)
+    if options.search_seconds is not None:
+        estimator.set_params(search_seconds=options.search_seconds)
     reporter.say("learning ..." if options.model != "auto" else "comparing models and learning ...")
     began = time.perf_counter()
     interrupted = False
     try:
         with reporter.progress():
-            estimator.fit(X, target.values)
+            estimator.fit(X, target.values, **({} if weights is None else {"sample_weight": weights}))
     except KeyboardInterrupt:
         if not _is_usable(estimator, X):
             raise KeyboardInterrupt("there is no model yet, nothing is saved") from None
         interrupted = True
     reporter.say(f"{'interrupted' if interrupted else 'done'} after {time.perf_counter() - began:.1f} s")
     estimator.set_params(verbose=0, n_jobs=None)  # of this run; the file does not depend on them
-    model = _model_of(estimator, encoder, target, interrupted)
+    model = _model_of(estimator, encoder, target, interrupted, X, weights)
     model.save(options.out)
     if options.json:
         shared.write_text(None, json.dumps({**model.as_dict(), "file": options.out}) + "\n")
@@ -84,6 +86,21 @@ def run(options):
     if interrupted:
         raise KeyboardInterrupt(f"what was learned so far is saved in {options.out}")
     return shared.EXIT_DONE
+
+
+def _encoded(options, table, reporter):
+    """The rows with a target, the target, the encoder of columns, and features; what was done is said."""
+    formats = {"decimal": options.decimal, "thousands": options.thousands}
+    encoder = TableEncoder(
+        **formats, drop=options.drop, categorical=options.categorical, identifiers=options.id, weight=options.weight
+    )
+    target = encode_target(table, options.target, options.task, **formats)
+    if len(target.rows) < table.n_rows:
+        reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
+        table = table.select(target.rows)
+    X = encoder.fit_transform(table, options.target, target.as_numbers)
+    reporter.say(*encoder.report, *target.notes, f"{encoder.target}: {target.task}, because {target.reason}")
+    return table, target, encoder, X
 
 
 def _what_was_read(table):
@@ -112,7 +129,7 @@ def _is_usable(estimator, X):
     return True
 
 
-def _model_of(estimator, encoder, target, interrupted):
+def _model_of(estimator, encoder, target, interrupted, X, weights):
     columns = estimator.selection_
     selection = [
         {name: _plain(value) for name, value in zip(columns, row, strict=True)}
@@ -128,8 +145,21 @@ def _model_of(estimator, encoder, target, interrupted):
         score=estimator.validation_score_,
         selection=selection,
         interrupted=interrupted,
+        quality=_quality(estimator, target, weights),
+        effects=effects_of(encoder, estimator, X),
         estimator=estimator,
     )
+
+
+def _quality(estimator, target, weights):
+    """How good predictions were of rows that were left out."""
+    if target.task == "classification":
+        known = estimator.confusion_ is not None
+        return quality.of_labels(estimator.classes_.tolist(), estimator.confusion_) if known else {}
+    if estimator.residuals_ is None:
+        return {}
+    weights = np.ones(len(target.values)) if weights is None else weights
+    return quality.of_numbers(estimator.residuals_[:, 0], estimator.residual_weights_, target.values, weights)
 
 
 def _plain(value):

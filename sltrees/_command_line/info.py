@@ -60,8 +60,12 @@ def _columns(model):
             what = "categorical: " + ", ".join(column.categories) + (" or missing" if column.missing_category else "")
         elif column.kind == "numeric":
             what = f"numeric, median {column.median:g}"
+        elif column.kind == "target encoded":
+            what = f"the mean of the target with each of {len(column.categories)} words"
+        elif column.kind == "date":
+            what = "date, made into days, year and week" + (" and time of day" if column.has_time else "")
         else:
-            what = f"left out: {column.reason}" if column.kind == "left out" else "the target"
+            what = f"left out: {column.reason}" if column.kind == "left out" else f"the {column.kind}"
         yield f"column {column.name}", _short(what)
 
 

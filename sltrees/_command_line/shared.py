@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
@@ -10,11 +11,18 @@ import sys
 import unicodedata
 import warnings
 
+import numpy as np
+
 from sltrees.files.replacing import replacing
 from sltrees.tables import read_table
-from sltrees.tables._reading import DELIMITERS
+from sltrees.tables._cells import plural
+from sltrees.tables._delimiters import DELIMITERS
 
+FAR = 0.1  # beyond the range of a feature, in units of it
 EXIT_DONE, EXIT_OUTPUT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+DECIMALS = {"point": ".", "comma": ","}
+THOUSANDS = {"none": "", "comma": ",", "point": ".", "space": " ", "apostrophe": "'"}
 
 # letters that turn the direction of what is written
 _TURNING = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -78,6 +86,42 @@ def add_table_options(parser):
     )
     header.add_argument("--no-header", dest="header", action="store_const", const=False, help="the first row is data")
     parser.add_argument("--delimiter", choices=tuple(DELIMITERS), help="between fields; by default it is found out")
+    parser.add_argument("--encoding", default="utf-8", help="of the text, such as latin-1; utf-8 by default")
+
+
+def add_column_options(parser):
+    """Add the options that say what the columns of a CSV file are."""
+    parser.add_argument(
+        "--decimal", type=_sign(DECIMALS), help="comma or point, in numbers; by default it is found out"
+    )
+    parser.add_argument(
+        "--thousands", type=_sign(THOUSANDS), help="between groups of digits: comma, point, ... or none"
+    )
+    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out")
+    parser.add_argument(
+        "--categorical", action="append", default=[], metavar="COLUMN", help="take a column of numbers as words"
+    )
+    parser.add_argument(
+        "--id",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="it names rows: not learned from, but predicted with",
+    )
+    parser.add_argument("--weight", metavar="COLUMN", help="it has weights of rows, at least 0")
+
+
+def _sign(names):
+    """A sign by its name, or as it is."""
+
+    def sign(text):
+        if text in names.values():
+            return text
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
+        return names[text]
+
+    return sign
 
 
 def add_output_options(parser):
@@ -86,10 +130,32 @@ def add_output_options(parser):
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
 
 
-def read_input(path, header, delimiter):
+def read_input(path, header, options):
     """Read the CSV file that a command was given; ValueError also if it cannot be read."""
+    delimiter = None if options.delimiter is None else DELIMITERS[options.delimiter]
     with reading(path):
-        return read_table(path, header, delimiter=None if delimiter is None else DELIMITERS[delimiter])
+        return read_table(path, header, delimiter=delimiter, encoding=options.encoding)
+
+
+def read_like_training(options, model, reporter):
+    """The table that a command was given, and its features as a model knows them; what was noticed is said."""
+    header = model.encoder.has_header_ if options.header is None else options.header
+    table = read_input(options.data, header, options)
+    X = model.encoder.transform(table)
+    reporter.say(*model.encoder.transform_report)
+    n_outside = int((outside(model, X) > FAR).sum())
+    if n_outside:
+        reporter.say(
+            f"{plural(n_outside, 'row')} of {table.n_rows:,} far outside the range that was learned from: predictions "
+            "level off there"
+        )
+    return table, X
+
+
+def outside(model, X):
+    """How far rows are outside the range that was learned from: 0 inside, and where it is not known."""
+    known = model.estimator.feature_ranges_ is not None
+    return model.estimator.outside_range(X) if known else np.zeros(len(X))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import typing
 
+from sltrees._command_line.quality import in_words
 from sltrees._versions import VERSION
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
@@ -14,7 +15,8 @@ from sltrees.tables._cells import plural
 from sltrees.tables._targets import TASKS
 
 KIND = "table-model"
-MAX_CLASSES_SHOWN = 10
+MAX_CLASSES_SHOWN, MAX_COLUMNS_SHOWN = 10, 10
+LEAST_EFFECT = 0.005  # that is shown
 
 
 @dataclasses.dataclass
@@ -40,6 +42,10 @@ class TableModel:
         The table of candidates, one each.
     interrupted : bool
         Whether fitting was cut short.
+    quality : dict
+        How good predictions of rows left out were, see `sltrees._command_line.quality`; empty if unknown.
+    effects : dict of str to float
+        The share of the variance of outputs that goes with each column.
     written_by : str
         Version of the package.
     estimator : NewtonRegressor or NewtonClassifier, optional
@@ -55,6 +61,8 @@ class TableModel:
     score: float | None
     selection: list[dict]
     interrupted: bool
+    quality: dict = dataclasses.field(default_factory=dict)
+    effects: dict[str, float] = dataclasses.field(default_factory=dict)
     written_by: str = VERSION
     estimator: typing.Any = None
 
@@ -103,6 +111,7 @@ class TableModel:
     def of_header(cls, header):
         """Make a model without its estimator from the header of a file; ValueError if it makes no sense."""
         fields = {field.name for field in dataclasses.fields(cls)}
+        header = {"quality": {}, "effects": {}} | header  # files of older versions do not have them
         if header.keys() != fields:
             raise ValueError(f"its header must have {', '.join(sorted(fields))}, got {', '.join(sorted(header))}")
         classes, score, selection = header["classes"], header["score"], header["selection"]
@@ -114,6 +123,8 @@ class TableModel:
             "selection": isinstance(selection, list) and all(isinstance(entry, dict) for entry in selection),
             "interrupted": isinstance(header["interrupted"], bool),
             "estimator": isinstance(header["estimator"], dict),
+            "quality": isinstance(header["quality"], dict),
+            "effects": isinstance(header["effects"], dict) and all(map(_is_number, header["effects"].values())),
         }
         checks |= {name: isinstance(header[name], str) for name in ("reason", "model", "written_by")}
         wrong = [name for name, right in checks.items() if not right]
@@ -150,6 +161,8 @@ class TableModel:
             "score_name": self.score_name,
             "selection": self.selection,
             "interrupted": self.interrupted,
+            "quality": self.quality,
+            "effects": self.effects,
             "written_by": self.written_by,
         }
 
@@ -165,7 +178,31 @@ class TableModel:
         rows.append(("model", self.model + (", of a fit that was interrupted" if self.interrupted else "")))
         if self.score is not None:
             rows.append(("score", f"{self.score:.4f} (cross-validated {self.score_name})"))
-        return rows
+        rows += in_words(self.quality)
+        if self.effects:
+            rows.append(("matters", effects_in_words(self.effects)))
+        return [*rows, *self._left_out()]
+
+    def _left_out(self):
+        """The columns that are not learned from, and why."""
+        reasons = {
+            column.name: getattr(column, "reason", "it names the rows")
+            for column in self.encoder.columns_
+            if column.kind in ("left out", "identifier")
+        }
+        shown = [f"{name} ({reason})" for name, reason in list(reasons.items())[:MAX_COLUMNS_SHOWN]]
+        rest = [f"{len(reasons) - MAX_COLUMNS_SHOWN} more"] if len(reasons) > MAX_COLUMNS_SHOWN else []
+        return [("left out", ", ".join(shown + rest))] if reasons else []
+
+
+def effects_in_words(effects):
+    """The columns that matter most, with their shares."""
+    most = sorted(effects.items(), key=lambda effect: -effect[1])[:MAX_COLUMNS_SHOWN]
+    return ", ".join(f"{name} {share:.0%}" for name, share in most if share >= LEAST_EFFECT) or "no column"
+
+
+def _is_number(value):
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_labels(labels):

@@ -7,7 +7,8 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn 1.6 or newer: pip install -e ".[sklearn]"') from error
 
 from sltrees.estimators.classifier import NewtonClassifier
+from sltrees.estimators.frame_encoder import FrameEncoder
 from sltrees.estimators.model_search import SearchWarning
 from sltrees.estimators.regressor import NewtonRegressor
 
-__all__ = ["NewtonClassifier", "NewtonRegressor", "SearchWarning"]
+__all__ = ["FrameEncoder", "NewtonClassifier", "NewtonRegressor", "SearchWarning"]

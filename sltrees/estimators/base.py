@@ -8,8 +8,9 @@ import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from sltrees.estimators.columns_of_samples import ColumnsOfSamples
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import NETWORK_SAMPLES, SearchWarning, hold_out, search_models
@@ -20,6 +21,7 @@ from sltrees.estimators.parted.collections import is_collection
 from sltrees.estimators.parted.learning import extend_parts, fit_parts
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.scaling_choice import choose_scaling
+from sltrees.estimators.selection import with_scalings
 from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
@@ -28,7 +30,7 @@ KERNEL_SHIFT = 1.0
 _CLAIMS = threading.Lock()
 
 
-class NewtonEstimator(BaseEstimator):
+class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     """What regressor and classifier have in common; they differ in how targets are coded as columns of numbers.
 
     A subclass says
@@ -60,6 +62,7 @@ class NewtonEstimator(BaseEstimator):
         standardise=True,
         evenness="auto",
         feature_learning="auto",
+        categorical_features="from_dtype",
         tol=1e-3,
         max_iter=50,
         patience=None,
@@ -84,6 +87,7 @@ class NewtonEstimator(BaseEstimator):
         self.standardise = standardise
         self.evenness = evenness
         self.feature_learning = feature_learning
+        self.categorical_features = categorical_features
         self.tol = tol
         self.max_iter = max_iter
         self.patience = patience
@@ -224,7 +228,7 @@ class NewtonEstimator(BaseEstimator):
         d, learned = X.shape[1], choice.learned
         self.feature_scales_ = np.ones(d) if learned is None else learned.scales
         if learned is not None:
-            self.feature_importances_ = learned.importances
+            self.feature_importances_ = self._of_columns(learned.importances)
         return choice
 
     def _kernel_options(self):
@@ -255,28 +259,8 @@ class NewtonEstimator(BaseEstimator):
         return (targets - self.centre_) / self.spread_, weights / self._weight_unit
 
     def _report_scalings(self, choice):
-        """Put what was compared of scalings into the table of candidates, behind all others."""
-        table = self.selection_
-        n_rows = len(table["model"])
-        table["evenness"] = [self.evenness_] * n_rows
-        rows = [
-            {"evenness": evenness, "error": error, "outcome": "scales columns worse, by leave-one-out errors"}
-            for evenness, error in choice.errors.items()
-            if evenness != self.evenness_
-        ]
-        learned = choice.learned
-        if learned is not None and learned.errors:
-            table["rounds"] = [learned.rounds] * n_rows
-            best = min(learned.errors)
-            said = "chosen, by errors of folds" if self.feature_learning == "auto" else "asked for"
-            for k, (error, standard_error) in enumerate(zip(learned.errors, learned.standard_errors, strict=True)):
-                outcome = "no better, by errors of folds" if error - best > standard_error else "as good, by those"
-                row = {"evenness": self.evenness_, "rounds": k, "error": error, "standard_error": standard_error}
-                rows.append(row | {"outcome": said if k == learned.rounds else outcome})
-        for row in rows:
-            row |= {"model": "kernel", "error": row["error"] if np.isfinite(row["error"]) else None}
-            for name, column in table.items():
-                column.append(row.get(name))
+        """Put what was compared of scalings into the table of candidates, behind all others. Sets: selection_."""
+        self.selection_ = with_scalings(self.selection_, choice, self.evenness_, self.feature_learning == "auto")
 
     def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does.
@@ -370,7 +354,7 @@ class NewtonEstimator(BaseEstimator):
     def _shaping_parameters(self):
         """The parameters that networks which are trained on cannot change."""
         names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
-        names.add("feature_learning")
+        names |= {"feature_learning", "categorical_features"}
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, *arguments):
@@ -405,7 +389,7 @@ class NewtonEstimator(BaseEstimator):
     def _outputs(self, X):
         """Outputs in the units of the coded targets, shape (n, C)."""
         check_is_fitted(self, "fitted_model_")
-        X = as_dense(validate_data(self, X, reset=False, dtype=np.float64, accept_sparse="csr"))
+        X = self._features(X)
         self.fitted_model_.n_threads = n_threads_of(self.n_jobs)
         return self.centre_ + self.spread_ * self.fitted_model_.predict(self.scaling_.transform(X))
 
@@ -527,8 +511,3 @@ def _forget(estimator):
     for name in list(vars(estimator)):
         if name.endswith("_") and not name.startswith("_"):
             delattr(estimator, name)
-
-
-def as_dense(X):
-    """The same samples as an array."""
-    return X.toarray() if hasattr(X, "toarray") else X

@@ -33,7 +33,7 @@ def probabilities(outputs, sharpness):
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
-    return np.exp(_log_probabilities(outputs, sharpness))
+    return np.exp(log_probabilities(outputs, sharpness))
 
 
 def learn_sharpness(outputs, labels, weights):
@@ -75,11 +75,12 @@ def learn_sharpness(outputs, labels, weights):
     targets *= weights[:, None]
 
     def loss(logarithm):
-        return -float(np.sum(targets * _log_probabilities(outputs, np.exp(logarithm))))
+        return -float(np.sum(targets * log_probabilities(outputs, np.exp(logarithm))))
 
     return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=np.log(_SHARPNESS), method="bounded").x))
 
 
-def _log_probabilities(outputs, sharpness):
+def log_probabilities(outputs, sharpness):
+    """Logarithms of `probabilities`, finite also where these vanish. Cost: O(n C)."""
     scores = sharpness * (np.column_stack([-outputs, outputs]) if outputs.shape[1] == 1 else outputs)
     return scipy.special.log_softmax(scores, axis=1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
-from sltrees.estimators.base import NewtonEstimator, as_dense
-from sltrees.estimators.calibration import learn_sharpness, probabilities
+from sltrees.estimators.base import NewtonEstimator
+from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
 
@@ -39,6 +38,9 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     validation_score_ : float or None
         Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
+    confusion_ : ndarray of shape (n_classes, n_classes) or None
+        The weight of samples of each class (row) for which each class was predicted (column) by a model that had not
+        seen them; None if unknown. Of the first fit, where `partial_fit` added samples.
     %(attributes_of_models)s
 
     Notes
@@ -64,6 +66,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     """
 
     _needs_left_out, _name_in_files = True, "classifier"
+    confusion_ = None  # of estimators in pickles that were made before there was this
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         standardise=True,
         evenness="auto",
         feature_learning="auto",
+        categorical_features="from_dtype",
         tol=1e-3,
         max_iter=50,
         patience=None,
@@ -105,6 +109,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             standardise=standardise,
             evenness=evenness,
             feature_learning=feature_learning,
+            categorical_features=categorical_features,
             tol=tol,
             max_iter=max_iter,
             patience=patience,
@@ -267,10 +272,39 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         outputs = self._outputs(X)
         return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs, self.sharpness_)
 
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes, in the order of `classes_`.
+
+        Parameters
+        ----------
+        %(samples)s
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Finite also where a probability is below the least number there is.
+
+        Raises
+        ------
+        %(errors_of_outputs)s
+
+        Notes
+        -----
+        %(cost_of_outputs)s
+
+        Examples
+        --------
+        >>> model = NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7])
+        >>> bool(np.allclose(np.exp(model.predict_log_proba([[2.0]])), model.predict_proba([[2.0]])))
+        True
+        """
+        outputs = self._outputs(X)
+        return np.zeros((len(outputs), 1)) if len(self.classes_) == 1 else log_probabilities(outputs, self.sharpness_)
+
     def _validate_samples(self, X, y, *, reset):
-        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, accept_sparse="csr")
+        X, y = self._features_and_targets(X, y, reset)
         check_classification_targets(y)
-        return as_dense(X), y
+        return X, y
 
     def _learn_coding(self, y, weights, classes):
         self.classes_ = np.unique(y if classes is None else classes)
@@ -306,11 +340,14 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
 
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, the accuracy at samples left out, if it is known; sharpness_ of probabilities."""
-        self.validation_score_, self.sharpness_ = None, 1.0
+        self.validation_score_, self.sharpness_, self.confusion_ = None, 1.0, None
         if len(y):
             left_out = self.centre_ + self.spread_ * left_out
             labels = self._labels(y)
-            self.validation_score_ = float(np.average(self._likeliest(left_out) == labels, weights=weights))
+            likeliest, n_classes = self._likeliest(left_out), len(self.classes_)
+            self.validation_score_ = float(np.average(likeliest == labels, weights=weights))
+            cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
+            self.confusion_ = cells.reshape(n_classes, n_classes)
             self.sharpness_ = learn_sharpness(left_out, labels, weights)
 
 

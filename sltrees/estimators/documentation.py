@@ -43,6 +43,9 @@ feature_learning : "auto", False or int, default "auto"
     columns that do not matter vanish. "auto": as many as lower errors of folds in which the scales were learned without
     the fold, under the rule of one standard error; none for model="network". See
     `sltrees.estimators.feature_learning`.
+categorical_features : "from_dtype" or array_like, default "from_dtype"
+    The columns to take as categories: their names or positions, or a mask. "from_dtype": those of a frame whose type is
+    category, string or object. They are encoded, as dates are, by `sltrees.estimators.FrameEncoder`.
 tol, max_iter, patience
     Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
     targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
@@ -80,20 +83,28 @@ feature_names_in_ : ndarray of str
     If samples came with names of their columns.
 model_ : {"kernel", "network"}
     What was chosen.
-selection_ : dict of str to list
-    The candidates, as a table (``pandas.DataFrame(estimator.selection_)``): "model", "width", "target_scale",
-    "alpha"; "error", the mean squared error at samples left out, of targets of mean 0 and variance 1; "difference"
-    from the kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where
-    some were tried on a part also "samples", of the part: errors on different parts do not compare.""",
+selection_ : sltrees.estimators.selection.Selection
+    The candidates, a dict of columns that prints as a table (``pandas.DataFrame(estimator.selection_)`` makes a frame):
+    "model", "width", "target_scale", "alpha"; "error", the mean squared error by the folds of the comparison of models,
+    of targets of mean 0 and variance 1 (of a model that was asked for that at samples left out); "difference" from the
+    kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where some were tried
+    on a part also "samples", of the part: errors on different parts do not compare. Errors that chose how columns are
+    scaled are in columns of their own: "leave_one_out_error" of evennesses, "rounds_error" and "rounds_standard_error"
+    of "rounds" of feature learning.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
+encoder_ : sltrees.estimators.FrameEncoder or None
+    What makes features of X; None where X is numbers alone, which are taken as they are.
 scaling_ : sltrees.preprocessing.InputScaling
 evenness_ : float
     Of `scaling_`.
-feature_scales_ : ndarray of shape (d,)
-    What standardised columns are multiplied by: 1, unless scales were learned.
+feature_scales_ : ndarray of shape (features,)
+    What standardised features are multiplied by (without an `encoder_` these are the columns of X): 1, unless scales
+    were learned.
 feature_importances_ : ndarray of shape (d,)
-    The share of each column in the spread of scaled samples; only with `feature_learning`.
+    The share of each column of X in the spread of scaled samples; only with `feature_learning`.
+feature_ranges_ : ndarray of shape (2, features)
+    The least and the largest values that were learned from.
 n_iter_ : int
     Newton steps of the last training, the most of any output; 1 for the kernel.
 history_ : list of list of IterationRecord
@@ -103,12 +114,15 @@ Deng, Hu, Song, Weinstein, Zhuo, "Training Overparametrized Neural Networks in S
     # ------------------------------------------------------------------ methods
     "samples": """\
 X : array_like or sparse matrix of shape (n, d)
-    Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns.""",
+    Numbers, or a frame of pandas or polars that has categories, strings, booleans and dates, too. NaN and None are
+    missing: they become the median, or a category of their own, see `FrameEncoder`; where none was missing in `fit`,
+    the mean. Infinities are refused. Sparse matrices are made dense.""",
     "samples_or_parts": """\
 X : array_like, sparse matrix, or collection of Dask, of shape (n, d)
-    Finite. Sparse matrices are made dense; frames of pandas and polars keep the names of their columns. With arrays
-    and tables of Dask, of which y and sample_weight are others, the kernel is learned part by part: see the page
-    "Scaling out".""",
+    Numbers, or a frame of pandas or polars that has categories, strings, booleans and dates, too. NaN and None are
+    missing: they become the median, or a category of their own, see `FrameEncoder`. Infinities are refused. Sparse
+    matrices are made dense. With arrays and tables of Dask, of finite numbers, of which y and sample_weight are others,
+    the kernel is learned part by part: see the page "Scaling out".""",
     "sample_weight": """\
 sample_weight : array_like of shape (n,), optional
     At least 0. Only their ratios count; a sample of weight 0 is left out.""",
@@ -140,7 +154,7 @@ certificates) as they were are kept in memory until the new ones are trained."""
 sklearn.exceptions.NotFittedError
     If `fit` was not called.
 ValueError
-    If X has another number of columns, or names of columns, or holds anything but finite numbers.""",
+    If X has another number of columns, or names of columns, or holds what cannot be a number where one must be.""",
     "cost_of_outputs": """\
 Cost: O(n_train d) per sample for the kernel, or O(M d) with M centres; O(m d) per output for networks.""",
 }

@@ -9,10 +9,12 @@ import typing
 import numpy as np
 
 from sltrees.cluster.choose import LOCAL_EXECUTORS
+from sltrees.estimators.frame_encoder import FrameEncoder
 from sltrees.estimators.kernel_ridge import SOLVERS, WAYS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import Blocks
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.networks import Networks
+from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.kernels.unit_rows import UnitRowsKernel
@@ -25,7 +27,12 @@ from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
 _NETWORK_OPTIONS = ("init", "sampling", "dtype", "random_state")
-_NEWER = {"solver", "max_centres", "feature_learning"}  # parameters that files of older versions do not have
+_NEWER = {
+    "solver",
+    "max_centres",
+    "feature_learning",
+    "categorical_features",
+}  # parameters that files of older versions do not have
 _TRAINING = ("tol", "max_iter", "patience", "executor")
 
 
@@ -83,6 +90,10 @@ def pack_estimator(estimator):
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
+    header["encoder"] = None if estimator.encoder_ is None else estimator.encoder_.to_dict()
+    header["ranges"] = estimator.feature_ranges_ is not None
+    if header["ranges"]:
+        arrays["feature_ranges"] = estimator.feature_ranges_
     header["learned_scales"] = hasattr(estimator, "feature_importances_")
     if header["learned_scales"]:
         arrays["feature_scales"] = estimator.feature_scales_
@@ -93,8 +104,14 @@ def pack_estimator(estimator):
         header["sharpness"] = estimator.sharpness_
         arrays["classes"] = classes.astype(str) if classes.dtype == object else classes
         arrays["class_weights"] = estimator._class_weights
+        header["left_out"] = estimator.confusion_ is not None
+        if header["left_out"]:
+            arrays["confusion"] = estimator.confusion_
     else:
         header["one_column"] = estimator._target_shape == ()
+        header["left_out"] = estimator.residuals_ is not None
+        if header["left_out"]:
+            arrays |= {"residuals": estimator.residuals_, "residual_weights": estimator.residual_weights_}
     header["model"], of_model = _packed_model(estimator.fitted_model_)
     return header, arrays | prefixed(of_model, "model/")
 
@@ -137,13 +154,25 @@ def unpack_estimator(header, arrays, cls):
     if name != vars(cls).get("_name_in_files"):
         raise ArchiveError(f"it holds a {NAMES[name]}, not a {cls.__name__}")
     parameters = contents.take("parameters")
-    is_recent = isinstance(parameters, dict) and "feature_learning" in parameters
+    is_recent, has_columns = (
+        isinstance(parameters, dict) and name in parameters for name in ("feature_learning", "categorical_features")
+    )
     estimator = cls(**_unpacked_parameters(parameters, cls))
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
+    n_columns = d
+    if has_columns:
+        state = contents.take("encoder")
+        if state is not None:
+            estimator.encoder_ = FrameEncoder.from_dict(state)
+            if estimator.encoder_.n_features_in_ != d:
+                raise ArchiveError(f"'encoder' must have {d} columns, got {estimator.encoder_.n_features_in_}")
+            d = len(estimator.encoder_.get_feature_names_out())
+    if has_columns and contents.flag("ranges"):
+        estimator.feature_ranges_ = contents.array("feature_ranges", np.float64, (2, d))
     names = contents.take("feature_names")
     if names is not None:
-        if not isinstance(names, list) or len(names) != d or not all(isinstance(name, str) for name in names):
-            raise ArchiveError(f"'feature_names' must be a list of {d} strings")
+        if not isinstance(names, list) or len(names) != n_columns or not all(isinstance(n, str) for n in names):
+            raise ArchiveError(f"'feature_names' must be a list of {n_columns} strings")
         estimator.feature_names_in_ = np.array(names, dtype=object)
     scaling = Contents(contents.take("scaling"))
     estimator.evenness_ = scaling.number("evenness", maximum=1.0)
@@ -154,13 +183,13 @@ def unpack_estimator(header, arrays, cls):
     estimator.feature_scales_ = np.ones(d)
     if is_recent and contents.flag("learned_scales"):
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
-        estimator.feature_importances_ = contents.array("feature_importances", np.float64, (d,))
+        estimator.feature_importances_ = contents.array("feature_importances", np.float64, (n_columns,))
     estimator.selection_ = _unpacked_selection(contents.take("selection"))
     score = contents.take("validation_score")
     estimator._weight_unit = contents.number("weight_unit", minimum=np.finfo(float).tiny)
     estimator.validation_score_ = None if score is None else as_number_entry(score, "validation_score", minimum=-np.inf)
     if name == "classifier":
-        n_outputs = _unpack_classes(estimator, contents)
+        n_outputs = _unpack_classes(estimator, contents, has_columns)
     else:
         estimator._target_shape = () if contents.flag("one_column") else None
         n_outputs = 1 if estimator._target_shape == () else None
@@ -170,16 +199,20 @@ def unpack_estimator(header, arrays, cls):
         raise ArchiveError("array 'centre' must have an entry for each output")
     if name == "regressor" and estimator._target_shape is None:
         estimator._target_shape = (n_outputs,)
+    if name == "regressor" and has_columns and contents.flag("left_out"):
+        estimator.residuals_ = contents.array("residuals", np.float64, (None, n_outputs))
+        weights = contents.array("residual_weights", np.float64, (len(estimator.residuals_),))
+        estimator.residual_weights_ = _positive(weights, "residual_weights")
     estimator.spread_ = _positive(contents.array("spread", np.float64, (n_outputs,)), "spread")
-    n_columns = d + (estimator.scaling_.bias > 0)
-    estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_columns, n_outputs)
+    n_inputs = d + (estimator.scaling_.bias > 0)
+    estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_inputs, n_outputs)
     estimator.model_ = estimator.fitted_model_.name
     estimator._shaped_by = estimator._shaping_parameters()
     contents.refuse_rest()
     return estimator
 
 
-def _unpack_classes(estimator, contents):
+def _unpack_classes(estimator, contents, has_columns):
     """Sets: classes_ and what goes with them. Returns the number of outputs."""
     dtype = contents.dtype_of("classes")
     if dtype is None or dtype.kind not in "biufU":
@@ -191,6 +224,8 @@ def _unpack_classes(estimator, contents):
         raise ArchiveError("array 'classes' must be ascending")
     estimator.classes_ = classes.astype(object) if contents.flag("classes_are_objects") else classes
     estimator._class_weights = _positive(contents.array("class_weights", np.float64, classes.shape), "class_weights")
+    if has_columns and contents.flag("left_out"):
+        estimator.confusion_ = contents.array("confusion", np.float64, (len(classes), len(classes)))
     estimator.sharpness_ = contents.number("sharpness", minimum=np.finfo(float).tiny)
     return len(classes) if len(classes) > 2 else 1
 
@@ -212,6 +247,8 @@ def _packed_parameters(estimator):
 
 def _plain(value):
     """A Python value for a NumPy scalar."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(entry) for entry in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -219,13 +256,14 @@ def _unpacked_parameters(parameters, cls):
     names = set(cls().get_params(deep=False)) - {"callbacks", "executor"}
     if not isinstance(parameters, dict) or not names - _NEWER <= set(parameters) <= names:
         raise ArchiveError(f"'parameters' must be those of {cls.__name__}: {', '.join(sorted(names))}")
-    parameters = {"feature_learning": False} | parameters
+    parameters = {"feature_learning": False} | parameters  # but for this, the defaults are as it was
     weights = parameters.get("class_weight")
     if isinstance(weights, list):
         parameters["class_weight"] = dict(map(tuple, weights))
     for name, value in parameters.items():
         plain = value is None or isinstance(value, (bool, int, float, str))
-        if not (plain or (name == "class_weight" and isinstance(value, dict))):
+        listed = name == "categorical_features" and isinstance(value, list)
+        if not (plain or listed or (name == "class_weight" and isinstance(value, dict))):
             raise ArchiveError(f"parameter {name!r} must be a number, a string or null")
     return parameters
 
@@ -234,7 +272,7 @@ def _unpacked_selection(table):
     columns = list(table.values()) if isinstance(table, dict) else []
     if not columns or not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         raise ArchiveError("'selection' must be a table: columns of equal length")
-    return table
+    return Selection(table)
 
 
 # ---------------------------------------------------------------------- models

@@ -9,16 +9,16 @@ import os
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_real_vector
-from sltrees._versions import VERSION
+from sltrees._validation import as_float_dtype, as_real_vector
 from sltrees.execution.threads import ThreadExecutor
+from sltrees.export.estimator_graph import estimator_model, is_estimator
+from sltrees.export.onnx_graph import Graph, scaled, summed
 from sltrees.files.replacing import replacing
 from sltrees.network.network import ShiftedReLUNetwork
-from sltrees.network.prediction import NEURONS_PER_PART, counting_parts
+from sltrees.network.prediction import counting_parts
 from sltrees.network.use import refuse_undrawn, standing
 from sltrees.preprocessing import InputScaling
 
-OPSET, IR_VERSION = 13, 7  # of 2020: every runtime in use reads them, and nothing newer is needed
 ONNX_BYTES = 2**31 - 2**20  # a protobuf message is shorter than 2 GiB; the rest is for what is not weights
 
 
@@ -85,19 +85,23 @@ def to_torch(networks, *, scaling=None, output_scale=None, output_offset=None):
     return TorchNetwork(_Model.of(networks, scaling, output_scale, output_offset))
 
 
-def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=None):
-    """Write the network to an ONNX file, whose outputs are those of `predict` up to rounding.
+def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=None, input_dtype=None):
+    """Write networks or an estimator to an ONNX file, whose outputs are those of `predict` up to rounding.
 
     Parameters
     ----------
-    networks : ShiftedReLUNetwork or sequence of ShiftedReLUNetwork
-        Drawn, with the same number of features and dtype. One has outputs of shape (n,), a sequence of C has (n, C).
+    networks : ShiftedReLUNetwork, sequence of ShiftedReLUNetwork, or estimator
+        Networks are drawn, with the same number of features and dtype; one has outputs of shape (n,), a sequence of C
+        has (n, C). A NewtonRegressor or NewtonClassifier is fitted, and written with its scaling.
     path : path_like
         Of the file. One that is there is replaced, in one moment, when the new one is complete.
     scaling : InputScaling, optional
         Fitted; applied to inputs first, so that the model takes what `scaling.transform` takes.
     output_scale, output_offset : float or array_like of shape (C,), optional
         Predictions are output_offset + output_scale f(x).
+    input_dtype : float32 or float64, optional
+        Of the input X: a graph takes one of them alone. By default float64 for an estimator, and where there is a
+        scaling; else that of the network.
 
     Raises
     ------
@@ -120,7 +124,15 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     network, sums over neurons in float64, since the two neurons of a pair nearly cancel.
 
     Numbers in raw units are float64: inputs with `scaling`, outputs with `output_scale` or `output_offset`. Others have
-    the dtype of the network. Metadata: sltrees_version, width, shift, init and dtype; width, shift and init are lists
+    the dtype of the network.
+
+    An estimator has the input "X", or where it has an `encoder_` the input "features", which is what
+    ``estimator.encoder_.transform(X)`` returns. NaN is filled as `predict` does. Outputs are "y" of a regressor,
+    float64; of a classifier "label" and "probabilities", in the order of `classes_`. Of the kernel, correlations are
+    computed in float64, so that it has an error of some 1e-8 where a sample is one that was learned from, times the
+    largest coefficients; memory is 8 bytes x samples x 4,096 at a time, and some twenty times that.
+
+    Metadata: sltrees_version, width, shift, init and dtype; width, shift and init are lists
     for a sequence of networks. Operators are those of opset 13.
 
     Cost: O(k d) for k exported neurons, and about three times their memory.
@@ -144,11 +156,20 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     except ImportError as error:
         raise ImportError('to_onnx needs onnx: pip install -e ".[onnx]"') from error
     path = os.path.abspath(os.fspath(path))
-    model = _Model.of(networks, scaling, output_scale, output_offset)
-    needed = sum(part.weights.nbytes + 8 * part.signs.size for part in model.outputs)
-    if needed > ONNX_BYTES:
-        raise ValueError(f"an ONNX file must have less than 2 GiB, weights and signs have {needed:,} bytes")
-    proto = _onnx_model(onnx, model)
+    if input_dtype is not None:
+        input_dtype = as_float_dtype(input_dtype)
+    if is_estimator(networks):
+        if not (scaling is output_scale is output_offset is None):
+            raise ValueError("scaling, output_scale and output_offset must be None for an estimator: it has its own")
+        proto = estimator_model(onnx, networks, input_dtype or np.dtype(np.float64), _sums_of_networks)
+        if proto.ByteSize() > ONNX_BYTES:
+            raise ValueError(f"an ONNX file must have less than 2 GiB, the model has {proto.ByteSize():,} bytes")
+    else:
+        model = _Model.of(networks, scaling, output_scale, output_offset)
+        needed = sum(part.weights.nbytes + 8 * part.signs.size for part in model.outputs)
+        if needed > ONNX_BYTES:
+            raise ValueError(f"an ONNX file must have less than 2 GiB, weights and signs have {needed:,} bytes")
+        proto = _onnx_model(onnx, model, input_dtype)
     onnx.checker.check_model(proto)
     content = proto.SerializeToString()
     with replacing(path) as file:
@@ -260,89 +281,40 @@ def _as_one_each(value, name, n_outputs):
 # ---------------------------------------------------------------------- ONNX
 
 
-class _Graph:
-    """Nodes and constants of an ONNX graph as they are added."""
-
-    def __init__(self, onnx):
-        self._onnx = onnx
-        self.nodes, self.constants = [], []
-
-    def constant(self, values):
-        """Name of a new constant."""
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def add(self, operator, *inputs, output=None, **attributes):
-        """Name of the output of a new node; inputs are names, or arrays, which become constants."""
-        inputs = [given if isinstance(given, str) else self.constant(given) for given in inputs]
-        output = f"{operator}_{len(self.nodes)}" if output is None else output
-        self.nodes.append(self._onnx.helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
+def _sums_of_networks(graph, rows, networks):
+    """Outputs of networks of an estimator, shape (n, C), float64."""
+    model = _Model.of(networks, None, None, None)
+    rows = graph.add("Cast", rows, to=graph.type_of(model.dtype))
+    return graph.add(
+        "Concat", *(summed(graph, rows, output, graph.type_of(np.float64)) for output in model.outputs), axis=1
+    )
 
 
-def _onnx_model(onnx, model):
-    double, of_network = (onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) for dtype in (np.float64, model.dtype))
-    graph = _Graph(onnx)
-    X = "X" if model.scaling is None else graph.add("Cast", _scaled(graph, "X", model.scaling), to=of_network)
-    y = graph.add("Concat", *(_summed(graph, X, output, double) for output in model.outputs), axis=1)
+def _onnx_model(onnx, model, input_dtype):
+    graph = Graph(onnx)
+    double, of_network = graph.type_of(np.float64), graph.type_of(model.dtype)
+    X, type_of_X = "X", of_network if model.scaling is None else double
+    if input_dtype is not None:
+        X = graph.add("Cast", X, to=type_of_X)
+        type_of_X = graph.type_of(input_dtype)
+    if model.scaling is not None:
+        X = graph.add("Cast", scaled(graph, X, model.scaling), to=of_network)
+    y = graph.add("Concat", *(summed(graph, X, output, double) for output in model.outputs), axis=1)
     if model.output_scale is not None:
         y = graph.add("Mul", y, model.output_scale)
     if model.output_offset is not None:
         y = graph.add("Add", y, model.output_offset)
     if model.single:
         y = graph.add("Squeeze", y, np.array([1]))
-    type_of_X = of_network if model.scaling is None else double
     type_of_y = double if model.raw_outputs else of_network
     graph.add("Cast", y, output="y", to=type_of_y)
 
-    made = onnx.helper.make_graph(
-        graph.nodes,
-        "sltrees",
-        [onnx.helper.make_tensor_value_info("X", type_of_X, ["n", model.n_features])],
-        [onnx.helper.make_tensor_value_info("y", type_of_y, ["n"] if model.single else ["n", len(model.outputs)])],
-        graph.constants,
-    )
-    proto = onnx.helper.make_model(
-        made,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="sltrees",
-        producer_version=VERSION,
-        doc_string="Two-layer network of shifted ReLU neurons: y = sum_r a_r max(<w_r, x> - shift, 0) / sqrt(width).",
-    )
     of_networks = {name: [getattr(output, name) for output in model.outputs] for name in ("width", "shift", "init")}
     metadata = {name: values[0] if model.single else values for name, values in of_networks.items()}
     metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
-    metadata |= {"sltrees_version": VERSION, "dtype": model.dtype.name}
-    onnx.helper.set_model_props(proto, metadata)
-    return proto
-
-
-def _scaled(graph, X, scaling):
-    """As `InputScaling.transform`."""
-    scaled = graph.add("Div", graph.add("Sub", X, scaling.mean_), scaling.deviation_)
-    if scaling.bias:
-        constant_column = np.array(scaling.bias * np.sqrt(scaling.mean_.size))
-        scaled = graph.add("Pad", scaled, np.array([0, 0, 0, 1]), constant_column)
-    squares = graph.add("ReduceSum", graph.add("Mul", scaled, scaled), np.array([1]), keepdims=1)
-    norms = graph.add("Sqrt", squares)
-    # a row of zeros stays zero
-    norms = graph.add("Where", graph.add("Greater", norms, np.array(0.0)), norms, np.array(1.0))
-    return graph.add("Div", scaled, norms)
-
-
-def _summed(graph, X, output, double):
-    """An output, shape (n, 1), as a sum over parts, so that no runtime holds the products of all neurons at once."""
-    weights, signs = output.weights, output.signs
-    if not signs.size:  # a neuron that never fires, for runtimes that dislike empty arrays
-        weights, signs = np.zeros((1, weights.shape[1]), weights.dtype), np.ones(1, weights.dtype)
-    factors = signs.astype(np.float64)[:, None] / np.sqrt(output.width)
-    shift, total = graph.constant(np.array(output.shift)), None
-    for start in range(0, signs.size, NEURONS_PER_PART):
-        part = slice(start, start + NEURONS_PER_PART)
-        products = graph.add("Cast", graph.add("MatMul", X, weights[part].T), to=double)
-        fired = graph.add("Relu", graph.add("Sub", products, shift))
-        partial = graph.add("MatMul", fired, factors[part])
-        total = partial if total is None else graph.add("Add", total, partial)
-    return total
+    return graph.as_model(
+        [("X", type_of_X, ["n", model.n_features])],
+        [("y", type_of_y, ["n"] if model.single else ["n", len(model.outputs)])],
+        "Two-layer network of shifted ReLU neurons: y = sum_r a_r max(<w_r, x> - shift, 0) / sqrt(width).",
+        metadata | {"dtype": model.dtype.name},
+    )

@@ -3,114 +3,50 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-import math
-import typing
 
 import numpy as np
 
-from sltrees.tables._cells import as_number, is_missing, plural, quoted
-
-_FORMAT = 1  # of the state
-_NO_STATE = "not the state of a table encoder"
-
-
-@dataclasses.dataclass(frozen=True)
-class NumericColumn:
-    """A column of numbers; missing ones become the median of those seen in training."""
-
-    kind: typing.ClassVar[str] = "numeric"
-    name: str
-    median: float
-
-    @property
-    def feature_names(self):
-        """Names of the columns that this one becomes."""
-        return [self.name]
-
-    def encode(self, cells, lines, source, out):
-        """Fill out, of shape (rows, 1), and return lines of what was noticed."""
-        n_missing = 0
-        for row, text in enumerate(cells):
-            number = as_number(text)
-            if number is None and not is_missing(text):
-                raise ValueError(
-                    f"{source}, line {lines[row]}: column {self.name!r} must hold a finite number, as in training, "
-                    f"got {text!r}"
-                )
-            n_missing += number is None
-            out[row, 0] = self.median if number is None else number
-        return [f"{self.name}: {_values_missing(n_missing)}, taken as {self.median:g}"] if n_missing else []
-
-
-@dataclasses.dataclass(frozen=True)
-class CategoricalColumn:
-    """A column of words: a column of zeros and ones for each of those seen in training."""
-
-    kind: typing.ClassVar[str] = "categorical"
-    name: str
-    categories: tuple[str, ...]
-    missing_category: bool  # whether a missing value is a category of its own: it was there in training
-
-    @property
-    def feature_names(self):
-        """Names of the columns that this one becomes; no category is called NA, which stands for missing values."""
-        names = [*self.categories, "NA"] if self.missing_category else self.categories
-        return [f"{self.name}={category}" for category in names]
-
-    def encode(self, cells, lines, source, out):
-        """Fill out, of shape (rows, categories), and return lines of what was noticed."""
-        places = {category: place for place, category in enumerate(self.categories)}
-        unseen = collections.Counter()
-        n_missing = 0
-        out[:] = 0.0
-        for row, text in enumerate(cells):
-            if is_missing(text):
-                n_missing += 1
-                if self.missing_category:
-                    out[row, -1] = 1.0
-            elif text in places:
-                out[row, places[text]] = 1.0
-            else:
-                unseen[text] += 1
-        report = []
-        if unseen:
-            texts = quoted(text for text, _ in unseen.most_common())
-            values = f"{plural(unseen.total(), 'value')} not seen in training ({texts})"
-            report.append(f"{self.name}: {values}, taken as none of those seen")
-        if n_missing and not self.missing_category:
-            report.append(f"{self.name}: {_values_missing(n_missing)}, taken as none of those seen in training")
-        return report
-
-
-@dataclasses.dataclass(frozen=True)
-class LeftOutColumn:
-    """A column that says nothing: all values are missing, or none occurs twice."""
-
-    kind: typing.ClassVar[str] = "left out"
-    feature_names: typing.ClassVar[tuple[str, ...]] = ()
-    name: str
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class TargetColumn:
-    """The column to be predicted, which is no feature."""
-
-    kind: typing.ClassVar[str] = "target"
-    feature_names: typing.ClassVar[tuple[str, ...]] = ()
-    name: str
+from sltrees.tables._cells import plural, quoted
+from sltrees.tables._columns import with_rates
+from sltrees.tables._deciding import MOST_CODES, decide, formats_of, numbers_all_the_same, said_otherwise
+from sltrees.tables._numbers import FORMATS
+from sltrees.tables._state import columns_of, state_of
 
 
 class TableEncoder:
     """Turn the columns of a table into numbers.
 
-    A column is *numeric* if each value that is present is a finite number, *categorical* otherwise. A numeric column
-    stays one column; missing values become the median of the present ones in training. A categorical column becomes a
-    column of zeros and ones for each value seen in training, in sorted order, and one more for missing values if there
-    were any in training. At prediction, values not seen in training, and missing ones where none was missing in
-    training, become zeros in all of these. Columns in which everything is missing, and categorical ones in which no
-    value occurs twice (names, identifiers), are left out.
+    A column is *numeric* if its cells are finite numbers, be it with decimal commas, separators between thousands, or
+    one unit; a tenth of the cells that are present may be something else, and counts as missing then. It stays one
+    column; missing values become the median of the present ones in training, and where many are missing, another column
+    says which. A column of *dates* becomes days since 1970, and sines and cosines of where in the year, the week and
+    the day they are.
+
+    All others are *categorical*: a column of zeros and ones for each value seen in training, in sorted order, and one
+    more for missing values if there were any in training. At prediction, values not seen in training, and missing ones
+    where none was missing in training, become zeros in all of these. Where there are more than 20 different ones, and
+    targets to learn from, each becomes the mean of the targets with it instead (*target encoded*, by
+    `sklearn.preprocessing.TargetEncoder`: the fewer rows have it, the nearer to the mean of all).
+
+    Columns in which everything is missing, categorical ones in which no value occurs twice (names, identifiers), and
+    numbers of rows are left out. Such are different whole numbers in a column called "id" or like that, and 1, 2, 3 and
+    so on in one that has no name.
+
+    Parameters
+    ----------
+    decimal : {".", ","}, optional
+        The decimal sign; by default that with which most cells of a column are numbers, and where both are as good,
+        that of other columns.
+    thousands : {"", ",", ".", " ", "'"}, optional
+        The separator between thousands; likewise.
+    drop : sequence of str, default ()
+        Columns to leave out: their names, or positions from 1.
+    categorical : sequence of str, default ()
+        Columns to take as categorical whatever they hold.
+    identifiers : sequence of str, default ()
+        Columns that name rows: they are left out, and come back from `identifiers_of`, as numbers of rows do.
+    weight : str, optional
+        A column of weights of rows: it is no feature, and comes back from `weights_of`.
 
     Attributes
     ----------
@@ -122,7 +58,12 @@ class TableEncoder:
         The same of the table transformed last.
     feature_names_out : list of str
         Names of the columns made: "size" of a numeric column, "colour=red" of a category, "colour=NA" of what is
-        missing.
+        missing, "town: mean target" of one that is target encoded.
+
+    Raises
+    ------
+    ValueError
+        If decimal sign and separator are none of these, or the same.
 
     Notes
     -----
@@ -145,14 +86,21 @@ class TableEncoder:
     ["colour: 1 value not seen in training ('green'), taken as none of those seen"]
     """
 
-    def __init__(self):
+    def __init__(self, *, decimal=None, thousands=None, drop=(), categorical=(), identifiers=(), weight=None):
+        if not any(decimal in (None, signs[0]) and thousands in (None, signs[1]) for signs in FORMATS):
+            raise ValueError(
+                "decimal must be '.' or ',', and thousands another sign, of ',', '.', ' ', \"'\", or '' for none, got "
+                f"{decimal!r} and {thousands!r}"
+            )
+        self.decimal, self.thousands = decimal, thousands
+        self.drop, self.categorical, self.identifiers, self.weight = drop, categorical, identifiers, weight
         self.columns_ = None
         self.report = []
         self.transform_report = []
 
     # ------------------------------------------------------------------ fitting
 
-    def fit(self, table, target=None):
+    def fit(self, table, target=None, targets=None):
         """Decide what each column is.
 
         Parameters
@@ -160,6 +108,8 @@ class TableEncoder:
         table : Table
         target : str, optional
             The column to be predicted. It is not encoded, and need not be there at prediction.
+        targets : ndarray of shape (rows, outputs), optional
+            What is to be predicted, as numbers: what columns of many different words are encoded by.
 
         Returns
         -------
@@ -169,7 +119,7 @@ class TableEncoder:
         Raises
         ------
         ValueError
-            If there is no such target, or no column to learn from.
+            If there is no such target or other column, or no column to learn from.
 
         Notes
         -----
@@ -181,20 +131,90 @@ class TableEncoder:
         >>> TableEncoder().fit(Table(["a", "b"], [["1", "2"], ["x", "y"]])).report
         ['1 column to learn from: 1 numeric, 0 categorical; 1 feature', 'b: left out: no value occurs twice']
         """
-        position = None if target is None else table.position(target)
-        columns, notes = [], []
-        for place, (name, cells) in enumerate(zip(table.columns, table.cells, strict=True)):
-            if place == position:
-                columns.append(TargetColumn(name))
+        self.fit_transform(table, target, targets)
+        return self
+
+    def fit_transform(self, table, target=None, targets=None):
+        """Decide what each column is, and turn the table into numbers.
+
+        Parameters
+        ----------
+        table, target, targets
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (rows, features), dtype=float64
+            As `transform` would return, but that columns which are target encoded have values that were learned
+            without the row, by folds: learn from these.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+
+        Notes
+        -----
+        Cost: O(cells + rows x features).
+
+        Examples
+        --------
+        >>> from sltrees.tables import Table
+        >>> TableEncoder().fit_transform(Table(["a"], [["1,5", "2,0"]])).ravel()
+        array([1.5, 2. ])
+        """
+        columns, notes = self._decided(table, target)
+        features = []
+        for place, (column, cells) in enumerate(zip(columns, table.cells, strict=True)):
+            if not column.feature_names:
+                continue
+            values, _ = column.read(cells, table.lines, table.source)
+            if column.kind == "categorical" and len(column.categories) > MOST_CODES and targets is not None:
+                columns[place], encoded = with_rates(column, values, np.asarray(targets, dtype=np.float64))
+                count = f"{len(column.categories):,} different words"
+                notes.append(f"{column.name}: {count}, taken as the mean of the target with each")
             else:
-                column, lines = _decide(name, cells, table.lines)
-                columns.append(column)
-                notes += lines
-        if not any(column.feature_names for column in columns):
-            raise ValueError(f"{table.source} has no column to learn from" + "".join(f"; {line}" for line in notes))
+                encoded, _ = column.encode(values)
+            features.append(encoded)
         self._install(columns, table.has_header)
         self.report = [self._summary(), *notes]
-        return self
+        return np.hstack(features)
+
+    def _decided(self, table, target):
+        """What each column is, and what a user should know of them."""
+        named = {name: table.columns[table.position(name)] for name in self._names(target)}
+        said = {
+            "target": named.get(target),
+            "weight": named.get(self.weight),
+            "dropped": {named[name] for name in self.drop},
+            "identifiers": {named[name] for name in self.identifiers},
+        }
+        words = {named[name] for name in self.categorical}
+        found, preferred = formats_of(table, self.decimal, self.thousands)
+        columns, notes = [], []
+        for name, cells, reading in zip(table.columns, table.cells, found, strict=True):
+            number_format = reading.chosen(preferred)
+            column, lines = said_otherwise(name, number_format, **said) or decide(
+                name, cells, table.lines, number_format, name in words
+            )
+            columns.append(column)
+            notes.append(lines)
+        if not any(column.feature_names for column in columns):  # numbers of rows are better than nothing
+            for place, column in enumerate(columns):
+                if column.kind == "identifier" and column.name not in said["identifiers"]:
+                    columns[place], notes[place] = numbers_all_the_same(column.name, table.cells[place], found[place])
+        if not any(column.feature_names for column in columns):
+            lines = "".join(f"; {line}" for of_column in notes for line in of_column)
+            raise ValueError(f"{table.source} has no column to learn from{lines}")
+        return columns, [line for of_column in notes for line in of_column]
+
+    def _names(self, target):
+        """Columns that something was said of."""
+        return [name for name in (target, self.weight) if name is not None] + [
+            *self.drop,
+            *self.categorical,
+            *self.identifiers,
+        ]
 
     def _install(self, columns, has_header):
         self.columns_ = columns
@@ -204,9 +224,11 @@ class TableEncoder:
 
     def _summary(self):
         kinds = collections.Counter(column.kind for column in self.columns_)
-        numeric, categorical = kinds["numeric"], kinds["categorical"]
+        counts = [f"{kinds['numeric']} numeric", f"{kinds['categorical'] + kinds['target encoded']} categorical"]
+        counts += [plural(kinds["date"], "date")] if kinds["date"] else []
+        n_columns = sum(bool(column.feature_names) for column in self.columns_)
         return (
-            f"{plural(numeric + categorical, 'column')} to learn from: {numeric} numeric, {categorical} categorical; "
+            f"{plural(n_columns, 'column')} to learn from: {', '.join(counts)}; "
             f"{plural(len(self.feature_names_out), 'feature')}"
         )
 
@@ -265,15 +287,118 @@ class TableEncoder:
             cells, report = self._match_names(table)
         else:
             cells, report = self._match_positions(table), []
-        encoded = np.zeros((table.n_rows, len(self.feature_names_out)))
-        start = 0
+        features = []
         for column, column_cells in zip(self.columns_, cells, strict=True):
-            stop = start + len(column.feature_names)
-            if stop > start:
-                report += column.encode(column_cells, table.lines, table.source, encoded[:, start:stop])
-            start = stop
+            if column.feature_names:
+                values, of_cells = column.read(column_cells, table.lines, table.source)
+                encoded, of_values = column.encode(values)
+                features.append(encoded)
+                report += [*of_cells, *of_values]
         self.transform_report = report
-        return encoded
+        return np.hstack(features)
+
+    def identifiers_of(self, table):
+        """The columns of a table that name its rows, be it that they were said to or that they number them.
+
+        Parameters
+        ----------
+        table : Table
+
+        Returns
+        -------
+        dict of str to list of str
+            Those that are there.
+
+        Notes
+        -----
+        Cost: O(rows).
+
+        Examples
+        --------
+        >>> from sltrees.tables import Table
+        >>> table = Table(["a", "name"], [["1", "2"], ["ann", "bob"]])
+        >>> TableEncoder(identifiers=["name"]).fit(table).identifiers_of(table)
+        {'name': ['ann', 'bob']}
+        """
+        return self.cells_of("identifier", table)
+
+    def weights_of(self, table):
+        """The weights of the rows of a table.
+
+        Parameters
+        ----------
+        table : Table
+
+        Returns
+        -------
+        ndarray of shape (rows,) or None
+            None if no column has weights, or it is not there.
+
+        Raises
+        ------
+        ValueError
+            If one is no number, or below 0.
+
+        Notes
+        -----
+        Cost: O(rows).
+
+        Examples
+        --------
+        >>> from sltrees.tables import Table
+        >>> table = Table(["a", "w"], [["1", "2"], ["1", "0.5"]])
+        >>> TableEncoder(weight="w").fit(table).weights_of(table)
+        array([1. , 0.5])
+        """
+        weights = None
+        for name, cells in self.cells_of("weight", table).items():
+            column = next(column for column in self.columns_ if column.name == name)
+            weights = np.array([column.number_format.read(text) for text in cells], dtype=np.float64)
+            wrong = np.flatnonzero(~(weights >= 0))
+            if wrong.size:
+                raise ValueError(
+                    f"{table.source}, line {table.lines[wrong[0]]}: the weight {name!r} must be a number, at least 0, "
+                    f"got {cells[wrong[0]]!r}"
+                )
+        return weights
+
+    def cells_of(self, kind, table):
+        """The cells of the columns of a kind.
+
+        Parameters
+        ----------
+        kind : {"numeric", "date", "categorical", "target encoded", "left out", "identifier", "weight", "target"}
+        table : Table
+
+        Returns
+        -------
+        dict of str to list of str
+            Those that are there, by their names in training.
+
+        Raises
+        ------
+        ValueError
+            If columns to learn from are missing.
+
+        Notes
+        -----
+        Cost: O(rows).
+
+        Examples
+        --------
+        >>> from sltrees.tables import Table
+        >>> encoder = TableEncoder().fit(Table(["a", "y"], [["1"], ["2"]]), "y")
+        >>> encoder.cells_of("target", Table(["a", "y"], [["5"], ["6"]]))
+        {'y': ['6']}
+        """
+        self._require_fitted()
+        by_name = self.has_header_ and table.has_header
+        cells = self._match_names(table)[0] if by_name else self._match_positions(table)
+        return {
+            column.name: column_cells
+            for column, column_cells in zip(self.columns_, cells, strict=True)
+            if column.kind == kind and column_cells is not None
+        }
 
     def _match_names(self, table):
         """Cells of each column of training, None where they are not needed; and what was noticed."""
@@ -321,15 +446,11 @@ class TableEncoder:
         Examples
         --------
         >>> from sltrees.tables import Table
-        >>> TableEncoder().fit(Table(["a"], [["1", "3"]])).to_dict()["columns"]
-        [{'kind': 'numeric', 'name': 'a', 'median': 2.0}]
+        >>> TableEncoder(drop=["b"]).fit(Table(["a", "b"], [["1"], ["2"]])).to_dict()["columns"][1]
+        {'kind': 'left out', 'name': 'b', 'reason': 'it was asked for'}
         """
         self._require_fitted()
-        columns = [{"kind": column.kind, **dataclasses.asdict(column)} for column in self.columns_]
-        for state in columns:
-            if "categories" in state:
-                state["categories"] = list(state["categories"])
-        return {"format": _FORMAT, "has_header": self.has_header_, "columns": columns}
+        return state_of(self.columns_, self.has_header_)
 
     @classmethod
     def from_dict(cls, state):
@@ -360,104 +481,10 @@ class TableEncoder:
         >>> TableEncoder.from_dict(encoder.to_dict()).transform(Table(["a"], [[""]]))
         array([[2.]])
         """
-        _check_keys(state, {"format", "has_header", "columns"})
-        if state["format"] != _FORMAT or isinstance(state["format"], bool):
-            raise ValueError(f"{_NO_STATE}: format must be {_FORMAT}, got {state['format']!r}")
-        if not isinstance(state["has_header"], bool) or not isinstance(state["columns"], list):
-            raise ValueError(f"{_NO_STATE}: has_header must be a truth value, and columns a list")
-        columns = [_column_of(entry) for entry in state["columns"]]
-        if len({column.name for column in columns}) < len(columns):
-            raise ValueError(f"{_NO_STATE}: names of columns must be unique")
-        if sum(column.kind == "target" for column in columns) > 1:
-            raise ValueError(f"{_NO_STATE}: there must be one target at most")
-        if not any(column.feature_names for column in columns):
-            raise ValueError(f"{_NO_STATE}: there must be a column to learn from")
         encoder = cls()
-        encoder._install(columns, state["has_header"])
+        encoder._install(*columns_of(state))
         return encoder
 
     def _require_fitted(self):
         if self.columns_ is None:
             raise RuntimeError("the encoder has not seen a table yet: call fit(table) first")
-
-
-def _decide(name, cells, lines):
-    """What a column of training is, and what a user should know of it."""
-    present = [text for text in cells if not is_missing(text)]
-    n_missing = len(cells) - len(present)
-    if not present:
-        return LeftOutColumn(name, "all values are missing"), [f"{name}: left out: all values are missing"]
-    numbers = [as_number(text) for text in present]
-    n_numbers = len(numbers) - numbers.count(None)
-    if n_numbers == len(numbers):
-        column = NumericColumn(name, _median(numbers))
-        return column, [
-            f"{name}: {_values_missing(n_missing)}, taken as the median {column.median:g}"
-        ] if n_missing else []
-    report = []
-    if 2 * n_numbers > len(present) or all(as_number(text.replace(",", ".")) is not None for text in present):
-        line, text = next(
-            (line, text)
-            for line, text in zip(lines, cells, strict=True)
-            if not is_missing(text) and as_number(text) is None
-        )
-        hint = " (write decimal points, not commas)" if as_number(text.replace(",", ".")) is not None else ""
-        report.append(f"{name}: taken as words, not numbers, because of {text!r} on line {line}{hint}")
-    categories = tuple(sorted(set(present)))
-    if len(categories) == len(present):
-        return LeftOutColumn(name, "no value occurs twice"), [*report, f"{name}: left out: no value occurs twice"]
-    if n_missing:
-        report.append(f"{name}: {_values_missing(n_missing)}, taken as a category of their own")
-    return CategoricalColumn(name, categories, n_missing > 0), report
-
-
-def _median(numbers):
-    """The median; of two middle numbers the mean, without overflow."""
-    ordered = sorted(numbers)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else low / 2 + high / 2
-
-
-def _values_missing(count):
-    return f"{plural(count, 'value')} missing"
-
-
-def _check_keys(state, keys):
-    if not isinstance(state, dict) or state.keys() != keys:
-        got = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
-        raise ValueError(f"{_NO_STATE}: must have the keys {', '.join(sorted(keys))}, got {got}")
-
-
-def _column_of(state):
-    """A column from its state, every field checked."""
-    kinds = {cls.kind: cls for cls in (NumericColumn, CategoricalColumn, LeftOutColumn, TargetColumn)}
-    kind = state.get("kind") if isinstance(state, dict) else None
-    if not isinstance(kind, str) or kind not in kinds:
-        raise ValueError(f"{_NO_STATE}: kind of a column must be one of {', '.join(kinds)}, got {kind!r}")
-    fields = {field.name for field in dataclasses.fields(kinds[kind])}
-    _check_keys(state, fields | {"kind"})
-    values = {name: state[name] for name in fields}
-    for name in sorted(fields & {"name", "reason"}):
-        if not isinstance(values[name], str):
-            raise ValueError(f"{_NO_STATE}: {name} of a column must be text, got {values[name]!r}")
-    if kind == "numeric":
-        median = values["median"]
-        if not isinstance(median, float) or not math.isfinite(median):
-            raise ValueError(
-                f"{_NO_STATE}: median of column {values['name']!r} must be a finite number, got {median!r}"
-            )
-    if kind == "categorical":
-        values["categories"] = _categories_of(values["categories"], values["name"])
-        if not isinstance(values["missing_category"], bool):
-            raise ValueError(f"{_NO_STATE}: missing_category of column {values['name']!r} must be a truth value")
-    return kinds[kind](**values)
-
-
-def _categories_of(categories, name):
-    if not isinstance(categories, list) or not all(
-        isinstance(text, str) and not is_missing(text) for text in categories
-    ):
-        raise ValueError(f"{_NO_STATE}: categories of column {name!r} must be a list of texts, none of them missing")
-    if not categories or categories != sorted(set(categories)):
-        raise ValueError(f"{_NO_STATE}: categories of column {name!r} must be sorted and different")
-    return tuple(categories)

@@ -21,6 +21,8 @@ class Table:
         Whether the names come from the file. Where they do not, columns are told apart by their position.
     source : str, default "table"
         Where the table comes from, for messages.
+    delimiter : str, optional
+        What stood between the cells: between semicolons, commas are decimal ones where it could be either.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class Table:
     lines: list[int] | None = None
     has_header: bool = True
     source: str = "table"
+    delimiter: str | None = None
 
     def __post_init__(self):
         if len(self.columns) != len(self.cells):

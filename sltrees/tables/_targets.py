@@ -8,10 +8,15 @@ import math
 import numpy as np
 
 from sltrees._validation import as_choice
-from sltrees.tables._cells import as_number, is_missing, plural, quoted
+from sltrees.tables._cells import is_missing, plural, quoted
+from sltrees.tables._deciding import formats_of
+from sltrees.tables._numbers import PLAIN, readings
 
 TASKS = ("classification", "regression")
 MAX_CLASSES = 20  # of numbers that are taken as labels
+_LABEL = "none"  # it stands for a missing value, but not among words
+_SURE = 0.9  # the share of numbers from which on other values of a target are mistakes
+_MOST_DISTINCT, _FEWEST_FOR_THAT = 0.8, 20  # the share of different words from which on they are no classes
 _MAX_LABEL = 2**53  # beyond it, float64 does not tell integers apart
 
 
@@ -29,12 +34,23 @@ class Target:
         float64 for regression. Labels are int64 if all are whole numbers, text otherwise.
     rows : list of int
         Rows of the table in which the target is present; there is a value for each.
+    notes : list of str
+        What a user should know of them.
     """
 
     task: str
     reason: str
     values: np.ndarray
     rows: list[int]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def as_numbers(self):
+        """The values as numbers, shape (rows, outputs): of labels 1 for each class, of two for the second, 0 else."""
+        if self.task == "regression":
+            return self.values[:, None]
+        classes = np.unique(self.values)
+        return (self.values[:, None] == (classes if len(classes) > 2 else classes[1:])).astype(np.float64)
 
 
 def detect_task(values):
@@ -73,7 +89,12 @@ def detect_task(values):
     present = [text for text in values if not is_missing(text)]
     if not present:
         raise ValueError("the target must have values, but all are missing")
-    numbers = [as_number(text) for text in present]
+    number_format = readings(present).chosen(None)
+    return _detected(present, [number_format.read(text) for text in present])
+
+
+def _detected(present, numbers):
+    """The task that values ask for which are not missing, and why; `numbers` are None where they are none."""
     if None in numbers:
         n_values = len(set(present))
         word = present[numbers.index(None)]
@@ -87,7 +108,7 @@ def detect_task(values):
     return "classification", f"the target holds {plural(len(different), 'different whole number')}, no more than {few}"
 
 
-def encode_target(table, target, task="auto"):
+def encode_target(table, target, task="auto", *, decimal=None, thousands=None):
     """Read the column to be predicted.
 
     Parameters
@@ -97,6 +118,8 @@ def encode_target(table, target, task="auto"):
         Name of the column, or its position from 1.
     task : {"auto", "classification", "regression"}, default "auto"
         "auto" detects it, see `detect_task`.
+    decimal, thousands : str, optional
+        As for `TableEncoder`.
 
     Returns
     -------
@@ -106,7 +129,8 @@ def encode_target(table, target, task="auto"):
     Raises
     ------
     ValueError
-        If there is no such column, all of its values are missing or the same, or one is no number in regression.
+        If there is no such column, all of its values are missing or the same, or one is no number in regression; or,
+        where the task is to be detected, if it holds words of which most are different, or a few among many numbers.
 
     Notes
     -----
@@ -119,19 +143,22 @@ def encode_target(table, target, task="auto"):
     >>> encode_target(table, "y").values
     array([1, 0])
     >>> encode_target(table, "y", "regression")
-    Target(task='regression', reason='it was asked for', values=array([1., 0.]), rows=[0, 2])
+    Target(task='regression', reason='it was asked for', values=array([1., 0.]), rows=[0, 2], notes=[])
     """
     as_choice(task, "task", ("auto", *TASKS))
-    cells = table.column(target)
-    name = table.columns[table.position(target)]
-    rows = [row for row, text in enumerate(cells) if not is_missing(text)]
+    position = table.position(target)
+    name, cells = table.columns[position], table.cells[position]
+    found, preferred = formats_of(table, decimal, thousands)
+    number_format = found[position].chosen(preferred)
+    rows, notes = _present_rows(name, cells, number_format)
     present = [cells[row] for row in rows]
     if not present:
         raise ValueError(f"{table.source}: all values of the target {name!r} are missing")
+    numbers = [number_format.read(text) for text in present]
     reason = "it was asked for"
     if task == "auto":
-        task, reason = detect_task(present)
-    numbers = [as_number(text) for text in present]
+        task, reason = _detected(present, numbers)
+        _refuse_mistakes(table, name, present, rows, numbers)
     if task == "regression":
         if None in numbers:
             row = numbers.index(None)
@@ -140,13 +167,49 @@ def encode_target(table, target, task="auto"):
                 f"regression, got {present[row]!r}"
             )
         values = np.array(numbers)
+        if number_format.in_words:
+            same = f"such as {present[0]!r} as {numbers[0]:.15g}"
+            notes.append(f"{name}: numbers with {number_format.in_words}, {same}")
     else:
-        values = _labels(present, numbers)
+        values = _labels(present, numbers if number_format == PLAIN else [None])
     if len(set(values.tolist())) < 2:
         raise ValueError(
             f"{table.source}: the target {name!r} has one value only: {quoted(present, 1).split(' and ')[0]}"
         )
-    return Target(task, reason, values, rows)
+    return Target(task, reason, values, rows, notes)
+
+
+def _present_rows(name, cells, number_format):
+    """Rows whose target is not missing; among words, None is a word."""
+    rows = [row for row, text in enumerate(cells) if not is_missing(text)]
+    if all(number_format.read(cells[row]) is not None for row in rows):
+        return rows, []
+    labels = {text for text in cells if text.strip().lower() == _LABEL}
+    if not labels:
+        return rows, []
+    return [row for row, text in enumerate(cells) if not is_missing(text) or text in labels], [
+        f"{name}: {quoted(sorted(labels))} taken as a class, not as missing"
+    ]
+
+
+def _refuse_mistakes(table, name, present, rows, numbers):
+    """Refuse words of which most are different, and words among numbers: they are no classes."""
+    n_words, n_different = numbers.count(None), len(set(present))
+    if not n_words:
+        return
+    word = present[numbers.index(None)]
+    if len(present) - n_words >= _SURE * len(present) and n_different > MAX_CLASSES:
+        raise ValueError(
+            f"{table.source}, line {table.lines[rows[numbers.index(None)]]}: the target {name!r} holds numbers, but "
+            f"also {plural(n_words, 'value')} that {'is' if n_words == 1 else 'are'} none, such as {word!r}: leave the "
+            "cell empty, or say --task classification"
+        )
+    if len(present) >= _FEWEST_FOR_THAT and n_different > _MOST_DISTINCT * len(present):
+        raise ValueError(
+            f"{table.source}: the target {name!r} holds {n_different:,} different words in {len(present):,} rows, such "
+            f"as {word!r}: too many to be classes. If these are numbers, is the decimal sign a comma (--decimal ,)? "
+            "--task classification takes them as they are"
+        )
 
 
 def _labels(texts, numbers):

@@ -57,21 +57,29 @@ def run(tmp_path):
 @pytest.mark.slow
 def test_every_line_of_the_page_runs_and_prints_what_it_says(run, tmp_path):
     (install, _), *commands = commands_and_outputs(PAGE.read_text(encoding="utf-8"))
-    assert install == 'python3 -m venv .venv && .venv/bin/pip install ".[sklearn]"'
-    assert len(commands) == 4  # five with the installation, as the title says
+    assert install == 'python3 -m venv .venv && .venv/bin/pip install ".[sklearn,plot]"'
+    steps = re.findall(r"^\*\*(\d)\. ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps == list("12345")  # as the title says
+    assert [command.split()[1] for command, _ in commands] == ["-c", "fit", "explain", "predict", "evaluate", "info"]
     for command, expected in commands:
         printed = run(command)
         if expected is not None:
             assert doctest.OutputChecker().check_output(expected, printed, OPTIONS), printed
     # what is shown in the text
-    for name in ("iris.csv", "predictions.csv"):
-        shown = re.search(rf"^    {(tmp_path / name).read_text().splitlines()[0]}$", PAGE.read_text(), re.MULTILINE)
-        assert shown, name
-    with open(tmp_path / "new.csv", newline="") as file:
-        truth = [row["species"] for row in csv.DictReader(file)]
-    with open(tmp_path / "predictions.csv", newline="") as file:
+    for name, n_lines in (("houses.csv", 3), ("predictions.csv", 1)):
+        shown = "\n".join(
+            f"    {line}" for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()[:n_lines]
+        )
+        assert f"\n\n{shown}\n\n" in PAGE.read_text(encoding="utf-8"), name
+    assert (tmp_path / "houses.png").read_bytes().startswith(b"\x89PNG")
+    with open(tmp_path / "new.csv", newline="", encoding="utf-8") as file:
+        truth = [float(row["price"].replace(",", ".")) for row in csv.DictReader(file, delimiter=";")]
+    with open(tmp_path / "predictions.csv", newline="", encoding="utf-8") as file:
         predictions = list(csv.DictReader(file))
-    assert len(predictions) == len(truth) == 25
-    for row in predictions:
-        assert sum(float(row[f"species={name}"]) for name in set(truth)) == pytest.approx(1.0)
-    assert sum(row["species"] == name for row, name in zip(predictions, truth, strict=True)) >= 23
+    assert [int(row["nr"]) for row in predictions] == list(range(200, 250))
+    errors = [abs(float(row["price"]) - y) for row, y in zip(predictions, truth, strict=True)]
+    assert sorted(errors)[25] < 30_000
+    inside = [
+        float(row["price: lower"]) <= y <= float(row["price: upper"]) for row, y in zip(predictions, truth, strict=True)
+    ]
+    assert sum(inside) >= 35

@@ -349,10 +349,7 @@ def test_a_word_among_numbers_in_training_is_said():
     encoder = TableEncoder().fit(read("a,b\n1,0\n1,0\n2,0\nx,0\n2,0\n"))
     assert encoder.report[1] == "a: taken as words, not numbers, because of 'x' on line 5"
     commas = TableEncoder().fit(read("a;b\n1,5;0\n1,5;0\n"))
-    assert (
-        commas.report[1]
-        == "a: taken as words, not numbers, because of '1,5' on line 2 (write decimal points, not commas)"
-    )
+    assert commas.report[1] == "a: numbers with decimal commas, such as '1,5' as 1.5"
     words = TableEncoder().fit(table(a=["x", "x", "1"]))
     assert len(words.report) == 1
 
@@ -456,7 +453,7 @@ def changed(path, value):
         [],
         "x",
         {},
-        changed(["format"], 2),
+        changed(["format"], 3),
         changed(["format"], True),
         changed(["format"], KeyError),
         changed(["more"], 1),

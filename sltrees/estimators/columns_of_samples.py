@@ -1,0 +1,131 @@
+"""The columns of X as an estimator is given them, and the features that it learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
+
+from sltrees.estimators.frame_encoder import FrameEncoder, is_frame, needs_encoding
+
+
+class ColumnsOfSamples:
+    """What estimators do with X before they learn: numbers are taken as they are, all else is encoded.
+
+    Attributes
+    ----------
+    encoder_ : FrameEncoder or None
+        None where X is finite numbers alone.
+    feature_ranges_ : ndarray of shape (2, features)
+        The least and the largest values that were learned from.
+    """
+
+    # of estimators in pickles that were made before there were these
+    categorical_features, encoder_, feature_ranges_ = "from_dtype", None, None
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _features_and_targets(self, X, y, reset, **rules):
+        """Features, finite, and targets. Sets with `reset`: encoder_, feature_ranges_ and what scikit-learn does.
+
+        `rules` are those of targets, as `sklearn.utils.check_X_y` knows them.
+        """
+        if reset:
+            self.encoder_ = FrameEncoder(self.categorical_features) if self._asks_for_encoding(X) else None
+        if self.encoder_ is None:
+            X, y = validate_data(self, X, y, reset=reset, **_NUMBERS, **rules)
+            X = as_dense(X)
+            if np.isnan(X).any():
+                X = self._with_gaps_filled(X, y, reset)
+        else:
+            validate_data(self, X, y, reset=reset, skip_check_array=True)
+            X = self.encoder_.fit_transform(X, y) if reset else self.encoder_.transform(X)
+            X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
+        if reset:
+            self.feature_ranges_ = np.stack([X.min(axis=0), X.max(axis=0)])
+        return X, y
+
+    def _asks_for_encoding(self, X):
+        by_dtype = isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"
+        named = not by_dtype and self.categorical_features is not None and np.size(self.categorical_features) > 0
+        is_of_dates = getattr(getattr(X, "dtype", None), "kind", "") == "M"
+        return named or (by_dtype and (is_of_dates or needs_encoding(X)))
+
+    def _with_gaps_filled(self, X, y, reset):
+        """Numbers without NaN: those of a first fit by an encoder, which is kept; else by means."""
+        if reset:
+            self.encoder_ = FrameEncoder([])
+            names = getattr(self, "feature_names_in_", None)
+            X = self.encoder_.fit_transform(X, y)
+            if names is not None:
+                self.encoder_.feature_names_in_ = names
+            return X
+        return np.where(np.isnan(X), self.scaling_.mean_, X)
+
+    def _features(self, X):
+        """The features of samples to predict for."""
+        if self.encoder_ is None:
+            X = as_dense(validate_data(self, X, reset=False, **_NUMBERS))
+            return np.where(np.isnan(X), self.scaling_.mean_, X) if np.isnan(X).any() else X
+        validate_data(self, X, reset=False, skip_check_array=True)
+        if not is_frame(X):
+            X = as_dense(X)
+        return check_array(self.encoder_.transform(X), dtype=np.float64, estimator=self)
+
+    def _of_columns(self, values):
+        """Sums over the features of each column of X."""
+        return values if self.encoder_ is None else self.encoder_.sums_over_columns(values)
+
+    def outside_range(self, X):
+        """How far rows are outside the range of the samples that were learned from.
+
+        There outputs level off: the function of a row depends on its direction alone, so that far away it tends to a
+        constant.
+
+        Parameters
+        ----------
+        X : array_like or frame of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            0 within the range; else how far the worst feature is below its least or above its largest value, in units
+            of the distance between these; infinite where a feature had one value only, and has another one now.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called.
+        AttributeError
+            If the estimator was saved before ranges were.
+
+        Notes
+        -----
+        Cost: O(n d).
+
+        Examples
+        --------
+        >>> from sltrees.estimators import NewtonRegressor
+        >>> model = NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+        >>> model.outside_range([[1.5], [3.0], [-4.0]])
+        array([0. , 0.5, 2. ])
+        """
+        check_is_fitted(self, "fitted_model_")
+        if self.feature_ranges_ is None:
+            raise AttributeError("the ranges of features are not known: the estimator was saved by an older version")
+        X = self._features(X)
+        least, largest = self.feature_ranges_
+        outside = np.maximum(np.maximum(least - X, X - largest), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            relative = outside / (largest - least)
+        return np.where(outside > 0, relative, 0.0).max(axis=1)
+
+
+_NUMBERS = {"dtype": np.float64, "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
+
+
+def as_dense(X):
+    """The same samples as an array."""
+    return X.toarray() if hasattr(X, "toarray") else X

@@ -1,0 +1,88 @@
+"""Estimators as ONNX graphs: scaling, kernel or networks, and what makes predictions and probabilities of outputs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from sltrees.export.onnx_graph import Graph, kernel_sums, scaled
+
+
+def is_estimator(thing):
+    """Whether it is a regressor or classifier of this package, by what one has when it is fitted. Cost: O(1)."""
+    return hasattr(thing, "fit") and hasattr(thing, "get_params") and hasattr(thing, "partial_fit")
+
+
+def estimator_model(onnx, estimator, input_dtype, sums_of_networks):
+    """The ONNX model of a fitted estimator.
+
+    Parameters
+    ----------
+    onnx : module
+    estimator : NewtonRegressor or NewtonClassifier
+    input_dtype : float32 or float64
+    sums_of_networks : callable
+        sums_of_networks(graph, rows, networks) of shape (n, C), float64.
+
+    Returns
+    -------
+    onnx.ModelProto
+    """
+    if not hasattr(estimator, "fitted_model_"):
+        raise RuntimeError("the estimator was not fitted: call fit(X, y) first")
+    graph, model = Graph(onnx), estimator.fitted_model_
+    encoded = estimator.encoder_ is not None
+    name, double = "features" if encoded else "X", graph.type_of(np.float64)
+    X = graph.add("Cast", name, to=double)
+    if not encoded:  # as estimators fill what is missing where nothing was in training
+        X = graph.add("Where", graph.add("IsNaN", X), estimator.scaling_.mean_, X)
+    rows = scaled(graph, X, estimator.scaling_)
+    if model.name == "kernel":
+        outputs = kernel_sums(graph, rows, model.X_, model.dual_, model.shift)
+        outputs = graph.add("Add", outputs, model.constant_)
+    else:
+        outputs = sums_of_networks(graph, rows, model.networks_)
+        outputs = graph.add("Div", outputs, np.array(model.target_scale))
+    outputs = graph.add("Add", graph.add("Mul", outputs, estimator.spread_), estimator.centre_)
+    classes = getattr(estimator, "classes_", None)
+    made = _numbers(graph, estimator, outputs) if classes is None else _labels(graph, estimator, outputs, classes)
+    metadata = {"model": model.name, "estimator": type(estimator).__name__}
+    names = getattr(estimator, "feature_names_in_", None)
+    if encoded:
+        names = estimator.encoder_.get_feature_names_out()
+    if names is not None:
+        metadata["feature_names"] = json.dumps([str(each) for each in names])
+    n_features = estimator.scaling_.mean_.size
+    inputs = [(name, graph.type_of(input_dtype), ["n", n_features])]
+    return graph.as_model(inputs, made, f"{type(estimator).__name__} of sltrees: {model.name}.", metadata)
+
+
+def _numbers(graph, estimator, outputs):
+    """Predictions of a regressor: the outputs of the graph."""
+    n_outputs, one = len(estimator.centre_), estimator.has_one_target
+    if one:
+        graph.add("Squeeze", outputs, np.array([1]), output="y")
+    else:
+        graph.add("Identity", outputs, output="y")
+    return [("y", graph.type_of(np.float64), ["n"] if one else ["n", n_outputs])]
+
+
+def _labels(graph, estimator, outputs, classes):
+    """Labels and probabilities of a classifier: the outputs of the graph."""
+    if len(classes) < 2:
+        raise ValueError(f"a classifier that is exported must know at least 2 classes, got {classes.tolist()}")
+    if len(classes) == 2:
+        outputs = graph.add("Concat", graph.add("Neg", outputs), outputs, axis=1)
+    scores = graph.add("Mul", outputs, np.array(estimator.sharpness_))
+    graph.add("Softmax", scores, output="probabilities", axis=1)
+    best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
+    labels = classes.astype(np.int64) if classes.dtype.kind in "iu" else classes
+    if labels.dtype.kind not in "if":
+        labels = np.array([str(label) for label in classes.tolist()], dtype=object)
+    graph.add("Gather", labels, best, output="label")
+    type_of_labels = graph.type_of(object if labels.dtype == object else labels.dtype)
+    return [
+        ("label", type_of_labels, ["n"]),
+        ("probabilities", graph.type_of(np.float64), ["n", len(classes)]),
+    ]
