@@ -26,6 +26,7 @@ from sltrees.execution.threads import ThreadExecutor
 # ridge there is (the kernel tells how much the data need, within factors), how many neurons there are.
 TARGET_SCALES, FACTORS, WIDTHS = (16.0, 4.0), (0.1, 10.0), (1024,)
 FIRST_WIDTH = 256
+N_CANDIDATES = len(TARGET_SCALES) + len(FACTORS) + len(WIDTHS)
 LEAST_ALPHA, LARGEST_ALPHA = 1e-4, 10.0
 SHIFT = 1.0
 MAX_ITER = 20
@@ -109,7 +110,22 @@ class SearchWarning(UserWarning):
     """Not all networks were compared on all samples: `search_seconds` is too short for so many."""
 
 
-def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, scale=None, alpha="loo"):
+def search_models(
+    X,
+    Y,
+    weights,
+    strata,
+    *,
+    shift,
+    n_folds,
+    seconds,
+    random_state,
+    n_threads,
+    scale=None,
+    alpha="loo",
+    first_alpha=None,
+    advance=None,
+):
     """Compare networks with the lazy limit.
 
     Parameters
@@ -137,6 +153,10 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         scaled yet, and each fold is measured with what was learned without it; that takes no time of `seconds`.
     alpha : float or "loo", default "loo"
         Of the kernel.
+    first_alpha : float, optional
+        What "loo" chose of all samples: of folds, ridges near it are compared.
+    advance : callable, optional
+        advance(stage, done, total): told how far it is.
 
     Returns
     -------
@@ -151,7 +171,10 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor, scale, alpha).run()
+        ridge = {"alpha": alpha, "first_alpha": first_alpha}
+        advance = advance or (lambda stage, done, total: None)
+        samples = X, Y, weights
+        return _Search(samples, strata, shift, n_folds, seconds, random_state, executor, scale, ridge, advance).run()
 
 
 class _Search:
@@ -161,8 +184,8 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None, alpha="loo"):
-        self.scale, self.alpha = scale, alpha
+    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale, ridge, advance):
+        self.scale, self.ridge, self.advance = scale, ridge, advance
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
@@ -175,6 +198,7 @@ class _Search:
         try:
             width, scale = FIRST_WIDTH, TARGET_SCALES[0]
             first = Candidate(width, scale, LEAST_ALPHA)
+            self.advance("comparison of networks", 0, N_CANDIDATES + 1)
             n = len(self.strata)
             alpha = self.compare_on(self.affordable(n, (first,), SHARES_TO_BEGIN) or n)
             for values in ("target_scale", TARGET_SCALES), ("alpha", [f * alpha for f in FACTORS]), ("width", WIDTHS):
@@ -206,7 +230,7 @@ class _Search:
             samples, strata = [array[part] for array in samples], strata[part]
         folds = deal_into_folds(strata, self.n_folds, rng)
         comparison = _Comparison(
-            *samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale, self.alpha
+            *samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale, self.ridge
         )
         alpha = comparison.measure_kernel(n_folds)
         self.comparisons.append(comparison)
@@ -232,6 +256,7 @@ class _Search:
 
     def measure_here(self, candidate):
         comparison = self.comparisons[-1]
+        self.advance("comparison of networks", min(len(self.rows), N_CANDIDATES), N_CANDIDATES + 1)
         n, n_iters = len(comparison.Y), comparison.measure(candidate)
         self.seconds_left -= self.price(candidate, n) / (MAX_ITER + 1) * n_iters
         self.rows.append(comparison.tried[candidate])
@@ -305,9 +330,9 @@ class _Comparison:
         At samples left out, of those that were learned for all folds that were asked for; NaN in others.
     """
 
-    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None, alpha="loo"):
+    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None, ridge=None):
         self.X, self.Y, self.weights, self.folds = X, Y, weights, folds
-        self.alpha, self.scale, self.rows = alpha, scale, {}  # as models know them, for each fold
+        self.ridge, self.scale, self.rows = ridge or {}, scale, {}  # as models know them, for each fold
         self.n_folds = int(folds.max()) + 1
         self.shift, self.random_state, self.executor, self.stop = shift, random_state, executor, stop
         self.tried, self.outputs = {}, {}
@@ -332,7 +357,7 @@ class _Comparison:
 
         def learn(fold):
             train, rows = self.folds != fold, self.rows_for(fold)
-            model = KernelRidge(shift=self.shift, alpha=self.alpha, n_threads=1)
+            model = KernelRidge(shift=self.shift, **self.ridge, n_threads=1)
             X, Y, weights, observations = to_learn_from(rows[train], self.Y[train], self.weights[train])
             model.fit(X, Y, weights, observations)
             return model.predict(rows[~train]), model.alpha_
