@@ -110,10 +110,13 @@ class CholeskyFactor:
         """
         self.c = None  # until the end: an interruption leaves no factor
         self._load(fill, c, executor)
-        n = self.n
+        n, n_strips = self.n, len(self.corners)
+        found = [self._factorise_corner(0)]
         for k, stop in enumerate(self.edges[1:]):
-            if not self._factorise_column(k, executor):
+            if not all(found):
                 return False
+            if k + 1 < n_strips:
+                found = _map(executor, lambda i, k=k: self._finish_tile(i, k), range(k + 1, n_strips))
             if advance is not None:  # a tile of column k takes k products: in units of them
                 advance(stop**2 * (3 * n - 2 * stop), n**3)
         self.c = c
@@ -137,30 +140,23 @@ class CholeskyFactor:
 
         _map(executor, load, range(len(strips)))
 
-    def _factorise_column(self, k, executor):
-        """Finish column k of the tiles, those left of it being finished. False if a pivot is not positive."""
+    @_QUIET
+    def _finish_tile(self, i, k):
+        """L_ik = (A_ik - sum_j<k L_ij L_kj^T) L_kk^-T. False if that of the next corner, which follows, fails."""
         start, stop = self.edges[k], self.edges[k + 1]
-        corner, finished = self.corners[k], self.panels[k]
-
-        @_QUIET
-        def subtract(i):
-            """A_ik - sum_j<k L_ij L_kj^T."""
-            if i == k:
-                np.subtract(corner, finished @ finished.T, out=corner)
-            else:
-                tile = self.panels[i][:, start:stop]
-                np.subtract(tile, self.panels[i][:, :start] @ finished.T, out=tile)
-
-        def divide(i):
-            """L_ik = (what is left of A_ik) L_kk^-T."""
-            _lapack.divide_rows(corner, self.panels[i][:, start:stop])
-
+        tile = self.panels[i][:, start:stop]
         if start:
-            _map(executor, subtract, range(k, len(self.corners)))
-        if not _lapack.factorise(corner) or not np.isfinite(corner.diagonal()).all():
-            return False
-        _map(executor, divide, range(k + 1, len(self.corners)))
-        return True
+            np.subtract(tile, self.panels[i][:, :start] @ self.panels[k].T, out=tile)
+        _lapack.divide_rows(self.corners[k], tile)
+        return i > k + 1 or self._factorise_corner(i)
+
+    @_QUIET
+    def _factorise_corner(self, k):
+        """The corner of strip k, all that stands left of it being finished. False if a pivot is not positive."""
+        corner, finished = self.corners[k], self.panels[k]
+        if k:
+            np.subtract(corner, finished @ finished.T, out=corner)
+        return _lapack.factorise(corner) and np.isfinite(corner.diagonal()).all()
 
     def solve(self, right, executor):
         """(A + c I)^-1 right.
