@@ -81,6 +81,31 @@ SL_TARGET static SL_REAL SL_FN(orthant_end)(SL_REAL c, const SL_REAL *left, cons
     return SL_FN(orthant_octave)(octaves + (k > 0 ? k : 0) * SL_OCTAVE_N, (SL_REAL)4 * mantissa - (SL_REAL)3);
 }
 
+/* Where correlations of a row are below `least` or above `most`: their number. Few are, so that some at a time are
+ * looked at, as vectors, before it is asked which. */
+SL_TARGET static int SL_FN(orthant_ends)(const SL_REAL *row, int64_t n, SL_REAL least, SL_REAL most, int16_t *places)
+{
+    int n_ends = 0;
+    for (int64_t first = 0; first < n; first += SL_ORTHANT_GLANCE) {
+        const int64_t stop = first + SL_ORTHANT_GLANCE < n ? first + SL_ORTHANT_GLANCE : n;
+        if (stop == first + SL_ORTHANT_GLANCE) {
+            SL_REAL low = row[first], high = row[first];
+            for (int j = 1; j < SL_ORTHANT_GLANCE; ++j) {
+                const SL_REAL c = row[first + j];
+                low = c < low ? c : low;
+                high = c > high ? c : high;
+            }
+            if (!(low < least) && !(high > most))
+                continue;
+        }
+        for (int64_t j = first; j < stop; ++j) {
+            places[n_ends] = (int16_t)j;
+            n_ends += (row[j] > most) | (row[j] < least);
+        }
+    }
+    return n_ends;
+}
+
 /* Multiply the products of unit vectors, one of `left` for each row and one of `right` for each column, by
  * P(N_1 > h and N_2 > h). */
 SL_TARGET static void SL_FN(orthant_tile)(SL_REAL *tile, int64_t stride, int64_t n_rows, int64_t n_columns,
@@ -94,11 +119,7 @@ SL_TARGET static void SL_FN(orthant_tile)(SL_REAL *tile, int64_t stride, int64_t
         for (int64_t first = 0; first < n_columns; first += SL_ORTHANT_COLUMNS) {
             SL_REAL *row = tile + i * stride + first;
             const int64_t left_over = n_columns - first, n = left_over < SL_ORTHANT_COLUMNS ? left_over : SL_ORTHANT_COLUMNS;
-            int n_ends = 0;
-            for (int j = 0; j < n; ++j) {
-                places[n_ends] = (int16_t)j;
-                n_ends += (row[j] > most) | (row[j] < least);
-            }
+            const int n_ends = SL_FN(orthant_ends)(row, n, least, most, places);
             for (int k = 0; k < n_ends; ++k)
                 ends[k] = row[places[k]];
             if (mirrored)
@@ -150,15 +171,11 @@ SL_TARGET static void SL_FN(slope_tile)(SL_REAL *tile, int64_t stride, int64_t n
         for (int64_t first = 0; first < n_columns; first += SL_ORTHANT_COLUMNS) {
             SL_REAL *row = tile + i * stride + first;
             const int64_t left_over = n_columns - first, n = left_over < SL_ORTHANT_COLUMNS ? left_over : SL_ORTHANT_COLUMNS;
-            int n_below = 0;
             if (mirrored) {
                 SL_FN(slope_row_mirrored)(row, n, base, near);
                 continue;
             }
-            for (int j = 0; j < n; ++j) {
-                places[n_below] = (int16_t)j;
-                n_below += row[j] < (SL_REAL)-0.5;
-            }
+            const int n_below = SL_FN(orthant_ends)(row, n, (SL_REAL)-0.5, (SL_REAL)2, places);
             for (int k = 0; k < n_below; ++k)
                 below[k] = row[places[k]];
             SL_FN(slope_row)(row, n, base, near, octaves);

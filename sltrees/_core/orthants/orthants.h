@@ -23,6 +23,7 @@
 #define SL_ORTHANT_OCTAVE_f64 15
 #define SL_ORTHANT_NEAR_f32 8
 #define SL_ORTHANT_OCTAVE_f32 7
+#define SL_ORTHANT_GLANCE 16
 #define SL_ORTHANT_COLUMNS 256 /* at a time: what is set aside of these stays in first-level cache */
 
 /* Squared half angles below which products of unit vectors no longer tell them well enough: they are computed anew,
