@@ -1,4 +1,4 @@
-"""The kernel of estimators, from the inside out: values for a pair of rows, factors, fits by each solver, predictions."""
+"""The kernel of estimators, from the inside out: values for a pair of rows, factors, fits by solver, predictions."""
 
 import functools
 

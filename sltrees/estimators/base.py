@@ -313,7 +313,6 @@ class NewtonEstimator(BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
                 scale=scale,
                 alpha=self._kernel_options()["alpha"],
-                first_alpha=kernel.alpha_,
                 advance=progress,
             )
             self.selection_ = search.table

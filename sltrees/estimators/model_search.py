@@ -123,7 +123,6 @@ def search_models(
     n_threads,
     scale=None,
     alpha="loo",
-    first_alpha=None,
     advance=None,
 ):
     """Compare networks with the lazy limit.
@@ -153,8 +152,6 @@ def search_models(
         scaled yet, and each fold is measured with what was learned without it; that takes no time of `seconds`.
     alpha : float or "loo", default "loo"
         Of the kernel.
-    first_alpha : float, optional
-        What "loo" chose of all samples: of folds, ridges near it are compared.
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -171,10 +168,9 @@ def search_models(
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        ridge = {"alpha": alpha, "first_alpha": first_alpha}
         advance = advance or (lambda stage, done, total: None)
         samples = X, Y, weights
-        return _Search(samples, strata, shift, n_folds, seconds, random_state, executor, scale, ridge, advance).run()
+        return _Search(samples, strata, shift, n_folds, seconds, random_state, executor, scale, alpha, advance).run()
 
 
 class _Search:
@@ -184,8 +180,8 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale, ridge, advance):
-        self.scale, self.ridge, self.advance = scale, ridge, advance
+    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale, alpha, advance):
+        self.scale, self.alpha, self.advance = scale, alpha, advance
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
@@ -230,7 +226,7 @@ class _Search:
             samples, strata = [array[part] for array in samples], strata[part]
         folds = deal_into_folds(strata, self.n_folds, rng)
         comparison = _Comparison(
-            *samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale, self.ridge
+            *samples, folds, self.shift, self.random_state, self.executor, self.stop, self.scale, self.alpha
         )
         alpha = comparison.measure_kernel(n_folds)
         self.comparisons.append(comparison)
@@ -330,9 +326,9 @@ class _Comparison:
         At samples left out, of those that were learned for all folds that were asked for; NaN in others.
     """
 
-    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None, ridge=None):
+    def __init__(self, X, Y, weights, folds, shift, random_state, executor, stop, scale=None, alpha="loo"):
         self.X, self.Y, self.weights, self.folds = X, Y, weights, folds
-        self.ridge, self.scale, self.rows = ridge or {}, scale, {}  # as models know them, for each fold
+        self.alpha, self.scale, self.rows = alpha, scale, {}  # as models know them, for each fold
         self.n_folds = int(folds.max()) + 1
         self.shift, self.random_state, self.executor, self.stop = shift, random_state, executor, stop
         self.tried, self.outputs = {}, {}
@@ -357,7 +353,7 @@ class _Comparison:
 
         def learn(fold):
             train, rows = self.folds != fold, self.rows_for(fold)
-            model = KernelRidge(shift=self.shift, **self.ridge, n_threads=1)
+            model = KernelRidge(shift=self.shift, alpha=self.alpha, n_threads=1)
             X, Y, weights, observations = to_learn_from(rows[train], self.Y[train], self.weights[train])
             model.fit(X, Y, weights, observations)
             return model.predict(rows[~train]), model.alpha_
