@@ -168,7 +168,6 @@ def search_models(
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        advance = advance or (lambda stage, done, total: None)
         samples = X, Y, weights
         return _Search(samples, strata, shift, n_folds, seconds, random_state, executor, scale, alpha, advance).run()
 
@@ -180,8 +179,11 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale, alpha, advance):
-        self.scale, self.alpha, self.advance = scale, alpha, advance
+    def __init__(
+        self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None, alpha="loo", advance=None
+    ):
+        self.scale, self.alpha = scale, alpha
+        self.advance = advance or (lambda stage, done, total: None)
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
