@@ -51,6 +51,7 @@ MODULES = [
     "_gram",  # the Gram matrix from pair counts
     "_normals",  # random numbers
     "_orthants",  # the limit kernel
+    "_lapack",  # triangular factors, with the interpreter free
 ]
 # Normal numbers must have the same bits at every level, so products are not fused with sums where an instruction could.
 # The other two say that nobody reads errno or the flags of exceptions: without them loops with roots and selections are

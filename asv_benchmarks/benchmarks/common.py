@@ -14,13 +14,19 @@ THREADS = 2
 
 # Names that other modules than `sltrees` define: where commits have them, the newest first.
 MODULES = {
+    "CholeskyFactor": ("sltrees.linalg.cholesky", "sltrees.cholesky"),
     "GramMatrix": ("sltrees.gram",),
     "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
+    "KernelRidge": ("sltrees.estimators.kernel_ridge",),
     "METHODS": ("sltrees.methods.choose", "sltrees.trainer"),
+    "NewtonRegressor": ("sltrees.estimators",),
     "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
+    "UnitRowsKernel": ("sltrees.kernels.unit_rows",),
     "choose_skin": ("sltrees.methods.certified.skin", "sltrees.method_certified"),
     "draw": ("sltrees.network.drawing",),
+    "pivoted_cholesky": ("sltrees.linalg.pivoted_cholesky",),
     "resolve_shift": ("sltrees.network.shift", "sltrees.shift"),
+    "slopes": ("sltrees.kernels.derivatives",),
     "digits_parity": ("sltrees.datasets.parity", "sltrees._demo"),
 }
 

@@ -14,3 +14,10 @@ def multiply_by_orthants(
     octaves: npt.NDArray[np.floating[Any]],
     mirrored: bool,
 ) -> None: ...
+def replace_by_slopes(
+    tile: npt.NDArray[np.floating[Any]],
+    base: float,
+    near: npt.NDArray[np.floating[Any]],
+    octaves: npt.NDArray[np.floating[Any]],
+    mirrored: bool,
+) -> None: ...

@@ -181,9 +181,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 model.alpha_ = float(self.alpha)
             model.resume(distinct.X, distinct.Y, distinct.weights, eval_samples)
             return
-        choice = self._choose_scaling(X, targets, weights, n_distinct, seed)
+        progress = Progress() if self.verbose else None
+        choice = self._choose_scaling(X, targets, weights, n_distinct, seed, progress)
         distinct = self._scaled(self.scaling_, X, targets, weights)
-        kernel = self._kernel_of_all(choice, distinct, seed)
+        kernel = self._kernel_of_all(choice, distinct, seed, progress)
 
         def judge(left_out):
             """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
@@ -197,7 +198,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
         eval_set = self._scaled_eval_set(eval_samples)
         self._shaped_by = self._shaping_parameters()
-        self._learn(distinct, X[distinct.order], eval_set, kernel, choice, judge, seed)
+        self._learn(distinct, X[distinct.order], eval_set, kernel, choice, judge, seed, progress)
         self._report_scalings(choice)
 
     def _scaled(self, scaling, X, targets, weights):
@@ -205,7 +206,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         distinct = distinct_samples(scaling.transform(X), targets, weights)
         return distinct.with_targets(lambda Y: (Y - self.centre_) / self.spread_)
 
-    def _choose_scaling(self, X, targets, weights, n_distinct, seed):
+    def _choose_scaling(self, X, targets, weights, n_distinct, seed, advance):
         """How columns are scaled. Sets: scaling_, evenness_, feature_scales_, feature_importances_."""
         learning = self.feature_learning
         Y = (targets - self.centre_) / self.spread_
@@ -223,6 +224,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             # without a random_state the kernel is the same each time, too
             rng=np.random.default_rng(0 if self.random_state is None else seed),
             n_threads=n_threads_of(self.n_jobs),
+            advance=advance,
         )
         self.scaling_, self.evenness_ = choice.scaling, choice.evenness
         d, learned = X.shape[1], choice.learned
@@ -235,13 +237,16 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
         return {"shift": self._kernel_shift(), "alpha": alpha}
 
-    def _kernel_of_all(self, choice, distinct, seed):
+    def _kernel_of_all(self, choice, distinct, seed, advance):
         """The kernel learned from all samples; None if nobody needs it."""
         if choice.kernel is None or choice.are_all:
             return choice.kernel
-        return self._kernel_for_many(choice, seed).fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+        kernel = self._kernel_for_many(choice, seed, advance)
+        kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+        kernel.advance = None  # of this call
+        return kernel
 
-    def _kernel_for_many(self, choice, seed):
+    def _kernel_for_many(self, choice, seed, advance):
         """The kernel as it is to be learned from more samples than choices were made on."""
         return KernelRidge(
             **self._kernel_options(),
@@ -250,7 +255,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             first_alpha=choice.kernel.alpha_,
             random_state=0 if self.random_state is None else seed,
             n_threads=n_threads_of(self.n_jobs),
-            advance=Progress() if self.verbose else None,
+            advance=advance,
         )
 
     def _coded(self, y, weights):
@@ -262,7 +267,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         """Put what was compared of scalings into the table of candidates, behind all others. Sets: selection_."""
         self.selection_ = with_scalings(self.selection_, choice, self.evenness_, self.feature_learning == "auto")
 
-    def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed):
+    def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed, progress):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does.
 
         X are the observations of `distinct`, not scaled.
@@ -292,10 +297,13 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
                 scale=scale,
                 alpha=self._kernel_options()["alpha"],
+                advance=progress,
             )
             self.selection_ = search.table
             if search.shortage is not None:
                 warnings.warn(search.shortage, SearchWarning, stacklevel=7)  # of who calls fit
+        if progress is not None:
+            progress.end()  # what networks say of their training are lines
         if self.model == "kernel" or (self.model == "auto" and (search is None or search.chosen is None)):
             return
         training, left_out = self._training_options(eval_set), None
@@ -375,11 +383,16 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if len(X):
             Y = (targets - self.centre_) / self.spread_
             X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()
-            fresh.n_threads = n_threads_of(self.n_jobs)
+            fresh.n_threads, progress = n_threads_of(self.n_jobs), Progress() if self.verbose else None
             if isinstance(fresh, Networks):
                 fresh.change(**self._training_options(None))
+            else:
+                fresh.advance = progress
             try:
                 fresh.extend(X, Y, weights)
+                if progress is not None:
+                    fresh.advance = None
+                    progress.end()
                 self.fitted_model_ = fresh
             except KeyboardInterrupt:
                 self.fitted_model_ = fresh  # whole, as far as it is trained; the next call makes up for the rest

@@ -20,6 +20,7 @@ from sltrees.kernels.derivatives import squared_gradients
 
 FOLDS = 3
 FEWEST_IN_A_FOLD = 20
+FEWEST_TO_CHOOSE_BY = 300  # samples that the ridge of a round is chosen by, if there are so many
 MOST_ROUNDS = 10
 LEAST_GAIN = 0.01  # a round that lowers the error of folds by a smaller share is the last
 SMALLEST = 1e-6  # of the largest scale: so that dividing by scales stays possible
@@ -44,6 +45,8 @@ class FeatureScales(typing.NamedTuple):
         Chosen.
     left_out : ndarray of shape (n, C) or None
         Outputs with so many rounds, at samples from which neither function nor scales were learned; None likewise.
+    alpha : float or None
+        About what "loo" chooses with these scales, if a first ridge was known.
     """
 
     scaling: typing.Any
@@ -53,9 +56,12 @@ class FeatureScales(typing.NamedTuple):
     standard_errors: list
     rounds: int
     left_out: np.ndarray | None
+    alpha: float | None
 
 
-def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads, alpha="loo"):
+def learn_scales(
+    scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads, alpha="loo", first_alpha=None, advance=None
+):
     """Learn scales of features, as far as that lowers errors of samples left out.
 
     Parameters
@@ -76,6 +82,10 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
     n_threads : int
     alpha : float or "loo"
         Of the kernel.
+    first_alpha : float, optional
+        About what "loo" chooses of these samples, if that is known.
+    advance : callable, optional
+        advance(stage, done, total): told how far it is.
 
     Returns
     -------
@@ -106,17 +116,20 @@ def learn_scales(scaling, X, Y, weights, strata, *, shift, rounds, rng, n_thread
         rounds, errors, standard_errors, left_out = rounds or 0, [], [], None
         _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads, alpha=alpha)
     else:
-        comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads, alpha)
-        errors, standard_errors, rounds, left_out = comparison.chosen(rounds)
+        comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads, alpha, first_alpha)
+        errors, standard_errors, rounds, left_out = comparison.chosen(rounds, advance)
         scales, spread = np.ones(X.shape[1]), comparison.spread
         if rounds:  # the last round on all: what is learned from more samples is finer
-            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha)
+            if first_alpha is not None:
+                first_alpha = float(np.median(comparison.alphas[rounds]))
+            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha, first_alpha)
             sequence.scale_by(comparison.scales_after(rounds - 1))
             sequence.next_round()
             scales = sequence.scales
     importances = spread * scales**2
     importances /= importances.sum() or 1.0
-    return FeatureScales(rescaled(scaling, scales), scales, importances, errors, standard_errors, rounds, left_out)
+    scaling = rescaled(scaling, scales)
+    return FeatureScales(scaling, scales, importances, errors, standard_errors, rounds, left_out, first_alpha)
 
 
 def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo"):
@@ -137,17 +150,29 @@ def rescaled(scaling, scales):
 class _Sequence:
     """Rounds on some samples, one after the other."""
 
-    def __init__(self, scaling, X, Y, weights, shift, n_threads, alpha):
-        self.first, self.scaling, self.alpha = scaling, scaling, alpha
+    def __init__(self, scaling, X, Y, weights, shift, n_threads, alpha, first_alpha=None):
+        self.first, self.scaling, self.alpha, self.first_alpha = scaling, scaling, alpha, first_alpha
         self.X, self.Y, self.weights, self.shift, self.n_threads = X, Y, weights, shift, n_threads
         self.scales = np.ones(X.shape[1])
         self.spread = _spread(scaling, X, weights)
         self.model = None
 
     def learn(self):
-        """The model with the scales as they are. Sets: model."""
+        """The model with the scales as they are. Sets: model, first_alpha.
+
+        Where a first ridge is known, that of the model is one near that of the round before, by a half of the samples.
+        """
         samples = to_learn_from(self.scaling.transform(self.X), self.Y, self.weights)
-        self.model = KernelRidge(shift=self.shift, alpha=self.alpha, n_threads=self.n_threads).fit(*samples)
+        self.model = KernelRidge(
+            shift=self.shift,
+            alpha=self.alpha,
+            first_alpha=self.first_alpha,
+            climb_on=max(FEWEST_TO_CHOOSE_BY, len(samples[0]) // 2),
+            most_left_out=0,
+            n_threads=self.n_threads,
+        ).fit(*samples)
+        if self.first_alpha is not None:
+            self.first_alpha = self.model.alpha_
         return self.model
 
     def next_round(self):
@@ -183,22 +208,27 @@ def _spread(scaling, X, weights):
 class _Folds:
     """The same rounds without each fold, and their errors on it."""
 
-    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads, alpha="loo"):
+    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads, alpha="loo", first_alpha=None):
         self.X, self.Y, self.weights, self.spread = X, Y, weights, _spread(scaling, X, weights)
-        self.scales = []  # after each round, of all folds
+        self.scales, self.alphas = [], []  # after each round, of all folds
         self.folds, self.n_threads = deal_into_folds(strata, FOLDS, rng), n_threads
         self.sequences = []
         for fold in range(FOLDS):
             seen = self.folds != fold
-            self.sequences.append(_Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1, alpha))
+            sequence = _Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1, alpha, first_alpha)
+            self.sequences.append(sequence)
 
-    def chosen(self, rounds):
+    def chosen(self, rounds, advance=None):
         """Errors, their standard errors, the number of rounds, by default the best, and outputs with so many."""
         outputs, squares = [], []
         with ThreadExecutor(self.n_threads) as executor:
-            for k in range((MOST_ROUNDS if rounds is None else rounds) + 1):
+            most = MOST_ROUNDS if rounds is None else rounds
+            for k in range(most + 1):
+                if advance is not None:
+                    advance("scales of features", k, most + 1)
                 outputs.append(self.outputs(executor, k > 0))
                 self.scales.append([sequence.scales for sequence in self.sequences])
+                self.alphas.append([sequence.model.alpha_ for sequence in self.sequences])
                 squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
                 errors = [error if np.isfinite(error) else np.inf for error in errors]

@@ -13,9 +13,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sltrees._memory import array_bytes, check_memory
+from sltrees.estimators.distinct_samples import to_learn_from
 from sltrees.estimators.kernel_solvers import blocks, iterative
+from sltrees.estimators.kernel_solvers.climbing import NO_BETTER, climb
 from sltrees.estimators.kernel_solvers.samples import SamplesHere
 from sltrees.estimators.kernel_solvers.subsample import subsample
+from sltrees.execution.inline import InlineExecutor
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.linalg.cholesky import TILE, CholeskyFactor
@@ -29,6 +32,8 @@ WAYS = ("eigen", "cholesky", "nystrom", "conjugate gradients")  # that are used
 # there is one Cholesky factor for one ridge: see docs/guide/many_samples.md for what is faster where.
 EIGEN_SAMPLES = 1500
 CHOLESKY_SAMPLES = 10_000
+LEFT_OUT_SAMPLES = 3000  # of more, so many are drawn that leave-one-out errors are of
+FEW_SAMPLES = 200  # of which there are always eigenvectors, and memory
 FEWEST_FOR_BLOCKS = 40  # of fewer none can be held out
 EXACT_FACTOR_SAMPLES = 20_000  # for "exact": then a factor takes longer than conjugate gradients
 
@@ -56,7 +61,13 @@ class KernelRidge:
     max_centres : int, default 16384
         Of "nystrom".
     first_alpha : float, optional
-        What "loo" begins with, where it was chosen already.
+        Of about what is to be chosen by "loo", from like samples. Of 200 to 1,500 distinct samples the ridges next to
+        it are compared, and those next to the better one, until none is better; of more it is taken.
+    climb_on : int, default 1500
+        Of more distinct samples, if they are 1,500 at most, so many are drawn for that.
+    most_left_out : int, default 3000
+        Of more distinct samples, so many are drawn, and leave-one-out errors are of these: by a factorisation all of
+        them would take as long as the solution.
     random_state : int, default 0
         Of what is drawn where there are more than 1,500 samples.
     n_threads : int, optional
@@ -74,8 +85,8 @@ class KernelRidge:
         What was used: "eigen", "cholesky", "nystrom" or "conjugate gradients".
     left_out_ : ndarray of shape (n, C) or None
         Output at each sample, learned from all others; None for fewer than three samples. Where samples are merged,
-        at each of the N observations, likewise: shape (N, C). Of "nystrom" only at some samples that were held
-        out, and NaN at others; None of conjugate gradients.
+        at each of the N observations, likewise: shape (N, C). NaN at samples that were not drawn, see `most_left_out`.
+        Of "nystrom" only at some samples that were held out, and NaN at others; None of conjugate gradients.
     error_ : float
         Weighted mean square of their errors, summed over outputs; infinite likewise.
 
@@ -96,7 +107,7 @@ class KernelRidge:
 
     # of models in pickles that were made before there were several solvers
     solver, solver_, max_centres, random_state, advance, blocks_ = "auto", "eigen", MAX_CENTRES, 0, None, None
-    first_alpha = None
+    first_alpha, climb_on, most_left_out = None, EIGEN_SAMPLES, LEFT_OUT_SAMPLES
 
     def __init__(
         self,
@@ -106,12 +117,15 @@ class KernelRidge:
         solver="auto",
         max_centres=MAX_CENTRES,
         first_alpha=None,
+        climb_on=EIGEN_SAMPLES,
+        most_left_out=LEFT_OUT_SAMPLES,
         random_state=0,
         n_threads=None,
         advance=None,
     ):
         self.shift, self.alpha, self.solver, self.max_centres = shift, alpha, solver, max_centres
-        self.first_alpha, self.random_state = first_alpha, random_state
+        self.first_alpha, self.climb_on, self.most_left_out = first_alpha, climb_on, most_left_out
+        self.random_state = random_state
         self.n_threads, self.advance = n_threads, advance
 
     def fit(self, X, Y, weights=None, observations=None):
@@ -119,7 +133,9 @@ class KernelRidge:
         self.solver_ = _solver(self.solver, len(X))
         self._check_memory(X, Y, self.solver_)
         with ThreadExecutor(self.n_threads) as executor:
-            if self.solver_ == "eigen":
+            if self.solver_ == "eigen" and self.first_alpha is not None and len(X) > FEW_SAMPLES:
+                self._fit_by_factors(X, Y, weights, observations, executor)
+            elif self.solver_ == "eigen":
                 self._fit_eigen(X, Y, weights, observations, executor)
             else:
                 kernel = _kernel(self.shift)
@@ -145,21 +161,57 @@ class KernelRidge:
         self.error_ = problem.error_left_out(self.alpha_) if enough else np.inf
         self.X_ = X
 
-    def _fit_cholesky(self, kernel, X, Y, weights, observations, unit, executor):
-        def fill(rows, columns, out):
-            kernel.fill(out, X[rows], X[columns])
+    def _fit_by_factors(self, X, Y, weights, observations, executor):
+        """As `_fit_eigen`, by a factorisation for each of the few ridges that are looked at."""
+        self.solver_ = "cholesky"
+        alpha, n = self.alpha, len(X)
+        if alpha == "loo" and n > self.climb_on:
+            alpha = self._alpha_of_some(X, Y, weights, observations, self.climb_on)
+        kernel, mixed = _kernel(self.shift), _Mixed(X, Y, weights, observations, self.most_left_out, self.random_state)
+        unit, mean = _unit(kernel, X, weights), 1.0 if weights is None else float(weights.mean())
+        matrix = executor.run(kernel.between, mixed.X, mixed.X)
 
-        self._tell("Cholesky factor", 0, 2)
+        def fill(rows, columns, out):
+            out[...] = matrix[rows, columns]
+
+        def at(alpha):
+            ridge = max(alpha, np.finfo(np.float64).eps) * unit
+            problem = FactoredRidge(fill, mixed.Y, mixed.weights, ridge, InlineExecutor())
+            errors = mixed.left_out(problem)
+            return mixed.mean_square(errors), problem, errors
+
+        if alpha == "loo":
+            found = climb(lambda alpha: at(alpha * mean), self.first_alpha / mean, executor)
+        else:
+            found = executor.run(at, float(alpha))
+        self._take_factored(mixed, found[1:], unit)
+        self.X_ = X
+
+    def _fit_cholesky(self, kernel, X, Y, weights, observations, unit, executor):
+        mixed = _Mixed(X, Y, weights, observations, self.most_left_out, self.random_state)
+
+        def fill(rows, columns, out):
+            kernel.fill(out, mixed.X[rows], mixed.X[columns])
+
+        def advance(done, total):
+            self._tell("Cholesky factor", done, total)
+
+        advance(0, 1)
         ridge = max(self.alpha_, np.finfo(np.float64).eps) * unit  # below, rounding leaves no factor
-        problem = FactoredRidge(fill, Y, weights, ridge, executor)
-        self.alpha_ = problem.ridge / unit
-        self._tell("leave-one-out errors", 1, 2)
-        errors = problem.left_out(observations)
-        self._tell("leave-one-out errors", 2, 2)
-        self.X_, self.dual_, self.constant_ = X, problem.dual, problem.constants
-        seen, of_weights = (Y, weights) if observations is None else (observations.Y, observations.weights)
-        self.left_out_ = seen + errors
-        self.error_ = float(np.average(np.sum(errors**2, axis=1), weights=of_weights))
+        problem = FactoredRidge(fill, mixed.Y, mixed.weights, ridge, executor, advance)
+        self._tell("leave-one-out errors", 0, 1)
+        errors = mixed.left_out(problem)
+        self._tell("leave-one-out errors", 1, 1)
+        self._take_factored(mixed, (problem, errors), unit)
+        self.X_ = X
+
+    def _take_factored(self, mixed, found, unit):
+        """Sets: the attributes, from a solution and errors of samples that were left out."""
+        problem, errors = found
+        self.alpha_, self.constant_ = problem.ridge / unit, problem.constants
+        self.dual_ = mixed.back(problem.dual)
+        self.error_ = mixed.mean_square(errors)
+        self.left_out_ = None if errors is None else mixed.back_of_observations(mixed.observed + errors)
 
     def _fit_blocks(self, kernel, X, Y, weights, observations, unit, executor):
         X, Y, weights = _one_by_one(X, Y, weights, observations)
@@ -236,9 +288,13 @@ class KernelRidge:
             return float(self.alpha)
         if self.first_alpha is not None:
             return float(self.first_alpha)
+        return self._alpha_of_some(X, Y, weights, observations, EIGEN_SAMPLES)
+
+    def _alpha_of_some(self, X, Y, weights, observations, size):
+        """The ridge that some of the observations choose."""
         rng = np.random.default_rng(self.random_state)
-        some = subsample(*_one_by_one(X, Y, weights, observations), EIGEN_SAMPLES, rng)
-        return KernelRidge(shift=self.shift, n_threads=self.n_threads).fit(*some).alpha_
+        some = subsample(*_one_by_one(X, Y, weights, observations), size, rng)
+        return KernelRidge(shift=self.shift, first_alpha=self.first_alpha, n_threads=self.n_threads).fit(*some).alpha_
 
     def _check_memory(self, X, Y, solver):
         (n, d), n_outputs, n_threads = X.shape, Y.shape[1], ThreadExecutor(self.n_threads).n_threads
@@ -249,6 +305,8 @@ class KernelRidge:
             "nystrom": blocks.bytes_needed(n, d, n_outputs, self.max_centres),
             "conjugate gradients": iterative.bytes_needed(n, n_outputs),
         }[solver]
+        if n <= FEW_SAMPLES:
+            return  # to look how much there is would take as long as to learn
         advice = "use fewer samples" if solver == "eigen" else "use fewer samples, or solver='nystrom'"
         check_memory(needed, None, f"kernel ridge regression on {n} samples by {solver}", advice)
 
@@ -282,7 +340,7 @@ class KernelRidge:
     def _extend_blocks(self, X, Y, weights):
         weights = np.ones(len(X)) if weights is None else weights
         with ThreadExecutor(self.n_threads) as executor:
-            extended = self.blocks_.extended(X, Y, weights, executor)
+            extended = self.blocks_.extended(X, Y, weights, executor, lambda *at: self._tell("further samples", *at))
         return self.take_blocks(extended)
 
     def take(self, samples, alpha, dual, constant):
@@ -309,6 +367,33 @@ class KernelRidge:
             return kernel.times(np.ascontiguousarray(X), self.X_, self.dual_, executor) + self.constant_
 
 
+def rough_alpha(X, Y, weights, shift):
+    """About the ridge that "loo" chooses, of few samples, and rather too large: what to begin with where are more.
+
+    Parameters
+    ----------
+    X, Y, weights : ndarray of shape (n, d), (n, C), (n,)
+        Rows of unit norm.
+    shift : float
+        Of the kernel.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Cost: O(n^3).
+    """
+    X, Y, weights, observations = to_learn_from(X, Y, weights)
+    with ThreadExecutor(1) as executor:
+        kernel = _kernel(shift).between(X, X)
+        problem = executor.run(
+            lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)
+        )
+        return executor.run(lambda: problem.choose(within=NO_BETTER))
+
+
 def _solver(asked, n):
     """What is used for so many distinct samples."""
     if n <= (FEWEST_FOR_BLOCKS if asked == "nystrom" else EIGEN_SAMPLES):
@@ -330,6 +415,53 @@ def _unit(kernel, X, weights):
     there = X.any(axis=1)
     share = float(np.average(there, weights=weights))
     return kernel.of_itself * share or 1.0
+
+
+class _Mixed:
+    """Samples in an order in which the last ones, from `start` on, are drawn from all of them."""
+
+    def __init__(self, X, Y, weights, observations, most_left_out, random_state):
+        n = len(X)
+        self.start, self.order = max(0, n - most_left_out), None
+        self.X, self.Y, self.weights, self.observations = X, Y, weights, observations
+        if self.start:
+            self.order = np.random.default_rng(random_state).permutation(n)
+            self.X, self.Y = X[self.order], Y[self.order]
+            self.weights = None if weights is None else weights[self.order]
+            if observations is not None:
+                place = np.empty(n, dtype=np.int64)
+                place[self.order] = np.arange(n)
+                self.observations = observations._replace(groups=place[observations.groups])
+
+    @property
+    def observed(self):
+        """Targets of observations, shape (N, C)."""
+        return self.Y if self.observations is None else self.observations.Y
+
+    def left_out(self, problem):
+        """Errors of observations of the samples from `start` on, each left out; None if there are none."""
+        return problem.left_out(self.observations, self.start) if self.start < len(self.X) else None
+
+    def mean_square(self, errors):
+        """Weighted mean of their squares, summed over outputs; infinite if there are none."""
+        if errors is None:
+            return np.inf
+        known = ~np.isnan(errors[:, 0])
+        weights = self.weights if self.observations is None else self.observations.weights
+        squares = np.sum(errors[known] ** 2, axis=1)
+        return float(np.average(squares, weights=None if weights is None else weights[known]))
+
+    def back(self, values):
+        """Values of samples in the order in which they came."""
+        if self.order is None:
+            return values
+        out = np.empty_like(values)
+        out[self.order] = values
+        return out
+
+    def back_of_observations(self, values):
+        """Likewise of observations."""
+        return self.back(values) if self.observations is None else values
 
 
 def _one_by_one(X, Y, weights, observations):

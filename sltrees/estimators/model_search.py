@@ -26,6 +26,7 @@ from sltrees.execution.threads import ThreadExecutor
 # ridge there is (the kernel tells how much the data need, within factors), how many neurons there are.
 TARGET_SCALES, FACTORS, WIDTHS = (16.0, 4.0), (0.1, 10.0), (1024,)
 FIRST_WIDTH = 256
+N_CANDIDATES = len(TARGET_SCALES) + len(FACTORS) + len(WIDTHS)
 LEAST_ALPHA, LARGEST_ALPHA = 1e-4, 10.0
 SHIFT = 1.0
 MAX_ITER = 20
@@ -109,7 +110,21 @@ class SearchWarning(UserWarning):
     """Not all networks were compared on all samples: `search_seconds` is too short for so many."""
 
 
-def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_state, n_threads, scale=None, alpha="loo"):
+def search_models(
+    X,
+    Y,
+    weights,
+    strata,
+    *,
+    shift,
+    n_folds,
+    seconds,
+    random_state,
+    n_threads,
+    scale=None,
+    alpha="loo",
+    advance=None,
+):
     """Compare networks with the lazy limit.
 
     Parameters
@@ -137,6 +152,8 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         scaled yet, and each fold is measured with what was learned without it; that takes no time of `seconds`.
     alpha : float or "loo", default "loo"
         Of the kernel.
+    advance : callable, optional
+        advance(stage, done, total): told how far it is.
 
     Returns
     -------
@@ -151,7 +168,8 @@ def search_models(X, Y, weights, strata, *, shift, n_folds, seconds, random_stat
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        return _Search((X, Y, weights), strata, shift, n_folds, seconds, random_state, executor, scale, alpha).run()
+        samples = X, Y, weights
+        return _Search(samples, strata, shift, n_folds, seconds, random_state, executor, scale, alpha, advance).run()
 
 
 class _Search:
@@ -161,8 +179,11 @@ class _Search:
     goes on from the best candidate so far, which is measured there, too: only errors of the same samples are compared.
     """
 
-    def __init__(self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None, alpha="loo"):
+    def __init__(
+        self, samples, strata, shift, n_folds, seconds, random_state, executor, scale=None, alpha="loo", advance=None
+    ):
         self.scale, self.alpha = scale, alpha
+        self.advance = advance or (lambda stage, done, total: None)
         self.samples, self.strata, self.shift, self.n_folds = samples, strata, shift, n_folds
         self.seconds, self.seconds_left, self.random_state, self.executor = seconds, seconds, random_state, executor
         self.n_distinct = len(np.unique(samples[0], axis=0))
@@ -175,6 +196,7 @@ class _Search:
         try:
             width, scale = FIRST_WIDTH, TARGET_SCALES[0]
             first = Candidate(width, scale, LEAST_ALPHA)
+            self.advance("comparison of networks", 0, N_CANDIDATES + 1)
             n = len(self.strata)
             alpha = self.compare_on(self.affordable(n, (first,), SHARES_TO_BEGIN) or n)
             for values in ("target_scale", TARGET_SCALES), ("alpha", [f * alpha for f in FACTORS]), ("width", WIDTHS):
@@ -232,6 +254,7 @@ class _Search:
 
     def measure_here(self, candidate):
         comparison = self.comparisons[-1]
+        self.advance("comparison of networks", min(len(self.rows), N_CANDIDATES), N_CANDIDATES + 1)
         n, n_iters = len(comparison.Y), comparison.measure(candidate)
         self.seconds_left -= self.price(candidate, n) / (MAX_ITER + 1) * n_iters
         self.rows.append(comparison.tried[candidate])

@@ -1,10 +1,12 @@
-"""How far a long fit is: a line for each stage, and at most one a second."""
+"""How far a long fit is: a line for each stage, and at most one a second; on a terminal they share a line."""
 
 from __future__ import annotations
 
+import sys
 import time
 
 _EVERY = 1.0  # seconds
+_BAR = 20  # letters
 
 
 class Progress:
@@ -12,8 +14,8 @@ class Progress:
 
     Parameters
     ----------
-    write : callable, default print
-        Called with each line.
+    write : callable, optional
+        Called with each line. By default they are printed; on a terminal each in place of the one before, with a bar.
     clock : callable, optional
         Seconds; by default those of a monotonic clock.
 
@@ -27,8 +29,8 @@ class Progress:
     block 1 of centres: 50%, 2 s left
     """
 
-    def __init__(self, write=print, clock=time.monotonic):
-        self._write, self._clock = write, clock
+    def __init__(self, write=None, clock=time.monotonic):
+        self._write, self._clock = write or _show, clock
         self._stage, self._began, self._told = None, 0.0, 0.0
 
     def __call__(self, stage, done, total):
@@ -41,3 +43,19 @@ class Progress:
             self._told = now
             left = (now - self._began) * (total - done) / done
             self._write(f"{stage}: {done / total:.0%}, {left:.0f} s left")
+
+    def end(self):
+        """Leave the line of a terminal, if something stands there. Cost: O(1)."""
+        if self._stage is not None and self._write is _show and sys.stdout.isatty():
+            print()
+        self._stage = None
+
+
+def _show(line):
+    """Print a line; on a terminal in place of the one before, and with a bar if it tells a share."""
+    if not sys.stdout.isatty():
+        print(line, flush=True)
+        return
+    share = line.rpartition(": ")[2].partition("%")
+    done = round(_BAR * float(share[0]) / 100) if share[1] else 0
+    print(f"\r[{'#' * done}{'.' * (_BAR - done)}] {line}\x1b[K", end="", flush=True)

@@ -8,11 +8,13 @@ import numpy as np
 
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.feature_learning import FeatureScales, learn_scales, scales_after
-from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, KernelRidge
+from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, KernelRidge, rough_alpha
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
+EVENNESS_SAMPLES = 1000  # that these are compared on, where there are more
+FEW_SAMPLES = 400  # up to which all ridges are compared; where there are more, those near the best of so many
 
 
 class ChosenScaling(typing.NamedTuple):
@@ -29,7 +31,8 @@ class ChosenScaling(typing.NamedTuple):
     unlearned : InputScaling
         `scaling` without them.
     kernel : KernelRidge or None
-        Fitted with the scaling, to the samples that were looked at; None if nobody needs it.
+        Fitted with the scaling, to the samples that were looked at, or if these are not all to some of them; None if
+        nobody needs it.
     seen : ndarray of shape (k,), dtype=int64
         These samples.
     are_all : bool
@@ -98,7 +101,9 @@ class ChosenScaling(typing.NamedTuple):
         return left_out
 
 
-def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_kernel, many, kernel, rng, n_threads):
+def choose_scaling(
+    X, Y, weights, strata, *, options, evenness, rounds, needs_kernel, many, kernel, rng, n_threads, advance=None
+):
     """Choose how columns are scaled.
 
     Parameters
@@ -121,6 +126,8 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
         Parameters of `KernelRidge`.
     rng : numpy.random.Generator
     n_threads : int
+    advance : callable, optional
+        advance(stage, done, total): told how far it is.
 
     Returns
     -------
@@ -128,8 +135,11 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
 
     Notes
     -----
-    Cost: O(k^3) for each evenness, and each round and fold, with k = min(n, 1500) samples.
+    All ridges are compared on 400 samples at most; from the best of these `climb` goes on with more of them. Cost:
+    O(k^3) for each evenness, and each round and fold, with k = min(n, 1500) samples.
     """
+    advance = advance or (lambda stage, done, total: None)
+    advance("scaling", 0, 1)
     auto, standardise = isinstance(evenness, str), options[1]
     evennesses = EVENNESSES if auto and standardise else (1.0 if auto else float(evenness),)
     scalings = [InputScaling(*options, value).fit(X, sample_weight=weights) for value in evennesses]
@@ -139,23 +149,47 @@ def choose_scaling(X, Y, weights, strata, *, options, evenness, rounds, needs_ke
         seen = seen[np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False))]
     some = X[seen], Y[seen], weights[seen], strata[seen]
 
-    def fitted(scaling):
-        distinct = distinct_samples(scaling.transform(some[0]), *some[1:3])
-        model = KernelRidge(**kernel, n_threads=1)
+    first_alpha = None
+    if kernel["alpha"] == "loo" and len(np.unique(some[0], axis=0)) > FEW_SAMPLES:
+        few = np.sort(np.random.default_rng(0).choice(len(some[0]), FEW_SAMPLES, replace=False))
+        rows = scalings[0].transform(some[0][few])
+        first_alpha = rough_alpha(rows, some[1][few], some[2][few], kernel["shift"])
+
+    def fitted(scaling, first_alpha=first_alpha, n_threads=1, samples=some):
+        distinct = distinct_samples(scaling.transform(samples[0]), *samples[1:3])
+        model = KernelRidge(**kernel, first_alpha=first_alpha, n_threads=n_threads)
         return model.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+
+    fewer = some
+    if len(seen) > EVENNESS_SAMPLES:
+        part = np.sort(np.random.default_rng(0).choice(len(seen), EVENNESS_SAMPLES, replace=False))
+        fewer = [array[part] for array in some]
 
     best, kernels, errors = 0, [None], [np.inf]
     if needs_kernel or len(scalings) > 1:
         with ThreadExecutor(n_threads) as executor:
-            kernels = executor.run_all(fitted, scalings)
+            kernels = executor.run_all(lambda scaling: fitted(scaling, samples=fewer), scalings)
         errors = [model.error_ for model in kernels]
         best = int(np.argmin(errors))
+        if first_alpha is not None:
+            first_alpha = kernels[best].alpha_
     scaling, model, learned = scalings[best], kernels[best], None
     if rounds is not False:
         wanted = None if rounds == "auto" else int(rounds)
-        learned = learn_scales(scaling, *some, **kernel, rounds=wanted, rng=rng, n_threads=n_threads)
-        if learned.rounds and needs_kernel:
-            model = fitted(learned.scaling)
+        learned = learn_scales(
+            scaling,
+            *some,
+            **kernel,
+            rounds=wanted,
+            rng=rng,
+            n_threads=n_threads,
+            first_alpha=first_alpha,
+            advance=advance,
+        )
+    rounds = 0 if learned is None else learned.rounds
+    if needs_kernel and (rounds or fewer is not some):
+        scaling_of_all, near = (learned.scaling, learned.alpha) if rounds else (scaling, first_alpha)
+        model = fitted(scaling_of_all, near, n_threads, fewer if many else some)  # of many only the ridge is of use
     compared = dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
     chosen = scaling if learned is None else learned.scaling
     if model is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 
@@ -12,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 _LOCK = threading.RLock()  # collecting one while this thread has the lock must not wait for it
 _HOLDS = []
 _BEFORE = []  # (library, its number of threads), while BLAS is limited
+_LIBRARIES = [0, []]  # how many modules were imported when they were looked for, and what was found
 
 
 class BlasHold:
@@ -36,8 +38,7 @@ class BlasHold:
             self.is_on = True
             _HOLDS.append(weakref.ref(self))
             if not _BEFORE:
-                libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-                _BEFORE.extend([(library, library.num_threads) for library in libraries])
+                _BEFORE.extend([(library, library.num_threads) for library in _libraries()])
             for library, _ in _BEFORE:  # also where another has begun, whom Ctrl-C may have cut off
                 set_threads(library, 1)
 
@@ -54,6 +55,16 @@ class BlasHold:
     def __del__(self):
         if self.is_on:
             self.release()
+
+
+def _libraries():
+    """Those of BLAS in this process. To look for them takes some 4 ms, so it is done where modules were imported."""
+    n_modules, libraries = _LIBRARIES
+    if n_modules != len(sys.modules):
+        n_modules = len(sys.modules)
+        libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        _LIBRARIES[:] = n_modules, libraries
+    return libraries
 
 
 def n_holders():

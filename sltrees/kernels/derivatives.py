@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from sltrees.kernels.orthants import OrthantPolynomials
+from sltrees._core._orthants import replace_by_slopes
+from sltrees.kernels.orthants import OrthantSlopes
 
 _ROWS = 256  # at a time
-_EQUAL = 1e-12  # 1 - c of rows that are the same
 
 
 def slopes(correlations, shift):
@@ -29,21 +27,16 @@ def slopes(correlations, shift):
 
     Notes
     -----
-    dP/dc is the density of the pair at the corner of the orthant, exp(-h^2 / (1 + c)) / (2 pi sqrt(1 - c^2)) (Plackett
-    1954). Cost: O(size).
+    As polynomials: see `sltrees.kernels.orthants.OrthantSlopes`. Cost: O(size).
 
     Examples
     --------
     >>> slopes(np.array([0.0, 1.0]), 0.0)
     array([0.25, 0.5 ])
     """
-    c = np.clip(correlations, -1.0, 1.0)
-    density = np.zeros_like(c)
-    inside = (c < 1.0 - _EQUAL) & (c > -1.0)
-    at = c[inside]
-    with np.errstate(under="ignore"):
-        density[inside] = np.exp(-shift * shift / (1.0 + at)) / (2.0 * math.pi * np.sqrt(1.0 - at * at))
-    return OrthantPolynomials.of(shift).probability(c) + c * density
+    c = np.clip(correlations, -1.0, 1.0)  # a copy
+    replace_by_slopes(c.reshape(1, -1), *OrthantSlopes.of(shift))
+    return c
 
 
 def squared_gradients(scaled, centres, dual, shift, weights=None):
@@ -83,7 +76,9 @@ def squared_gradients(scaled, centres, dual, shift, weights=None):
     for start in range(0, len(scaled), _ROWS):
         lengths = norms[start : start + _ROWS, None]
         directions = scaled[start : start + _ROWS] / lengths
-        factors = slopes(directions @ centres.T, shift)
+        factors = directions @ centres.T
+        np.clip(factors, -1.0, 1.0, out=factors)
+        replace_by_slopes(factors, *OrthantSlopes.of(shift))
         for column in dual.T:
             gradient = (factors * column) @ centres
             # along the sphere, and by how much a step in the feature moves the direction

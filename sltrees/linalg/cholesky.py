@@ -7,9 +7,10 @@ import itertools
 
 import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
-from scipy.linalg.lapack import dpotrf
 
-# Up to this order the factor is one tile: one call of LAPACK, which holds the interpreter for some 40 ms at most.
+from sltrees._core import _lapack
+
+# Up to this order the factor is one tile: one call of LAPACK.
 ONE_TILE = 2048
 TILE = 256  # large enough for matrix products to run at full speed; a task takes some 0.05 s at n = 10^4
 SPAN = 2048  # columns of a strip that one task of a triangular solve reads: 4 MB
@@ -98,7 +99,7 @@ class CholeskyFactor:
 
         return self.factorise_filled(copy, c, executor)
 
-    def factorise_filled(self, fill, c, executor):
+    def factorise_filled(self, fill, c, executor, advance=None):
         """As `factorise`, of a matrix that nobody holds.
 
         Parameters
@@ -108,6 +109,8 @@ class CholeskyFactor:
             tiles on it. Numbers of a row of `out` stand side by side.
         c : float
         executor : ThreadExecutor
+        advance : callable, optional
+            advance(done, total), after each column of tiles.
 
         Returns
         -------
@@ -115,9 +118,15 @@ class CholeskyFactor:
         """
         self.c = None  # until the end: an interruption leaves no factor
         self._load(fill, c, executor)
-        for k in range(len(self.corners)):
-            if not self._factorise_column(k, executor):
+        n, n_strips = self.n, len(self.corners)
+        found = [self._factorise_corner(0)]
+        for k, stop in enumerate(self.edges[1:]):
+            if not all(found):
                 return False
+            if k + 1 < n_strips:
+                found = _map(executor, lambda i, k=k: self._finish_tile(i, k), range(k + 1, n_strips))
+            if advance is not None:  # a tile of column k takes k products: in units of them
+                advance(stop**2 * (3 * n - 2 * stop), n**3)
         self.c = c
         return True
 
@@ -140,33 +149,23 @@ class CholeskyFactor:
 
         _map(executor, load, range(len(strips)))
 
-    def _factorise_column(self, k, executor):
-        """Finish column k of the tiles, those left of it being finished. False if a pivot is not positive."""
+    @_QUIET
+    def _finish_tile(self, i, k):
+        """L_ik = (A_ik - sum_j<k L_ij L_kj^T) L_kk^-T. False if that of the next corner, which follows, fails."""
         start, stop = self.edges[k], self.edges[k + 1]
-        corner, finished = self.corners[k], self.panels[k]
-
-        @_QUIET
-        def subtract(i):
-            """A_ik - sum_j<k L_ij L_kj^T."""
-            if i == k:
-                np.subtract(corner, finished @ finished.T, out=corner)
-            else:
-                tile = self.panels[i][:, start:stop]
-                np.subtract(tile, self.panels[i][:, :start] @ finished.T, out=tile)
-
-        def divide(i):
-            """L_ik = (what is left of A_ik) L_kk^-T."""
-            tile = self.panels[i][:, start:stop]
-            # transposed, as BLAS counts in columns: L_kk L_ik^T = A_ik^T
-            tile[...] = dtrsm(1.0, corner, np.ascontiguousarray(tile).T, lower=1, overwrite_b=1).T
-
+        tile = self.panels[i][:, start:stop]
         if start:
-            _map(executor, subtract, range(k, len(self.corners)))
-        _, failed = dpotrf(corner, lower=1, clean=0, overwrite_a=1)
-        if failed or not np.isfinite(corner.diagonal()).all():
-            return False
-        _map(executor, divide, range(k + 1, len(self.corners)))
-        return True
+            np.subtract(tile, self.panels[i][:, :start] @ self.panels[k].T, out=tile)
+        _lapack.divide_rows(self.corners[k], tile)
+        return i > k + 1 or self._factorise_corner(i)
+
+    @_QUIET
+    def _factorise_corner(self, k):
+        """The corner of strip k, all that stands left of it being finished. False if a pivot is not positive."""
+        corner, finished = self.corners[k], self.panels[k]
+        if k:
+            np.subtract(corner, finished @ finished.T, out=corner)
+        return _lapack.factorise(corner) and np.isfinite(corner.diagonal()).all()
 
     def solve(self, right, executor):
         """(A + c I)^-1 right.
@@ -218,33 +217,38 @@ class CholeskyFactor:
             piece = columns[start:stop]
             if start:
                 piece -= self.panels[k] @ columns[:start]
-            piece[...] = dtrsm(1.0, self.corners[k], np.asfortranarray(piece), lower=1, overwrite_b=1)
+            _lapack.divide_columns(self.corners[k], piece)
 
     def backward(self, columns):
         """Replace columns by L^-T columns, as `forward` does by L^-1 columns."""
         for k, (start, stop) in reversed(list(enumerate(_strips(self.edges)))):
             piece = columns[start:stop]
-            piece[...] = dtrsm(1.0, self.corners[k], np.asfortranarray(piece), lower=1, trans_a=1, overwrite_b=1)
+            _lapack.divide_columns(self.corners[k], piece, transposed=True)
             if start:
                 columns[:start] -= self.panels[k].T @ piece
 
-    def inverse_diagonal(self, executor):
-        """The diagonal of (A + c I)^-1.
+    def inverse_diagonal(self, executor, start=0):
+        """The diagonal of (A + c I)^-1, or its end.
 
         Parameters
         ----------
         executor : ThreadExecutor
+        start : int, default 0
+            The first entry that is wanted.
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n - start,)
 
         Notes
         -----
-        It is the squared norms of the columns of L^-1. Each thread forms a strip of these and forgets it. Cost:
-        O(n^3 / 3); memory: 4 KiB n for each thread.
+        It is the squared norms of the columns of L^-1, and these are 0 above the diagonal: the last k entries cost
+        O(k^3 / 3). Each thread forms a strip of columns and forgets it; memory: 4 KiB n for each thread.
         """
         strips = _strips(self.edges)
+        if len(strips) == 1:
+            return executor.run(_squared_columns_of_inverse, self.corners[0], start)
+        first_strip = max(k for k, edge in enumerate(self.edges[:-1]) if edge <= start)
 
         @_QUIET
         def squares(k):
@@ -252,17 +256,16 @@ class CholeskyFactor:
             columns = np.zeros((self.n - first, strips[k][1] - first))
             columns[: strips[k][1] - first] = np.eye(strips[k][1] - first)
             for i in range(k, len(strips)):
-                start, stop = strips[i]
-                piece = columns[start - first : stop - first]
+                above, stop = strips[i]
+                piece = columns[above - first : stop - first]
                 if i > k:
-                    np.matmul(self.panels[i][:, first:start], columns[: start - first], out=piece)
+                    np.matmul(self.panels[i][:, first:above], columns[: above - first], out=piece)
                     np.negative(piece, out=piece)
-                piece[...] = dtrsm(1.0, self.corners[i], np.asfortranarray(piece), lower=1, overwrite_b=1)
+                _lapack.divide_columns(self.corners[i], piece)
             return np.einsum("ij,ij->j", columns, columns)
 
-        if len(strips) == 1:
-            return executor.run(squares, 0)
-        return np.concatenate(executor.run_all(squares, range(len(strips))))
+        found = np.concatenate(executor.run_all(squares, range(first_strip, len(strips))))
+        return found[start - self.edges[first_strip] :]
 
     @property
     def pivots(self):
@@ -313,6 +316,19 @@ def raise_until_definite(factorise, c):
         f"the matrix has no Cholesky factor with {first:.3g} on its diagonal, nor with much more: it is not finite, or "
         "far from positive semidefinite"
     )
+
+
+@_QUIET
+def _squared_columns_of_inverse(corner, start):
+    """Squared norms of the columns of L^-1 from `start` on, of one tile L."""
+    inverse = np.array(corner[start:, start:], order="F")
+    _lapack.invert(inverse)
+    rows, squares = inverse.T, np.empty(len(inverse))  # of numbers side by side
+    for first in range(0, len(rows), TILE):
+        stop = min(first + TILE, len(rows))
+        corner, rest = np.triu(rows[first:stop, first:stop]), rows[first:stop, stop:]  # left of it is no inverse
+        squares[first:stop] = np.einsum("ij,ij->i", corner, corner) + np.einsum("ij,ij->i", rest, rest)
+    return squares
 
 
 def _divided(corner, right, trans):

@@ -21,6 +21,8 @@ class FactoredRidge:
         Above 0, in units of the kernel. Where the matrix is singular to working precision it is raised by factors of
         ten until it is not.
     executor : ThreadExecutor
+    advance : callable, optional
+        advance(done, total): told how far the factorisation is.
 
     Attributes
     ----------
@@ -44,7 +46,7 @@ class FactoredRidge:
     array([ 3. ,  1.5, -4.5])
     """
 
-    def __init__(self, fill, Y, weights, ridge, executor):
+    def __init__(self, fill, Y, weights, ridge, executor, advance=None):
         self._Y, self._executor = Y, executor
         self._weights = np.ones(len(Y)) if weights is None else weights
         self._roots = roots = np.sqrt(self._weights)
@@ -56,7 +58,9 @@ class FactoredRidge:
                 out *= roots[rows, None]
                 out *= roots[columns]
 
-        self.ridge = raise_until_definite(lambda c: self._factor.factorise_filled(weighted, c, executor), ridge)
+        self.ridge = raise_until_definite(
+            lambda c: self._factor.factorise_filled(weighted, c, executor, advance), ridge
+        )
         seen = self._factor.solve(np.column_stack([roots[:, None] * Y, roots]), executor)
         seen, self._of_roots = seen[:, :-1], seen[:, -1]
         self._total = float(roots @ self._of_roots)
@@ -64,19 +68,23 @@ class FactoredRidge:
         self._coefficients = seen - self._of_roots[:, None] * self.constants
         self.dual = roots[:, None] * self._coefficients
 
-    def left_out(self, observations=None):
+    def left_out(self, observations=None, start=0):
         """For each observation, learned from all others: its output minus its target, (N, C).
 
         Parameters
         ----------
         observations : sltrees.linalg.leave_one_out.Observations, optional
             Of which the samples are merged. By default each sample is one. Three or more.
+        start : int, default 0
+            The first of the samples that are wanted: NaN for those before.
 
         Notes
         -----
-        Cost: O(n^3 / 3), by `CholeskyFactor.inverse_diagonal`.
+        Cost: O(k^3 / 3) for the last k samples, by `CholeskyFactor.inverse_diagonal`.
         """
-        diagonal = self._factor.inverse_diagonal(self._executor) - self._of_roots**2 / self._total
+        diagonal = np.full(len(self._Y), np.nan)
+        diagonal[start:] = self._factor.inverse_diagonal(self._executor, start)
+        diagonal -= self._of_roots**2 / self._total
         if observations is None:
             return -self._coefficients / (diagonal * self._roots)[:, None]
         merged = MergedObservations.of(observations, self._Y, self._weights)

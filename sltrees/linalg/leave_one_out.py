@@ -130,15 +130,17 @@ class RidgeProblem:
         weights = self._observed_weights
         return float(np.sum(weights[:, None] * self.left_out(alpha) ** 2) / weights.sum())
 
-    def choose(self, alphas=ALPHAS):
-        """The ridge with the smallest error, the largest of those that tie. Cost: O(n^2 C) for each.
+    def choose(self, alphas=ALPHAS, within=0.0):
+        """The largest ridge whose error is not above the smallest by more than a share. Cost: O(n^2 C) for each.
 
         Of `alphas` times the mean weight, so that weights that are all twice as large change nothing.
         """
         mean = float(self._weights.mean())
         if len(self._observed_weights) < FEWEST_SAMPLES:
             return ALPHA_OF_FEW * mean
-        return min((alpha * mean for alpha in sorted(alphas, reverse=True)), key=self.error_left_out)
+        errors = {alpha * mean: self.error_left_out(alpha * mean) for alpha in sorted(alphas, reverse=True)}
+        limit = min(errors.values()) * (1.0 + within)
+        return next((alpha for alpha, error in errors.items() if error <= limit), min(errors, key=errors.get))
 
 
 class MergedObservations(typing.NamedTuple):

@@ -16,6 +16,7 @@ STUBS = (
     "_gram",
     "_hits",
     "_jacobian",
+    "_lapack",
     "_lazy_findings",
     "_lazy_rows",
     "_near_lists",

@@ -143,8 +143,9 @@ def test_progress_is_told_at_most_once_a_second():
 def test_verbose_says_what_is_done(few_are_many, capsys):
     NewtonRegressor("kernel", random_state=0, verbose=1).fit(*wave(300))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "block 1 of centres: begun"
-    assert "last corrections: begun" in lines
+    stages = [line.removesuffix(": begun") for line in lines if line.endswith(": begun")]
+    assert stages[:3] == ["scaling", "scales of features", "block 1 of centres"]
+    assert stages[-1] == "last corrections"
     NewtonRegressor("kernel", random_state=0).fit(*wave(300))
     assert capsys.readouterr().out == ""
 

@@ -135,6 +135,7 @@ def test_ctrl_c_while_blas_is_being_held_leaves_no_holder_behind(monkeypatch):
             raise KeyboardInterrupt
 
         patch.setattr("sltrees.execution.blas.ThreadpoolController", interrupted)
+        patch.setattr("sltrees.execution.blas._LIBRARIES", [0, []])  # that they were found before
         with pytest.raises(KeyboardInterrupt), ThreadExecutor(1):
             pass
     with ThreadExecutor(1):

@@ -81,6 +81,25 @@ def test_merged_samples_are_left_out_one_by_one(seed, tile):
         assert np.allclose(found.left_out(distinct.observations), problem.left_out(0.3), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("start", [0, 5, 8, 17, 39, 40])
+def test_the_last_samples_alone_can_be_left_out(seed, tile, start):
+    rng = np.random.default_rng(seed)
+    kernel, Y = positive_definite(rng, 40), rng.standard_normal((40, 2))
+    with ThreadExecutor(2) as executor:
+        problem = FactoredRidge(filling(kernel), Y, None, 0.1, executor)
+        all_of_them, last = problem.left_out(), problem.left_out(start=start)
+    assert np.isnan(last[:start]).all()
+    assert np.allclose(last[start:], all_of_them[start:], rtol=1e-12, atol=1e-13)
+
+
+def test_a_factorisation_tells_how_far_it_is(tile):
+    told = []
+    with ThreadExecutor(1) as executor:
+        FactoredRidge(filling(np.eye(20)), np.ones((20, 1)), None, 1.0, executor, lambda *at: told.append(at))
+    assert told == sorted(told)
+    assert told[-1] == (20**3, 20**3)
+
+
 def test_a_ridge_that_leaves_no_factor_is_raised(tile):
     kernel = np.ones((20, 20))
     with ThreadExecutor(1) as executor:

@@ -199,6 +199,7 @@ class _Search:
     def add(self, size, tune, errors, advance):
         """Add a block, unless it does not lower the error by enough to say so; whether another is to be tried."""
         samples, executor = self.samples, self.executor
+        advance(0, len(samples.candidates))
         free = np.nonzero(self.free)[0]
         if self.first is None:
             chosen = draw_centres(samples.kernel, samples.candidates, size, self.rng, executor)

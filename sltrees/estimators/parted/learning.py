@@ -15,6 +15,7 @@ from sltrees.estimators.parted.collections import as_parts, grouped
 from sltrees.estimators.parted.passes import Function, Reader, describe, draw
 from sltrees.estimators.parted.running import passed
 from sltrees.estimators.parted.samples import PartedSamples
+from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.linalg.leave_one_out import Observations
@@ -98,7 +99,8 @@ def fit_parts(estimator, X, y, sample_weight, eval_set, classes, seed):
     X, y = estimator._validate_samples(X, y, reset=True)
     labelled = is_classifier(estimator)
     estimator._learn_coding(*((parts.classes, parts.totals) if labelled else (y, weights)), classes)
-    choice, Y, weights = _choose(estimator, X, y, weights, seed)
+    progress = Progress() if estimator.verbose else None
+    choice, Y, weights = _choose(estimator, X, y, weights, seed, progress)
     scaled = estimator.scaling_.transform(X)
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
 
@@ -109,8 +111,9 @@ def fit_parts(estimator, X, y, sample_weight, eval_set, classes, seed):
                 kernel, parts.delayed, parts.groups, left_out, reader, *sizes, scaled[~is_out], executor
             )
 
-        kernel = estimator._kernel_for_many(choice, seed)
+        kernel = estimator._kernel_for_many(choice, seed, progress)
         kernel.fit_parts(samples, (scaled[is_out], Y[is_out], weights[is_out]))
+        kernel.advance = None  # of this call
     outputs = np.full(Y.shape, np.nan)
     outputs[is_out] = kernel.left_out_
     outputs = choice.honest(outputs, np.arange(size))
@@ -158,7 +161,7 @@ def extend_parts(estimator, X, y, sample_weight):
         estimator.fitted_model_ = fresh.take_blocks(blocks.extended_by(samples.system(blocks.system.centres), executor))
 
 
-def _choose(estimator, X, y, weights, seed):
+def _choose(estimator, X, y, weights, seed, progress):
     """Scalings by some of very many samples: the choice, and targets and weights as the model knows them.
 
     Sets: scaling_, evenness_, feature_scales_, feature_importances_, centre_, spread_.
@@ -167,7 +170,7 @@ def _choose(estimator, X, y, weights, seed):
     estimator._weight_unit = float(weights.mean())
     estimator.centre_, estimator.spread_ = centre_and_spread(targets, weights)
     weights = weights / estimator._weight_unit
-    choice = estimator._choose_scaling(X, targets, weights, len(np.unique(X, axis=0)), seed)
+    choice = estimator._choose_scaling(X, targets, weights, len(np.unique(X, axis=0)), seed, progress)
     return choice, (targets - estimator.centre_) / estimator.spread_, weights
 
 
