@@ -1,4 +1,4 @@
-"""Triangular factors by LAPACK and BLAS, with the interpreter free meanwhile, and in place. Kernel: it validates nothing.
+"""Triangular factors by LAPACK and BLAS, in place and with the interpreter free. Kernel: it validates nothing.
 
 The functions of `scipy.linalg.lapack` hold the interpreter, so that threads would wait for one another; these are the
 same routines of the same library, taken from where SciPy offers them to compiled code.
@@ -122,5 +122,6 @@ cdef int solve(char side, char trans, const double[::1, :] lower, double[:, :] r
         return 0
     stride = max(stride, n_rows)  # of a single row it may be anything
     with nogil:
-        dtrsm(&side, &uplo, &trans, &diag, &n_rows, &n_columns, &one, <double *> &lower[0, 0], &n, &right[0, 0], &stride)
+        dtrsm(
+            &side, &uplo, &trans, &diag, &n_rows, &n_columns, &one, <double *> &lower[0, 0], &n, &right[0, 0], &stride)
     return 0
