@@ -101,30 +101,33 @@ class Replay:
 
 
 class Keys:
-    """A map of 10^5 integer keys."""
+    """A map of 10^5 keys, which are integers: as objects, or in a table of their own."""
 
-    def setup(self):
+    param_names = ("integer_keys",)
+    params = ([False, True],)
+
+    def setup(self, integer_keys):
         rng = np.random.default_rng(0)
         self.keys, self.numbers = rng.permutation(10**6)[: 10**5], rng.standard_normal(10**5)
-        self.map = ThresholdMap()
+        self.map = ThresholdMap(integer_keys=integer_keys)
         self.map.update_many(self.keys, self.numbers)
         self.some, self.new = self.keys[:20_000].tolist(), rng.standard_normal(20_000).tolist()
 
-    def time_set(self):
+    def time_set(self, integer_keys):
         m = self.map
         for key, number in zip(self.some, self.new, strict=True):
             m[key] = number
 
-    def time_pop_and_put_back(self):
+    def time_pop_and_put_back(self, integer_keys):
         m = self.map
         for _ in range(20_000):
             key, number = m.popitem()
             m[key] = number - 8.0
 
-    def time_update_many(self):
+    def time_update_many(self, integer_keys):
         self.map.update_many(self.keys, self.numbers)
 
-    def time_query(self):
+    def time_query(self, integer_keys):
         for _ in range(100):
             self.map.query(3.0)
 

@@ -9,6 +9,7 @@ cimport numpy as cnp
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+from sltrees._core._boundary cimport plain_number
 from sltrees._core._threshold_tree cimport ThresholdTree
 
 cnp.import_array()
@@ -54,8 +55,12 @@ cdef class KeyedTree:
     def put(self, key, value):
         """Set the number of a key, which may be new. What is refused changes nothing."""
         cdef PyObject *known = get_item(self.slots, key)
+        cdef double x = 0.0
         if known != NULL:
-            self.tree.update(<object> known, value)
+            if self.tree.users == 0 and plain_number(value, &x) and x == x:
+                self.tree.c_update(<object> known, x)
+            else:
+                self.tree.update(<object> known, value)
             return
         if not self.free:
             self._grow(1)
@@ -77,7 +82,22 @@ cdef class KeyedTree:
         self._release(slot)
         return value
 
+    def best(self):
+        """The key with the best number, and that; None where a free slot has the same."""
+        cdef int64_t slot = self.tree.argmax()
+        value = self.tree.c_get(slot)
+        return None if value == self.worst else (self.keys[slot], value)
+
     # ------------------------------------------------------------------ many keys
+
+    @staticmethod
+    def as_keys(keys):
+        """Keys as `find` and `put_many` take them: those of an array of integers are integers."""
+        if isinstance(keys, np.ndarray):
+            if keys.ndim != 1:
+                raise ValueError(f"keys must have 1 dimension, got shape {keys.shape}")
+            return keys.tolist()
+        return list(keys)
 
     def find(self, list keys):
         """Slots of keys, -1 for those that are not there."""

@@ -14,6 +14,8 @@ PICKLE_VERSION: int
 WHILE_CHANGED: str
 WHILE_READ: str
 
+def as_amounts(values: npt.ArrayLike, name: str) -> _Amounts: ...
+
 class SumTree:
     def __init__(self, values: _Reals) -> None: ...
     @property

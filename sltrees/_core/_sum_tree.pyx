@@ -94,7 +94,7 @@ cdef class SumTree:
 
     @cython.embedsignature(False)       # the docstring begins with it
     def __init__(self, values):
-        values = _as_amounts(values, "values")
+        values = as_amounts(values, "values")
         self._begin_change()
         try:
             self._adopt(values)
@@ -412,7 +412,7 @@ cdef class SumTree:
         """
         where = as_integers(indices, "indices")
         if isinstance(values, np.ndarray) and values.ndim or np.ndim(values):
-            new = _as_amounts(values, "values")
+            new = as_amounts(values, "values")
             if cnp.PyArray_SIZE(new) != cnp.PyArray_SIZE(where):
                 raise ValueError(f"values must have the shape of indices, {where.shape}, got {new.shape}")
         else:
@@ -464,7 +464,7 @@ cdef class SumTree:
             self.c_update(leaf, x)
             self._end_change()
             return
-        new = _as_amounts(value, "values") if np.ndim(value) == 1 else value
+        new = as_amounts(value, "values") if np.ndim(value) == 1 else value
         where = as_places(key, self.values)
         if np.ndim(new) == 0:
             new = _as_amount(new)
@@ -632,7 +632,7 @@ cdef bint _any_refused(const double *values, int64_t count) noexcept nogil:
     return found
 
 
-def _as_amounts(values, name):
+def as_amounts(values, name):
     """Convert to a C-ordered float64 vector of numbers that a tree of sums can hold."""
     array = as_real_array(values, name, 1, check_nan=False).astype(np.float64, copy=False)
     if _any_refused(<const double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)):

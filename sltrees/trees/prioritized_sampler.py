@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._core import SumTree, ThresholdTree
-from sltrees._core._boundary import as_integers, as_real_array, within
-from sltrees._core._sum_tree import LARGEST
+from sltrees._core._boundary import as_integers, within
+from sltrees._core._sum_tree import as_amounts
 from sltrees._validation import as_float_dtype, as_integer, as_non_negative, as_share
 
 _PENDING_CALLS = 64  # so many batches may wait to be looked at for the maximum
@@ -201,17 +201,17 @@ class PrioritizedSampler:
     def _amounts(self, priorities, slots):
         """What is summed for priorities."""
         priorities = _as_array(priorities)
-        exact = as_real_array(priorities, "priorities", 1 if np.ndim(priorities) else 0, check_nan=False)
-        exact = np.broadcast_to(exact, slots.shape) if not exact.ndim else exact
-        if exact.shape != slots.shape:
-            raise ValueError(f"priorities must be one for each of {slots.size} slots, got shape {exact.shape}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            amounts = exact + np.float64(self._epsilon)
-            amounts = amounts if self._alpha == 1 else np.power(amounts, self._alpha, out=amounts)
-        if exact.size and not (exact.min() >= 0 and amounts.max() <= LARGEST):
-            wrong = exact[~((exact >= 0) & (amounts <= LARGEST))][0]
-            raise ValueError(f"priorities must be finite and at least 0, got {wrong}")
-        return amounts
+        if np.ndim(priorities):
+            exact = as_amounts(priorities, "priorities")
+            if exact.shape != slots.shape:
+                raise ValueError(f"priorities must be one for each of {slots.size} slots, got shape {exact.shape}")
+        else:
+            exact = np.full(slots.shape, as_amounts([priorities], "priorities")[0])
+        amounts = exact + self._epsilon
+        if self._alpha > 1:  # what is large may become too large
+            with np.errstate(over="ignore"):
+                return as_amounts(np.power(amounts, self._alpha, out=amounts), "priorities ** alpha")
+        return amounts if self._alpha == 1 else np.power(amounts, self._alpha, out=amounts)
 
     def _write(self, slots, amounts):
         """Set what is summed."""

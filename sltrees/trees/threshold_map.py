@@ -7,8 +7,9 @@ from collections.abc import Mapping, MutableMapping
 import numpy as np
 
 from sltrees._core._boundary import as_real_array, as_threshold
+from sltrees._core._integer_keys import IntegerKeyedTree
 from sltrees._core._keyed_tree import KeyedTree
-from sltrees._validation import as_choice, as_integer
+from sltrees._validation import as_choice, as_flag, as_integer
 
 _PICKLE_VERSION = 1
 
@@ -20,6 +21,9 @@ class ThresholdMap(MutableMapping):
     ----------
     items : mapping or iterable of (key, number) pairs, optional
         Keys are hashable; numbers are real, not NaN, and become float64.
+    integer_keys : bool, default False
+        Keys are integers of 64 bits, in a table without objects of Python: less memory, batches many times as fast, and
+        queries that return arrays. Nothing else is a key then, floats that equal integers included.
     orientation : {"max", "min"}, default "max"
         With "max" the best number is the largest, and queries report what is above a threshold; with "min" the
         smallest, and what is below.
@@ -40,7 +44,8 @@ class ThresholdMap(MutableMapping):
     Iteration is in the order of the numbers, the best first, as they are when it begins: O(n log n). Of equal numbers
     the order is any.
 
-    Batches may be arrays: keys of an array of integers are plain integers.
+    Batches may be arrays. Where a method returns a list of keys, it is an array of int64 with `integer_keys`; without,
+    keys of an array of integers are plain integers.
 
     See Also
     --------
@@ -59,8 +64,9 @@ class ThresholdMap(MutableMapping):
     ['valve', 'fan']
     """
 
-    def __init__(self, items=(), *, orientation="max"):
-        self._keyed = KeyedTree(as_choice(orientation, "orientation", ("max", "min")))
+    def __init__(self, items=(), *, orientation="max", integer_keys=False):
+        as_choice(orientation, "orientation", ("max", "min"))
+        self._keyed = (IntegerKeyedTree if as_flag(integer_keys, "integer_keys") else KeyedTree)(orientation)
         self.update(items)
 
     # ------------------------------------------------------------------ one key
@@ -113,6 +119,7 @@ class ThresholdMap(MutableMapping):
         """
         if isinstance(items, ThresholdMap):
             keys, values = items._content()
+            keys = _listed(keys) if more else keys
         else:
             pairs = dict(items)
             keys, values = list(pairs), list(pairs.values())
@@ -148,7 +155,7 @@ class ThresholdMap(MutableMapping):
         >>> load.query(1.0)
         [30, 20]
         """
-        keys = _as_keys(keys)
+        keys = self._keyed.as_keys(keys)
         exact = as_real_array(values, "values", 1 if np.ndim(values) else 0).astype(np.float64, copy=False)
         if exact.ndim and exact.size != len(keys):
             raise ValueError(f"values must be one for each of {len(keys)} keys, got {exact.size}")
@@ -182,7 +189,7 @@ class ThresholdMap(MutableMapping):
         >>> ThresholdMap({"a": 1.0, "b": 2.0}).get_many(["b", "c"], default=0.0)
         array([2., 0.])
         """
-        keys = _as_keys(keys)
+        keys = self._keyed.as_keys(keys)
         slots = self._keyed.find(keys)
         missing = slots < 0
         if not missing.any():
@@ -218,7 +225,7 @@ class ThresholdMap(MutableMapping):
         >>> list(load)
         ['b']
         """
-        keys = _as_keys(keys)
+        keys = self._keyed.as_keys(keys)
         slots = self._keyed.find(keys)
         if np.any(slots < 0):
             raise KeyError(keys[int(np.argmax(slots < 0))])
@@ -226,7 +233,7 @@ class ThresholdMap(MutableMapping):
 
     def clear(self):
         """Delete all keys, and give back the memory. Cost: O(n)."""
-        self._keyed = KeyedTree(self.orientation)
+        self._keyed = type(self._keyed)(self.orientation)
 
     # ------------------------------------------------------------------ queries
 
@@ -242,7 +249,7 @@ class ThresholdMap(MutableMapping):
 
         Returns
         -------
-        keys : list
+        keys : list, or ndarray of int64
         values : ndarray of shape (k,), dtype=float64
             Only if `return_values`.
 
@@ -315,7 +322,7 @@ class ThresholdMap(MutableMapping):
 
         Returns
         -------
-        keys : list
+        keys : list, or ndarray of int64
         values : ndarray of shape (k,), dtype=float64
             Only if `return_values`.
 
@@ -359,13 +366,11 @@ class ThresholdMap(MutableMapping):
         """
         if not len(self):
             raise KeyError("the map is empty")
-        keyed = self._keyed
-        slot = keyed.tree.argmax()
-        value = keyed.tree[slot]
-        if value == keyed.worst:  # a free slot could be meant
-            slot = self._best(1)[0]
-        (key,) = keyed.keys_at(np.array([slot]))
-        return key, value
+        best = self._keyed.best()
+        if best is None:  # a free slot could be meant
+            (key,) = _listed(self._keyed.keys_at(self._best(1)))
+            return key, self._keyed.worst
+        return best
 
     # ------------------------------------------------------------------ taking out
 
@@ -406,7 +411,7 @@ class ThresholdMap(MutableMapping):
 
         Returns
         -------
-        keys : list
+        keys : list, or ndarray of int64
         values : ndarray of shape (k,), dtype=float64
 
         Raises
@@ -435,11 +440,11 @@ class ThresholdMap(MutableMapping):
 
     def __iter__(self):
         slots, _ = self._in_order(self._keyed.used())
-        return iter(self._keyed.keys_at(slots))
+        return iter(_listed(self._keyed.keys_at(slots)))
 
     def __reversed__(self):
         slots, _ = self._in_order(self._keyed.used())
-        return iter(self._keyed.keys_at(slots[::-1]))
+        return iter(_listed(self._keyed.keys_at(slots[::-1])))
 
     def __ior__(self, other):
         self.update(other)
@@ -461,6 +466,11 @@ class ThresholdMap(MutableMapping):
         """ "max" or "min"."""
         return self._keyed.tree.orientation
 
+    @property
+    def has_integer_keys(self):
+        """Whether it was made with `integer_keys`."""
+        return isinstance(self._keyed, IntegerKeyedTree)
+
     def copy(self):
         """An independent map with the same keys and numbers. Cost: O(n).
 
@@ -479,7 +489,7 @@ class ThresholdMap(MutableMapping):
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._keyed = KeyedTree(self.orientation)
+        other._keyed = type(self._keyed)(self.orientation)
         other._keyed.put_many(*self._content())
         return other
 
@@ -487,7 +497,11 @@ class ThresholdMap(MutableMapping):
 
     def __reduce__(self):
         state = {name: value for name, value in self.__dict__.items() if name != "_keyed"}
-        return _from_pickle, (type(self), _PICKLE_VERSION, *self._content(), self.orientation), state
+        return (
+            _from_pickle,
+            (type(self), _PICKLE_VERSION, *self._content(), self.orientation, self.has_integer_keys),
+            state,
+        )
 
     # ------------------------------------------------------------------ internals
 
@@ -515,20 +529,16 @@ class ThresholdMap(MutableMapping):
         assert len(self) == len(list(self))
 
 
-def _as_keys(keys):
-    """A list of keys."""
-    if isinstance(keys, np.ndarray):
-        if keys.ndim != 1:
-            raise ValueError(f"keys must have 1 dimension, got shape {keys.shape}")
-        return keys.tolist()
-    return list(keys)
+def _listed(keys):
+    """Keys as objects of Python."""
+    return keys.tolist() if isinstance(keys, np.ndarray) else keys
 
 
-def _from_pickle(cls, version, keys, values, orientation):
+def _from_pickle(cls, version, keys, values, orientation, integer_keys):
     """Rebuild a map; the arguments come from a file and are checked like any others."""
     if version != _PICKLE_VERSION:
         raise ValueError(f"this version reads pickles of format {_PICKLE_VERSION}, got format {version!r}")
     made = cls.__new__(cls)
-    made._keyed = KeyedTree(as_choice(orientation, "orientation", ("max", "min")))
+    ThresholdMap.__init__(made, orientation=orientation, integer_keys=integer_keys)
     made.update_many(keys, values)
     return made

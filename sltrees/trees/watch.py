@@ -124,7 +124,8 @@ class Watch:
     def _events_of_map(self):
         before, tree = self._inside, self._tree
         above = tree.query(self._enter)
-        values = tree.get_many(before, default=np.inf if tree.orientation == "min" else -np.inf)
+        above = above.tolist() if isinstance(above, np.ndarray) else above
+        values = tree.get_many(list(before), default=np.inf if tree.orientation == "min" else -np.inf)
         stays = dict(zip(before, self._stays(values).tolist(), strict=True))
         entered = [key for key in above if key not in before]
         self._inside = dict.fromkeys([*(key for key in before if stays[key]), *entered])

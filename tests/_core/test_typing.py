@@ -15,6 +15,7 @@ STUBS = (
     "_boundary",
     "_gram",
     "_hits",
+    "_integer_keys",
     "_jacobian",
     "_keyed_tree",
     "_lazy_findings",

@@ -91,10 +91,11 @@ def test_slots_are_used_again():
     m._check()
 
 
-def test_batches_of_arrays(seed):
+@pytest.mark.parametrize("integer_keys", [False, True])
+def test_batches_of_arrays(seed, integer_keys):
     rng = np.random.default_rng(seed)
     keys, values = rng.permutation(5000)[:2000] * 7, rng.standard_normal(2000)
-    m = ThresholdMap()
+    m = ThresholdMap(integer_keys=integer_keys)
     m.update_many(keys, values)
     model = dict(zip(keys.tolist(), values.tolist(), strict=True))
     assert m == model
@@ -109,6 +110,48 @@ def test_batches_of_arrays(seed):
     m.update_many(np.array([1, 2]), -1)
     assert (m[1], m[2]) == (-1.0, -1.0)
     m._check()
+
+
+def test_integer_keys_are_arrays_and_nothing_else_is_a_key():
+    m = ThresholdMap({10: 1.0, 30: 3.0, np.int32(20): 2.0}, integer_keys=True)
+    assert m.has_integer_keys
+    assert not ThresholdMap().has_integer_keys
+    for found in (m.query(1.5), m.topk(2), m.pop_above(1.5)[0]):
+        assert found.dtype == np.int64
+        assert sorted(found.tolist()) == [20, 30]
+    assert m == {10: 1.0}
+    assert [type(key) for key in m] == [type(m.peekitem()[0])] == [int]
+    for other in ("a", 10.0, True, 10**30, None, (1,), np.array(10)):
+        assert other not in m
+        assert m.get(other, -1) == -1
+        with pytest.raises(TypeError, match="keys must be integers of 64 bits"):
+            m[other] = 1.0
+        with pytest.raises(KeyError):
+            del m[other]
+    for keys in ([1.5], ["a"], np.array([2**64 - 1], dtype=np.uint64)):
+        with pytest.raises(TypeError, match="keys must be integers"):
+            m.update_many(keys, [1.0])
+    m |= {5: 2}
+    m.update({6: 3})
+    m.update(ThresholdMap({7: 4}))
+    assert m == {10: 1.0, 5: 2.0, 6: 3.0, 7: 4.0}
+    m._check()
+
+
+def test_a_table_that_fills_and_empties(seed):
+    rng = np.random.default_rng(seed)
+    m, model = ThresholdMap(integer_keys=True), {}
+    for _ in range(30):
+        keys = rng.integers(-200, 200, 60) << rng.integers(0, 50)
+        values = rng.standard_normal(60)
+        m.update_many(keys, values)
+        model.update(zip(keys.tolist(), values.tolist(), strict=True))
+        gone = rng.choice(list(model), len(model) // 2, replace=False)
+        m.delete_many(gone)
+        for key in gone.tolist():
+            del model[key]
+        m._check()
+        assert m == model
 
 
 class Equal:
@@ -210,40 +253,54 @@ MUTATORS = {
     "grow": lambda m: [m.__setitem__(j, 1.0) for j in range(30)],
     "array": lambda m: m.update_many(np.arange(50), np.arange(50)),
     "pop_above": lambda m: m.pop_above(1.5),
-    "delete_many": lambda m: m.delete_many(["a", "b"]),
+    "delete_many": lambda m: m.delete_many(list(m)[:2]),
     "clear": lambda m: m.clear(),
 }
 
 
 @pytest.mark.parametrize("name", [name for name in MUTATORS if name != "grow"])
 def test_each_allocation_that_fails_leaves_the_map(name):
-    def check(m):
-        m._check()
-        assert m == ITEMS
+    for integer_keys in (False, True):
+        items = {j: j / 4 for j in range(10)} if integer_keys else ITEMS
 
-    assert fail_each(lambda: ThresholdMap(ITEMS), MUTATORS[name], check) > 0
+        def check(m, items=items):
+            m._check()
+            assert m == items
+
+        def make(items=items, integer_keys=integer_keys):
+            return ThresholdMap(items, integer_keys=integer_keys)
+
+        assert fail_each(make, MUTATORS[name], check) > 0
 
 
 class MapMachine(RuleBasedStateMachine):
-    orientation = "max"
-    keys = st.one_of(st.integers(0, 15), st.sampled_from("abcdef"))
+    orientation, integer_keys = "max", False
+    # integers that share places in a small table, and the extremes; other keys where they may be
+    integers = st.sampled_from([*range(12), *(j << 40 for j in range(1, 6)), -1, 2**63 - 1, -(2**63)])
+    others = st.sampled_from("abcdef")
     numbers = st.sampled_from([-math.inf, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, math.inf])
 
     @initialize()
     def build(self):
-        self.map, self.model = ThresholdMap(orientation=self.orientation), {}
+        self.map, self.model = ThresholdMap(orientation=self.orientation, integer_keys=self.integer_keys), {}
 
-    @rule(key=keys, value=numbers)
-    def put(self, key, value):
+    def key(self, data):
+        return data.draw(self.integers if self.integer_keys else st.one_of(self.integers, self.others))
+
+    @rule(data=st.data(), value=numbers)
+    def put(self, data, value):
+        key = self.key(data)
         self.map[key] = self.model[key] = value
 
-    @rule(items=st.lists(st.tuples(keys, numbers), max_size=20))
-    def update(self, items):
+    @rule(data=st.data(), values=st.lists(numbers, max_size=20))
+    def update(self, data, values):
+        items = [(self.key(data), value) for value in values]
         self.map.update_many([key for key, _ in items], [value for _, value in items])
         self.model.update(items)
 
-    @rule(key=keys)
-    def delete(self, key):
+    @rule(data=st.data())
+    def delete(self, data):
+        key = self.key(data)
         assert self.map.pop(key, None) == self.model.pop(key, None)
 
     @rule(data=st.data())
@@ -294,7 +351,7 @@ class MapMachine(RuleBasedStateMachine):
     @rule()
     def duplicate(self):
         old, self.map = self.map, pickle.loads(pickle.dumps(self.map))
-        old["a"] = 77.0
+        old[0] = 77.0
 
     @invariant()
     def agrees(self):
@@ -304,8 +361,9 @@ class MapMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("orientation", ["max", "min"])
-def test_drawn_actions_agree_with_a_dictionary(orientation):
+@pytest.mark.parametrize("integer_keys", [False, True])
+def test_drawn_actions_agree_with_a_dictionary(orientation, integer_keys):
     run_state_machine_as_test(
-        type("Machine", (MapMachine,), {"orientation": orientation}),
+        type("Machine", (MapMachine,), {"orientation": orientation, "integer_keys": integer_keys}),
         settings=settings(max_examples=30, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )
