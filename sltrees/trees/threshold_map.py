@@ -21,12 +21,12 @@ class ThresholdMap(MutableMapping):
     ----------
     items : mapping or iterable of (key, number) pairs, optional
         Keys are hashable; numbers are real, not NaN, and become float64.
-    integer_keys : bool, default False
-        Keys are integers of 64 bits, in a table without objects of Python: less memory, batches many times as fast, and
-        queries that return arrays. Nothing else is a key then, floats that equal integers included.
     orientation : {"max", "min"}, default "max"
         With "max" the best number is the largest, and queries report what is above a threshold; with "min" the
         smallest, and what is below.
+    integer_keys : bool, default False
+        Keys are integers of 64 bits, in a table without objects of Python: less memory, batches many times as fast, and
+        queries that return arrays. Nothing else is a key then, floats that equal integers included.
 
     Raises
     ------
@@ -39,7 +39,7 @@ class ThresholdMap(MutableMapping):
     Notes
     -----
     A `ThresholdTree` over slots, and a dictionary that says which slot a key has. Slots of keys that are deleted are
-    used again; memory does not shrink.
+    used again; memory does not shrink. Cost of one key: that of a dictionary, and of one value of the tree.
 
     Iteration is in the order of the numbers, the best first, as they are when it begins: O(n log n). Of equal numbers
     the order is any.
@@ -91,14 +91,13 @@ class ThresholdMap(MutableMapping):
 
     # ------------------------------------------------------------------ many keys
 
-    def update(self, items=(), /, **more):
+    def update(self, items=(), /, **kwargs):
         """Set the numbers of many keys.
 
         Parameters
         ----------
         items : mapping or iterable of (key, number) pairs
-        **more : float
-            Numbers of keys that are strings.
+            Numbers of keys that are strings may be given by name, as to `dict.update`.
 
         Raises
         ------
@@ -119,12 +118,12 @@ class ThresholdMap(MutableMapping):
         """
         if isinstance(items, ThresholdMap):
             keys, values = items._content()
-            keys = _listed(keys) if more else keys
+            keys = _listed(keys) if kwargs else keys
         else:
             pairs = dict(items)
             keys, values = list(pairs), list(pairs.values())
-        if more:
-            keys, values = [*keys, *more], [*values, *more.values()]
+        if kwargs:
+            keys, values = [*keys, *kwargs], [*values, *kwargs.values()]
         self.update_many(keys, values)
 
     def update_many(self, keys, values):
@@ -232,7 +231,16 @@ class ThresholdMap(MutableMapping):
         self._keyed.remove_at(np.unique(slots))
 
     def clear(self):
-        """Delete all keys, and give back the memory. Cost: O(n)."""
+        """Delete all keys, and give back the memory. Cost: O(n).
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdMap
+        >>> load = ThresholdMap({"a": 1.0})
+        >>> load.clear()
+        >>> len(load)
+        0
+        """
         self._keyed = type(self._keyed)(self.orientation)
 
     # ------------------------------------------------------------------ queries

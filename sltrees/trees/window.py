@@ -81,7 +81,7 @@ class ThresholdWindow:
         return min(self._n_pushed, self.capacity)
 
     def values(self, *, last=None, since=None):
-        """The values, oldest first: a copy.
+        """The values, oldest first: a copy. Cost: O(k).
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class ThresholdWindow:
         return np.concatenate([self._tree[start:stop] for start, stop, _ in self._parts(last, since)])
 
     def times(self):
-        """The times of the values that are kept, oldest first: a copy.
+        """The times of the values that are kept, oldest first: a copy. Cost: O(n).
 
         Returns
         -------
