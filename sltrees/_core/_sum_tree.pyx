@@ -634,7 +634,9 @@ cdef bint _any_refused(const double *values, int64_t count) noexcept nogil:
 
 def as_amounts(values, name):
     """Convert to a C-ordered float64 vector of numbers that a tree of sums can hold."""
-    array = as_real_array(values, name, 1, check_nan=False).astype(np.float64, copy=False)
+    array = as_real_array(values, name, 1, check_nan=False)
+    if cnp.PyArray_TYPE(array) != cnp.NPY_FLOAT64:
+        array = array.astype(np.float64)
     if _any_refused(<const double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)):
         at = np.flatnonzero(~((array >= 0) & (array <= LARGEST)))[0]
         raise ValueError(f"{name} must be finite numbers from 0 to 2**900, got {array[at]} at index {at}")
