@@ -41,8 +41,9 @@ class ThresholdMap(MutableMapping):
     A `ThresholdTree` over slots, and a dictionary that says which slot a key has. Slots of keys that are deleted are
     used again; memory does not shrink. Cost of one key: that of a dictionary, and of one value of the tree.
 
-    Iteration is in the order of the numbers, the best first, as they are when it begins: O(n log n). Of equal numbers
-    the order is any.
+    It is a `collections.abc.MutableMapping`, and has what these have: `get`, `pop`, `setdefault`, `keys`, `values`,
+    `items`, ``|`` and ``|=``. Iteration is in the order of the numbers, the best first, as they are when it begins:
+    O(n log n). Of equal numbers the order is any.
 
     Batches may be arrays. Where a method returns a list of keys, it is an array of int64 with `integer_keys`; without,
     keys of an array of integers are plain integers.
