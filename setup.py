@@ -40,6 +40,9 @@ MODULES = [
     "_tree_queries",  # what it can be asked
     "_tree_writes",  # how its values are changed
     "_threshold_tree",  # its public face: building, growth, copies
+    "_sum_tree",  # values, their sums, draws in proportion
+    "_integer_keys",  # the same for keys that are integers
+    "_keyed_tree",  # which place of a tree a key has
     "_products",  # products of rows with many vectors, in one order of summation
     "_tree_bank",  # many trees of one shape
     "_jacobian",  # sparse-Jacobian kernels

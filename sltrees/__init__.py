@@ -10,25 +10,34 @@ TYPE_CHECKING = False  # type checkers take it for true
 # wait for SciPy, whose import takes longer than all else here. Modules themselves import at their top what they need:
 # no computation ever waits for an import.
 if TYPE_CHECKING:
-    from sltrees._core import ThresholdTree
+    from sltrees._core import SumTree, ThresholdTree
     from sltrees._versions import show_versions
-    from sltrees.correlation_trees import CorrelationTrees
     from sltrees.datasets import load_digits
     from sltrees.kernels import shifted_ntk
     from sltrees.network.network import ShiftedReLUNetwork
     from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
     from sltrees.training.trainer import NewtonTrainer
+    from sltrees.trees.correlation_trees import CorrelationTrees
+    from sltrees.trees.prioritized_sampler import PrioritizedSampler
+    from sltrees.trees.threshold_map import ThresholdMap
+    from sltrees.trees.watch import Watch
+    from sltrees.trees.window import ThresholdWindow
 
     __version__: str
 else:
     _HOMES = {
-        "CorrelationTrees": "sltrees.correlation_trees",
+        "CorrelationTrees": "sltrees.trees.correlation_trees",
         "IterationRecord": "sltrees.records",
         "NewtonTrainer": "sltrees.training.trainer",
+        "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
         "ShiftedReLUNetwork": "sltrees.network.network",
+        "SumTree": "sltrees._core",
+        "ThresholdMap": "sltrees.trees.threshold_map",
         "ThresholdTree": "sltrees._core",
+        "ThresholdWindow": "sltrees.trees.window",
         "TrainingResult": "sltrees.records",
         "TrainingStatus": "sltrees.records",
+        "Watch": "sltrees.trees.watch",
         "load_digits": "sltrees.datasets",
         "shifted_ntk": "sltrees.kernels",
         "show_versions": "sltrees._versions",
@@ -50,6 +59,7 @@ else:
         "reference",
         "tables",
         "training",
+        "trees",
     )
 
     def __getattr__(name):
@@ -75,10 +85,15 @@ __all__ = [
     "CorrelationTrees",
     "IterationRecord",
     "NewtonTrainer",
+    "PrioritizedSampler",
     "ShiftedReLUNetwork",
+    "SumTree",
+    "ThresholdMap",
     "ThresholdTree",
+    "ThresholdWindow",
     "TrainingResult",
     "TrainingStatus",
+    "Watch",
     "load_digits",
     "shifted_ntk",
     "show_versions",

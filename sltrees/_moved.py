@@ -14,6 +14,7 @@ MOVED = {
     "sltrees._dask_preload": ("sltrees.cluster.dask.preload",),
     "sltrees.archive": ("sltrees.files.errors",),
     "sltrees.checkpoints": ("sltrees.training.lineage",),
+    "sltrees.correlation_trees": ("sltrees.trees.correlation_trees",),
     "sltrees.executors": ("sltrees.cluster.messages", "sltrees.execution.threads", "sltrees.execution.inline"),
     "sltrees.gram_matrix_free": ("sltrees.gram.matrix_free",),
     "sltrees.random_streams": ("sltrees.network.random_streams",),

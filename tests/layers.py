@@ -16,7 +16,7 @@ LAYERS = [
     ["_core"],
     ["_validation", "_moved", "records"],
     ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
-    ["network", "gram", "correlation_trees", "kernels", "datasets", "_versions"],
+    ["network", "gram", "trees", "kernels", "datasets", "_versions"],
     ["methods"],
     ["cluster"],
     ["training"],

@@ -4,6 +4,7 @@ Import the public names from :mod:`sltrees`; from other compiled code, ``cimport
 """
 
 try:
+    from sltrees._core._sum_tree import SumTree
     from sltrees._core._threshold_tree import ThresholdTree
     from sltrees._core._tree_bank import TreeBank
 except ModuleNotFoundError as error:
@@ -15,4 +16,4 @@ except ModuleNotFoundError as error:
         "installed, or build this one in place with 'pip install -e .'"
     ) from None
 
-__all__ = ["ThresholdTree", "TreeBank"]
+__all__ = ["SumTree", "ThresholdTree", "TreeBank"]

@@ -251,6 +251,26 @@ def as_integer(value, name):
     return int.__index__(operator.index(value))
 
 
+def as_places(key, values):
+    """The indices of a vector that NumPy understands by a key. Cost: as many, and for a mask its length."""
+    cdef int64_t n = cnp.PyArray_SIZE(values)
+    if isinstance(key, slice):
+        parts = [None if part is None else as_integer(part, "slice indices")
+                 for part in (key.start, key.stop, key.step)]
+        return np.arange(*slice(*parts).indices(n))
+    if isinstance(key, (list, np.ndarray)):
+        chosen = np.asarray(key)
+        if chosen.ndim and chosen.dtype.kind in "iu" or chosen.ndim == 1 and chosen.dtype == bool:
+            values[chosen]              # NumPy's own errors
+            if chosen.dtype == bool:
+                return np.flatnonzero(chosen)
+            chosen = chosen.astype(np.int64)
+            chosen[chosen < 0] += n
+            return chosen
+        key = chosen if chosen.size or chosen.dtype.kind != "f" else key
+    return np.arange(n)[key]
+
+
 def as_index(index, n, name):
     """Convert one index in [0, n) to int; TypeError or IndexError otherwise. True and False are none."""
     if isinstance(index, bool):

@@ -10,7 +10,7 @@ from cpython.buffer cimport PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 from sltrees._core._boundary cimport plain_number
-from sltrees._core._boundary import as_integer, as_real_array, as_value, describe_array
+from sltrees._core._boundary import as_integer, as_real_array, as_threshold, as_value, describe_array
 from sltrees._core._tree_writes cimport TreeWrites
 
 cnp.import_array()
@@ -214,6 +214,19 @@ cdef class ThresholdTree(TreeWrites):
                 and np.array_equal(self.values, other.values))
 
     __hash__ = None
+
+    def __gt__(self, threshold):
+        """Which values are greater, as a mask; the other three alike. Exactly, as queries do. Cost: O(n)."""
+        return self.values > np.float64(as_threshold(threshold))
+
+    def __ge__(self, threshold):
+        return self.values >= np.float64(as_threshold(threshold))
+
+    def __lt__(self, threshold):
+        return self.values < np.float64(as_threshold(threshold))
+
+    def __le__(self, threshold):
+        return self.values <= np.float64(as_threshold(threshold))
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         PyObject_GetBuffer(self.values, buffer, flags)

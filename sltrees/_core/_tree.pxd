@@ -34,6 +34,7 @@ cdef extern from "tree/tree.h" nogil:
     void sl_tree_update_many(const sl_tree *tree, void *leaves, void *upper, const int64_t *indices,
                              const void *values, int64_t count)
     double sl_tree_maximum(const sl_tree *tree, const void *leaves, const void *upper)
+    double sl_tree_maximum_in(const sl_tree *tree, const void *leaves, const void *upper, int64_t start, int64_t stop)
     double sl_tree_limit(const sl_tree *tree, double t)
     int64_t sl_tree_argmax(const sl_tree *tree, const void *leaves, const void *upper)
     int64_t sl_tree_first(const sl_tree *tree, const void *leaves, const void *upper, double t, int64_t start,

@@ -5,11 +5,12 @@ import operator
 import numpy as np
 
 cimport numpy as cnp
+from libc.math cimport INFINITY, NAN, nextafter
 from libc.stdint cimport int64_t
 
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._boundary import as_integer, as_real_array, as_threshold, describe_array
-from sltrees._core._tree cimport sl_tree_argmax
+from sltrees._core._tree cimport sl_tree_argmax, sl_tree_maximum_in
 from sltrees._core._wide_tree cimport WideTree
 from sltrees._core._wide_tree import WHILE_CHANGED
 
@@ -24,20 +25,22 @@ cdef class TreeQueries(WideTree):
 
     # ------------------------------------------------------------------ queries
 
-    def query(self, threshold, start=0, stop=None, *, bint return_values=False, out=None):
+    def query(self, threshold, start=0, stop=None, *, bint return_values=False, out=None, bint inclusive=False):
         """Indices of all values above the threshold (below it, for orientation "min"), ascending.
 
         Parameters
         ----------
         threshold : float
-            Compared strictly and exactly: a value equal to the threshold is not reported. It is never rounded; an
-            integer that float64 does not hold is refused.
+            Compared exactly, and strictly unless `inclusive`: a value equal to the threshold is not reported. It is
+            never rounded; an integer that float64 does not hold is refused.
         start, stop : int, optional
             Only indices in [start, stop) are reported; by default all.
         return_values : bool, default False
             Return the values with the indices.
         out : ndarray of shape (c,), dtype=int64, optional
             Write the indices here instead of into a new array, and return a view of its head.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
 
         Returns
         -------
@@ -64,17 +67,20 @@ cdef class TreeQueries(WideTree):
         >>> tree = ThresholdTree([1.0, 5.0, 2.0, 5.0])
         >>> tree.query(2.0)
         array([1, 3])
-        >>> tree.query(0.0, 1, 3)
-        array([1, 2])
+        >>> tree.query(0.0, 1, 3), tree.query(2.0, inclusive=True)
+        (array([1, 2]), array([1, 2, 3]))
         """
-        cdef double t = _as_threshold(threshold)
+        cdef double t = self._limit(threshold, inclusive)
         cdef int64_t lo, hi, visited
         if out is not None:
             out = self._as_out(out)
         self._range(start, stop, &lo, &hi)
         self._begin_query()
         try:
-            indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
+            if t != t:
+                indices = self._all(lo, hi, out)
+            else:
+                indices = self._hits(t, lo, hi, &visited) if out is None else self._query_into(t, lo, hi, out)
             return (indices, self._leaves[indices]) if return_values else indices
         finally:
             self._end_query()
@@ -98,6 +104,25 @@ cdef class TreeQueries(WideTree):
         if found > capacity:
             raise ValueError(f"out must have room for {found} indices, got {capacity}")
         return out[:found]
+
+    def _all(self, int64_t start, int64_t stop, out):
+        """The hits of an inclusive query for the worst infinity: all numbers."""
+        indices = np.flatnonzero(~np.isnan(self._leaves[start:stop])) + start
+        if out is None:
+            return indices
+        if self._owns(out):
+            raise ValueError("out must not share memory with the values of the tree")
+        if indices.size > out.size:
+            raise ValueError(f"out must have room for {indices.size} indices, got {out.size}")
+        out[:indices.size] = indices
+        return out[:indices.size]
+
+    cdef double _limit(self, threshold, bint inclusive) except? -1.0:
+        """What is passed strictly by whatever is to pass; NaN where everything is."""
+        cdef double t = _as_threshold(threshold)
+        if not inclusive:
+            return t
+        return NAN if t == -self.tree.sign * INFINITY else nextafter(t, -self.tree.sign * INFINITY)
 
     def _query_counting(self, threshold, start=0, stop=None):
         """`query`, and the number of blocks compared: what the costs in the documentation are tested with."""
@@ -149,7 +174,7 @@ cdef class TreeQueries(WideTree):
         finally:
             self._end_query()
 
-    def count(self, threshold, start=0, stop=None):
+    def count(self, threshold, start=0, stop=None, *, bint inclusive=False):
         """Number of values above the threshold (below it, for orientation "min").
 
         Parameters
@@ -158,6 +183,8 @@ cdef class TreeQueries(WideTree):
             Compared strictly.
         start, stop : int, optional
             Only indices in [start, stop) are counted; by default all.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
 
         Returns
         -------
@@ -178,22 +205,26 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).count(1.5)
         2
         """
-        cdef double t = _as_threshold(threshold)
+        cdef double t = self._limit(threshold, inclusive)
         cdef int64_t lo, hi, found
         self._range(start, stop, &lo, &hi)
+        if t != t:
+            return self._all(lo, hi, None).size
         self._begin_query()
         with nogil:
             found = self.c_count(t, lo, hi)
         self._end_query()
         return found
 
-    def any(self, threshold):
+    def any(self, threshold, *, bint inclusive=False):
         """Whether any value is above the threshold (below it, for orientation "min").
 
         Parameters
         ----------
         threshold : float
             Compared strictly.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
 
         Returns
         -------
@@ -214,10 +245,10 @@ cdef class TreeQueries(WideTree):
         >>> ThresholdTree([1.0, 5.0, 2.0]).any(5.0)
         False
         """
-        cdef double t = _as_threshold(threshold)
+        cdef double t = self._limit(threshold, inclusive)
         return self._first(t, 0, self.tree.shape.size[0]) >= 0
 
-    def first(self, threshold, start=0, stop=None):
+    def first(self, threshold, start=0, stop=None, *, bint inclusive=False):
         """Lowest index of a value above the threshold (below it, for orientation "min").
 
         Parameters
@@ -226,6 +257,8 @@ cdef class TreeQueries(WideTree):
             Compared strictly.
         start, stop : int, optional
             Only indices in [start, stop) count; by default all.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
 
         Returns
         -------
@@ -248,7 +281,7 @@ cdef class TreeQueries(WideTree):
         >>> tree.first(4.0), tree.first(4.0, 2), tree.first(9.0)
         (1, 3, -1)
         """
-        cdef double t = _as_threshold(threshold)
+        cdef double t = self._limit(threshold, inclusive)
         cdef int64_t lo, hi
         self._range(start, stop, &lo, &hi)
         return self._first(t, lo, hi)
@@ -258,16 +291,21 @@ cdef class TreeQueries(WideTree):
         cdef int64_t visited
         self._refuse_changing()
         if self.stale_stop == 0:
-            return self.c_first(t, start, stop)
+            return (start if start < stop else -1) if t != t else self.c_first(t, start, stop)
         self._begin_query()
         try:
-            hits = self._hits(t, start, stop, &visited)
+            hits = self._hits(t, start, stop, &visited) if t == t else self._all(start, stop, None)
         finally:
             self._end_query()
         return hits[0] if hits.size else -1
 
-    def max(self):
+    def max(self, start=0, stop=None):
         """The largest value; of a tree with orientation "min", the smallest.
+
+        Parameters
+        ----------
+        start, stop : int, optional
+            Only indices in [start, stop) count; by default all.
 
         Returns
         -------
@@ -276,18 +314,26 @@ cdef class TreeQueries(WideTree):
         Raises
         ------
         ValueError
-            If the tree is empty.
+            If there is no value, or the range is not 0 <= start <= stop <= n.
 
         Notes
         -----
-        Cost: one block.
+        Cost: one block; of a range, O(W log n).
 
         Examples
         --------
         >>> from sltrees import ThresholdTree
-        >>> ThresholdTree([1.0, 5.0, 2.0]).max()
-        5.0
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0])
+        >>> tree.max(), tree.max(2)
+        (5.0, 2.0)
         """
+        cdef int64_t lo, hi
+        if stop is not None or type(start) is not int or start != 0:
+            self._range(start, stop, &lo, &hi)
+            self._refuse_changing()
+            if lo == hi:
+                raise ValueError(f"max of no values, got start={start}, stop={stop}")
+            return sl_tree_maximum_in(&self.tree, self.leaves, self.upper, lo, hi) + 0.0
         self._refuse_empty("max")
         if self.stale_stop and self.tree.shape.n_levels == 0:       # there are no maxima from before
             return self.tree.sign * float(np.max(self._numbers()))
@@ -387,6 +433,35 @@ cdef class TreeQueries(WideTree):
 
     def __len__(self):
         return self.tree.shape.size[0]
+
+    @property
+    def size(self):
+        """Number of values."""
+        return self.tree.shape.size[0]
+
+    @property
+    def shape(self):
+        """(number of values,)."""
+        return (self.tree.shape.size[0],)
+
+    def tolist(self):
+        """The values as a list of floats.
+
+        Returns
+        -------
+        list of float
+
+        Notes
+        -----
+        Cost: O(n).
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> ThresholdTree([1.0, 5.0]).tolist()
+        [1.0, 5.0]
+        """
+        return self._leaves.tolist()
 
     def __iter__(self):
         """The values in index order, each as it is when reached."""

@@ -3,11 +3,12 @@
 import numpy as np
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._boundary import (
-    as_integer, as_integers, as_real_array, as_threshold, as_value, refuse_masked, within,
+    as_integer, as_integers, as_places, as_real_array, as_threshold, as_value, refuse_masked, within,
 )
 from sltrees._core._tree cimport sl_tree_limit
 from sltrees._core._tree_queries cimport TreeQueries
@@ -171,7 +172,7 @@ cdef class TreeWrites(TreeQueries):
         self._write(where, new)
         return entered, left
 
-    def add_many(self, indices, deltas):
+    def add_many(self, indices, deltas, *, crossing=None):
         """Add to many values at once.
 
         Parameters
@@ -180,6 +181,12 @@ cdef class TreeWrites(TreeQueries):
             In [0, n). Of equal indices all count.
         deltas : array_like of shape (k,), or float
             Not NaN; a single number is added to all.
+        crossing : float, optional
+            Report which values this moves across a threshold, as `update_many` does.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
 
         Raises
         ------
@@ -200,6 +207,7 @@ cdef class TreeWrites(TreeQueries):
         """
         where = as_integers(indices, "indices")
         deltas = _as_values(deltas, where)
+        cdef double threshold = 0.0 if crossing is None else as_threshold(crossing)
         self._begin_write()
         try:
             where = within(where, self.tree.shape.size[0], "indices")
@@ -209,11 +217,14 @@ cdef class TreeWrites(TreeQueries):
                 np.add.at(sums, position, self._as_own(deltas))
             if np.isnan(sums).any():
                 raise ValueError(f"the sums must not be NaN, got NaN for index {touched[np.isnan(sums)][0]}")
-            self._write(touched, sums)
+            if crossing is None:
+                self._write(touched, sums)
+                return None
+            return self._write_crossing(touched, sums, threshold)
         finally:
             self._end_change()
 
-    def pop_above(self, threshold, *, replacement=None):
+    def pop_above(self, threshold, *, replacement=None, bint inclusive=False):
         """Take out all values above the threshold (below it, for orientation "min").
 
         Parameters
@@ -223,6 +234,8 @@ cdef class TreeWrites(TreeQueries):
         replacement : float, optional
             What to put in their places; it must not pass the threshold itself. By default -inf (inf for
             orientation "min"), which no query reports.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
 
         Returns
         -------
@@ -249,9 +262,11 @@ cdef class TreeWrites(TreeQueries):
         >>> tree.values
         array([  1., -inf, -inf])
         """
-        cdef double t = as_threshold(threshold)
+        cdef double t = self._limit(threshold, inclusive)
         cdef double x = 0.0 if replacement is None else _as_value(replacement)
         cdef int64_t visited
+        if t != t:      # what everything passes: nothing but -inf could be put there, and what is -inf stays
+            t = -self.tree.sign * INFINITY
         self._begin_write()
         try:
             fill = self._round(-self.tree.sign * np.inf if replacement is None else x)
@@ -321,29 +336,11 @@ cdef class TreeWrites(TreeQueries):
             return
         refuse_masked(value, "values")
         new = value if isinstance(value, (int, float)) else np.asarray(value)
-        where = self._where(key)
+        where = as_places(key, self._leaves)
         if isinstance(where, np.ndarray):
             self.update_many(where.ravel(), new if np.ndim(new) == 0 else np.broadcast_to(new, where.shape).ravel())
         else:
             self.update(where, value)
-
-    def _where(self, key):
-        """The indices that NumPy understands by a key. Cost: as many, and for a mask its length."""
-        if isinstance(key, slice):
-            parts = [None if part is None else as_integer(part, "slice indices")
-                     for part in (key.start, key.stop, key.step)]
-            return np.arange(*slice(*parts).indices(self.tree.shape.size[0]))
-        if isinstance(key, (list, np.ndarray)):
-            chosen = np.asarray(key)
-            if chosen.ndim and chosen.dtype.kind in "iu" or chosen.ndim == 1 and chosen.dtype == bool:
-                self._leaves[chosen]            # NumPy's own errors
-                if chosen.dtype == bool:
-                    return np.flatnonzero(chosen)
-                chosen = chosen.astype(np.int64)
-                chosen[chosen < 0] += self.tree.shape.size[0]
-                return chosen
-            key = chosen if chosen.size or chosen.dtype.kind != "f" else key
-        return np.arange(self.tree.shape.size[0])[key]
 
     # ------------------------------------------------------------------ internals
 

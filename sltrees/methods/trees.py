@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees._memory import array_bytes
-from sltrees.correlation_trees import CorrelationTrees
 from sltrees.methods.explicit import ExplicitMethod, ExplicitShard
 from sltrees.network.use import write_down
 from sltrees.network.weights import signs_of
+from sltrees.trees.correlation_trees import CorrelationTrees
 
 _PAIRS_PER_SHARD = 1 << 23  # (neuron, sample) products of a shard: a task of some 0.1 s, so that Ctrl-C is obeyed soon
 

@@ -6,6 +6,7 @@ Gauss-Newton), "bpsw" and "bpsw-srht" (sketch-preconditioned conjugate gradients
 
 from sltrees.reference.gradient_descent import GradientDescent
 from sltrees.reference.twins import (
+    CumulativeSums,
     DenseResult,
     NearList,
     RowsByDefinition,
@@ -28,6 +29,7 @@ from sltrees.reference.twins import (
 )
 
 __all__ = [
+    "CumulativeSums",
     "DenseResult",
     "GradientDescent",
     "NearList",

@@ -51,6 +51,47 @@ class ThresholdArray:
         return np.argsort(-self._sign * self.values, kind="stable")[:k]
 
 
+class CumulativeSums:
+    """NumPy twin of `SumTree`: the same answers from `numpy.cumsum`, where float64 holds all sums.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+
+    Examples
+    --------
+    >>> CumulativeSums([1.0, 0.0, 2.0]).find([0.5, 1.0])
+    array([0, 2])
+    """
+
+    def __init__(self, values):
+        self.values = np.array(values, dtype=np.float64)
+
+    @property
+    def total(self):
+        """Sum of all values. Cost: O(n)."""
+        return float(self.values.sum())
+
+    @property
+    def min_positive(self):
+        """Least value above 0, infinity if there is none. Cost: O(n)."""
+        return float(self.values[self.values > 0].min(initial=np.inf))
+
+    def prefix(self, stop):
+        """Sums of the values before each index. Cost: O(n)."""
+        return np.append(0.0, self.values.cumsum())[np.asarray(stop)]
+
+    def find(self, prefixes):
+        """The first index whose cumulative sum is greater; for the total, the last value above 0. Cost: O(n)."""
+        found = np.searchsorted(self.values.cumsum(), prefixes, side="right")
+        return np.minimum(found, np.flatnonzero(self.values)[-1])
+
+    def update_many(self, indices, values):
+        """Set values in order: of equal indices the last one wins. Cost: O(k)."""
+        for i, value in zip(indices, np.broadcast_to(values, np.shape(indices)), strict=True):
+            self.values[i] = value
+
+
 # ---------------------------------------------------------------------- kernels of the sparse Jacobian
 
 

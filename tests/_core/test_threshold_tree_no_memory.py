@@ -26,6 +26,7 @@ MUTATORS = {
     "update_many-all": lambda t: t.update_many(np.arange(N, dtype=np.int32), np.arange(N)),
     "update_many-itself": lambda t: t.update_many(np.arange(N), t.values),
     "crossing": lambda t: t.update_many([0, 1, 0], [9.0, 8.0, 7.0], crossing=5.0),
+    "crossing-add": lambda t: t.add_many([0, 1, 0], 9.0, crossing=5.0),
     "add_many": lambda t: t.add_many([0, 1, 0], 9.0),
     "pop_above": lambda t: t.pop_above(0.5),
     "slice": lambda t: t.__setitem__(slice(3, 9), 9.0),
@@ -59,8 +60,8 @@ def test_each_allocation_that_fails_leaves_the_tree(name, dtype, orientation):
 
 def test_all_methods_that_change_a_tree_are_tried():
     methods = {name for name in dir(ThresholdTree) if not name.startswith("_")}
-    asked = {"query", "query_many", "count", "any", "first", "max", "argmax", "topk", "copy"}
-    known = {"values", "dtype", "orientation", "nbytes", "borrowed"}
+    asked = {"query", "query_many", "count", "any", "first", "max", "argmax", "topk", "copy", "tolist"}
+    known = {"values", "dtype", "orientation", "nbytes", "borrowed", "shape", "size"}
     assert methods - asked - known <= {name for call in MUTATORS.values() for name in call.__code__.co_names}
 
 

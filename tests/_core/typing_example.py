@@ -1,4 +1,4 @@
-"""Uses every method of `ThresholdTree`. Read by `mypy --strict`, and run: see test_typing.py."""
+"""Uses every method of `ThresholdTree` and `SumTree`. Read by `mypy --strict`, and run: see test_typing.py."""
 
 import copy
 import pickle
@@ -7,7 +7,7 @@ from typing import Any, assert_type
 import numpy as np
 import numpy.typing as npt
 
-from sltrees import ThresholdTree
+from sltrees import SumTree, ThresholdTree
 
 
 def queries(tree: ThresholdTree) -> None:
@@ -25,6 +25,12 @@ def queries(tree: ThresholdTree) -> None:
     assert_type(tree.max(), float)
     assert_type(tree.argmax(), int)
     assert_type(tree.topk(2), npt.NDArray[np.int64])
+    assert_type(tree.count(1.0, inclusive=True), int)
+    assert_type(tree.max(1, 3), float)
+    assert_type(tree > 1.0, npt.NDArray[np.bool_])
+    assert_type(tree.shape, tuple[int])
+    assert_type(tree.size, int)
+    assert_type(tree.tolist(), list[float])
 
 
 def updates(tree: ThresholdTree) -> None:
@@ -70,6 +76,26 @@ def as_a_sequence(tree: ThresholdTree) -> None:
     assert not tree.borrowed
 
 
+def sums() -> None:
+    tree = SumTree([1.0, 0.0, 2.0])
+    assert_type(tree.total, float)
+    assert_type(tree.min_positive, float)
+    assert_type(tree.prefix(2), float)
+    assert_type(tree.prefix([0, 2]), npt.NDArray[np.float64])
+    assert_type(tree.find(0.5), int)
+    assert_type(tree.find([0.5, 1.5]), npt.NDArray[np.int64])
+    assert_type(tree.sample(3, np.random.default_rng(0), stratified=True), npt.NDArray[np.int64])
+    tree.update(0, 3.0)
+    tree.update_many([0, 1], np.ones(2, dtype=np.float32))
+    tree[1:] = 2.0
+    assert_type(tree[0], float)
+    assert_type(tree[1:], npt.NDArray[np.float64])
+    assert_type(tree.values, npt.NDArray[np.float64])
+    assert_type(tree.copy(), SumTree)
+    assert_type([value for value in tree], list[float])  # noqa: C416
+    assert_type(len(tree) + tree.nbytes, int)
+
+
 def copies(tree: ThresholdTree) -> None:
     assert_type(tree.copy(), ThresholdTree)
     assert_type(copy.copy(tree), ThresholdTree)
@@ -82,6 +108,7 @@ def copies(tree: ThresholdTree) -> None:
 def main() -> None:
     for use in (queries, updates, growth, as_a_sequence, copies):
         use(ThresholdTree([1.0, 5.0, 2.0, 5.0]))
+    sums()
     ThresholdTree(np.zeros(3, dtype=np.float32), orientation="min", copy=False)
 
 

@@ -1,15 +1,16 @@
 """
-Replaying what is predicted worst
+Replaying in proportion to errors
 =================================
 
 A model learns from a buffer of 20,000 samples, 32 at a time. Most samples are easy; a few come from a rare situation,
-and chance seldom draws them. A `ThresholdTree` over the last known errors finds the worst ones, while errors change.
+and chance seldom draws them. A `PrioritizedSampler` draws in proportion to the last known errors, while they change,
+and gives the weights that undo the bias.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sltrees import ThresholdTree
+from sltrees import PrioritizedSampler
 
 rng = np.random.default_rng(0)
 n, d, n_steps, batch = 20_000, 10, 1500, 32
@@ -25,35 +26,35 @@ def squared_error(weights):
 
 
 # %%
-# Half of each batch is drawn from all samples, and the other half from those whose last known error exceeds a
-# threshold: all alike, or, where too few do, the largest. After a step the errors of the batch are written back.
+# New samples get the largest priority that there is, so that all are seen. ``sample`` gives slots, and importance
+# weights of at most 1; after a step the errors of the batch are written back. With ``alpha=0`` all samples are alike.
 
 
-def learn(*, replay):
-    """Stochastic gradient descent; the error in the rare situation after each step."""
+def learn(alpha):
+    """Stochastic gradient descent; the error in the rare situation after each step, and how often each was drawn."""
     rng = np.random.default_rng(1)
-    weights, errors = np.zeros(d), []
-    error = ThresholdTree(np.full(n, 1e3))  # nobody has been seen yet: all count as bad
+    weights, errors, drawn = np.zeros(d), [], np.zeros(n)
+    sampler = PrioritizedSampler(n, alpha=alpha, beta=0.4)
+    sampler.add(n)
     for _ in range(n_steps):
-        indices = rng.integers(0, n, batch)
-        if replay:
-            bad = error.query(0.5)
-            indices[::2] = rng.choice(bad, batch // 2) if bad.size >= batch // 2 else error.topk(batch // 2)
-        residual = X[indices] @ weights - y[indices]
-        weights -= 0.02 * residual @ X[indices] / batch
-        error.update_many(indices, np.abs(residual))
+        slots, importance = sampler.sample(batch, rng, stratified=True)
+        residual = X[slots] @ weights - y[slots]
+        weights -= 0.05 * (importance * residual) @ X[slots] / batch
+        sampler.update(slots, np.abs(residual))
         errors.append(squared_error(weights))
-    return errors
+        drawn[slots] += 1
+    return errors, drawn
 
 
-uniform, replayed = learn(replay=False), learn(replay=True)
-
-# %%
-# Draws by threshold are biased towards what is bad; where the model cannot fit everything, correct for that by weights.
+alike, _ = learn(alpha=0.0)
+replayed, drawn = learn(alpha=0.6)
+print(
+    f"Share of the rare samples in the buffer {rare.mean():.1%}, among the draws {drawn[rare].sum() / drawn.sum():.1%}"
+)
 
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-ax.semilogy(uniform, label="drawn from all samples alike")
-ax.semilogy(replayed, label="half of them from the samples predicted worst")
+ax.semilogy(alike, label="all samples alike")
+ax.semilogy(replayed, label="in proportion to errors")
 ax.set(xlabel="step", ylabel="squared error, rare situation")
 ax.legend()
 plt.show()

@@ -46,6 +46,22 @@ SL_TARGET_avx2 SL_INLINE double sl_greatest_f64_avx2(__m256d c)
     return _mm_cvtsd_f64(m);
 }
 
+/* The least lane of a vector. */
+SL_TARGET_avx2 SL_INLINE float sl_least_f32_avx2(__m256 c)
+{
+    __m128 m = _mm_min_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
+    m = _mm_min_ps(m, _mm_movehl_ps(m, m));
+    m = _mm_min_ss(m, _mm_movehdup_ps(m));
+    return _mm_cvtss_f32(m);
+}
+
+SL_TARGET_avx2 SL_INLINE double sl_least_f64_avx2(__m256d c)
+{
+    __m128d m = _mm_min_pd(_mm256_castpd256_pd128(c), _mm256_extractf128_pd(c, 1));
+    m = _mm_min_sd(m, _mm_unpackhi_pd(m, m));
+    return _mm_cvtsd_f64(m);
+}
+
 /* The sum of all lanes of a vector. */
 SL_TARGET_avx2 SL_INLINE float sl_total_f32_avx2(__m256 sum)
 {
@@ -96,6 +112,20 @@ SL_TARGET SL_INLINE SL_REAL SL_FN(block_max)(const SL_REAL *p, SL_REAL sign)
     const SL_VECTOR a = SL_V(xor)(SL_V(loadu)(p), flip);
     const SL_VECTOR b = SL_V(xor)(SL_V(loadu)(p + SL_LANES), flip);
     return SL_FN(greatest)(SL_V(max)(a, b));
+}
+
+SL_TARGET SL_INLINE SL_REAL SL_FN(block_sum)(const SL_REAL *p)
+{
+    return SL_FN(total)(SL_V(add)(SL_V(loadu)(p), SL_V(loadu)(p + SL_LANES)));
+}
+
+SL_TARGET SL_INLINE SL_REAL SL_FN(block_least)(const SL_REAL *p)
+{
+    const SL_VECTOR zero = SL_V(setzero)(), worst = SL_V(set1)((SL_REAL)INFINITY);
+    const SL_VECTOR a = SL_V(loadu)(p), b = SL_V(loadu)(p + SL_LANES);
+    const SL_VECTOR low = SL_V(blendv)(worst, a, SL_V(cmp)(a, zero, _CMP_GT_OQ));
+    const SL_VECTOR high = SL_V(blendv)(worst, b, SL_V(cmp)(b, zero, _CMP_GT_OQ));
+    return SL_FN(least)(SL_V(min)(low, high));
 }
 
 SL_TARGET SL_INLINE uint32_t SL_FN(block_mask)(const SL_REAL *p, SL_REAL t, SL_REAL sign)

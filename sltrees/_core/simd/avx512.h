@@ -124,6 +124,17 @@ SL_TARGET SL_INLINE SL_REAL SL_FN(block_max)(const SL_REAL *p, SL_REAL sign)
     return SL_FN(greatest)(SL_FN(load)(p, sign));
 }
 
+/* Half of a block is a vector of AVX2, and those are what the last steps of a sum are made of anyway. */
+SL_TARGET SL_INLINE SL_REAL SL_FN(block_sum)(const SL_REAL *p)
+{
+    return SL_PASTE3(sl_block_sum, SL_DTYPE, avx2)(p);
+}
+
+SL_TARGET SL_INLINE SL_REAL SL_FN(block_least)(const SL_REAL *p)
+{
+    return SL_PASTE3(sl_block_least, SL_DTYPE, avx2)(p);
+}
+
 SL_TARGET SL_INLINE uint32_t SL_FN(block_mask)(const SL_REAL *p, SL_REAL t, SL_REAL sign)
 {
     return (uint32_t)SL_V_MASK(cmp)(SL_FN(load)(p, sign), SL_V(set1)(t), _CMP_GT_OQ);

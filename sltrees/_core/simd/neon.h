@@ -41,6 +41,16 @@ SL_INLINE SL_REAL SL_FN(block_max)(const SL_REAL *p, SL_REAL sign)
     return SL_V(maxvq)(SL_V(maxq)(a, SL_V(maxq)(c, d)));
 }
 
+SL_INLINE SL_REAL SL_FN(block_sum)(const SL_REAL *p)
+{
+    return SL_PORTABLE(block_sum)(p);
+}
+
+SL_INLINE SL_REAL SL_FN(block_least)(const SL_REAL *p)
+{
+    return SL_PORTABLE(block_least)(p);
+}
+
 SL_INLINE uint32_t SL_FN(block_mask)(const SL_REAL *p, SL_REAL t, SL_REAL sign)
 {   /* and each lane with its own bit, then add across: so many bits a vector as it has lanes */
     static const SL_LANE_MASK bits[4] = {1u, 2u, 4u, 8u};

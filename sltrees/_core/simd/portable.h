@@ -27,6 +27,25 @@ SL_INLINE SL_REAL SL_FN(block_max)(const SL_REAL *p, SL_REAL sign)
     return best;
 }
 
+SL_INLINE SL_REAL SL_FN(block_sum)(const SL_REAL *p)
+{
+    SL_REAL sum[SL_WIDTH / 2];
+    for (int j = 0; j < SL_WIDTH / 2; ++j)
+        sum[j] = p[j] + p[j + SL_WIDTH / 2];
+    for (int half = SL_WIDTH / 4; half > 0; half /= 2)
+        for (int j = 0; j < half; ++j)
+            sum[j] += sum[j + half];
+    return sum[0];
+}
+
+SL_INLINE SL_REAL SL_FN(block_least)(const SL_REAL *p)
+{
+    SL_REAL least = (SL_REAL)INFINITY;
+    for (int j = 0; j < SL_WIDTH; ++j)
+        least = p[j] > 0 && p[j] < least ? p[j] : least;
+    return least;
+}
+
 SL_INLINE uint32_t SL_FN(block_mask)(const SL_REAL *p, SL_REAL t, SL_REAL sign)
 {
     uint32_t mask = 0;

@@ -1,12 +1,15 @@
 /* What the package does with SIMD instructions: nothing outside this folder knows one.
  *
  * A *block* is one 64-byte cache line: W = 16 floats or 8 doubles. Four primitives carry
- * every walk over a wide tree, six more the kernels of lazy rows, and two more products of rows with many columns:
+ * every walk over a wide max-tree, two more those over a tree of sums, six more the kernels of lazy rows, and two more
+ * products of rows with many columns:
  *
  *   block_max(p, sign)           largest sign * p[j] of a block
  *   block_maxima(p, sign, out)   the same for W consecutive blocks, transposed so that no lane idles; returns
  *                                whether a NaN is among them (the maxima mean nothing then)
  *   block_mask(p, t, sign)       bit j set where sign * p[j] > t
+ *   block_sum(p)                 sum of a block in one order at all levels, half on half: p[j] + p[j + W/2], and so on
+ *   block_least(p)               the least positive number of a block, infinity if there is none
  *   compress_store(out, base, mask)
  *                                write the 32-bit numbers base + j for every set bit j, ascending; return how many.
  *                                May write garbage up to out[15]

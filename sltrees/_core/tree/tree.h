@@ -80,6 +80,17 @@ SL_INLINE double sl_tree_maximum(const sl_tree *tree, const void *leaves, const 
                                                               (const double *)upper, tree->sign));
 }
 
+/* The same of leaves [start, stop). */
+SL_INLINE double sl_tree_maximum_in(const sl_tree *tree, const void *leaves, const void *upper, int64_t start,
+                                    int64_t stop)
+{
+    return tree->sign * (tree->is_float32
+                             ? (double)tree->f32.maximum_in(&tree->shape, (const float *)leaves, (const float *)upper,
+                                                            start, stop, (float)tree->sign)
+                             : tree->f64.maximum_in(&tree->shape, (const double *)leaves, (const double *)upper, start,
+                                                    stop, tree->sign));
+}
+
 SL_INLINE int64_t sl_tree_argmax(const sl_tree *tree, const void *leaves, const void *upper)
 {
     return tree->is_float32

@@ -192,6 +192,29 @@ SL_TARGET SL_UNUSED static SL_REAL SL_FN(maximum)(const sl_shape *shape, const S
                     : SL_FN(block_max)(upper + shape->offset[top], (SL_REAL)1);
 }
 
+/* The largest sign * value in [start, stop), -inf where there is none. On each level the nodes up to whole blocks are looked
+ * at one by one, and the blocks in between left to the level above. Cost: O(W log n). */
+SL_TARGET SL_UNUSED static SL_REAL SL_FN(maximum_in)(const sl_shape *shape, const SL_REAL *leaves, const SL_REAL *upper,
+                                                     int64_t start, int64_t stop, SL_REAL sign)
+{
+    SL_REAL best = -(SL_REAL)INFINITY;
+    for (int k = 0; start < stop; ++k) {
+        const SL_REAL *level = k == 0 ? leaves : upper + shape->offset[k], by = k == 0 ? sign : (SL_REAL)1;
+        const int64_t first = (start + SL_W - 1) >> SL_BITS, past = stop >> SL_BITS; /* blocks wholly inside */
+        const int none = k == shape->n_levels || first >= past;
+        const int64_t end = none ? stop : first << SL_BITS;
+        for (int64_t i = start; i < end; ++i)
+            best = by * level[i] > best ? by * level[i] : best;
+        if (none)
+            break;
+        for (int64_t i = past << SL_BITS; i < stop; ++i)
+            best = by * level[i] > best ? by * level[i] : best;
+        start = first;
+        stop = past;
+    }
+    return best;
+}
+
 /* Lowest index in [start, stop) with sign * value > t, or -1. Climbs from `start` until a block to its right has a
  * hit, then descends to the first. Cost: O(log n) blocks. */
 SL_TARGET SL_UNUSED static int64_t SL_FN(first)(const sl_shape *shape, const SL_REAL *leaves, const SL_REAL *upper,

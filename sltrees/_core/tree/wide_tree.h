@@ -25,8 +25,8 @@
 #endif
 
 #include "simd/simd.h"
+#include "tree/shape.h"
 
-#define SL_MAX_LEVELS 20 /* 8^20 leaves: more than an address space */
 #define SL_MAX_WIDTH 16
 #define SL_LISTED 1024 /* live nodes held during a query, on all levels: 4 KiB, as threads may have small stacks */
 #define SL_CACHED_LEAVES ((int64_t)1 << 22) /* beyond, blocks at random places cost far more than blocks in a row */
@@ -42,47 +42,6 @@
 #ifndef SL_REBUILD_SHARE
 #define SL_REBUILD_SHARE 64 /* a batch of more than n / 64 updates rebuilds all levels */
 #endif
-
-typedef struct {
-    int64_t size[SL_MAX_LEVELS];   /* nodes in use at level k; size[0] = number of leaves */
-    int64_t offset[SL_MAX_LEVELS]; /* where level k >= 1 starts in `upper` */
-    int64_t n_upper;               /* length of `upper` */
-    int64_t capacity;              /* leaves that `upper` has room for */
-    int n_levels;                  /* levels above the leaves in use */
-    int width_bits;                /* log2 W */
-} sl_shape;
-
-/* Set the number of leaves, at most the capacity: levels in use and their sizes. Cost: O(log n). */
-SL_UNUSED static void sl_shape_resize(sl_shape *shape, int64_t n_leaves)
-{
-    const int64_t width = (int64_t)1 << shape->width_bits;
-    int64_t size = n_leaves;
-    int k = 0;
-    shape->size[0] = n_leaves;
-    while (size > width) {
-        size = (size + width - 1) >> shape->width_bits;
-        shape->size[++k] = size;
-    }
-    shape->n_levels = k;
-}
-
-/* Place the levels for up to `capacity` leaves. Cost: O(log n). */
-SL_UNUSED static void sl_shape_init(sl_shape *shape, int64_t n_leaves, int64_t capacity, int width_bits)
-{
-    const int64_t width = (int64_t)1 << width_bits;
-    int64_t size = capacity, at = 0;
-    int k = 0;
-    memset(shape, 0, sizeof *shape);
-    shape->width_bits = width_bits;
-    shape->capacity = capacity;
-    while (size > width) {
-        size = (size + width - 1) >> width_bits;
-        shape->offset[++k] = at;
-        at += (size + width - 1) & ~(width - 1);
-    }
-    shape->n_upper = at;
-    sl_shape_resize(shape, n_leaves);
-}
 
 /* ------------------------------------------------------------------ hits */
 
@@ -179,6 +138,7 @@ SL_INLINE int sl_hits_reserve(sl_hits *hits, int64_t count)
         void (*update)(const sl_shape *, real *, real *, int64_t, real, real);                                          \
         void (*update_many)(const sl_shape *, real *, real *, const int64_t *, const real *, int64_t, real);            \
         real (*maximum)(const sl_shape *, const real *, const real *, real);                                            \
+        real (*maximum_in)(const sl_shape *, const real *, const real *, int64_t, int64_t, real);                       \
         int64_t (*first)(const sl_shape *, const real *, const real *, real, int64_t, int64_t, real);                   \
         int64_t (*argmax)(const sl_shape *, const real *, const real *, real);                                          \
         int64_t (*query)(const sl_shape *, const real *, const real *, real, int64_t, int64_t, real, sl_hits *);        \
@@ -190,8 +150,8 @@ SL_DECLARE_KERNELS(sl_kernels_f64, double)
 #define SL_KERNEL_TABLE(dtype, isa)                                                                                     \
     {                                                                                                                   \
         sl_build_##dtype##_##isa, sl_repair_##dtype##_##isa, sl_update_##dtype##_##isa,                                 \
-            sl_update_many_##dtype##_##isa, sl_maximum_##dtype##_##isa, sl_first_##dtype##_##isa,                       \
-            sl_argmax_##dtype##_##isa, sl_query_##dtype##_##isa, sl_count_##dtype##_##isa                               \
+            sl_update_many_##dtype##_##isa, sl_maximum_##dtype##_##isa, sl_maximum_in_##dtype##_##isa,                  \
+            sl_first_##dtype##_##isa, sl_argmax_##dtype##_##isa, sl_query_##dtype##_##isa, sl_count_##dtype##_##isa     \
     },
 #define SL_KERNELS_f32(isa) SL_KERNEL_TABLE(f32, isa)
 #define SL_KERNELS_f64(isa) SL_KERNEL_TABLE(f64, isa)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from sltrees import CorrelationTrees
-from sltrees.correlation_trees import _SCRATCH_ENTRIES, _from_pickle
+from sltrees.trees.correlation_trees import _SCRATCH_ENTRIES, _from_pickle
 
 AXES = ("data", "weights")
 DTYPES = (np.float32, np.float64)
