@@ -15,7 +15,7 @@ LAYERS = [
     ["_memory"],
     ["_core"],
     ["_validation", "_moved", "records"],
-    ["files", "linalg", "execution", "tables", "preprocessing", "callbacks", "plotting"],
+    ["files", "linalg", "execution", "losses", "tables", "preprocessing", "callbacks", "plotting"],
     ["network", "gram", "trees", "kernels", "datasets", "_versions"],
     ["methods"],
     ["cluster"],

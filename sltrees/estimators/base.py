@@ -23,6 +23,7 @@ from sltrees.estimators.progress import Progress
 from sltrees.estimators.scaling_choice import choose_scaling
 from sltrees.estimators.selection import with_scalings
 from sltrees.estimators.targets import centre_and_spread, error_left_out
+from sltrees.estimators.under_loss import extend_under_loss, fit_under_loss
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 
@@ -42,11 +43,12 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     - `_code(y)`: targets as columns of numbers, shape (n, C);
     - `_with_class_weights(y, weights)`: weights of samples times those of their classes;
     - `_strata(Y)`: what folds are to have equal shares of;
+    - `_posed(targets, weights)`: what the loss is of, if it is not the squared error;
     - `_judge(y, weights, wanted, left_out)`: sets what outputs at samples left out tell.
     """
 
     # of estimators in pickles that were made before there were these parameters
-    solver, max_centres, feature_learning = "auto", MAX_CENTRES, False
+    solver, max_centres, feature_learning, loss = "auto", MAX_CENTRES, False, "squared"
 
     def __init__(
         self,
@@ -169,6 +171,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_distinct = len(np.unique(X, axis=0))
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
+        if self._is_under_loss():
+            self._refuse_beside_loss(eval_set)
+            fit_under_loss(self, X, y, targets, weights, seed)
+            return
         if model is None:
             self.centre_, self.spread_ = centre_and_spread(targets, weights)
         eval_samples = self._eval_samples(eval_set)
@@ -257,6 +263,17 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_threads=n_threads_of(self.n_jobs),
             advance=advance,
         )
+
+    def _is_under_loss(self):
+        """Whether the loss is not the squared error."""
+        return self.loss != "squared"
+
+    def _refuse_beside_loss(self, eval_set):
+        """ValueError for what only the squared error has."""
+        if self.model == "network":
+            raise ValueError(f"loss must be 'squared' for networks, got {self.loss!r}")
+        if eval_set is not None:
+            raise ValueError(f"eval_set must be None for the loss {self.loss!r}: the kernel does not look at it")
 
     def _coded(self, y, weights):
         """Targets and weights of samples of weight above 0 as the model knows them, after the first fit."""
@@ -380,7 +397,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
         if not np.isfinite(weights.sum()):
             raise ValueError("sample_weight must not be larger than those of the first call by more than float64 holds")
-        if len(X):
+        if len(X) and self._is_under_loss():
+            extend_under_loss(self, X, targets, weights)
+        elif len(X):
             Y = (targets - self.centre_) / self.spread_
             X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()
             fresh.n_threads, progress = n_threads_of(self.n_jobs), Progress() if self.verbose else None

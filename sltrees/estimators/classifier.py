@@ -10,6 +10,7 @@ from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.losses import HalfMultinomialLoss, LogisticLoss
 
 
 @documented
@@ -22,6 +23,10 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     Parameters
     ----------
     %(parameters_of_models)s
+    loss : {"squared", "log_loss"}, default "squared"
+        "squared": outputs learn +1 and -1, and probabilities are fitted to those of samples left out. "log_loss": the
+        negative logarithm of the probability of the right class is minimised, so that outputs are logits; of the kernel
+        alone: see the page "Losses".
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
         factors.
@@ -72,6 +77,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         self,
         model="auto",
         *,
+        loss="squared",
         width=4096,
         shift=1.0,
         alpha="loo",
@@ -123,6 +129,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.loss = loss
         self.class_weight = class_weight
 
     def fit(self, X, y, sample_weight=None, eval_set=None):
@@ -338,9 +345,20 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             return np.zeros(len(outputs), dtype=int)
         return (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
 
+    def _is_under_loss(self):
+        return self.loss != "squared" and len(self.classes_) > 1
+
+    def _posed(self, targets, weights):
+        """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
+        n_outputs = targets.shape[1]
+        loss = LogisticLoss() if n_outputs == 1 else HalfMultinomialLoss()
+        return loss, 0.5 * (targets + 1.0), targets, np.zeros(n_outputs), np.ones(n_outputs)
+
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, the accuracy at samples left out, if it is known; sharpness_ of probabilities."""
         self.validation_score_, self.sharpness_, self.confusion_ = None, 1.0, None
+        if self._is_under_loss() and len(self.classes_) == 2:
+            self.sharpness_ = 0.5  # outputs are logits: the first of two classes has the opposite one
         if len(y):
             left_out = self.centre_ + self.spread_ * left_out
             labels = self._labels(y)
@@ -348,7 +366,8 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             self.validation_score_ = float(np.average(likeliest == labels, weights=weights))
             cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
             self.confusion_ = cells.reshape(n_classes, n_classes)
-            self.sharpness_ = learn_sharpness(left_out, labels, weights)
+            if not self._is_under_loss():
+                self.sharpness_ = learn_sharpness(left_out, labels, weights)
 
 
 def _weights_of_classes(class_weight, classes, totals):

@@ -32,6 +32,8 @@ _NEWER = {
     "max_centres",
     "feature_learning",
     "categorical_features",
+    "loss",
+    "quantile",
 }  # parameters that files of older versions do not have
 _TRAINING = ("tol", "max_iter", "patience", "executor")
 

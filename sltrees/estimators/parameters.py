@@ -16,6 +16,7 @@ from sltrees.execution.threads import default_threads
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
 
+LOSSES = (("squared", "huber", "quantile", "poisson", "gamma"), ("squared", "log_loss"))  # to regress, to classify
 MODELS = ("auto", "kernel", "network")
 
 
@@ -44,6 +45,9 @@ def validate_parameters(estimator):
     ValueError: n_folds must be an integer, at least 2, got 1
     """
     _validate_model(estimator)
+    as_choice(estimator.loss, "loss", LOSSES[hasattr(estimator, "class_weight")])
+    quantile = getattr(estimator, "quantile", 0.5)
+    _require(_is_real(quantile) and 0 < quantile < 1, "quantile must be above 0 and below 1", quantile)
     n_folds, seconds = estimator.n_folds, estimator.search_seconds
     is_count = isinstance(n_folds, numbers.Integral) and n_folds >= 2
     _require(is_count, "n_folds must be an integer, at least 2", n_folds)

@@ -6,12 +6,17 @@ import numbers
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, d2_tweedie_score, r2_score
 
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.intervals import residual_quantiles
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinballLoss
+from sltrees.losses.robust import weighted_quantile
+
+_DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
+_FAR = 3.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
 
 
 @documented
@@ -24,13 +29,20 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     Parameters
     ----------
     %(parameters_of_models)s
+    loss : {"squared", "huber", "quantile", "poisson", "gamma"}, default "squared"
+        What is minimised. "huber": the squared error up to 1.345 deviations, as errors of samples left out tell them,
+        and linear beyond, so that outliers change little. "quantile": predictions are quantiles. "poisson": for counts,
+        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. All but "squared"
+        are of the kernel alone: see the page "Losses".
+    quantile : float, default 0.5
+        Of the loss "quantile": above 0 and below 1.
     %(parameters_of_runs)s
 
     Attributes
     ----------
     %(attributes_of_choice)s
     validation_score_ : float or None
-        R^2 at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
+        `score` at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
         too good.
     residuals_ : ndarray of shape (k, C) or None
         Targets less outputs at the k samples that were left out, each by a model that had not seen it; None if unknown.
@@ -67,6 +79,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         self,
         model="auto",
         *,
+        loss="squared",
+        quantile=0.5,
         width=4096,
         shift=1.0,
         alpha="loo",
@@ -117,6 +131,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.loss = loss
+        self.quantile = quantile
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -209,8 +225,38 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         >>> NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).predict([[2.0]]).round(2)
         array([2.])
         """
-        outputs = self._outputs(X)
+        outputs = self._predicted(self._outputs(X))
         return outputs[:, 0] if self._target_shape == () else outputs
+
+    def score(self, X, y, sample_weight=None):
+        """How much of the loss predictions explain: 1 if they are right, 0 if a constant is as good.
+
+        Parameters
+        ----------
+        %(samples)s
+        y : array_like of shape (n,) or (n, C)
+        %(sample_weight)s
+
+        Returns
+        -------
+        float
+            R^2; for the losses "quantile", "poisson" and "gamma" D^2, the share of the pinball loss or deviance.
+
+        Raises
+        ------
+        %(errors_of_outputs)s
+
+        Notes
+        -----
+        %(cost_of_outputs)s
+
+        Examples
+        --------
+        >>> model = NewtonRegressor("kernel", alpha=1e-6).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+        >>> bool(model.score([[0.0], [2.0]], [0.0, 2.0]) > 0.99)
+        True
+        """
+        return self._share_explained(np.asarray(y), self.predict(X), sample_weight)
 
     def predict_interval(self, X, coverage=0.9):
         """Intervals that hold targets with a given probability.
@@ -255,7 +301,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         """
         if not (isinstance(coverage, numbers.Real) and 0 < coverage < 1):
             raise ValueError(f"coverage must be above 0 and below 1, got {coverage!r}")
-        outputs = self._outputs(X)
+        outputs = self._predicted(self._outputs(X))
         if self.residuals_ is None:
             raise ValueError("predict_interval needs outputs at samples left out, but none are known of this model")
         ends = outputs[:, None] + residual_quantiles(self.residuals_, self.residual_weights_, float(coverage))
@@ -285,8 +331,53 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _strata(self, Y):
         return np.zeros(len(Y))
 
+    def _posed(self, targets, weights):
+        """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
+        n_outputs = targets.shape[1]
+        if self.loss in ("poisson", "gamma"):
+            is_poisson = self.loss == "poisson"
+            loss = HalfPoissonLoss() if is_poisson else HalfGammaLoss()
+            loss.refuse(targets)
+            return loss, targets, np.sqrt(targets) if is_poisson else np.log(targets), *_no_units(n_outputs)
+        centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
+        if centre is None:
+            centre, spread = _middle(targets, weights)
+        Y = (targets - centre) / spread
+        loss = HuberLoss(1.345) if self.loss == "huber" else SmoothPinballLoss(self.quantile)
+        return loss, Y, np.clip(Y, -_FAR, _FAR), centre, spread
+
+    def _predicted(self, outputs):
+        """What outputs predict."""
+        return HalfPoissonLoss().predictions(outputs) if self.loss in ("poisson", "gamma") else outputs
+
+    def _share_explained(self, y, predictions, weights):
+        if self.loss in ("poisson", "gamma"):
+            return float(d2_tweedie_score(y, predictions, sample_weight=weights, power=1 + (self.loss == "gamma")))
+        if self.loss == "quantile":
+            return float(d2_pinball_score(y, predictions, sample_weight=weights, alpha=self.quantile))
+        return float(r2_score(y, predictions, sample_weight=weights))
+
     def _judge(self, y, weights, wanted, left_out):
-        """Sets: validation_score_, the R^2 at samples left out, if it is known; residuals_ there."""
-        self.residuals_ = self.spread_ * (wanted - left_out) if len(y) else None
+        """Sets: validation_score_, `score` at samples left out, if it is known; residuals_ there."""
+        if self._is_under_loss():
+            wanted, left_out = (self.centre_ + self.spread_ * part for part in (wanted, left_out))
+            left_out = self._predicted(left_out)
+            self.residuals_ = wanted - left_out if len(y) else None
+        else:
+            self.residuals_ = self.spread_ * (wanted - left_out) if len(y) else None
         self.residual_weights_ = weights if len(y) else None
-        self.validation_score_ = float(r2_score(wanted, left_out, sample_weight=weights)) if len(y) > 1 else None
+        self.validation_score_ = self._share_explained(wanted, left_out, weights) if len(y) > 1 else None
+
+
+def _no_units(n_outputs):
+    return np.zeros(n_outputs), np.ones(n_outputs)
+
+
+def _middle(targets, weights):
+    """Medians of columns, and deviations as far as the middle half tells them: 1 where nothing does."""
+    centre = np.array([weighted_quantile(column, weights, 0.5) for column in targets.T])
+    distances = np.abs(targets - centre)
+    spread = _DEVIATION * np.array([weighted_quantile(column, weights, 0.5) for column in distances.T])
+    means = np.average(distances, axis=0, weights=weights)
+    spread = np.where(spread > 1e-6 * means, spread, means)
+    return centre, np.where(spread > 0, spread, 1.0)

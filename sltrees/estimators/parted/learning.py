@@ -204,6 +204,8 @@ def _refuse_parameters(estimator, eval_set):
     """ValueError for what needs all samples at once."""
     if eval_set is not None:
         raise ValueError("eval_set must be None for collections of Dask: their models are solved at once")
+    if estimator.loss != "squared":
+        raise ValueError(f"loss must be 'squared' for collections of Dask, got {estimator.loss!r}")
     for name, allowed in ("model", ("auto", "kernel")), ("solver", ("auto", "nystrom")):
         value = getattr(estimator, name)
         if value not in allowed:

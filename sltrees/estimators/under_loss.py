@@ -1,0 +1,189 @@
+"""How an estimator learns the kernel under a loss that is not the squared error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, KernelRidge
+from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
+from sltrees.estimators.kernel_solvers.centres import draw_centres
+from sltrees.estimators.kernel_solvers.reweighted import AllSamples, Centres, minimise
+from sltrees.estimators.parameters import n_threads_of
+from sltrees.estimators.targets import centre_and_spread
+from sltrees.execution.threads import ThreadExecutor
+from sltrees.kernels.unit_rows import UnitRowsKernel
+from sltrees.linalg.leave_one_out import ALPHAS
+from sltrees.losses import HuberLoss, SmoothPinballLoss
+from sltrees.losses.robust import weighted_quantile
+
+SAMPLES_TO_CHOOSE = 1000  # on which the ridge is chosen
+LARGEST_ALPHA = 1e4  # curvatures of some losses are small, and ridges that suit them large
+FOLDS, FEWEST_IN_A_FOLD = 4, 5
+REFRESHES = 2  # of the scale of Huber's loss, by errors of samples left out
+
+
+def fit_under_loss(estimator, X, y, targets, weights, seed):
+    """Learn the kernel under the loss of an estimator. Sets: all that is learned.
+
+    Parameters
+    ----------
+    estimator : NewtonRegressor or NewtonClassifier
+        With its coding of targets.
+    X, y, targets, weights : ndarray
+        Samples of weight above 0, targets also coded; weights of mean 1, about.
+    seed : int
+
+    Notes
+    -----
+    Scales of features are those that suit the squared error of targets that are brought into shape for it: clipped,
+    or their roots or logarithms. The ridge is chosen under the loss, by approximate leave-one-out errors of at most
+    1,000 samples (by four folds for losses that parabolas are not near), beginning with that of the squared error. Up
+    to 10,000 samples all are centres, beyond 2,048 are. Errors of samples left out are of those that the scales were
+    not learned from; where there are no others, of folds without which the scales too are learned again. Quantiles are
+    shifted to be those of samples left out.
+
+    Cost: some 10 to 50 times O(n^3 / 3) of so many samples, and 5 to 15 times that of all.
+    """
+    loss, Y, shaped, centre, spread = estimator._posed(targets, weights)
+    loss.refuse(Y)
+    estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
+    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed)
+    estimator.centre_, estimator.spread_ = centre, spread
+    rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(estimator._kernel_shift())
+    rng = np.random.default_rng(0 if estimator.random_state is None else seed)
+    unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
+    with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
+        alpha = estimator.alpha
+        if alpha == "loo":
+            alpha = _chosen(kernel, loss, (rows, Y, weights), choice.kernel.alpha_, unit, rng, executor)
+        alpha = max(float(alpha), np.finfo(np.float64).eps)
+        functions = _functions(kernel, rows, rng, executor)
+        folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
+        found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds)
+        for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
+            loss = HuberLoss.of_errors((left_out - Y).ravel(), np.repeat(weights, Y.shape[1]))
+            found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds, found)
+        scale = choice.scale(**estimator._kernel_options())
+        if scale is not None and choice.are_all:
+
+            def of_some(seen):
+                transform = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])
+                return AllSamples(kernel, transform(X[seen]), executor), transform(X[~seen])
+
+            left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds)
+        elif scale is not None:
+            left_out[choice.seen] = np.nan
+    known = ~np.isnan(left_out[:, 0])
+    if isinstance(loss, SmoothPinballLoss) and known.any():
+        # where functions all but interpolate, quantiles of what was seen are not those of what was not
+        missing = (Y - left_out)[known]
+        offset = np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
+        left_out = left_out + offset
+        found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
+    model = _as_model(estimator, functions, found, alpha, alpha * unit, (rows, Y, weights), seed)
+    error = None
+    if known.any():
+        error = float(np.average(loss.value(Y, left_out)[known].sum(axis=1), weights=weights[known]))
+    outcome = (
+        "asked for" if estimator.model == "kernel" else f"chosen: of the loss {estimator.loss!r} there is no other"
+    )
+    estimator.selection_ = {"model": ["kernel"], "error": [error], "outcome": [outcome]}
+
+    def judge(outputs):
+        estimator._judge(y[known], weights[known], Y[known], outputs[known])
+
+    estimator._adopt(model, "kernel", judge, left_out)
+    estimator._shaped_by = estimator._shaping_parameters()
+    estimator._report_scalings(choice)
+
+
+def extend_under_loss(estimator, X, targets, weights):
+    """Learn from further samples, too: anew from all, with scaling and ridge as they are. Sets: fitted_model_.
+
+    Raises
+    ------
+    ValueError
+        If the model is one of centres, which does not know its samples.
+    """
+    model = estimator.fitted_model_
+    if model.blocks_ is not None:
+        raise ValueError(
+            f"partial_fit must have loss='squared' beyond {CHOLESKY_SAMPLES:,} samples, got {estimator.loss!r}"
+        )
+    loss, Y, *_ = estimator._posed(targets, weights)
+    loss.refuse(np.concatenate([Y, model.samples_[1]]))
+    rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(model.shift)
+    rows, Y, weights = (np.concatenate(both) for both in zip(model.samples_, (rows, Y, weights), strict=True))
+    with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
+        functions = AllSamples(kernel, rows, executor)
+        unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
+        found, _ = minimise(functions, loss, Y, weights, model.alpha_ * unit)
+    estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, found.constants)
+
+
+def _learned(functions, loss, Y, weights, ridge, folds, start=None):
+    """The function, and outputs at samples left out: each alone, or where the loss is not near its parabolas by folds.
+
+    NaN where samples are too few for folds.
+    """
+    found, left_out = minimise(functions, loss, Y, weights, ridge, start)
+    if not loss.is_newton:
+        left_out = _by_folds(lambda seen: (functions.of_some(seen), functions.X[~seen]), loss, Y, weights, ridge, folds)
+    return found, left_out
+
+
+def _by_folds(of_some, loss, Y, weights, ridge, folds):
+    """Outputs at samples left out with their folds; `of_some` gives functions of those seen, and rows of others."""
+    left_out = np.full(Y.shape, np.nan)
+    if len(Y) < FOLDS * FEWEST_IN_A_FOLD:
+        return left_out
+    for fold in range(FOLDS):
+        seen = folds != fold
+        functions, rows = of_some(seen)
+        solution, _ = minimise(functions, loss, Y[seen], weights[seen], ridge)
+        left_out[~seen] = functions.outputs(rows, solution)
+    return left_out
+
+
+def _functions(kernel, rows, rng, executor):
+    """Those that are looked through."""
+    if len(rows) <= CHOLESKY_SAMPLES:
+        return AllSamples(kernel, rows, executor)
+    return Centres(kernel, rows, rows[draw_centres(kernel, rows, BLOCK, rng, executor)], executor)
+
+
+def _chosen(kernel, loss, samples, alpha, unit, rng, executor):
+    """The ridge with the smallest approximate leave-one-out error of some samples, by climbing from one."""
+    some = np.sort(rng.choice(len(samples[0]), min(len(samples[0]), SAMPLES_TO_CHOOSE), replace=False))
+    rows, Y, weights = (part[some] for part in samples)
+    functions, folds = AllSamples(kernel, rows, executor), deal_into_folds(np.zeros(len(some)), FOLDS, rng)
+    errors, found = {}, None
+    alphas = [alpha for alpha in (*ALPHAS, *(10.0 ** (k / 2) for k in range(5, 9))) if 1e-8 <= alpha <= LARGEST_ALPHA]
+    at = int(np.argmin(np.abs(np.log(alphas) - np.log(max(alpha, 1e-8)))))
+
+    def error(k):
+        nonlocal found
+        if k not in errors:
+            found, left_out = _learned(functions, loss, Y, weights, alphas[k] * unit, folds, found)
+            errors[k] = float(weights @ np.nan_to_num(loss.value(Y, left_out)).sum(axis=1))
+        return errors[k]
+
+    for step in (2, -2, 1, -1):  # decades first
+        while 0 <= at + step < len(alphas) and error(at + step) < error(at):
+            at += step
+    return alphas[at]
+
+
+def _as_model(estimator, functions, found, alpha, ridge, samples, seed):
+    """A function of the kernel as the model of an estimator."""
+    options = estimator._kernel_options() | {"solver": estimator.solver, "max_centres": estimator.max_centres}
+    model = KernelRidge(**options, random_state=0 if estimator.random_state is None else seed)
+    if isinstance(functions, AllSamples):
+        model.solver_ = "cholesky"
+        return model.take(samples, alpha, found.dual, found.constants)
+    blocks = Blocks(functions.kernel)
+    blocks.centres, blocks.dual, blocks.constants = functions.centres, found.dual, found.constants
+    blocks.ridge, blocks.system = ridge, functions.system
+    model.solver_, model.alpha_ = "nystrom", alpha
+    return model.take_blocks(blocks)

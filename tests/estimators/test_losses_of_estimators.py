@@ -1,0 +1,143 @@
+"""Estimators under losses: what they are for, what they refuse, files, further samples, threads."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_friedman1
+from sklearn.metrics import log_loss
+
+import sltrees.estimators.under_loss
+from sltrees.estimators import NewtonClassifier, NewtonRegressor
+
+X, Y = make_friedman1(260, n_features=5, noise=0.5, random_state=0)
+X_NEW, Y_NEW = make_friedman1(500, n_features=5, noise=0.5, random_state=1)
+MEANS, MEANS_NEW = np.exp((Y - 14.0) / 5.0), np.exp((Y_NEW - 14.0) / 5.0)
+
+
+def regressor(loss, **options):
+    return NewtonRegressor("kernel", loss=loss, random_state=0, feature_learning=False, **options)
+
+
+def test_one_outlier_ruins_squares_and_not_huber():
+    y = Y.copy()
+    y[3] *= 1e3
+    assert regressor("squared").fit(X, y).score(X_NEW, Y_NEW) < 0
+    model = regressor("huber").fit(X, y)
+    clean = regressor("squared").fit(X, Y)
+    assert model.score(X_NEW, Y_NEW) > clean.score(X_NEW, Y_NEW) - 0.02
+    assert model.validation_score_ < 1
+
+
+def test_counts_and_amounts_are_predicted_above_0():
+    rng = np.random.default_rng(0)
+    for loss, y, y_new in (
+        ("poisson", rng.poisson(3 * MEANS), rng.poisson(3 * MEANS_NEW)),
+        ("gamma", rng.gamma(4, MEANS), rng.gamma(4, MEANS_NEW)),
+    ):
+        model = regressor(loss).fit(X, y)
+        assert (model.predict(X_NEW) > 0).all()
+        assert model.score(X_NEW, y_new) > 0.5
+        assert abs(model.validation_score_ - model.score(X_NEW, y_new)) < 0.12
+        lower, upper = model.predict_interval(X_NEW).T
+        assert 0.8 < np.mean((lower <= y_new) & (y_new <= upper)) < 0.97
+
+
+@pytest.mark.parametrize("quantile", [0.2, 0.9])
+def test_quantiles_are_above_their_share(quantile):
+    model = regressor("quantile", quantile=quantile).fit(X, Y)
+    assert abs(np.mean(model.predict(X_NEW) >= Y_NEW) - quantile) < 0.12
+    assert model.score(X_NEW, Y_NEW) > 0.5
+
+
+def test_probabilities_of_the_logarithmic_loss():
+    X, y = load_iris(return_X_y=True)
+    for labels in (y, y > 0, np.array(["a", "b", "c"])[y]):
+        model = NewtonClassifier("kernel", loss="log_loss", random_state=0).fit(X[::2], labels[::2])
+        p = model.predict_proba(X[1::2])
+        assert np.allclose(p.sum(axis=1), 1.0)
+        assert log_loss(labels[1::2], p, labels=model.classes_) < 0.3
+        assert model.score(X[1::2], labels[1::2]) > 0.9
+        assert np.allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
+    alone = NewtonClassifier("kernel", loss="log_loss").fit(X, np.zeros(len(X)))
+    assert (alone.predict_proba(X) == 1.0).all()
+
+
+def test_scores_at_samples_left_out_have_not_seen_them():
+    """Also where scales were learned from all of them: of noise nothing is explained."""
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((150, 6))
+    for loss, y in (("huber", rng.standard_t(2, 150)), ("poisson", rng.poisson(2.0, 150))):
+        assert NewtonRegressor("kernel", loss=loss, random_state=0).fit(noise, y).validation_score_ < 0.05
+
+
+def test_weights_threads_files_and_copies():
+    rng = np.random.default_rng(0)
+    y, weights = rng.poisson(3 * MEANS), rng.integers(0, 3, len(X))
+    model = regressor("poisson").fit(X, y, weights)
+    expected = model.predict(X_NEW)
+    assert np.array_equal(regressor("poisson", n_jobs=1).fit(X, y, weights).predict(X_NEW), expected)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X_NEW), expected)
+    seen = weights > 0
+    assert np.allclose(regressor("poisson").fit(X[seen], y[seen], weights[seen]).predict(X_NEW), expected)
+    twice = np.repeat(np.arange(len(X)), weights)
+    repeated = regressor("poisson", alpha=0.1).fit(X[twice], y[twice]).predict(X_NEW)
+    assert np.allclose(regressor("poisson", alpha=0.1).fit(X, y, weights).predict(X_NEW), repeated, rtol=0.02)
+
+
+def test_a_file_says_the_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.poisson(3 * MEANS)
+    for model in (regressor("poisson").fit(X, y), regressor("quantile", quantile=0.7).fit(X, Y)):
+        model.save(tmp_path / "model.npz")
+        loaded = NewtonRegressor.load(tmp_path / "model.npz")
+        assert loaded.loss == model.loss
+        assert np.array_equal(loaded.predict(X_NEW), model.predict(X_NEW))
+        assert np.array_equal(
+            loaded.partial_fit(X_NEW, y_of(loaded)).predict(X), model.partial_fit(X_NEW, y_of(model)).predict(X)
+        )
+
+
+def y_of(model):
+    return np.round(MEANS_NEW) if model.loss == "poisson" else Y_NEW
+
+
+def test_further_samples_are_learned_from():
+    model = regressor("huber").fit(X, Y)
+    before = model.score(X_NEW[250:], Y_NEW[250:])
+    assert model.partial_fit(X_NEW[:250], Y_NEW[:250]).score(X_NEW[250:], Y_NEW[250:]) > before
+
+
+def test_many_samples_have_centres(monkeypatch):
+    monkeypatch.setattr(sltrees.estimators.under_loss, "CHOLESKY_SAMPLES", 200)
+    monkeypatch.setattr(sltrees.estimators.under_loss, "BLOCK", 60)
+    rng = np.random.default_rng(0)
+    model = regressor("poisson").fit(X, rng.poisson(3 * MEANS))
+    assert len(model.fitted_model_.X_) == 60
+    assert model.score(X_NEW, rng.poisson(3 * MEANS_NEW)) > 0.4
+    with pytest.raises(ValueError, match="partial_fit must have loss='squared' beyond 200 samples, got 'poisson'"):
+        model.partial_fit(X_NEW, np.ones(len(X_NEW)))
+
+
+@pytest.mark.parametrize(
+    ("options", "y", "message"),
+    [
+        ({"loss": "log_loss"}, Y, "loss must be one of"),
+        ({"loss": "quantile", "quantile": 1.0}, Y, "quantile must be above 0 and below 1, got 1"),
+        ({"loss": "poisson"}, -MEANS, "y must be at least 0.*got from -"),
+        ({"loss": "gamma"}, MEANS * (np.arange(len(X)) > 0), "y must be above 0.*got from 0"),
+        ({"loss": "huber", "model": "network"}, Y, "loss must be 'squared' for networks, got 'huber'"),
+    ],
+)
+def test_what_is_refused(options, y, message):
+    model = regressor("huber").fit(X, Y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**options).fit(X, y)
+    model.set_params(loss="huber", quantile=0.5, model="kernel")
+    assert np.array_equal(model.predict(X), before)
+
+
+def test_what_only_squared_errors_have_is_refused():
+    with pytest.raises(ValueError, match="eval_set must be None for the loss 'huber'"):
+        regressor("huber").fit(X, Y, eval_set=(X_NEW, Y_NEW))
