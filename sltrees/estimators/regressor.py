@@ -351,9 +351,10 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         return HalfPoissonLoss().predictions(outputs) if self.loss in ("poisson", "gamma") else outputs
 
     def _share_explained(self, y, predictions, weights):
-        if self.loss in ("poisson", "gamma"):
+        varies = bool(np.ptp(y))  # of constants all scores are those of squares: 1 or 0
+        if varies and self.loss in ("poisson", "gamma"):
             return float(d2_tweedie_score(y, predictions, sample_weight=weights, power=1 + (self.loss == "gamma")))
-        if self.loss == "quantile":
+        if varies and self.loss == "quantile":
             return float(d2_pinball_score(y, predictions, sample_weight=weights, alpha=self.quantile))
         return float(r2_score(y, predictions, sample_weight=weights))
 

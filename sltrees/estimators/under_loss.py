@@ -10,6 +10,7 @@ from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
 from sltrees.estimators.kernel_solvers.reweighted import AllSamples, Centres, minimise
 from sltrees.estimators.parameters import n_threads_of
+from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
@@ -48,7 +49,8 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
     loss, Y, shaped, centre, spread = estimator._posed(targets, weights)
     loss.refuse(Y)
     estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
-    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed)
+    progress = Progress() if estimator.verbose else None
+    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
     estimator.centre_, estimator.spread_ = centre, spread
     rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(estimator._kernel_shift())
     rng = np.random.default_rng(0 if estimator.random_state is None else seed)
@@ -62,7 +64,8 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
         folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
         found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds)
         for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
-            loss = HuberLoss.of_errors((left_out - Y).ravel(), np.repeat(weights, Y.shape[1]))
+            errors = np.where(np.isnan(left_out), found.outputs, left_out) - Y  # of few samples none is left out
+            loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
             found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds, found)
         scale = choice.scale(**estimator._kernel_options())
         if scale is not None and choice.are_all:

@@ -102,6 +102,14 @@ def y_of(model):
     return np.round(MEANS_NEW) if model.loss == "poisson" else Y_NEW
 
 
+@pytest.mark.parametrize("loss", ["huber", "quantile", "poisson", "gamma"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_few_samples_and_constant_targets(loss, n):
+    model = NewtonRegressor(loss=loss, random_state=0).fit(X[:n], np.full(n, 3.0))
+    assert np.allclose(model.predict(X), 3.0)
+    assert np.isfinite(regressor(loss).fit(X[:n], 1.0 + np.arange(n)).predict(X)).all()
+
+
 def test_further_samples_are_learned_from():
     model = regressor("huber").fit(X, Y)
     before = model.score(X_NEW[250:], Y_NEW[250:])

@@ -21,6 +21,7 @@ import numpy as np
 
 from sltrees.estimators.kernel_solvers.nystrom import NystromFit, NystromSystem
 from sltrees.linalg.factored_ridge import FactoredRidge
+from sltrees.linalg.leave_one_out import FEWEST_SAMPLES
 
 MOST_STEPS = 60
 FLAT = 1e-9  # a step that lowers the objective by a smaller share is the last one
@@ -94,6 +95,8 @@ class AllSamples:
         values = self.kernel.times_itself(self.centres, problem.dual, self._executor)
         norms = np.einsum("ic,ic->c", problem.dual, values)
         solution = Solution(problem.dual, problem.constants, values + problem.constants, norms)
+        if len(Y) < FEWEST_SAMPLES:
+            return solution, lambda: np.full(Y.shape, np.nan)
         return solution, lambda: Y + problem.left_out()
 
     def inner(self, one, other):
@@ -174,7 +177,7 @@ def minimise(functions, loss, Y, weights, ridge, start=None):
     solution : Solution
     left_out : ndarray of shape (n, C)
         Outputs at each sample, learned from all others with the parabolas of the last step: by one Newton step from the
-        solution, exact where the loss is squared (approximate leave-one-out).
+        solution, exact where the loss is squared (approximate leave-one-out); NaN of fewer than three samples.
 
     References
     ----------

@@ -116,7 +116,7 @@ def grouped(lengths):
     Examples
     --------
     >>> grouped([20_000, 10_000, 10_000, 50_000, 0])
-    [range(0, 2), range(2, 3), range(3, 5)]
+    [range(0, 2), range(2, 3), range(3, 4), range(4, 5)]
     """
     groups, first, total = [], 0, 0
     for at, length in enumerate(lengths):
