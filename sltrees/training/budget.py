@@ -6,6 +6,7 @@ import numpy as np
 
 from sltrees._memory import array_bytes, available_memory, physical_memory
 from sltrees.gram import HELD_AS
+from sltrees.gram.fired_pairs import FiredPairs
 from sltrees.gram.matrix import MAX_GRAM
 from sltrees.methods.choose import METHODS
 from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large
@@ -44,7 +45,7 @@ class Budget:
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor()).choose_holding()
     'array'
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor(), max_gram=3).choose_holding()
-    'products'
+    'preconditioned'
     """
 
     def __init__(
@@ -94,12 +95,13 @@ class Budget:
         if "array" not in held_as:
             self._refuse_loo(f"method {self._name!r} never forms")
             return self._checked(held_as[0], others)
-        if len(held_as) == 1 or self._array_is_better(others):
+        before = None if self._lineage is None else self._lineage.held_as
+        if before == "array" or len(held_as) == 1 or (before is None and self._array_is_better(others)):
             return self._checked("array", others)
         self._refuse_loo(
             f"has no room for {self._n} samples (max_gram {self._max_gram}, max_memory {self._max_memory})"
         )
-        return self._checked("products", others)
+        return self._checked(before or held_as[1], others)
 
     def _fits_whatever_fires(self):
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
@@ -111,15 +113,17 @@ class Budget:
 
     def _array_is_better(self, others):
         """Whether G is held as an array by who could do without."""
-        if self._lineage is not None and self._lineage.held_as is not None:
-            return self._lineage.held_as == "array"
         if self._max_gram is not None:
             return self._n <= self._max_gram
         return others + self._bytes_of_gram("array") <= self._limit and self._array_fits_here and self._n <= MAX_GRAM
 
     def _bytes_of_gram(self, name):
         """Of G held so, and of what its use takes."""
-        return HELD_AS[name].bytes_needed(self._n, self._n_threads) + self._bytes_of_choice()
+        needed = HELD_AS[name].bytes_needed(self._n, self._n_threads)
+        if name == "preconditioned":
+            pairs = self._network.width * float(self._planes.firing.sum())
+            needed += FiredPairs.bytes_needed(pairs, self._planes.X)
+        return needed + self._bytes_of_choice()
 
     def _bytes_of_choice(self):
         """Of alpha="loo": the eigenvectors, their squares, and what finding them takes."""

@@ -23,6 +23,7 @@ from sltrees.network.use import claim, move_to, restore, write_down
 from sltrees.records import TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.forcing import SHARE_OF_TOL, ForcingTerms
 from sltrees.training.objective import SquaredError
 from sltrees.training.reporting import Attempt, Report
 from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
@@ -201,6 +202,8 @@ class Run:
         self.rule = LevenbergMarquardt(len(self.X))
         if self.shared is not None:
             self.shared.factorise(self.gram, self.model.alpha + self.rule.damping * self.unit, self.executor)
+        self.forcing = ForcingTerms(trainer.forcing)
+        self.pulled = np.zeros(len(self.X))  # where no neuron flips, displacements are -J^T of this, scaled
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
         self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
         self.validate(0)
@@ -235,13 +238,30 @@ class Run:
             return HELD_AS[held_as](objective.scaled_samples(self.X), network.width)
         # of whatever method there is when it is asked
         arguments = [
-            lambda v: objective.roots * self.method.gram_product(objective.roots * v),
+            lambda v: objective.roots * self.gram_product(held_as)(objective.roots * v),
             lambda: objective.weights * self.method.gram_diagonal(),
             len(self.X),
         ]
         if held_as == "sketch":
             arguments.append(lambda executor: objective.scaled_matrix(self.method.approximate_gram(executor)))
+        if held_as == "preconditioned":
+            arguments.append(self.gram_columns)
         return HELD_AS[held_as](*arguments)
+
+    def gram_product(self, held_as):
+        """v -> G v, not scaled."""
+        return self.method.gram_product_by_pairs if held_as == "preconditioned" else self.method.gram_product
+
+    def gram_columns(self, samples):
+        """Columns of G, scaled, for `PreconditionedGram`."""
+        counts, scaled = self.method.pair_columns(samples), self.objective.roots / np.sqrt(self.trainer.network.width)
+        right = np.reshape(scaled, (-1, 1)) * self.X.astype(np.float64, copy=False)
+        own = right[samples]
+
+        def columns(rows, some):
+            return np.dot(right[rows], own[some].T) * counts[:, rows][some].T
+
+        return columns
 
     def choose_alpha(self):
         """The ridge relative to its unit."""
@@ -319,7 +339,8 @@ class Run:
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            if self.model.alpha and step.damping <= self.trainer.alpha_ and step.change_rms <= self.trainer.tol:
+            change_rms = step.change_rms + step.residual_rms  # of the exact step, at most
+            if self.model.alpha and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
@@ -354,10 +375,14 @@ class Run:
     def step_at(self, damping):
         """Solve for the step at one damping; None if G + c I is not positive definite."""
         c, right = self.model.system(self.state, damping * self.unit)
+        floor = SHARE_OF_TOL * self.trainer.tol * np.sqrt(self.objective.total_weight)
+        forcing = self.forcing.of(self.model.value(self.state, damping * self.unit), floor)
+        # without flips, and where the ridge has its minimum, this is the solution
+        start = self.model.pull(c) * self.pulled if self.model.alpha else None
         if self.lineage is None:
-            g = self.gram.solve(c, right, self.executor)
+            g = self.gram.solve(c, right, self.executor, forcing, start)
         else:  # which recalls the solution where it is replayed
-            g = self.lineage.solve(self.gram, c, right, self.executor)
+            g = self.lineage.solve(self.gram, c, right, self.executor, forcing, start)
         return None if g is None else self.model.step(self.state, c, g, damping)
 
     def take(self, attempt):
@@ -411,6 +436,8 @@ class Run:
                 share = self.trainer.tol
             self.flat_steps = self.flat_steps + 1 if fallen <= share * attempt.before.loss else 0
             self.rule.accept(attempt.ratio)
+            self.forcing.took(attempt.step.decrease)
+            self.pulled = attempt.step.shrink * self.pulled + attempt.step.scaled_g
         else:
             self.rule.refuse()
         record = attempt.record(self.method, self.gram, self.executor.n_threads, self.report.seconds_elapsed)

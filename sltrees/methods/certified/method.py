@@ -60,7 +60,7 @@ class CertifiedTrial:
 class CertifiedMethod:
     """Outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
 
-    A `sltrees.methods.protocol.MethodWithProducts`.
+    A `sltrees.methods.protocol.MethodWithPairs`.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    gram_held_as = ("array", "products")
+    gram_held_as = ("array", "preconditioned", "products")
     leaves_out_silent = True
 
     def __init__(self, network, group, planes, executor, visit=False):
@@ -387,6 +387,7 @@ class CertifiedMethod:
         if self._trial is not None and not self._keeps:
             self.drop(self._trial)
         self.group.executor = None
+        self.group.forget_fired_pairs()
 
     def count_pairs(self, gram):
         """As of `Method`. Cost: O(sum over neurons of fired^2 + n^2)."""
@@ -404,6 +405,14 @@ class CertifiedMethod:
     def gram_product(self, v):
         """As of `MethodWithProducts`, from the fired pairs. Cost: O(fired pairs d)."""
         return FixedSum(self.group.product(v)).total(np.zeros(len(v))) / self._width
+
+    def gram_product_by_pairs(self, v):
+        """As of `MethodWithPairs`. Cost: O(fired pairs d)."""
+        return FixedSum(self.group.product_by_pairs(v)).total(np.zeros(len(v))) / self._width
+
+    def pair_columns(self, samples):
+        """As of `MethodWithPairs`. Cost: that of `count_columns`."""
+        return self.group.pair_columns(samples)
 
     def gram_diagonal(self):
         """As of `MethodWithProducts`. Cost: O(fired pairs)."""
