@@ -68,7 +68,7 @@ def run_newton(n, d, width, alpha, limit, max_iter):
             print(
                 f"  {record.iteration}: loss {record.loss:.6g}, rmse {record.rmse:.4f}, damping {record.damping:.2g}, "
                 f"gain {record.gain_ratio:.3f}, {record.cg_steps} steps, {record.refactorings} preconditioners, "
-                f"{record.visited_neurons} visited, {record.flips} flips, "
+                f"{record.visited_neurons} visited, {record.flips} flips, {record.fired_pairs} fired, "
                 + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.seconds.items())
                 + f"; {record.seconds_elapsed:.1f} s",
                 file=sys.stderr,

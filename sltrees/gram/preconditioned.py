@@ -11,20 +11,34 @@ from sltrees.gram.products import GramProducts, noise
 from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
 from sltrees.linalg.partial_cholesky import PartialCholesky
 
-# Steps at most in one solve.
+# Steps at most in one solution to rounding, and in one that is as accurate as a step needs it.
 MAX_STEPS = 1000
+MAX_STEPS_OF_FORCING = 300
+
+# Share of the right side that a solution to rounding may leave, whatever its backward error: where G + c I is singular,
+# what has no solution makes g so long that its backward error tells nothing.
+MOST_LEFT = 0.1
 
 # Columns that the preconditioner begins with, and at most: a factor of so many numbers, 2 GiB.
 FIRST_RANK = 256
 MAX_RANK = 2000
 MAX_NUMBERS = 1 << 28
 
-# A preconditioner of an older G, or for a larger c, is made anew when the steps taken with it since, beyond those that it
-# would have taken when it was new, are worth another: about so many.
-STEPS_WORTH_ANOTHER = 30
+# So many columns take as long as a step of conjugate gradients: some 0.3 s at 10^5 samples of 50 features on two cores.
+COLUMNS_WORTH_A_STEP = 100
 
-# In the middle of a solution it is given up after so many.
-_PATIENCE = 4 * STEPS_WORTH_ANOTHER
+# What twice the columns are expected to save of the steps.
+_SAVED_BY_DOUBLING = 0.3
+
+# Steps of a solution to rounding, and of one that a step needs, for a condition number of 1: ln(2 / accuracy) / 2.
+_STEPS_TO_ROUNDING, _STEPS_OF_FORCING = 16.0, 1.5
+
+# Fewer steps than these are never worth another preconditioner.
+FEW_STEPS = 5
+
+# One that is not new is given up in the middle of a solution after as many steps as a condition number of this squared
+# takes, and as making another is worth.
+_PATIENCE = 20
 
 # Products that estimate |G|: of the first G, and of each further one, from the vector of the one before.
 _POWER_STEPS, _FURTHER_POWER_STEPS = 8, 1
@@ -46,8 +60,10 @@ class PreconditionedGram:
     """G known by its products and columns, for n beyond what an array holds: a `sltrees.gram.protocol.GramSystem`.
 
     The preconditioner is F F^T + (c + t) I, with F F^T what some columns of G span, drawn by randomly pivoted Cholesky,
-    and t the mean of the diagonal of what they leave. Their number doubles until half of the eigenvalues of F F^T are
-    below c, or up to `MAX_RANK`. Another c takes no other columns. It is kept for further G for as long as it serves.
+    and t the mean of the diagonal of what they leave. Their number doubles while that is expected to save more steps
+    than it costs: what is left is taken to be as large as the eigenvalue in the middle of F F^T. Another c takes no
+    other columns. A preconditioner is kept for further G, too, until the steps that it takes beyond those that it took
+    when it was new are worth another.
 
     Parameters
     ----------
@@ -103,7 +119,8 @@ class PreconditionedGram:
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
         """As of `GramSystem`: the factor, counts of columns, vectors. Cost: O(1)."""
-        return PartialCholesky.bytes_needed(n_samples, max_rank(n_samples)) + 1024.0 * n_samples
+        rank = max_rank(n_samples)
+        return PartialCholesky.bytes_needed(n_samples, rank) + n_samples * (256 + 4 * min(128, 2 * rank))
 
     @property
     def n_factorisations(self):
@@ -149,8 +166,9 @@ class PreconditionedGram:
     def solve(self, c, right, executor, forcing=None, start=None):
         """As of `GramSystem`.
 
-        None also if MAX_STEPS lead to a step that is no better than none. Sets: n_cg_steps, n_factorisations. Cost: at
-        most MAX_STEPS products, O(n k) besides for each, and that of a preconditioner where one is made.
+        None also if as many steps as are allowed do not get there, unless the step that they lead to is better than
+        none. Sets: n_cg_steps, n_factorisations. Cost: at most MAX_STEPS products, O(n k) besides for each, and that of
+        a preconditioner where one is made.
         """
         return solve_scaled(lambda scaled: self._solve(c, right, scaled, executor, forcing, start), right)
 
@@ -168,15 +186,18 @@ class PreconditionedGram:
             def enough(x, residual):
                 return forcing.is_met(c, right, x, residual)
 
-        if self._factor is None or (self._excess >= STEPS_WORTH_ANOTHER and not self._is_new(c)):
-            self._make_factor(c, executor)
-        n_left = MAX_STEPS
-        if not self._is_new(c):
-            outcome = self._conjugate_gradients(c, right, executor, enough, start, _PATIENCE)
+        steps, n_left = _STEPS_OF_FORCING, MAX_STEPS_OF_FORCING
+        if forcing is None:
+            steps, n_left = _STEPS_TO_ROUNDING, MAX_STEPS
+        if self._factor is None or (self._excess >= self._steps_worth_another and not self._is_new(c, steps)):
+            self._make_factor(c, steps, executor)
+        if not self._is_new(c, steps):
+            patience = int(steps * _PATIENCE) + self._steps_worth_another
+            outcome = self._conjugate_gradients(c, right, executor, enough, start, min(patience, n_left))
             if outcome.converged or not outcome.definite:
                 return self._solution(outcome, c, right, forcing)
-            start, n_left = outcome.x, MAX_STEPS - outcome.n_steps
-            self._make_factor(c, executor)
+            start, n_left = outcome.x, n_left - outcome.n_steps
+            self._make_factor(c, steps, executor)
         outcome = self._conjugate_gradients(c, right, executor, enough, start, n_left)
         return self._solution(outcome, c, right, forcing)
 
@@ -185,7 +206,9 @@ class PreconditionedGram:
         if not outcome.definite or not np.isfinite(outcome.x).all():
             return None
         if forcing is None:
-            return outcome.x if outcome.converged and not found_singular(outcome) else None
+            left = float(outcome.residual @ outcome.residual)
+            solved = outcome.converged and left <= MOST_LEFT**2 * float(right @ right)
+            return outcome.x if solved and not found_singular(outcome) else None
         of_use = outcome.converged or forcing.is_of_use(c, right, outcome.x, outcome.residual)
         return outcome.x if of_use else None
 
@@ -211,13 +234,20 @@ class PreconditionedGram:
 
     # ------------------------------------------------------------------ the preconditioner
 
-    def _is_new(self, c):
+    def _is_new(self, c, steps):
         """Whether making it anew would change nothing. Cost: O(1)."""
-        return self._factor_is_of_g and self._is_large_enough(c)
+        return self._factor_is_of_g and self._is_large_enough(c, steps)
 
-    def _is_large_enough(self, c):
-        """Whether further columns would hardly help."""
-        return self._is_full or self._middle <= c
+    def _is_large_enough(self, c, steps):
+        """Whether further columns would save less than they cost; `steps` are those for a condition number of 1."""
+        if self._is_full or self._middle <= c:
+            return True
+        saved = _SAVED_BY_DOUBLING * steps * np.sqrt(1.0 + self._middle / c) if c > 0 else np.inf
+        return saved <= self._factor.rank / COLUMNS_WORTH_A_STEP
+
+    @property
+    def _steps_worth_another(self):
+        return max(FEW_STEPS, self._factor.rank // COLUMNS_WORTH_A_STEP)
 
     def _preconditioner(self, c, executor):
         """v -> M^-1 v. Cost: that of `PartialCholesky.inverse` for another c."""
@@ -227,12 +257,12 @@ class PreconditionedGram:
             self._inverse = c, self._factor.inverse(c + max(left, floor), executor)
         return self._inverse[1]
 
-    def _make_factor(self, c, executor):
+    def _make_factor(self, c, steps, executor):
         """Draw columns of G as it is now, or more of them. Sets: all that tells of the factor."""
         if not self._factor_is_of_g:
             self._begin_factor()
         self._rate, self._excess = -1.0, 0.0
-        while not self._is_large_enough(c):
+        while not self._is_large_enough(c, steps):
             self._grow(max(2 * self._factor.rank, FIRST_RANK), executor)
 
     def _begin_factor(self):
@@ -292,6 +322,6 @@ def max_rank(n_samples):
     Examples
     --------
     >>> max_rank(1000), max_rank(10**5), max_rank(10**6)
-    (500, 2000, 268)
+    (250, 2000, 268)
     """
-    return max(1, min(n_samples // 2, MAX_RANK, MAX_NUMBERS // n_samples))
+    return max(1, min(n_samples // 4, MAX_RANK, MAX_NUMBERS // n_samples))

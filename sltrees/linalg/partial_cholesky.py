@@ -60,7 +60,7 @@ class PartialCholesky:
     @staticmethod
     def bytes_needed(n, rank):
         """Bytes at most for so many columns, with those at work and solving. Cost: O(1)."""
-        return 8.0 * n * (rank + _PROPOSALS + 8) + 32.0 * rank**2
+        return 8 * n * (rank + min(_PROPOSALS, 2 * rank) + 8) + 32 * rank**2
 
     @property
     def rank(self):
@@ -96,10 +96,11 @@ class PartialCholesky:
         n, total = len(self.rest), self.rest.sum()
         if self.is_exhausted:
             return False
-        proposed = self._rng.choice(n, _PROPOSALS, p=self.rest / total)
-        chances = self._rng.random(_PROPOSALS) * self.rest[proposed]
+        size = min(_PROPOSALS, 2 * most)
+        proposed = self._rng.choice(n, size, p=self.rest / total)
+        chances = self._rng.random(size) * self.rest[proposed]
         part = columns(proposed)
-        corner = part(proposed, np.arange(_PROPOSALS))
+        corner = part(proposed, np.arange(size))
         for block in self._blocks:
             corner -= block[proposed] @ block[proposed].T
         accepted, root = accepted_proposals(corner, chances, most)

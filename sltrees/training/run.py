@@ -36,6 +36,11 @@ NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
 # loss by this share.
 NEGLIGIBLE_DOUBT = 0.05
 
+# Where samples are many, a step that moves neurons by more than this share of the length of initial weights, in root mean
+# square, is not tried: the linear model tells nothing there, and a trial, in which nearly every pair flips, takes longer
+# than several solutions.
+LONGEST_MOVE = 0.4
+
 # Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
 # often lie on kinks, where neurons start and stop firing however short the step, so the gradient need not vanish.)
 FLAT_DECREASE = 1e-8
@@ -180,7 +185,7 @@ class Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.samples, shift)
         # before anything else: nothing has happened if there is too little memory
-        held_as = self.choose_holding()
+        held_as = self.held_as = self.choose_holding()
         if self.lineage is not None:
             self.lineage.begin(network, held_as, self.executor)
         if self.executor.cluster is not None:
@@ -364,12 +369,16 @@ class Run:
     def solve(self, seconds):
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""
         longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
+        raise_damping = self.rule.refuse
+        if self.held_as == "preconditioned":
+            size = self.X.shape[1] * self.trainer.network.state.neurons.n_neurons
+            longest, raise_damping = min(longest, LONGEST_MOVE * np.sqrt(size)), self.rule.shorten
         with timed(seconds, "solve"):
             while not self.rule.exhausted:
                 step = self.step_at(self.rule.damping)
                 if step is not None and step.length <= longest:
                     return step
-                self.rule.refuse()
+                raise_damping()
         return None
 
     def step_at(self, damping):

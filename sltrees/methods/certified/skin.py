@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sltrees.gram.matrix import MAX_GRAM
 from sltrees.kernels import shifted_ntk
 
 # Near lists hold the samples nearer than the skin to a neuron, or beyond. A larger one means longer lists, a smaller
@@ -21,7 +22,8 @@ def strayed_share(network, planes, y, skin):
 
     Where samples on which a neuron fires are alike and have the same target, it moves as if it fired on one of them. By
     r with r^2 = |y|^2 / (m sum_i p_i mean_i p_i |x_i|^2) in the mean then, as all of the loss goes, and beyond s with
-    probability exp(-s^2 / r^2).
+    probability exp(-s^2 / r^2). With more samples than there are arrays of G for, ridge and width hold nobody back: all
+    move beyond any skin.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def strayed_share(network, planes, y, skin):
     squared = float(y @ y)
     if squared == 0:  # there is nothing to learn
         return 0.0
+    if len(y) > MAX_GRAM:
+        return 1.0
     energy = float(planes.firing @ planes.norms**2) / len(y)
     return float(np.exp(-(skin**2) * planes.firing.sum() * network.width * energy / squared))
 
