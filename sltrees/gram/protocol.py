@@ -89,8 +89,8 @@ class GramSystem(typing.Protocol):
         Returns
         -------
         ndarray of shape (n,) or None
-            g to the backward error of the solver, or as `forcing` has it. None if G + c I is not positive definite as far as the solver can
-            tell, if g overflows, or if the solver does not get there: more damping may help.
+            g to the backward error of the solver, or as `forcing` has it. None if G + c I is not positive definite as
+            far as the solver can tell, if g overflows, or if the solver does not get there: more damping may help.
         """
 
     def is_singular(self, executor: typing.Any) -> bool:

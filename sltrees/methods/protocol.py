@@ -53,8 +53,7 @@ class Method(typing.Protocol):
     Attributes
     ----------
     gram_held_as : tuple of str
-        How G may be held: keys of `sltrees.gram.HELD_AS`. Where "array" is the first of several, the second is for what
-        it has no room for, and others for runs of earlier versions that are replayed. With "products" or "sketch" among
+        How G may be held: keys of `sltrees.gram.HELD_AS`. Which of them it is, `sltrees.training.budget` says. With "products" or "sketch" among
         them the method is a `MethodWithProducts`, with "preconditioned" a `MethodWithPairs`, with "sketch" a
         `MethodWithSketch`.
     leaves_out_silent : bool

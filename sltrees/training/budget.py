@@ -32,6 +32,8 @@ class Budget:
         depends on all that the machine has, not on how much of it others use now: so the result does not either.
     max_gram : int, optional
         The largest number of samples for which G is held as an array; by default as many as fit, up to `MAX_GRAM`.
+    forcing : "auto" or float
+        As of `NewtonTrainer`.
     validation : ValidationSet, optional
     lineage : Lineage, optional
         Of the run. One that is to be replayed says how G was held.
@@ -45,7 +47,7 @@ class Budget:
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor()).choose_holding()
     'array'
     >>> Budget(network, "certified", planes, np.ones(4), InlineExecutor(), max_gram=3).choose_holding()
-    'preconditioned'
+    'products'
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class Budget:
         alpha=0.0,
         max_memory=None,
         max_gram=None,
+        forcing="auto",
         validation=None,
         lineage=None,
     ):
         self._network, self._name, self._method, self._planes, self._y = network, method, METHODS[method], planes, y
         self._n, self._n_threads = len(planes.X), executor.n_threads
-        self._alpha, self._max_memory, self._max_gram = alpha, max_memory, max_gram
+        self._alpha, self._max_memory, self._max_gram, self._forcing = alpha, max_memory, max_gram, forcing
         self._validation, self._lineage = validation, lineage
         self._limit = physical_memory() if max_memory is None else max_memory
         self._allowed, self._array_fits_here = [max_memory], True
@@ -101,7 +104,7 @@ class Budget:
         self._refuse_loo(
             f"has no room for {self._n} samples (max_gram {self._max_gram}, max_memory {self._max_memory})"
         )
-        return self._checked(before or held_as[1], others)
+        return self._checked(before or self._held_without_array(), others)
 
     def _fits_whatever_fires(self):
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
@@ -110,6 +113,11 @@ class Budget:
         plain = self._validation is None and self._lineage is None and self._network.state.method is None
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
         return plain and most <= min(self._limit, self._left) and self._array_fits_here and self._n <= MAX_GRAM
+
+    def _held_without_array(self):
+        """How G is held by who has no room for an array: as in earlier versions, where that was asked for."""
+        exact = self._max_gram is not None and self._n <= MAX_GRAM and self._forcing == "auto"
+        return "products" if exact else "preconditioned"
 
     def _array_is_better(self, others):
         """Whether G is held as an array by who could do without."""

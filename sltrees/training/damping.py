@@ -63,7 +63,7 @@ class LevenbergMarquardt:
         self._raise *= 2.0
 
     def shorten(self):
-        """A step is not worth trying, or could not be computed, where a trial costs more than a solution. Sets: damping.
+        """A step is not to be tried, or could not be computed, where a trial costs more than a solution. Sets: damping.
 
         The factor stays the same: it takes back what an accepted step lowered.
         """

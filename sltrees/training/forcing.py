@@ -5,8 +5,8 @@ from __future__ import annotations
 from sltrees.gram.forcing import Forcing
 
 FACTOR = 0.9  # eta over the ratio of the decreases of two steps
-# The safeguard of choice 2, that the share falls no faster than its square, is for shares whose square is above 0.1: there
-# are none. Far from a minimum the model is wrong by more than this, and a step then lowers it by 0.99 of what it could.
+# The safeguard of choice 2, that the share falls no faster than its square, is for squares above 0.1: there are none.
+# Far from a minimum the model is wrong by more than this, and a step then lowers it by 0.99 of what it could.
 MOST = 0.1
 LEAST = 1e-4
 

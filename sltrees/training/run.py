@@ -36,9 +36,9 @@ NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
 # loss by this share.
 NEGLIGIBLE_DOUBT = 0.05
 
-# Where samples are many, a step that moves neurons by more than this share of the length of initial weights, in root mean
-# square, is not tried: the linear model tells nothing there, and a trial, in which nearly every pair flips, takes longer
-# than several solutions.
+# Where samples are many, a step that moves neurons by more than this share of the length of initial weights, in root
+# mean square, is not tried: the linear model tells nothing there, and a trial, in which nearly every pair flips, takes
+# longer than several solutions.
 LONGEST_MOVE = 0.4
 
 # Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
@@ -226,6 +226,7 @@ class Run:
             alpha=trainer.alpha,
             max_memory=trainer.max_memory,
             max_gram=trainer.max_gram,
+            forcing=trainer.forcing,
             validation=self.validation,
             lineage=self.lineage,
         ).choose_holding()

@@ -66,12 +66,13 @@ class NewtonTrainer:
         Bytes that may be used; by default all that the machine has available.
     max_gram : int, optional
         The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by
-        conjugate gradients on products with it, preconditioned by some of its columns ("certified" only). By default
-        20,000, or fewer where memory does not allow it.
+        conjugate gradients on products with it ("certified" only). By default 20,000, or fewer where memory does not
+        allow it.
     forcing : "auto" or float, default "auto"
         How near a step has to come to the exact Newton step where G is not held as an array (an array is factorised,
         and all steps are exact): a share of its length, at least 0 and below 1; 0 is to rounding. "auto": by the
-        forcing terms of Eisenstat and Walker, a tenth at most, and the less the faster training converges.
+        forcing terms of Eisenstat and Walker, a tenth at most, and the less the faster training converges; to rounding
+        where `max_gram` is given, for up to 20,000 samples. See docs/guide/many_samples.md.
     patience : int, optional
         With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
         default it never does for that.
@@ -114,6 +115,8 @@ class NewtonTrainer:
     >>> result.status, result.rmse < 1e-10
     ('converged', True)
     """
+
+    forcing = 0.0  # of trainers from pickles of earlier versions, whose steps were exact
 
     def __init__(
         self,

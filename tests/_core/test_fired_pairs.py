@@ -1,5 +1,7 @@
 """Kernels over pairs listed both ways: right at every level, whatever their shape, and however the work is cut up."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -84,11 +86,11 @@ def test_no_bit_depends_on_how_the_work_is_cut_up(seed, level, dtype):
     collect(*neurons, 0, n, whole, data, out)
     sums, parts = np.full_like(whole, np.nan), np.full(n, np.nan)
     edges = [0, 1, 17, 18, 150, k]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         gather(*samples, start, stop, data, v, sums)
     assert np.array_equal(sums, whole)
     edges = [0, 3, 50, n]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         collect(*neurons, start, stop, sums, data, parts)
     assert np.array_equal(parts, out)
     before = parts.copy()

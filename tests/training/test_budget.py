@@ -30,8 +30,10 @@ def needs(**options):
 
 def test_how_g_is_held_is_chosen_by_memory():
     assert holding() == "array"
-    assert holding(max_gram=299) == "preconditioned"
+    assert holding(max_gram=299) == "products"
     assert holding(max_gram=300) == "array"
+    assert holding(max_gram=299, forcing=0.0) == holding(max_gram=0, forcing=0.1) == "preconditioned"
+    assert holding(max_gram=300, forcing=0.1) == "array"
     least = needs()
     assert holding(max_memory=least + 1) == "preconditioned"
     most = needs(max_gram=300)

@@ -182,6 +182,7 @@ def test_systems_that_are_solved_with_an_old_factor(tmp_path, alpha, monkeypatch
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_preconditioned(tmp_path, alpha, forcing, monkeypatch):
     monkeypatch.setattr("sltrees.gram.preconditioned.MAX_RANK", 20)
+    monkeypatch.setattr("sltrees.training.budget.MAX_GRAM", 10)  # for which "auto" has forcing terms
     X, y = random_problem(2, 60, 5)
     options = {"alpha": alpha, "max_gram": 0, "forcing": forcing, "max_iter": 6, "tol": 1e-8}
     result = assert_resumes_everywhere(tmp_path, network_of, X, y, **options)
@@ -197,8 +198,6 @@ def test_systems_that_are_preconditioned(tmp_path, alpha, forcing, monkeypatch):
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.gram.matrix_free.RANK", 6)
-    # as in earlier versions
-    monkeypatch.setattr(CertifiedMethod, "gram_held_as", ("array", "products"))
     X, y = random_problem(2, 60, 5)
     result = assert_resumes_everywhere(tmp_path, network_of, X, y, alpha=alpha, max_gram=0, max_iter=6, tol=1e-8)
     assert all(record.cg_steps > 0 for record in result.history)

@@ -193,7 +193,8 @@ RUNS = {
     "trees": {"method": "trees"},
     "dense": {"method": "dense"},
     "bpsw": {"method": "bpsw"},
-    "preconditioned": {"max_gram": 0},
+    "products": {"max_gram": 0},
+    "preconditioned": {"max_gram": 0, "forcing": 0.1},
     "threads": {"executor": "threads", "n_threads": 2},
 }
 
@@ -236,7 +237,7 @@ def test_fit_leaves_the_last_step_kept(name, nothing_is_left_behind):
     failing_everywhere(lambda: trainer_of(name), act, check, nothing_is_left_behind)
 
 
-@pytest.mark.parametrize("name", ["certified", "ridge", "trees", "dense", "preconditioned"])
+@pytest.mark.parametrize("name", ["certified", "ridge", "trees", "dense", "products"])
 def test_extend_adds_no_sample(name, nothing_is_left_behind):
     def make():
         trainer = trainer_of(name)
