@@ -48,11 +48,12 @@ class FiredPairs:
 
     @staticmethod
     def bytes_needed(n_pairs, X):
-        """Bytes for so many pairs over samples X, with their copy that is padded, and lists as they are made.
+        """Bytes for so many pairs over samples X, with copies of these, and lists as they are made.
 
         Cost: O(1).
         """
-        return 12.0 * n_pairs + array_bytes(len(X), X.shape[1] + 64 // X.itemsize, dtype=X.dtype) + 64.0 * len(X)
+        padded, columns = (array_bytes(len(X), X.shape[1] + 8, dtype=dtype) for dtype in (X.dtype, np.float64))
+        return 12.0 * n_pairs + padded + 2 * columns + 64.0 * len(X)
 
     @property
     def nbytes(self):

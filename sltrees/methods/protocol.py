@@ -53,9 +53,9 @@ class Method(typing.Protocol):
     Attributes
     ----------
     gram_held_as : tuple of str
-        How G may be held: keys of `sltrees.gram.HELD_AS`. Which of them it is, `sltrees.training.budget` says. With "products" or "sketch" among
-        them the method is a `MethodWithProducts`, with "preconditioned" a `MethodWithPairs`, with "sketch" a
-        `MethodWithSketch`.
+        How G may be held: keys of `sltrees.gram.HELD_AS`. Which of them it is, `sltrees.training.budget` says. With
+        "products" or "sketch" among them the method is a `MethodWithProducts`, with "preconditioned" a
+        `MethodWithPairs`, with "sketch" a `MethodWithSketch`.
     leaves_out_silent : bool
         Whether what it holds goes with the neurons that are materialised.
     kept : Trial or None

@@ -6,8 +6,8 @@ import numpy as np
 
 from sltrees._core._near_lists import NearLists
 
-# Products that are computed and looked at: 1 MiB in float32, so that they are still in cache. Where samples are many they
-# are of more rows than fit there, or each row would read all samples from memory for itself.
+# Products that are computed and looked at: 1 MiB in float32, so that they are still in cache. Where samples are many
+# they are of more rows than fit there, or each row would read all samples from memory for itself.
 _PRODUCTS_AT_A_TIME, _ROWS_OF_MANY, _PRODUCTS_OF_MANY = 1 << 18, 32, 1 << 23
 
 

@@ -8,6 +8,7 @@ from sltrees._memory import array_bytes, available_memory, physical_memory
 from sltrees.gram import HELD_AS
 from sltrees.gram.fired_pairs import FiredPairs
 from sltrees.gram.matrix import MAX_GRAM
+from sltrees.methods.certified.skin import growth_of_pairs
 from sltrees.methods.choose import METHODS
 from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large
 from sltrees.training.ridge import has_ridge
@@ -129,7 +130,7 @@ class Budget:
         """Of G held so, and of what its use takes."""
         needed = HELD_AS[name].bytes_needed(self._n, self._n_threads)
         if name == "preconditioned":
-            pairs = self._network.width * float(self._planes.firing.sum())
+            pairs = growth_of_pairs(self._n) * self._network.width * float(self._planes.firing.sum())
             needed += FiredPairs.bytes_needed(pairs, self._planes.X)
         return needed + self._bytes_of_choice()
 

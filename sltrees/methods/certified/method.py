@@ -20,7 +20,7 @@ from sltrees._memory import return_freed_memory
 from sltrees.execution.inline import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
-from sltrees.methods.certified.skin import choose_skin, strayed_at_most
+from sltrees.methods.certified.skin import choose_skin, growth_of_pairs, strayed_at_most
 from sltrees.network.drawing import draw, shift_for, take_near
 from sltrees.network.use import move_to, write_down
 from sltrees.records import timed
@@ -189,10 +189,11 @@ class CertifiedMethod:
     def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`: lists, certificates, findings of a step. Cost: that of `Population`, once for the samples."""
         itemsize = network.dtype.itemsize
-        entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
+        growth = growth_of_pairs(len(y))
+        entry, pairs = 4 + itemsize, growth * network.width * float(planes.firing.sum())
         skin = choose_skin(network, planes, y)
         strayed = strayed_at_most(network, planes, y, skin, alpha)
-        listed = planes.population.near_per_draw(skin) * entry
+        listed = growth * planes.population.near_per_draw(skin) * entry
         written = any(isinstance(shard.displacement, np.ndarray) for shard in network.state.neurons.shards)
         shared = 1 if written else network.copies
         # pools are copied when they grow, those of a shard for each thread

@@ -16,6 +16,33 @@ ENTRY_COST, SAMPLE_COST, NUMBER_COST = 9.5, 1.0, 0.02
 
 _SAMPLES = 512  # on which it is looked at how far neurons will move
 
+# Pairs that fire once neurons have moved as far as weights are long, for each that fires at the start: so many were
+# found with 30,000 samples and 2^14 neurons.
+_GROWTH = 2.5
+
+
+def growth_of_pairs(n_samples):
+    """How many times as many pairs fire at the end as at the start, about.
+
+    Parameters
+    ----------
+    n_samples : int
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Cost: O(1).
+
+    Examples
+    --------
+    >>> growth_of_pairs(1000), growth_of_pairs(10**5)
+    (1.0, 2.5)
+    """
+    return _GROWTH if n_samples > MAX_GRAM else 1.0
+
 
 def strayed_share(network, planes, y, skin):
     """Share of the materialised neurons that are expected to move farther than a skin.
