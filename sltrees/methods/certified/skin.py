@@ -123,7 +123,8 @@ def strayed_at_most(network, planes, y, skin, alpha=0.0):
     if min(moved) <= 0.0 or share == 0.0:
         return 0.0
     squared = moved[1] * max(moved[1] / moved[0], 1.0) ** np.log2(len(y) / most) / (share * network.width)
-    return float(-np.expm1(-((1.4 * squared / skin**2) ** 3)))
+    with np.errstate(over="ignore"):  # infinite is far enough
+        return float(-np.expm1(-((1.4 * squared / skin**2) ** 3)))
 
 
 def _least_displacement(planes, y, number, alpha):
