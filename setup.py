@@ -52,6 +52,7 @@ MODULES = [
     "_row_store",  # what rows consist of
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
+    "_fired_pairs",  # products with the Gram matrix, and columns of it, from the pairs that fire
     "_normals",  # random numbers
     "_orthants",  # the limit kernel
     "_lapack",  # triangular factors, with the interpreter free

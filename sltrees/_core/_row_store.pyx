@@ -419,6 +419,22 @@ cdef class RowStore:
         directions = self._arrays["active_direction"][places]
         return indptr, directions[np.lexsort((directions, rows))]
 
+    def fired(self):
+        """The pairs that fire, as CSR: tuple (indptr, directions), in each row in the order in which they are stored.
+
+        Cost: O(pairs).
+        """
+        cdef int64_t r, k = self.rows.n_rows
+        indptr = np.concatenate([[0], np.cumsum(self._arrays["row"]["n_fired"], dtype=np.int64)])
+        directions = np.empty(indptr[k], dtype=np.int32)
+        cdef const int64_t[::1] at = indptr
+        cdef int32_t *p_directions = <int32_t *> address(directions)
+        with nogil:
+            for r in range(k):
+                memcpy(p_directions + at[r], self.rows.active_direction + self.rows.row[r].active_start,
+                       self.rows.row[r].n_fired * sizeof(int32_t))
+        return indptr, directions
+
     @property
     def diagonal(self):
         """Number of rows that fire on each direction, int64. Cost: O(pairs), and no memory but for the numbers."""

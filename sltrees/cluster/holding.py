@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sltrees.cluster.portions import Summary
-from sltrees.gram.pair_counts import CountedPairs, PairCounts
+from sltrees.gram.pair_counts import CountedPairs, PairCounts, smallest_integers
 from sltrees.methods.certified.group import ShardGroup
 from sltrees.network.drawing import draw
 from sltrees.network.hyperplanes import Hyperplanes
@@ -140,6 +140,15 @@ class Holding:
     def product(self, v):
         """As `ShardGroup.product`."""
         return self.group.product(v)
+
+    def product_by_pairs(self, v):
+        """As `ShardGroup.product_by_pairs`."""
+        return self.group.product_by_pairs(v)
+
+    def pair_columns(self, columns):
+        """As `ShardGroup.pair_columns`, of the smallest dtype that holds them."""
+        counts = self.group.pair_columns(columns)
+        return counts.astype(smallest_integers(counts))
 
     def diagonal(self):
         """As `ShardGroup.diagonal`."""

@@ -355,6 +355,20 @@ class RemoteGroup:
         """As of `ShardGroup`."""
         return self._summed(self._ask("product", v))
 
+    def product_by_pairs(self, v):
+        """As of `ShardGroup`."""
+        return self._summed(self._ask("product_by_pairs", v))
+
+    def pair_columns(self, columns):
+        """As of `ShardGroup`: from each worker come q n small integers."""
+        total = np.zeros((len(columns), len(self.trajectory.position.coefficient)), dtype=np.int32)
+        for counts in self._ask("pair_columns", columns):
+            total += counts
+        return total
+
+    def forget_fired_pairs(self):
+        """As of `ShardGroup`: workers keep theirs until neurons flip."""
+
     def diagonal(self):
         """As of `ShardGroup`."""
         return sum(self._ask("diagonal"))

@@ -218,7 +218,7 @@ class GramMatrix:
         executor.map(upper, self._panels(_PANEL_ROWS))
         self._products, self._X = products, None
 
-    def solve(self, c, right, executor):
+    def solve(self, c, right, executor, forcing=None, start=None):
         """As of `GramSystem`, with |right - (G + c I) g| <= TOL (|G + c I| |g| + |right|).
 
         (Should rounding keep a factor and refinement with it above the bound, the best g found is returned.)

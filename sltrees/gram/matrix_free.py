@@ -115,7 +115,7 @@ class MatrixFreeGram:
         """As of `GramSystem`. Cost: O(1): what depends on G is computed when it is needed."""
         self._g.forget()
 
-    def solve(self, c, right, executor):
+    def solve(self, c, right, executor, forcing=None, start=None):
         """As of `GramSystem`, to a backward error of `tol`: |right - (G + c I) g| <= tol (|G + c I| |g| + |right|).
 
         None also if MAX_STEPS do not get there. Sets: n_cg_steps. Cost: at most MAX_STEPS products, and O(64 n) besides

@@ -62,7 +62,14 @@ class GramSystem(typing.Protocol):
         executor : ThreadExecutor
         """
 
-    def solve(self, c: float, right: np.ndarray, executor: typing.Any) -> np.ndarray | None:
+    def solve(
+        self,
+        c: float,
+        right: np.ndarray,
+        executor: typing.Any,
+        forcing: typing.Any = None,
+        start: np.ndarray | None = None,
+    ) -> np.ndarray | None:
         """Solve (G + c I) g = right.
 
         What is remembered of systems before may make it faster; it shows in `solver_state`. An exception or Ctrl-C
@@ -74,12 +81,16 @@ class GramSystem(typing.Protocol):
             Ridge and damping.
         right : ndarray of shape (n,)
         executor : ThreadExecutor
+        forcing : Forcing, optional
+            What is accurate enough. A solver for which more accuracy costs nothing need not look at it.
+        start : ndarray of shape (n,), optional
+            What g may be near to, for solvers that iterate.
 
         Returns
         -------
         ndarray of shape (n,) or None
-            g to the backward error of the solver. None if G + c I is not positive definite as far as the solver can
-            tell, if g overflows, or if the solver does not get there: more damping may help.
+            g to the backward error of the solver, or as `forcing` has it. None if G + c I is not positive definite as
+            far as the solver can tell, if g overflows, or if the solver does not get there: more damping may help.
         """
 
     def is_singular(self, executor: typing.Any) -> bool:

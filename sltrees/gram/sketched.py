@@ -103,7 +103,7 @@ class SketchedGram:
         self._g.forget()
         self._factor_is_of_g = False
 
-    def solve(self, c, right, executor):
+    def solve(self, c, right, executor, forcing=None, start=None):
         """As of `GramSystem`, to a backward error of `tol`.
 
         None also if MAX_STEPS do not get there, or if more than a tenth of `right` is left over. Sets: n_cg_steps,

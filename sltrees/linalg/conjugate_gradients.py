@@ -30,10 +30,14 @@ class Outcome(typing.NamedTuple):
     definite: bool  # False if a direction of curvature <= 0 was met
     n_steps: int  # products with A but for those that form true residuals
     tridiagonal: tuple  # (diagonal, off-diagonal) of the Lanczos matrices of all runs: see `ritz_values`
+    residual: np.ndarray  # (n,) b - A x, as it was carried along
+    reduction: float  # |b - A x| over that of the start
 
 
-def conjugate_gradients(multiply, precondition, right, norm, *, max_steps, start=None, tol=TOL, forecast=False):
-    """Solve A x = right to a normwise backward error of `tol`.
+def conjugate_gradients(
+    multiply, precondition, right, norm, *, max_steps, start=None, tol=TOL, forecast=False, enough=None
+):
+    """Solve A x = right to a normwise backward error of `tol`, or until `enough` says so.
 
     Parameters
     ----------
@@ -49,6 +53,8 @@ def conjugate_gradients(multiply, precondition, right, norm, *, max_steps, start
     tol : float, default TOL
     forecast : bool, default False
         Give up as soon as the speed so far says that `max_steps` will not do.
+    enough : callable, optional
+        enough(x, residual) says whether x is a solution, in place of its backward error; `norm` is of no account then.
 
     Returns
     -------
@@ -76,10 +82,15 @@ def conjugate_gradients(multiply, precondition, right, norm, *, max_steps, start
     residual = np.array(right) if start is None else right - multiply(x)
     first = last = _norm(residual)
     n_steps, coefficients = 0, []
+
+    def outcome(converged, definite=True):
+        reduction = _norm(residual) / first if first > 0 else 1.0
+        return Outcome(x, converged, definite, n_steps, _tridiagonal(coefficients), residual, reduction)
+
     for run in range(MAX_RUNS + 1):
         size = _norm(residual)  # of a true residual
-        if size <= tol * (norm * _norm(x) + right_norm):
-            return Outcome(x, True, True, n_steps, _tridiagonal(coefficients))
+        if enough(x, residual) if enough else size <= tol * (norm * _norm(x) + right_norm):
+            return outcome(True)
         if run == MAX_RUNS or (run and not size <= last / 2):
             break
         last = size
@@ -88,20 +99,20 @@ def conjugate_gradients(multiply, precondition, right, norm, *, max_steps, start
         direction = np.array(preconditioned)  # a copy: it may be the residual itself, which changes in place
         while True:
             if n_steps == max_steps:
-                return Outcome(x, False, True, n_steps, _tridiagonal(coefficients))
+                return outcome(False)
             product = multiply(direction)
             curvature = float(direction @ product)
             if not curvature > 0 or not 0 < energy < math.inf:  # also NaN
-                return Outcome(x, False, False, n_steps, _tridiagonal(coefficients))
+                return outcome(False, definite=False)
             length = energy / curvature
             x += length * direction
             residual -= length * product
             n_steps += 1
             size, target = _norm(residual), tol * (norm * _norm(x) + right_norm)
-            if size <= target:
+            if enough(x, residual) if enough else size <= target:
                 break
             if forecast and n_steps >= STEPS_BEFORE_FORECAST and _steps(n_steps, first, size, target) > max_steps:
-                return Outcome(x, False, True, n_steps, _tridiagonal(coefficients))
+                return outcome(False)
             preconditioned = precondition(residual)
             energy, energy_before = float(residual @ preconditioned), energy
             ratio = energy / energy_before
@@ -109,7 +120,7 @@ def conjugate_gradients(multiply, precondition, right, norm, *, max_steps, start
             coefficients.append((length, ratio))
         coefficients.append((length, 0.0))
         residual = right - multiply(x)
-    return Outcome(x, False, True, n_steps, _tridiagonal(coefficients))
+    return outcome(False)
 
 
 def ritz_values(tridiagonal):

@@ -77,7 +77,7 @@ def pivoted_cholesky(columns, diagonal, rank, rng, advance=None):
         proposed = rng.choice(n, size, p=rest / rest.sum())
         chances = rng.random(size) * rest[proposed]
         block = columns(proposed) - factor[:, :done] @ factor[proposed, :done].T
-        accepted, corner = _accepted(block[proposed], chances, rank - done)
+        accepted, corner = accepted_proposals(block[proposed], chances, rank - done)
         if not len(accepted):
             continue
         new = proposed[accepted]
@@ -93,8 +93,34 @@ def pivoted_cholesky(columns, diagonal, rank, rng, advance=None):
     return PivotedCholesky(pivots, factor[:, : len(pivots)], rest)
 
 
-def _accepted(block, chances, most):
-    """Which proposals are accepted, and the Cholesky factor of their matrix: each, if its rest exceeds its chance."""
+def accepted_proposals(block, chances, most):
+    """Which proposals are accepted, and the Cholesky factor of their matrix: each, if its rest exceeds its chance.
+
+    Parameters
+    ----------
+    block : ndarray of shape (q, q)
+        What is left of the matrix at the proposals, in the order of these.
+    chances : ndarray of shape (q,)
+        Of each, uniform between 0 and the diagonal that it was proposed by.
+    most : int
+        To be accepted.
+
+    Returns
+    -------
+    accepted : ndarray of int64
+    corner : ndarray
+        Lower triangular.
+
+    Notes
+    -----
+    Cost: O(q^3).
+
+    Examples
+    --------
+    >>> accepted, corner = accepted_proposals(np.diag([4.0, 9.0]), np.array([1.0, 9.5]), 2)
+    >>> accepted, corner
+    (array([0]), array([[2.]]))
+    """
     accepted, rows = [], []
     left = block.copy()
     for k in range(len(block)):

@@ -53,8 +53,9 @@ class Method(typing.Protocol):
     Attributes
     ----------
     gram_held_as : tuple of str
-        How G may be held, the best first: keys of `sltrees.gram.HELD_AS`. With "products" or "sketch" among them the
-        method is a `MethodWithProducts`, with "sketch" a `MethodWithSketch`.
+        How G may be held: keys of `sltrees.gram.HELD_AS`. Which of them it is, `sltrees.training.budget` says. With
+        "products" or "sketch" among them the method is a `MethodWithProducts`, with "preconditioned" a
+        `MethodWithPairs`, with "sketch" a `MethodWithSketch`.
     leaves_out_silent : bool
         Whether what it holds goes with the neurons that are materialised.
     kept : Trial or None
@@ -192,6 +193,16 @@ class MethodWithProducts(Method, typing.Protocol):
 
     def gram_diagonal(self) -> np.ndarray:
         """diag(G), shape (n,)."""
+
+
+class MethodWithPairs(MethodWithProducts, typing.Protocol):
+    """A method that lists who fires on what both ways, for fast products and for columns of G."""
+
+    def gram_product_by_pairs(self, v) -> np.ndarray:
+        """G v, shape (n,), float64, for v of shape (n,)."""
+
+    def pair_columns(self, samples) -> np.ndarray:
+        """Neurons that fire both on each sample and on some of them, shape (q, n), int32, for indices of shape (q,)."""
 
 
 class MethodWithSketch(MethodWithProducts, typing.Protocol):

@@ -6,7 +6,33 @@ import numpy as np
 
 from sltrees._core._near_lists import NearLists
 
-PRODUCTS_AT_A_TIME = 1 << 18  # computed and looked at: 1 MiB in float32, so that they are still in cache
+# Products that are computed and looked at: 1 MiB in float32, so that they are still in cache. Where samples are many
+# they are of more rows than fit there, or each row would read all samples from memory for itself.
+_PRODUCTS_AT_A_TIME, _ROWS_OF_MANY, _PRODUCTS_OF_MANY = 1 << 18, 32, 1 << 23
+
+
+def rows_at_a_time(n_samples):
+    """Neurons whose products with all samples are computed at a time.
+
+    Parameters
+    ----------
+    n_samples : int
+
+    Returns
+    -------
+    int
+
+    Notes
+    -----
+    Cost: O(1).
+
+    Examples
+    --------
+    >>> rows_at_a_time(1000), rows_at_a_time(10**5), rows_at_a_time(10**6), rows_at_a_time(10**8)
+    (262, 32, 8, 1)
+    """
+    n = max(n_samples, 1)
+    return max(1, _PRODUCTS_AT_A_TIME // n, min(_ROWS_OF_MANY, _PRODUCTS_OF_MANY // n))
 
 
 def empty_lists(planes, skin, n_rows, *, keep_all, expected=None):
@@ -58,7 +84,7 @@ def collect(near, weights, X, *, forget=False, veto=None):
     -----
     Cost: O(k n d), through BLAS.
     """
-    size = max(1, PRODUCTS_AT_A_TIME // len(X))
+    size = rows_at_a_time(len(X))
     products = np.empty((min(size, len(weights)), len(X)), dtype=X.dtype)
     columns = np.ascontiguousarray(X.T)  # as BLAS multiplies fastest by
     listed = [np.empty(0, dtype=np.int64)]
@@ -96,7 +122,7 @@ def rebuild(rows, step, found, initial, copies, planes, skin):
     if not found.n_strayed:
         return
     thresholds = planes.thresholds(skin)
-    size, d = max(1, PRODUCTS_AT_A_TIME // len(planes.X)), planes.X.shape[1]
+    size, d = rows_at_a_time(len(planes.X)), planes.X.shape[1]
     for first in range(0, found.n_strayed, size):
         some = slice(first, first + size)
         weights = initial[found.strayed_rows[some] // copies]

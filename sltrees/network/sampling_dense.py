@@ -7,7 +7,7 @@ import numpy as np
 from sltrees._core._normals import fill_normals
 from sltrees._memory import array_bytes
 from sltrees.network.hyperplanes import Hyperplanes
-from sltrees.network.near_lists import PRODUCTS_AT_A_TIME, collect, empty_lists
+from sltrees.network.near_lists import collect, empty_lists, rows_at_a_time
 from sltrees.network.random_streams import NEURONS_PER_BLOCK
 from sltrees.network.shards import Drawn
 
@@ -111,4 +111,4 @@ class DenseSampling:
         block = min(NEURONS_PER_BLOCK, self._width) // self._copies
         # weights of a block, the samples transposed; products of some weights, and what these may list at most
         scratch = block * (array_bytes(d, dtype=self._dtype) + 4 * d) + array_bytes(n, d, dtype=self._dtype)
-        return scratch + min(max(PRODUCTS_AT_A_TIME, n), block * n) * (2 * self._dtype.itemsize + 8)
+        return scratch + min(rows_at_a_time(n), block) * n * (2 * self._dtype.itemsize + 8)

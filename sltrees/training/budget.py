@@ -6,7 +6,9 @@ import numpy as np
 
 from sltrees._memory import array_bytes, available_memory, physical_memory
 from sltrees.gram import HELD_AS
+from sltrees.gram.fired_pairs import FiredPairs
 from sltrees.gram.matrix import MAX_GRAM
+from sltrees.methods.certified.skin import growth_of_pairs
 from sltrees.methods.choose import METHODS
 from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large
 from sltrees.training.ridge import has_ridge
@@ -31,6 +33,8 @@ class Budget:
         depends on all that the machine has, not on how much of it others use now: so the result does not either.
     max_gram : int, optional
         The largest number of samples for which G is held as an array; by default as many as fit, up to `MAX_GRAM`.
+    forcing : "auto" or float
+        As of `NewtonTrainer`.
     validation : ValidationSet, optional
     lineage : Lineage, optional
         Of the run. One that is to be replayed says how G was held.
@@ -58,12 +62,13 @@ class Budget:
         alpha=0.0,
         max_memory=None,
         max_gram=None,
+        forcing="auto",
         validation=None,
         lineage=None,
     ):
         self._network, self._name, self._method, self._planes, self._y = network, method, METHODS[method], planes, y
         self._n, self._n_threads = len(planes.X), executor.n_threads
-        self._alpha, self._max_memory, self._max_gram = alpha, max_memory, max_gram
+        self._alpha, self._max_memory, self._max_gram, self._forcing = alpha, max_memory, max_gram, forcing
         self._validation, self._lineage = validation, lineage
         self._limit = physical_memory() if max_memory is None else max_memory
         self._allowed, self._array_fits_here = [max_memory], True
@@ -94,12 +99,13 @@ class Budget:
         if "array" not in held_as:
             self._refuse_loo(f"method {self._name!r} never forms")
             return self._checked(held_as[0], others)
-        if len(held_as) == 1 or self._array_is_better(others):
+        before = None if self._lineage is None else self._lineage.held_as
+        if before == "array" or len(held_as) == 1 or (before is None and self._array_is_better(others)):
             return self._checked("array", others)
         self._refuse_loo(
             f"has no room for {self._n} samples (max_gram {self._max_gram}, max_memory {self._max_memory})"
         )
-        return self._checked("products", others)
+        return self._checked(before or self._held_without_array(), others)
 
     def _fits_whatever_fires(self):
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
@@ -109,17 +115,24 @@ class Budget:
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
         return plain and most <= min(self._limit, self._left) and self._array_fits_here and self._n <= MAX_GRAM
 
+    def _held_without_array(self):
+        """How G is held by who has no room for an array: as in earlier versions, where that was asked for."""
+        exact = self._max_gram is not None and self._n <= MAX_GRAM and self._forcing == "auto"
+        return "products" if exact else "preconditioned"
+
     def _array_is_better(self, others):
         """Whether G is held as an array by who could do without."""
-        if self._lineage is not None and self._lineage.held_as is not None:
-            return self._lineage.held_as == "array"
         if self._max_gram is not None:
             return self._n <= self._max_gram
         return others + self._bytes_of_gram("array") <= self._limit and self._array_fits_here and self._n <= MAX_GRAM
 
     def _bytes_of_gram(self, name):
         """Of G held so, and of what its use takes."""
-        return HELD_AS[name].bytes_needed(self._n, self._n_threads) + self._bytes_of_choice()
+        needed = HELD_AS[name].bytes_needed(self._n, self._n_threads)
+        if name == "preconditioned":
+            pairs = growth_of_pairs(self._n) * self._network.width * float(self._planes.firing.sum())
+            needed += FiredPairs.bytes_needed(pairs, self._planes.X)
+        return needed + self._bytes_of_choice()
 
     def _bytes_of_choice(self):
         """Of alpha="loo": the eigenvectors, their squares, and what finding them takes."""

@@ -7,6 +7,7 @@ NO_DAMPING_BELOW = 1e-8  # smaller than this is none: full Newton steps converge
 GOOD_RATIO = 0.5  # actual over predicted decrease above which damping falls
 POOR_RATIO = 0.1  # below which it rises although the step is taken
 LOWER, RAISE_ACCEPTED, RAISE_REFUSED = 0.25, 2.0, 4.0
+FIRST_OF_SHORTENING = 1.0  # after the first step that is too long to be tried
 GIVE_UP_ABOVE = 1e6  # times n: such a step is n^-1 1e-6 of a gradient step and changes nothing any more
 
 
@@ -60,6 +61,13 @@ class LevenbergMarquardt:
         """A step raised the objective, or could not be computed. Sets: damping."""
         self.damping = max(self._raise * self.damping, FIRST_DAMPING)
         self._raise *= 2.0
+
+    def shorten(self):
+        """A step is not to be tried, or could not be computed, where a trial costs more than a solution. Sets: damping.
+
+        The factor stays the same: it takes back what an accepted step lowered.
+        """
+        self.damping = max(RAISE_REFUSED * self.damping, FIRST_OF_SHORTENING)
 
     @property
     def exhausted(self):

@@ -181,7 +181,7 @@ class Lineage:
         """Whether iterations are left to be replayed."""
         return self._n_replayed < self._n_to_replay
 
-    def solve(self, gram, c, right, executor):
+    def solve(self, gram, c, right, executor, forcing=None, start=None):
         """Solve (G + c I) g = right, as `gram` does, or recall what it found.
 
         Parameters
@@ -190,6 +190,8 @@ class Lineage:
         c : float
         right : ndarray of shape (n,)
         executor : ThreadExecutor
+        forcing, start : optional
+            As of `GramSystem.solve`.
 
         Returns
         -------
@@ -202,7 +204,7 @@ class Lineage:
         """
         self._n_solutions += 1
         if not self.replaying:
-            self._g = gram.solve(c, right, executor)
+            self._g = gram.solve(c, right, executor, forcing, start)
             return self._g
         iteration, last = self.iterations[self._n_replayed], self.iterations[self._n_to_replay - 1]
         if self._n_solutions <= iteration.n_refused:

@@ -23,6 +23,7 @@ from sltrees.network.use import claim, move_to, restore, write_down
 from sltrees.records import TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.forcing import SHARE_OF_TOL, ForcingTerms
 from sltrees.training.objective import SquaredError
 from sltrees.training.reporting import Attempt, Report
 from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
@@ -34,6 +35,11 @@ NEGLIGIBLE_DECREASE = 16 * np.finfo(np.float64).eps
 # Outputs carried along are computed anew from the weights before their rounding error could change the decrease of the
 # loss by this share.
 NEGLIGIBLE_DOUBT = 0.05
+
+# Where samples are many, a step that moves neurons by more than this share of the length of initial weights, in root
+# mean square, is not tried: the linear model tells nothing there, and a trial, in which nearly every pair flips, takes
+# longer than several solutions.
+LONGEST_MOVE = 0.4
 
 # Without a ridge, a loss that falls by less than this share in several steps running has reached its floor. (Minima
 # often lie on kinks, where neurons start and stop firing however short the step, so the gradient need not vanish.)
@@ -179,7 +185,7 @@ class Run:
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.samples, shift)
         # before anything else: nothing has happened if there is too little memory
-        held_as = self.choose_holding()
+        held_as = self.held_as = self.choose_holding()
         if self.lineage is not None:
             self.lineage.begin(network, held_as, self.executor)
         if self.executor.cluster is not None:
@@ -201,6 +207,8 @@ class Run:
         self.rule = LevenbergMarquardt(len(self.X))
         if self.shared is not None:
             self.shared.factorise(self.gram, self.model.alpha + self.rule.damping * self.unit, self.executor)
+        self.forcing = ForcingTerms(trainer.forcing)
+        self.pulled = np.zeros(len(self.X))  # where no neuron flips, displacements are -J^T of this, scaled
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
         self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
         self.validate(0)
@@ -218,6 +226,7 @@ class Run:
             alpha=trainer.alpha,
             max_memory=trainer.max_memory,
             max_gram=trainer.max_gram,
+            forcing=trainer.forcing,
             validation=self.validation,
             lineage=self.lineage,
         ).choose_holding()
@@ -235,13 +244,30 @@ class Run:
             return HELD_AS[held_as](objective.scaled_samples(self.X), network.width)
         # of whatever method there is when it is asked
         arguments = [
-            lambda v: objective.roots * self.method.gram_product(objective.roots * v),
+            lambda v: objective.roots * self.gram_product(held_as)(objective.roots * v),
             lambda: objective.weights * self.method.gram_diagonal(),
             len(self.X),
         ]
         if held_as == "sketch":
             arguments.append(lambda executor: objective.scaled_matrix(self.method.approximate_gram(executor)))
+        if held_as == "preconditioned":
+            arguments.append(self.gram_columns)
         return HELD_AS[held_as](*arguments)
+
+    def gram_product(self, held_as):
+        """v -> G v, not scaled."""
+        return self.method.gram_product_by_pairs if held_as == "preconditioned" else self.method.gram_product
+
+    def gram_columns(self, samples):
+        """Columns of G, scaled, for `PreconditionedGram`."""
+        counts, scaled = self.method.pair_columns(samples), self.objective.roots / np.sqrt(self.trainer.network.width)
+        right = np.reshape(scaled, (-1, 1)) * self.X.astype(np.float64, copy=False)
+        own = right[samples]
+
+        def columns(rows, some):
+            return np.dot(right[rows], own[some].T) * counts[:, rows][some].T
+
+        return columns
 
     def choose_alpha(self):
         """The ridge relative to its unit."""
@@ -319,7 +345,8 @@ class Run:
             if step is None:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            if self.model.alpha and step.damping <= self.trainer.alpha_ and step.change_rms <= self.trainer.tol:
+            change_rms = step.change_rms + step.residual_rms  # of the exact step, at most
+            if self.model.alpha and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
             if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
                 return self.why_stuck()
@@ -343,21 +370,29 @@ class Run:
     def solve(self, seconds):
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""
         longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
+        raise_damping = self.rule.refuse
+        if self.held_as == "preconditioned":
+            size = self.X.shape[1] * self.trainer.network.state.neurons.n_neurons
+            longest, raise_damping = min(longest, LONGEST_MOVE * np.sqrt(size)), self.rule.shorten
         with timed(seconds, "solve"):
             while not self.rule.exhausted:
                 step = self.step_at(self.rule.damping)
                 if step is not None and step.length <= longest:
                     return step
-                self.rule.refuse()
+                raise_damping()
         return None
 
     def step_at(self, damping):
         """Solve for the step at one damping; None if G + c I is not positive definite."""
         c, right = self.model.system(self.state, damping * self.unit)
+        floor = SHARE_OF_TOL * self.trainer.tol * np.sqrt(self.objective.total_weight)
+        forcing = self.forcing.of(self.model.value(self.state, damping * self.unit), floor)
+        # without flips, and where the ridge has its minimum, this is the solution
+        start = self.model.pull(c) * self.pulled if self.model.alpha else None
         if self.lineage is None:
-            g = self.gram.solve(c, right, self.executor)
+            g = self.gram.solve(c, right, self.executor, forcing, start)
         else:  # which recalls the solution where it is replayed
-            g = self.lineage.solve(self.gram, c, right, self.executor)
+            g = self.lineage.solve(self.gram, c, right, self.executor, forcing, start)
         return None if g is None else self.model.step(self.state, c, g, damping)
 
     def take(self, attempt):
@@ -411,6 +446,8 @@ class Run:
                 share = self.trainer.tol
             self.flat_steps = self.flat_steps + 1 if fallen <= share * attempt.before.loss else 0
             self.rule.accept(attempt.ratio)
+            self.forcing.took(attempt.step.decrease)
+            self.pulled = attempt.step.shrink * self.pulled + attempt.step.scaled_g
         else:
             self.rule.refuse()
         record = attempt.record(self.method, self.gram, self.executor.n_threads, self.report.seconds_elapsed)

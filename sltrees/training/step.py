@@ -64,15 +64,21 @@ class LinearModel:
         c = self.alpha + lam
         right = state.residual
         if self.alpha:
-            right = right - self._ratio(c) * state.jacobian_displacement
+            right = right - self.pull(c) * state.jacobian_displacement
         return c, self.objective.roots * right
+
+    def value(self, state, lam):
+        """The model where no step is taken, less its part that no g changes: see `sltrees.gram.forcing`. Cost: O(1)."""
+        c = self.alpha + lam
+        return state.loss - (0.5 * self.pull(c) * lam * state.displacement_squared if self.alpha else 0.0)
 
     def step(self, state, c, scaled_g, damping):
         """The step that a solution is; of infinite length where it overflows. Cost: that of a product with G."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return Step(self, state, scaled_g, damping, 1.0 - self._ratio(c))
+            return Step(self, state, c, scaled_g, damping)
 
-    def _ratio(self, c):
+    def pull(self, c):
+        """alpha/c: the share by which a step shrinks displacements. Cost: O(1)."""
         return self.alpha / c if self.alpha else 0.0
 
 
@@ -83,14 +89,17 @@ class Step:
     ----------
     model : LinearModel
     state : State
+    c : float
+        Ridge and damping.
     scaled_g : ndarray of shape (n,)
+        Of any accuracy: all that is said of the step is true of it as it is.
     damping : float
         lam of it, as users are told.
-    shrink : float
 
     Attributes
     ----------
-    g : ndarray of shape (n,)
+    g, scaled_g : ndarray of shape (n,)
+    shrink : float
     pushed, change : ndarray of shape (n,)
         J J^T g, and J p.
     size : float
@@ -103,10 +112,17 @@ class Step:
         Of the outputs.
     predicted_decrease : float
         Of the loss.
+    decrease : float
+        Of the model, in which damping counts.
+    residual_rms : float
+        Of what the solution leaves of its system: the exact step changes outputs by so much more at most.
     """
 
-    def __init__(self, model, state, scaled_g, damping, shrink):
-        objective, gram, pull = model.objective, model.gram, 1.0 - shrink
+    def __init__(self, model, state, c, scaled_g, damping):
+        objective, gram = model.objective, model.gram
+        shrink = 1.0 - model.pull(c)
+        pull = 1.0 - shrink
+        self.scaled_g = scaled_g
         self.g, self.damping, self.shrink = objective.roots * scaled_g, damping, shrink
         scaled_push = gram.product(scaled_g)
         energy = float(scaled_g @ scaled_push)  # |J^T g|^2
@@ -124,3 +140,6 @@ class Step:
         self.change = change
         self.change_rms = objective.rms(change)
         self.predicted_decrease = state.loss - model.loss(state.residual + change, self.displacement_squared)
+        self.decrease = self.predicted_decrease - 0.5 * (c - model.alpha) * length_squared
+        left = model.system(state, c - model.alpha)[1] - c * scaled_g - scaled_push
+        self.residual_rms = float(np.sqrt(left @ left / objective.total_weight))

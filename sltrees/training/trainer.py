@@ -26,7 +26,7 @@ from sltrees.training.run import Run
 from sltrees.training.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.
-RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "patience", "restore_best")
+RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "patience", "restore_best")
 
 # What a trainer knows of the samples that it was given.
 _OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_")
@@ -65,8 +65,14 @@ class NewtonTrainer:
     max_memory : float, optional
         Bytes that may be used; by default all that the machine has available.
     max_gram : int, optional
-        The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by products
-        with it alone ("certified" only). By default 20,000, or fewer where memory does not allow it.
+        The largest number of samples for which G is held as an n x n array; beyond, its systems are solved by
+        conjugate gradients on products with it ("certified" only). By default 20,000, or fewer where memory does not
+        allow it.
+    forcing : "auto" or float, default "auto"
+        How near a step has to come to the exact Newton step where G is not held as an array (an array is factorised,
+        and all steps are exact): a share of its length, at least 0 and below 1; 0 is to rounding. "auto": by the
+        forcing terms of Eisenstat and Walker, a tenth at most, and the less the faster training converges; to rounding
+        where `max_gram` is given, for up to 20,000 samples. See docs/guide/many_samples.md.
     patience : int, optional
         With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
         default it never does for that.
@@ -110,6 +116,8 @@ class NewtonTrainer:
     ('converged', True)
     """
 
+    forcing = 0.0  # of trainers from pickles of earlier versions, whose steps were exact
+
     def __init__(
         self,
         network,
@@ -122,6 +130,7 @@ class NewtonTrainer:
         executor="threads",
         max_memory=None,
         max_gram=None,
+        forcing="auto",
         patience=None,
         restore_best=True,
         callbacks=(),
@@ -140,6 +149,7 @@ class NewtonTrainer:
             raise ValueError(f"executor 'dask' runs method 'certified' alone, got method {self.method!r}")
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
+        self.forcing = as_forcing(forcing)
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = as_callbacks(callbacks)
@@ -224,6 +234,7 @@ class NewtonTrainer:
         cls(ShiftedReLUNetwork(2, random_state=0), callbacks=callbacks, **options)  # bad ones are not the file's fault
 
         def make_trainer(network, parameters):
+            parameters = {"forcing": 0.0} | parameters  # runs of earlier versions took exact steps
             if set(parameters) != set(RUN_PARAMETERS):
                 raise ValueError(f"'parameters' must be {', '.join(RUN_PARAMETERS)}, got {', '.join(parameters)}")
             return cls(network, callbacks=callbacks, **options, **parameters)
@@ -491,6 +502,27 @@ def fit_alike(trainer, shared, X, y, *, sample_weight=None, eval_set=None):
     ('converged', 0)
     """
     return trainer._fit_alike(X, y, sample_weight, eval_set, shared)
+
+
+def as_forcing(value):
+    """`forcing` as it is kept: "auto", or a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither "auto" nor a number of at least 0 and below 1.
+
+    Examples
+    --------
+    >>> as_forcing("auto"), as_forcing(0)
+    ('auto', 0.0)
+    """
+    if isinstance(value, str) and value == "auto":
+        return value
+    value = as_non_negative(value, "forcing")
+    if not value < 1:
+        raise ValueError(f"forcing must be 'auto' or a number of at least 0 and below 1, got {value}")
+    return value
 
 
 def take_trained(trainer, X, y, sample_weight, alpha):

@@ -13,6 +13,7 @@ import sltrees
 HERE = Path(__file__).parent
 STUBS = (
     "_boundary",
+    "_fired_pairs",
     "_gram",
     "_hits",
     "_integer_keys",

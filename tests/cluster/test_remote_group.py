@@ -58,6 +58,7 @@ def assert_same(here, there):
         {"alpha": 1e-3},
         {"alpha": "loo"},
         {"max_gram": 0},
+        {"max_gram": 0, "forcing": 0.1, "alpha": 1e-3},
         {"init": "gaussian", "alpha": 1e-3},
         {"sampling": "rejection", "width": 2**21},
     ],

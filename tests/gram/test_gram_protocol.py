@@ -22,6 +22,8 @@ def made(name):
     arguments = [lambda v: matrix @ v, matrix.diagonal, 2]
     if name == "sketch":
         arguments.append(lambda executor: 1.1 * matrix)
+    if name == "preconditioned":
+        arguments.append(lambda indices: lambda rows, some: matrix[rows][:, indices[some]])
     return HELD_AS[name](*arguments), matrix
 
 

@@ -207,6 +207,18 @@ def test_g_by_products_alone_gives_the_same_training(seed, alpha):
     assert relative(weights[1], weights[0]) <= 1e-7
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+def test_g_by_products_and_columns_gives_the_same_training(seed, alpha):
+    X, y = random_problem(seed, 80, 8)
+    weights = []
+    for options in ({}, {"max_gram": 0, "forcing": 0.0}):
+        network = ShiftedReLUNetwork(4096, shift=1.0, dtype="float64", random_state=seed)
+        result = NewtonTrainer(network, alpha=alpha, tol=1e-9, max_iter=6, **options).fit(X, y)
+        weights.append(network.displacement_)
+        assert all(record.cg_steps > 0 for record in result.history) == bool(options)
+    assert relative(weights[1], weights[0]) <= 1e-7
+
+
 def test_visits_fade_as_training_converges():
     X, y, _, _ = digits_parity()
     network = ShiftedReLUNetwork(2**15, shift="paper", dtype="float64", random_state=0)

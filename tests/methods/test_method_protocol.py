@@ -10,7 +10,7 @@ from sltrees.execution.inline import InlineExecutor
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.gram import HELD_AS, GramMatrix
 from sltrees.methods.choose import METHODS
-from sltrees.methods.protocol import Method, MethodWithProducts, MethodWithSketch, Trial
+from sltrees.methods.protocol import Method, MethodWithPairs, MethodWithProducts, MethodWithSketch, Trial
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.training.objective import SquaredError
 from sltrees.training.step import LinearModel
@@ -30,6 +30,8 @@ def set_up(name, executor, ridge=True):
 def protocol_of(method):
     if "sketch" in method.gram_held_as:
         return MethodWithSketch
+    if "preconditioned" in method.gram_held_as:
+        return MethodWithPairs
     return MethodWithProducts if "products" in method.gram_held_as else Method
 
 
@@ -116,6 +118,10 @@ def test_a_step_is_tried_and_kept_or_dropped(name, alpha):
             J = reference.dense_jacobian(W, signs, SHIFT, X)
             assert method.n_fired == np.count_nonzero(W @ X.T > SHIFT)
             assert np.allclose(gram.product(y), J @ (J.T @ y), rtol=0, atol=1e-10)
+            if protocol_of(method) is MethodWithPairs:
+                assert np.allclose(method.gram_product_by_pairs(y), J @ (J.T @ y), rtol=0, atol=1e-10)
+                fires = (W @ X.T > SHIFT).astype(int)
+                assert np.array_equal(method.pair_columns(np.array([3, 0, 3])), (fires.T @ fires)[[3, 0, 3]])
         assert n_kept == 3
         method.release()
         method.release()

@@ -14,7 +14,7 @@ from sltrees.training.budget import Budget
 
 def problem():
     X, y = random_problem(0, 300, 5)
-    return ShiftedReLUNetwork(2000, shift=1.0, random_state=0), Hyperplanes(X.astype(np.float32), 1.0), y
+    return ShiftedReLUNetwork(2000, shift=2.0, random_state=0), Hyperplanes(X.astype(np.float32), 2.0), y
 
 
 def holding(method="certified", **options):
@@ -32,8 +32,10 @@ def test_how_g_is_held_is_chosen_by_memory():
     assert holding() == "array"
     assert holding(max_gram=299) == "products"
     assert holding(max_gram=300) == "array"
+    assert holding(max_gram=299, forcing=0.0) == holding(max_gram=0, forcing=0.1) == "preconditioned"
+    assert holding(max_gram=300, forcing=0.1) == "array"
     least = needs()
-    assert holding(max_memory=least + 1) == "products"
+    assert holding(max_memory=least + 1) == "preconditioned"
     most = needs(max_gram=300)
     assert most - least > 20 * 300**2 / 2
     assert holding(max_memory=most + 1) == "array"

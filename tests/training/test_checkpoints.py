@@ -178,6 +178,23 @@ def test_systems_that_are_solved_with_an_old_factor(tmp_path, alpha, monkeypatch
     assert any(at > 0 for at in made) == (alpha > 0)
 
 
+@pytest.mark.parametrize("forcing", [0.0, "auto"])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_systems_that_are_preconditioned(tmp_path, alpha, forcing, monkeypatch):
+    monkeypatch.setattr("sltrees.gram.preconditioned.MAX_RANK", 20)
+    monkeypatch.setattr("sltrees.training.budget.MAX_GRAM", 10)  # for which "auto" has forcing terms
+    X, y = random_problem(2, 60, 5)
+    options = {"alpha": alpha, "max_gram": 0, "forcing": forcing, "max_iter": 6, "tol": 1e-8}
+    result = assert_resumes_everywhere(tmp_path, network_of, X, y, **options)
+    assert any(record.cg_steps > 0 for record in result.history)
+    header = read_archive(tmp_path / "training.npz").header
+    assert header["gram"] == "preconditioned"
+    assert header["parameters"]["forcing"] == forcing
+    made = [step["made_at"] for step in steps_of(tmp_path / "training.npz")]
+    assert made[0] == 0
+    assert any(at < k for k, at in enumerate(made))
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.gram.matrix_free.RANK", 6)
@@ -198,7 +215,7 @@ def test_how_the_gram_matrix_was_held_is_not_chosen_again(tmp_path, monkeypatch)
     NewtonTrainer(network, callbacks=[Checkpoint(path)], max_iter=3).fit(X, y)
     shutil.copy(path, copy)
     monkeypatch.undo()
-    assert read_archive(copy).header["gram"] == "products"
+    assert read_archive(copy).header["gram"] == "preconditioned"
     resumed = NewtonTrainer.from_checkpoint(copy)
     resumed.fit(X, y)
     assert resumed.network.digest() == network.digest()

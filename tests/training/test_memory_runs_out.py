@@ -194,6 +194,7 @@ RUNS = {
     "dense": {"method": "dense"},
     "bpsw": {"method": "bpsw"},
     "products": {"max_gram": 0},
+    "preconditioned": {"max_gram": 0, "forcing": 0.1},
     "threads": {"executor": "threads", "n_threads": 2},
 }
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sltrees._core._pools import padded
 from sltrees._memory import return_freed_memory
+from sltrees.gram.fired_pairs import count_columns
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.shard import CertifiedShard
 from sltrees.methods.certified.trajectory import Trajectory
@@ -61,6 +63,7 @@ class ShardGroup:
         self._planes, self.skin, self.ridge, self.executor = planes, skin, ridge, executor
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
         self.moved_from_start = any(shard.shard.displacement is not None for shard in shards)
+        self._padded = None  # the samples, once products by pairs were asked for
 
     @property
     def step(self):
@@ -80,7 +83,8 @@ class ShardGroup:
     @property
     def nbytes(self):
         """Bytes held for the neurons: lists, certificates, initial weights. Cost: O(shards)."""
-        return sum(shard.rows.nbytes + shard.shard.nbytes for shard in self.shards)
+        pairs = sum(shard.fired_pairs.nbytes for shard in self.shards if shard.fired_pairs is not None)
+        return pairs + sum(shard.rows.nbytes + shard.shard.nbytes for shard in self.shards)
 
     def implied(self):
         """The neurons of the network, their displacements implied by the rows here: LocalNeurons.
@@ -237,6 +241,32 @@ class ShardGroup:
         for number, part in zip(self.numbers, self.executor.map(product, self.shards), strict=True):
             sums.add(number, part)
         return sums.nodes
+
+    def product_by_pairs(self, v):
+        """m G v, from pairs that are listed both ways: nodes of a `FixedSum`. Cost: O(fired pairs d)."""
+        if self._padded is None:
+            self._padded = padded(self._planes.X)
+        sums, d = FixedSum(), self._planes.X.shape[1]
+        for number, pairs in zip(self.numbers, self._fired_pairs(), strict=True):
+            sums.add(number, pairs.product(self._padded, d, v, self.executor))
+        return sums.nodes
+
+    def pair_columns(self, columns):
+        """Neurons that fire both on each sample and on some of them, shape (q, n), int32: see `count_columns`."""
+        return count_columns(self._fired_pairs(), columns, self.n_samples, self.executor)
+
+    def _fired_pairs(self):
+        """Of each shard, listed both ways. Cost: O(fired pairs) where they have changed."""
+        unlisted = [shard for shard in self.shards if shard.fired_pairs is None]
+        for shard, pairs in zip(unlisted, self.executor.run_all(CertifiedShard.list_fired, unlisted), strict=True):
+            shard.fired_pairs = pairs
+        return [shard.fired_pairs for shard in self.shards]
+
+    def forget_fired_pairs(self):
+        """Give back the memory of what products by pairs need. Cost: O(shards)."""
+        self._padded = None
+        for shard in self.shards:
+            shard.fired_pairs = None
 
     def diagonal(self):
         """Neurons that fire on each sample, shape (n,), int64. Cost: O(fired pairs)."""

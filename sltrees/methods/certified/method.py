@@ -20,7 +20,7 @@ from sltrees._memory import return_freed_memory
 from sltrees.execution.inline import InlineExecutor
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.group import FINDINGS_KEPT, ShardGroup
-from sltrees.methods.certified.skin import choose_skin, strayed_at_most
+from sltrees.methods.certified.skin import choose_skin, growth_of_pairs, strayed_at_most
 from sltrees.network.drawing import draw, shift_for, take_near
 from sltrees.network.use import move_to, write_down
 from sltrees.records import timed
@@ -60,7 +60,7 @@ class CertifiedTrial:
 class CertifiedMethod:
     """Outputs and steps of a whole network, none of which reads a neuron that cannot have flipped.
 
-    A `sltrees.methods.protocol.MethodWithProducts`.
+    A `sltrees.methods.protocol.MethodWithPairs`.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class CertifiedMethod:
     for neighbour lists with a skin.
     """
 
-    gram_held_as = ("array", "products")
+    gram_held_as = ("array", "preconditioned", "products")
     leaves_out_silent = True
 
     def __init__(self, network, group, planes, executor, visit=False):
@@ -189,10 +189,11 @@ class CertifiedMethod:
     def bytes_needed(network, planes, y, neurons, n_threads=1, *, alpha=0.0, before=None):
         """As of `Method`: lists, certificates, findings of a step. Cost: that of `Population`, once for the samples."""
         itemsize = network.dtype.itemsize
-        entry, pairs = 4 + itemsize, network.width * float(planes.firing.sum())
+        growth = growth_of_pairs(len(y))
+        entry, pairs = 4 + itemsize, growth * network.width * float(planes.firing.sum())
         skin = choose_skin(network, planes, y)
         strayed = strayed_at_most(network, planes, y, skin, alpha)
-        listed = planes.population.near_per_draw(skin) * entry
+        listed = growth * planes.population.near_per_draw(skin) * entry
         written = any(isinstance(shard.displacement, np.ndarray) for shard in network.state.neurons.shards)
         shared = 1 if written else network.copies
         # pools are copied when they grow, those of a shard for each thread
@@ -387,6 +388,7 @@ class CertifiedMethod:
         if self._trial is not None and not self._keeps:
             self.drop(self._trial)
         self.group.executor = None
+        self.group.forget_fired_pairs()
 
     def count_pairs(self, gram):
         """As of `Method`. Cost: O(sum over neurons of fired^2 + n^2)."""
@@ -404,6 +406,14 @@ class CertifiedMethod:
     def gram_product(self, v):
         """As of `MethodWithProducts`, from the fired pairs. Cost: O(fired pairs d)."""
         return FixedSum(self.group.product(v)).total(np.zeros(len(v))) / self._width
+
+    def gram_product_by_pairs(self, v):
+        """As of `MethodWithPairs`. Cost: O(fired pairs d)."""
+        return FixedSum(self.group.product_by_pairs(v)).total(np.zeros(len(v))) / self._width
+
+    def pair_columns(self, samples):
+        """As of `MethodWithPairs`. Cost: that of `count_columns`."""
+        return self.group.pair_columns(samples)
 
     def gram_diagonal(self):
         """As of `MethodWithProducts`. Cost: O(fired pairs)."""

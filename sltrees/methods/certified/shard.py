@@ -6,6 +6,7 @@ import numpy as np
 
 from sltrees._core._lazy_rows import LazyRows
 from sltrees._core._pools import padded
+from sltrees.gram.fired_pairs import FiredPairs
 from sltrees.network.near_lists import collect, empty_lists, rebuild
 from sltrees.network.shards import ImpliedDisplacement
 from sltrees.network.weights import signs_of
@@ -33,6 +34,7 @@ class CertifiedShard:
         self._initial, self._copies = shard.initial, shard.copies
         self.found = None  # what the step under review found; None also where it is to be found again
         self.pending = False  # whether a step was reviewed that is neither applied nor dropped
+        self.fired_pairs = None  # those after the last step kept, once products with G were asked for
 
     @classmethod
     def build(cls, network, shard, planes, skin, near=None, n_silent=0):
@@ -134,6 +136,8 @@ class CertifiedShard:
         if self.pending:
             if self.found is None:
                 self.find(step, visit_all)
+            if self.found.n_flips:
+                self.fired_pairs = None
             self.rows.apply(step, self.found, stamp)
             self.pending = False
         self.found = None
@@ -141,6 +145,10 @@ class CertifiedShard:
     def drop(self):
         """The step under review is not kept. Sets: found, pending."""
         self.found, self.pending = None, False
+
+    def list_fired(self):
+        """The pairs that fire, listed both ways: `fired_pairs`, or new ones. Cost: O(pairs + n)."""
+        return self.fired_pairs or FiredPairs(*self.rows.fired(), len(self._planes.X))
 
     def outputs(self, step):
         """sqrt(m) f / |x| and sqrt(m) J D / |x| from the weights themselves, flips under review not included."""
