@@ -22,11 +22,8 @@ import tempfile
 import threading
 import time
 
-import dask.dataframe as dd
-import distributed
 import numpy as np
 import pandas as pd
-from dask.utils import parse_bytes
 from sklearn.datasets import make_friedman1
 
 from sltrees.estimators import NewtonRegressor
@@ -48,6 +45,8 @@ def write_set(folder, n):
 
 def learn(folder, max_centres):
     """A model of all files, and the seconds that it took."""
+    import dask.dataframe as dd  # here, so that --help needs no extra
+
     table, began = dd.read_parquet(folder), time.perf_counter()
     names = [name for name in table.columns if name != "y"]
     model = NewtonRegressor("kernel", random_state=0, max_centres=max_centres).fit(table[names], table["y"])
@@ -61,6 +60,9 @@ def travelled(client):
 
 def compare(options):
     """Exit status: whether the models are the same."""
+    import distributed
+    from dask.utils import parse_bytes
+
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_set(folder, options.samples)

@@ -223,13 +223,13 @@ def as_integers(indices, name):
 
 
 def within(array, int64_t n, name):
-    """Check integers against [0, n) and make them a C-ordered, aligned int64 array. No code of the caller is run."""
-    if not is_plain(array, cnp.NPY_INT64):
-        if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-            raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
-        array = np.ascontiguousarray(array, dtype=np.int64)
-        if not array.flags.aligned:
-            array = array.copy()
+    """Check integers against [0, n) and make them a C-ordered, aligned int64 array. No code of the caller is run.
+
+    A copy, made before it is checked: other threads may change the caller's while kernels read it.
+    """
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
+    array = np.array(array, dtype=np.int64, order="C")
     if _any_outside(<const int64_t *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array), n):
         raise IndexError(f"{name} must be in [0, {n}), got {array[(array < 0) | (array >= n)][0]}")
     return array

@@ -8,7 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
 
-from sltrees._core._boundary import as_integer, as_integers
+from sltrees._core._boundary import as_integer, as_integers, as_value
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._threshold_tree cimport ThresholdTree
 
@@ -75,19 +75,21 @@ cdef class IntegerKeyedTree:
         cdef double x = 0.0
         if not self._as_key(key, &number):
             raise TypeError(f"keys must be integers of 64 bits, got {key!r}")
+        if not plain_number(value, &x) or x != x:
+            x = as_value(value)     # may run code of the caller: before a slot is looked up
         slot = self.table[2 * self._place(number) + 1]
         if slot < 0:
             self._make_room(1)
             slot = self._take(number)
             try:
-                self.tree.update(slot, value)
+                self.tree.update(slot, x)
             except BaseException:
                 self._release(slot)
                 raise
-        elif self.tree.users == 0 and plain_number(value, &x) and x == x:
+        elif self.tree.users == 0:
             self.tree.c_update(slot, x)
         else:
-            self.tree.update(slot, value)
+            self.tree.update(slot, x)
 
     def remove(self, key):
         """Take out a key; returns its number. KeyError if it is not there."""
@@ -112,22 +114,26 @@ cdef class IntegerKeyedTree:
     @staticmethod
     def as_keys(keys):
         """Keys as `find` and `put_many` take them."""
+        if not isinstance(keys, np.ndarray):
+            keys = list(keys)
+            for key in keys:
+                if isinstance(key, (bool, np.bool_)):
+                    raise TypeError(f"keys must be integers, got {key!r}")
         array = as_integers(keys, "keys")
         if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
             raise TypeError(f"keys must be integers of 64 bits, got {array.max()}")
         return np.ascontiguousarray(array, dtype=np.int64)
 
     def find(self, keys):
-        """Slots of keys, -1 for those that are not there."""
+        """Slots of keys, -1 for those that are not there. The interpreter is held: others may make a new table."""
         cdef const int64_t[::1] asked = keys
         cdef int64_t count = asked.shape[0], j
         found = np.empty(count, dtype=np.int64)
         cdef int64_t[::1] out = found
-        with nogil:
-            for j in range(count):
-                if j + AHEAD < count:
-                    SL_PREFETCH(self.table + 2 * self._hash(asked[j + AHEAD]))
-                out[j] = self.table[2 * self._place(asked[j]) + 1]
+        for j in range(count):
+            if j + AHEAD < count:
+                SL_PREFETCH(self.table + 2 * self._hash(asked[j + AHEAD]))
+            out[j] = self.table[2 * self._place(asked[j]) + 1]
         return found
 
     def put_many(self, keys, values):

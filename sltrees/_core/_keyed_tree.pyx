@@ -1,6 +1,7 @@
 """A threshold tree whose places have keys: which slot a key has, and reuse of slots. Kernel of `sltrees.ThresholdMap`.
 
-Each method is one call, in which no handler of signals can run: an interruption finds keys and values that agree.
+Each method is one call: where keys have no code of their own, no handler of signals can run in it, and an interruption
+finds keys and values that agree. Code of keys and values runs before anything is changed, or finds what it may find.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ cimport numpy as cnp
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+from sltrees._core._boundary import as_value
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._threshold_tree cimport ThresholdTree
 
@@ -54,19 +56,22 @@ cdef class KeyedTree:
 
     def put(self, key, value):
         """Set the number of a key, which may be new. What is refused changes nothing."""
-        cdef PyObject *known = get_item(self.slots, key)
+        cdef PyObject *known
         cdef double x = 0.0
+        if not plain_number(value, &x) or x != x:
+            x = as_value(value)     # may run code of the caller: before a slot is looked up
+        known = get_item(self.slots, key)
         if known != NULL:
-            if self.tree.users == 0 and plain_number(value, &x) and x == x:
+            if self.tree.users == 0:
                 self.tree.c_update(<object> known, x)
             else:
-                self.tree.update(<object> known, value)
+                self.tree.update(<object> known, x)
             return
         if not self.free:
             self._grow(1)
         slot = self._take(key)
         try:
-            self.tree.update(slot, value)
+            self.tree.update(slot, x)
         except BaseException:
             self._release(slot)
             raise
@@ -79,7 +84,11 @@ cdef class KeyedTree:
         slot = <object> known
         value = self.tree.c_get(slot)
         self.tree.update(slot, self.worst)
-        self._release(slot)
+        try:
+            self._release(slot)
+        except BaseException:       # of the key's own code: it stays
+            self.tree.update(slot, value)
+            raise
         return value
 
     def best(self):
@@ -176,9 +185,9 @@ cdef class KeyedTree:
 
     cdef int _release(self, slot) except -1:
         """Free the slot of a key."""
-        key, self.keys[slot] = self.keys[slot], None
+        del self.slots[self.keys[slot]]     # may run code of the caller: if it raises, the slot stays the key's
+        self.keys[slot] = None
         self.free.append(slot)
-        del self.slots[key]
         return 0
 
     def _check(self):

@@ -49,6 +49,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     # of estimators in pickles that were made before there were these parameters
     solver, max_centres, feature_learning, loss = "auto", MAX_CENTRES, False, "squared"
+    loss_ = "squared"  # that the model was learned under, whatever `set_params` says since
 
     def __init__(
         self,
@@ -171,6 +172,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_distinct = len(np.unique(X, axis=0))
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
+        self.loss_ = self.loss
         if self._is_under_loss():
             self._refuse_beside_loss(eval_set)
             fit_under_loss(self, X, y, targets, weights, seed)
@@ -372,7 +374,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _model_to_go_on_with(self):
         """The networks to go on with: if warm_start asks for it, and what is there is still what is asked for."""
         model = getattr(self, "fitted_model_", None)
-        if not self.warm_start or not isinstance(model, Networks) or self._shaping_parameters() != self._shaped_by:
+        if not self.warm_start or self.loss != "squared" or not isinstance(model, Networks):
+            return None
+        if self._shaping_parameters() != self._shaped_by:
             return None
         return model
 
@@ -388,6 +392,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _extend_alone(self, X, y, sample_weight):
         """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
+        if self.loss != self.loss_:
+            raise ValueError(f"loss must be {self.loss_!r} as in fit, got {self.loss!r}")
         if is_collection(X) or is_collection(y):
             extend_parts(self, X, y, sample_weight)
             return self

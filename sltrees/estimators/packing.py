@@ -160,6 +160,7 @@ def unpack_estimator(header, arrays, cls):
         isinstance(parameters, dict) and name in parameters for name in ("feature_learning", "categorical_features")
     )
     estimator = cls(**_unpacked_parameters(parameters, cls))
+    estimator.loss_ = estimator.loss
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
     n_columns = d
     if has_columns:
@@ -241,6 +242,7 @@ def _packed_parameters(estimator):
     parameters["random_state"] = int(state) if isinstance(state, (int, np.integer)) else None
     parameters["dtype"] = np.dtype(parameters["dtype"]).name
     del parameters["callbacks"], parameters["executor"]
+    parameters["loss"] = estimator.loss_  # what outputs mean
     weights = parameters.get("class_weight")
     if isinstance(weights, dict):  # JSON has no keys but strings
         parameters["class_weight"] = [[_plain(key), _plain(value)] for key, value in weights.items()]

@@ -73,14 +73,13 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     """
 
     _needs_left_out, _name_in_files = False, "regressor"
-    residuals_ = residual_weights_ = None  # of estimators in pickles that were made before there were these
+    # of estimators in pickles that were made before there were these
+    quantile, residuals_, residual_weights_ = 0.5, None, None
 
     def __init__(  # those of both, under the name that errors give for a parameter that there is not
         self,
         model="auto",
         *,
-        loss="squared",
-        quantile=0.5,
         width=4096,
         shift=1.0,
         alpha="loo",
@@ -97,6 +96,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         patience=None,
         n_folds=4,
         search_seconds=20.0,
+        loss="squared",
+        quantile=0.5,
         warm_start=False,
         callbacks=(),
         dtype="float64",
@@ -333,13 +334,18 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
-        n_outputs = targets.shape[1]
+        centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
         if self.loss in ("poisson", "gamma"):
             is_poisson = self.loss == "poisson"
             loss = HalfPoissonLoss() if is_poisson else HalfGammaLoss()
-            loss.refuse(targets)
-            return loss, targets, np.sqrt(targets) if is_poisson else np.log(targets), *_no_units(n_outputs)
-        centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
+            if centre is None:
+                loss.refuse(targets)
+                largest = targets.max(axis=0)
+                centre = np.log(np.average(targets / largest, axis=0, weights=weights)) + np.log(largest)
+                spread = np.ones(targets.shape[1])
+            Y = targets / np.exp(centre)  # so that ridges and curvatures mean the same in all units
+            with np.errstate(divide="ignore", invalid="ignore"):  # of what who calls refuses
+                return loss, Y, np.sqrt(Y) if is_poisson else np.log(Y), centre, spread
         if centre is None:
             centre, spread = _middle(targets, weights)
         Y = (targets - centre) / spread
@@ -348,30 +354,30 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
     def _predicted(self, outputs):
         """What outputs predict."""
-        return HalfPoissonLoss().predictions(outputs) if self.loss in ("poisson", "gamma") else outputs
+        return np.exp(np.minimum(outputs, 709.0)) if self.loss_ in ("poisson", "gamma") else outputs
 
     def _share_explained(self, y, predictions, weights):
+        if y.ndim == 2 and y.shape[1] > 1 and self.loss_ != "squared":
+            columns = zip(y.T, predictions.T, strict=True)
+            return float(np.mean([self._share_explained(*pair, weights) for pair in columns]))
         varies = bool(np.ptp(y))  # of constants all scores are those of squares: 1 or 0
-        if varies and self.loss in ("poisson", "gamma"):
-            return float(d2_tweedie_score(y, predictions, sample_weight=weights, power=1 + (self.loss == "gamma")))
-        if varies and self.loss == "quantile":
+        if varies and self.loss_ in ("poisson", "gamma"):
+            return float(d2_tweedie_score(y, predictions, sample_weight=weights, power=1 + (self.loss_ == "gamma")))
+        if varies and self.loss_ == "quantile":
             return float(d2_pinball_score(y, predictions, sample_weight=weights, alpha=self.quantile))
         return float(r2_score(y, predictions, sample_weight=weights))
 
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, `score` at samples left out, if it is known; residuals_ there."""
         if self._is_under_loss():
-            wanted, left_out = (self.centre_ + self.spread_ * part for part in (wanted, left_out))
-            left_out = self._predicted(left_out)
+            is_mean = self.loss in ("poisson", "gamma")
+            wanted = wanted * np.exp(self.centre_) if is_mean else self.centre_ + self.spread_ * wanted
+            left_out = self._predicted(self.centre_ + self.spread_ * left_out)
             self.residuals_ = wanted - left_out if len(y) else None
         else:
             self.residuals_ = self.spread_ * (wanted - left_out) if len(y) else None
         self.residual_weights_ = weights if len(y) else None
         self.validation_score_ = self._share_explained(wanted, left_out, weights) if len(y) > 1 else None
-
-
-def _no_units(n_outputs):
-    return np.zeros(n_outputs), np.ones(n_outputs)
 
 
 def _middle(targets, weights):

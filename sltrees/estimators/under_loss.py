@@ -8,6 +8,7 @@ from sltrees.estimators.distinct_samples import deal_into_folds
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
+from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.kernel_solvers.reweighted import AllSamples, Centres, minimise
 from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.progress import Progress
@@ -62,28 +63,21 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
         alpha = max(float(alpha), np.finfo(np.float64).eps)
         functions = _functions(kernel, rows, rng, executor)
         folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
-        found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds)
-        for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
-            errors = np.where(np.isnan(left_out), found.outputs, left_out) - Y  # of few samples none is left out
-            loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
-            found, left_out = _learned(functions, loss, Y, weights, alpha * unit, folds, found)
+        loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds)
         scale = choice.scale(**estimator._kernel_options())
         if scale is not None and choice.are_all:
 
             def of_some(seen):
                 transform = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])
-                return AllSamples(kernel, transform(X[seen]), executor), transform(X[~seen])
+                return _functions(kernel, transform(X[seen]), rng, executor), transform(X[~seen])
 
             left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds)
         elif scale is not None:
             left_out[choice.seen] = np.nan
     known = ~np.isnan(left_out[:, 0])
-    if isinstance(loss, SmoothPinballLoss) and known.any():
-        # where functions all but interpolate, quantiles of what was seen are not those of what was not
-        missing = (Y - left_out)[known]
-        offset = np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
-        left_out = left_out + offset
-        found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
+    offset = _offset(loss, Y, left_out, weights, known)
+    left_out = left_out + offset
+    found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
     model = _as_model(estimator, functions, found, alpha, alpha * unit, (rows, Y, weights), seed)
     error = None
     if known.any():
@@ -94,7 +88,7 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
     estimator.selection_ = {"model": ["kernel"], "error": [error], "outcome": [outcome]}
 
     def judge(outputs):
-        estimator._judge(y[known], weights[known], Y[known], outputs[known])
+        estimator._judge(y[known], weights[known] / weights.mean(), Y[known], outputs[known])
 
     estimator._adopt(model, "kernel", judge, left_out)
     estimator._shaped_by = estimator._shaping_parameters()
@@ -121,8 +115,28 @@ def extend_under_loss(estimator, X, targets, weights):
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = AllSamples(kernel, rows, executor)
         unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
-        found, _ = minimise(functions, loss, Y, weights, model.alpha_ * unit)
-    estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, found.constants)
+        folds = deal_into_folds(np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
+        loss, found, left_out = _settled(functions, loss, Y, weights, model.alpha_ * unit, folds)
+    constants = found.constants + _offset(loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
+    estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
+
+
+def _settled(functions, loss, Y, weights, ridge, folds):
+    """The loss with its scale, the function, and outputs at samples left out."""
+    found, left_out = _learned(functions, loss, Y, weights, ridge, folds)
+    for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
+        errors = np.where(np.isnan(left_out), found.outputs, left_out) - Y  # of few samples none is left out
+        loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
+        found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found)
+    return loss, found, left_out
+
+
+def _offset(loss, Y, left_out, weights, known):
+    """What makes outputs the quantiles of what was left out: functions that all but interpolate have other ones."""
+    if not isinstance(loss, SmoothPinballLoss) or not known.any():
+        return np.zeros(Y.shape[1])
+    missing = (Y - left_out)[known]
+    return np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
 
 
 def _learned(functions, loss, Y, weights, ridge, folds, start=None):
@@ -187,6 +201,7 @@ def _as_model(estimator, functions, found, alpha, ridge, samples, seed):
         return model.take(samples, alpha, found.dual, found.constants)
     blocks = Blocks(functions.kernel)
     blocks.centres, blocks.dual, blocks.constants = functions.centres, found.dual, found.constants
-    blocks.ridge, blocks.system = ridge, functions.system
+    blocks.ridge = ridge
+    blocks.system = NystromSystem(functions.kernel, functions.centres, found.dual.shape[1])  # partial_fit is refused
     model.solver_, model.alpha_ = "nystrom", alpha
     return model.take_blocks(blocks)

@@ -61,6 +61,8 @@ def estimator_model(onnx, estimator, input_dtype, sums_of_networks):
 def _numbers(graph, estimator, outputs):
     """Predictions of a regressor: the outputs of the graph."""
     n_outputs, one = len(estimator.centre_), estimator.has_one_target
+    if estimator.loss_ in ("poisson", "gamma"):
+        outputs = graph.add("Exp", outputs)
     if one:
         graph.add("Squeeze", outputs, np.array([1]), output="y")
     else:

@@ -74,8 +74,10 @@ class Forcing(typing.NamedTuple):
     def is_met(self, c, right, g, residual):
         """Whether g is accurate enough. Cost: O(n)."""
         gap, most = 0.5 * float(residual @ residual), self._most(c, right, g, residual)
-        if gap <= 0.5 * self.floor**2 or most <= _NEGLIGIBLE * self.value:
+        if gap <= 0.5 * self.floor**2:
             return True
+        if most <= _NEGLIGIBLE * self.value:
+            return gap <= 0.5 * float(right @ right)
         return gap <= self.share(most - gap) ** 2 * (most - gap)
 
     def is_of_use(self, c, right, g, residual):

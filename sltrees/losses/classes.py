@@ -64,7 +64,7 @@ class HalfMultinomialLoss:
     array([[1.099]])
     """
 
-    couples, is_newton = True, True
+    couples, is_newton = True, False
 
     def refuse(self, y):
         """As of `Loss`: rows that are no probabilities."""

@@ -19,7 +19,7 @@ class Loss(typing.Protocol):
         Whether the loss of a sample is one of all its outputs together, rather than a sum over them.
     is_newton : bool
         Whether parabolas of its curvature are near the loss, so that one step with them tells what leaving out a sample
-        changes. Where they are only above it, folds have to.
+        changes. Where they are above it, folds have to tell.
     """
 
     couples: typing.ClassVar[bool]

@@ -371,7 +371,7 @@ class Run:
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""
         longest = np.sqrt(float(np.finfo(self.trainer.network.dtype).max)) / 1e3  # beyond it products overflow
         raise_damping = self.rule.refuse
-        if self.held_as == "preconditioned":
+        if self.held_as == "preconditioned" and self.trainer.forcing != 0:  # 0: steps are those of dense Gauss-Newton
             size = self.X.shape[1] * self.trainer.network.state.neurons.n_neurons
             longest, raise_damping = min(longest, LONGEST_MOVE * np.sqrt(size)), self.rule.shorten
         with timed(seconds, "solve"):

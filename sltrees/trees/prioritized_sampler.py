@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from sltrees._core import SumTree, ThresholdTree
@@ -110,15 +112,18 @@ class PrioritizedSampler:
 
     @property
     def max_priority(self):
-        """The largest priority there is now, 1.0 where nothing has been added: what `add` gives new slots.
+        """The largest priority there is now, 1.0 where nothing has been added or alpha is 0: that of new slots.
 
         Cost: that of `ThresholdTree.update_many` for the slots written since it was asked for last.
         """
         largest = self._largest()
-        return largest ** (1 / self._alpha) - self._epsilon if len(self) and self._alpha else 1.0
+        return max(0.0, largest ** (1 / self._alpha) - self._epsilon) if len(self) and self._alpha else 1.0
 
     def __len__(self):
         return min(self._n_added, self.capacity)
+
+    def __copy__(self):
+        return copy.deepcopy(self)  # trees are not shared
 
     def __repr__(self):
         return (
@@ -217,7 +222,7 @@ class PrioritizedSampler:
         """Set what is summed."""
         if len(self._pending) >= _PENDING_CALLS:
             self._largest()
-        self._pending.append(slots)
+        self._pending.append(slots.copy())  # the caller may change his
         self._tree.update_many(slots, amounts)
 
     def _largest(self):

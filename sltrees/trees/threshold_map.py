@@ -355,7 +355,9 @@ class ThresholdMap(MutableMapping):
         return (keys, self._keyed.tree[slots]) if return_values else keys
 
     def peekitem(self):
-        """The key with the best number, and that: what `popitem` would take out. Cost: O(log n).
+        """The key with the best number, and that: what `popitem` would take out.
+
+        Cost: O(log n); O(n) where the best number is the worst value there is.
 
         Returns
         -------
@@ -377,7 +379,7 @@ class ThresholdMap(MutableMapping):
             raise KeyError("the map is empty")
         best = self._keyed.best()
         if best is None:  # a free slot could be meant
-            (key,) = _listed(self._keyed.keys_at(self._best(1)))
+            (key,) = _listed(self._keyed.keys_at(self._keyed.used()[:1]))  # all that are left have that number
             return key, self._keyed.worst
         return best
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from sltrees._core import ThresholdTree
@@ -79,6 +81,9 @@ class ThresholdWindow:
 
     def __len__(self):
         return min(self._n_pushed, self.capacity)
+
+    def __copy__(self):
+        return copy.deepcopy(self)  # trees are not shared
 
     def values(self, *, last=None, since=None):
         """The values, oldest first: a copy. Cost: O(k).

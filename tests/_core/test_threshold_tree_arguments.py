@@ -191,3 +191,12 @@ def test_assignment_touches_only_what_it_names():
         tree[tree.values > 2.5] = 4.0
     assert sum(array.size for array in made) == 3
     assert tree.values[:9].tolist() == [0, 4, 4, 0, 0, 2, 2, 2, 0]
+
+
+def test_indices_are_copied_before_they_are_checked():
+    """So that another thread that changes them meanwhile changes nothing."""
+    from sltrees._core._boundary import as_indices
+
+    indices = np.arange(5)
+    taken = as_indices(indices, 5, "indices")
+    assert not np.shares_memory(indices, taken)

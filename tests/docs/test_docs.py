@@ -25,6 +25,7 @@ OPTIONAL = {
     "sltrees.cluster.dask.connection": ("dask", "distributed"),
     "sltrees.cluster.dask.executor": ("dask", "distributed"),
     "sltrees.cluster.dask.hosts": ("dask", "distributed"),
+    "sltrees.estimators.parted.collections": ("dask",),
     "sltrees.export.exports": ("torch", "onnx", "onnxruntime"),
     "sltrees.export.torch_network": ("torch",),
 }

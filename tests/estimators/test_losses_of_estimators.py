@@ -149,3 +149,66 @@ def test_what_is_refused(options, y, message):
 def test_what_only_squared_errors_have_is_refused():
     with pytest.raises(ValueError, match="eval_set must be None for the loss 'huber'"):
         regressor("huber").fit(X, Y, eval_set=(X_NEW, Y_NEW))
+
+
+def test_what_outputs_mean_is_said_by_the_fit():
+    model = regressor("squared").fit(X, Y)
+    expected = model.predict(X_NEW)
+    model.set_params(loss="poisson")
+    assert np.array_equal(model.predict(X_NEW), expected)
+    with pytest.raises(ValueError, match="loss must be 'squared' as in fit, got 'poisson'"):
+        model.partial_fit(X_NEW, Y_NEW)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e6, 1e300])
+def test_the_unit_of_counts_changes_nothing(unit):
+    counts = np.random.default_rng(0).poisson(3 * MEANS).astype(float)
+    model, other = regressor("poisson").fit(X, counts), regressor("poisson").fit(X, unit * counts)
+    assert np.allclose(other.predict(X_NEW) / unit, model.predict(X_NEW), rtol=1e-5)
+    assert np.isclose(other.validation_score_, model.validation_score_)
+
+
+def test_several_columns_of_counts():
+    counts = np.random.default_rng(0).poisson(3 * np.column_stack([MEANS, 100 * MEANS]))
+    model = regressor("poisson").fit(X, counts)
+    assert model.score(X, counts) > 0.5
+    assert np.array_equal(model.partial_fit(X[:1], np.zeros((1, 2))).predict(X).shape, (len(X), 2))
+
+
+def test_further_samples_keep_quantiles_and_the_scale_of_errors():
+    model = regressor("quantile", quantile=0.9, alpha=1e-4).fit(X, Y)
+    before = np.mean(model.predict(X_NEW) >= Y_NEW)
+    model.partial_fit(X[:1], Y[:1], [1e-9])
+    assert abs(np.mean(model.predict(X_NEW) >= Y_NEW) - before) < 0.1
+
+
+def test_errors_of_classes_have_not_seen_them():
+    """Of pure noise no more is claimed than there is."""
+    rng = np.random.default_rng(0)
+    noise, labels = rng.standard_normal((120, 4)), rng.integers(0, 4, 120)
+    model = NewtonClassifier("kernel", loss="log_loss", alpha=1e-2, feature_learning=False, random_state=0)
+    model.fit(noise, labels)
+    new, labels_new = rng.standard_normal((2000, 4)), rng.integers(0, 4, 2000)
+    assert model.selection_["error"][0] > 0.85 * log_loss(labels_new, model.predict_proba(new))
+
+
+def test_repeated_rows_count_each():
+    rows = np.repeat(np.arange(5.0)[:, None], 60, axis=0)
+    y = rows[:, 0] + np.random.default_rng(0).standard_normal(300)
+    assert np.isfinite(regressor("huber").fit(rows, y).predict_interval(rows[:1])).all()
+    classes = NewtonClassifier("kernel", loss="log_loss", feature_learning=False).fit(rows, y > 2)
+    assert classes.confusion_.sum() == pytest.approx(300)
+
+
+def test_several_outputs_of_many_samples_are_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(sltrees.estimators.under_loss, "CHOLESKY_SAMPLES", 200)
+    monkeypatch.setattr(sltrees.estimators.under_loss, "BLOCK", 60)
+    model = regressor("huber").fit(X, np.column_stack([Y, -Y]))
+    model.save(tmp_path / "model.npz")
+    assert np.array_equal(NewtonRegressor.load(tmp_path / "model.npz").predict(X), model.predict(X))
+
+
+def test_estimators_in_older_pickles_have_a_quantile():
+    model = regressor("squared").fit(X, Y)
+    del model.__dict__["quantile"], model.__dict__["loss"]
+    assert pickle.loads(pickle.dumps(model)).get_params()["quantile"] == 0.5

@@ -168,6 +168,8 @@ def test_tables_name_their_columns(few_are_many):
     model = NewtonRegressor("kernel", random_state=0, max_centres=128).fit(table[["a", "b", "c"]], table["y"])
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     assert model.score(pd.DataFrame(X, columns=["a", "b", "c"]), y) > 0.9
+    with pytest.raises(ValueError, match=r"columns of X must be those of fit in their order, \['a', 'b', 'c'\], got"):
+        model.partial_fit(table[["b", "a", "c"]], table["y"])
     outputs = table[["a", "b", "c"]].map_partitions(model.predict, meta=np.empty(0)).compute()
     assert np.allclose(outputs, model.predict(pd.DataFrame(X, columns=["a", "b", "c"])), rtol=0, atol=1e-12)
 

@@ -1,5 +1,6 @@
 """`PrioritizedSampler`: a ring of slots, priorities and importance weights, arrays of others; and what is refused."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -215,3 +216,31 @@ def test_drawn_actions_agree_with_a_plain_array():
     run_state_machine_as_test(
         RingMachine, settings=settings(max_examples=30, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     )
+
+
+def test_slots_that_were_returned_or_given_may_be_changed():
+    sampler = PrioritizedSampler(8, alpha=1.0, epsilon=0.0)
+    slots = sampler.add(3, [1.0, 2.0, 3.0])
+    slots += 100
+    assert sampler.max_priority == 3.0
+    buffer = np.array([0, 1])
+    sampler.update(buffer, [9.0, 1.0])
+    buffer[:] = 2
+    assert sampler.max_priority == 9.0
+    sampler._check()
+
+
+def test_copies_have_trees_of_their_own():
+    sampler = PrioritizedSampler(4)
+    sampler.add(2)
+    other = copy.copy(sampler)
+    other.add(1, 5.0)
+    assert (len(sampler), len(other)) == (2, 3)
+    assert np.count_nonzero(sampler.tree.values) == 2
+
+
+def test_the_largest_priority_can_be_given_back():
+    sampler = PrioritizedSampler(4)
+    sampler.add(2, 0.0)
+    sampler.add(1, sampler.max_priority)
+    assert sampler.max_priority >= 0

@@ -367,3 +367,86 @@ def test_drawn_actions_agree_with_a_dictionary(orientation, integer_keys):
         type("Machine", (MapMachine,), {"orientation": orientation, "integer_keys": integer_keys}),
         settings=settings(max_examples=30, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )
+
+
+class Meddling:
+    """A number whose conversion changes the map."""
+
+    def __init__(self, meddle, value):
+        self.meddle, self.value = meddle, value
+
+    def __float__(self):
+        self.meddle()
+        if self.value is None:
+            raise ValueError("no number")
+        return self.value
+
+
+@pytest.mark.parametrize("integer_keys", [False, True])
+@pytest.mark.parametrize("value", [None, 9.0])
+@pytest.mark.parametrize("known", [False, True])
+def test_numbers_whose_conversion_takes_the_key_out(integer_keys, value, known):
+    m = ThresholdMap(integer_keys=integer_keys)
+    m.update({1: 1.0, 2: 2.0})
+    for _ in range(5):
+        if known:
+            m[5] = 5.0
+        number = Meddling(lambda: m.pop(5, None), value)
+        if value is None:
+            with pytest.raises(ValueError, match="no number"):
+                m[5] = number
+        else:
+            m[5] = number
+        m._check()
+        assert dict(m) == {1: 1.0, 2: 2.0} | ({} if value is None else {5: 9.0})
+        m.pop(5, None)
+    m[7] = 7.0
+    m[8] = 8.0
+    assert (m[7], m[8]) == (7.0, 8.0)
+    assert sorted(m.query(6.5)) == [7, 8]
+
+
+class Key:
+    """A key whose hash may fail."""
+
+    fails_after = None
+
+    def __init__(self, name):
+        self.name = name
+
+    def __hash__(self):
+        if Key.fails_after is not None:
+            Key.fails_after -= 1
+            if Key.fails_after < 0:
+                Key.fails_after = None
+                raise KeyboardInterrupt
+        return hash(self.name)
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_interruption_in_a_hash_leaves_keys_and_numbers_that_agree(after):
+    m = ThresholdMap({Key("a"): 1.0, Key("b"): 2.0, Key("c"): 3.0})
+    Key.fails_after = after
+    try:
+        del m[Key("b")]
+    except KeyboardInterrupt:
+        assert m[Key("b")] == 2.0
+    Key.fails_after = None
+    m._check()
+    m[Key("new")] = 9.0
+    assert m[Key("a")] == 1.0
+    assert [key.name for key in m.query(5.0)] == ["new"]
+
+
+def test_the_best_of_worst_numbers_is_found_without_sorting():
+    m = ThresholdMap(dict.fromkeys(range(100), -math.inf))
+    assert m.popitem() == (0, -math.inf)
+    assert len(m) == 99
+
+
+def test_truth_values_are_no_integer_keys():
+    with pytest.raises(TypeError, match="keys must be integers, got True"):
+        ThresholdMap(integer_keys=True).update_many([True, 5], [1.0, 2.0])

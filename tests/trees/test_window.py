@@ -1,5 +1,6 @@
 """`ThresholdWindow`: the last values of a stream in the order of time, beside a plain list."""
 
+import copy
 import math
 
 import numpy as np
@@ -119,3 +120,10 @@ def test_what_is_refused_changes_nothing():
         timed._check()
         assert (timed.values().tolist(), timed.times().tolist(), len(plain)) == ([1.0, 2.0], [5.0, 6.0], 0)
     assert repr(timed) == "<ThresholdWindow of 2 of 3 values, orientation 'max'>"
+
+
+def test_copies_have_trees_of_their_own():
+    window = ThresholdWindow(3)
+    window.extend([1.0, 2.0, 3.0])
+    copy.copy(window).push(9.0)
+    assert window.values().tolist() == [1.0, 2.0, 3.0]

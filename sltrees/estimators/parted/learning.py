@@ -140,6 +140,11 @@ def extend_parts(estimator, X, y, sample_weight):
         X, y, weights, *_ = parts.drawn(np.arange(parts.n_samples))
         estimator._extend_alone(X, y, weights)
         return
+    if estimator._is_under_loss():
+        raise ValueError(f"loss must be 'squared' for collections of Dask, got {estimator.loss!r}")
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and parts.columns is not None and list(names) != parts.columns:
+        raise ValueError(f"columns of X must be those of fit in their order, {list(names)}, got {parts.columns}")
     if parts.n_features != estimator.n_features_in_:
         raise ValueError(f"X must have {estimator.n_features_in_} columns as in fit, got {parts.n_features}")
     if is_classifier(estimator):

@@ -114,7 +114,7 @@ def strayed_at_most(network, planes, y, skin, alpha=0.0):
     >>> from sltrees.network.hyperplanes import Hyperplanes
     >>> planes = Hyperplanes(np.eye(4), shift=1.0)
     >>> shares = [strayed_at_most(ShiftedReLUNetwork(m), planes, np.ones(4), skin=0.5) for m in (20, 2000)]
-    >>> np.round(shares, 3)
+    >>> np.round(shares, 1)
     array([1., 0.])
     """
     most = min(len(y), _SAMPLES)
