@@ -96,7 +96,7 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
 
 
 def extend_under_loss(estimator, X, targets, weights):
-    """Learn from further samples, too: anew from all, with scaling and ridge as they are. Sets: fitted_model_.
+    """Learn from further samples, too: anew from all, with scaling and ridge as they are. Sets: `fitted_model_`.
 
     Raises
     ------
