@@ -245,6 +245,7 @@ class KernelRidge:
         with ThreadExecutor(self.n_threads) as executor:
             self.alpha_ = self._first_alpha(*outside, None)
             samples, rng = make_samples(kernel), np.random.default_rng(self.random_state)
+            self._check_memory(samples.candidates, outside[1], "nystrom")  # of this process: what is drawn, and sums
             unit = _unit(kernel, outside[0], outside[2])
             self.left_out_ = self._add_blocks(samples, outside, unit, rng, executor)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sltrees.estimators.distinct_samples import deal_into_folds
-from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, KernelRidge
+from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
@@ -38,12 +38,12 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
 
     Notes
     -----
-    Scales of features are those that suit the squared error of targets that are brought into shape for it: clipped,
-    or their roots or logarithms. The ridge is chosen under the loss, by approximate leave-one-out errors of at most
-    1,000 samples (by four folds for losses that parabolas are not near), beginning with that of the squared error. Up
-    to 10,000 samples all are centres, beyond 2,048 are. Errors of samples left out are of those that the scales were
-    not learned from; where there are no others, of folds without which the scales too are learned again. Quantiles are
-    shifted to be those of samples left out.
+    Scales of features are those that suit the squared error of targets that are brought into shape for it: clipped, or
+    their roots or logarithms. The ridge is chosen under the loss, by approximate leave-one-out errors of at most 1,000
+    samples (by four folds for losses that parabolas are not near), beginning with that of the squared error. Up to
+    10,000 samples all are centres, beyond, or with `solver="nystrom"`, 2,048 are, or `max_centres`. Errors of samples
+    left out are of those that the scales were not learned from; where there are no others, of folds without which the
+    scales too are learned again. Quantiles are shifted to be those of samples left out.
 
     Cost: some 10 to 50 times O(n^3 / 3) of so many samples, and 5 to 15 times that of all.
     """
@@ -53,32 +53,36 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
     progress = Progress() if estimator.verbose else None
     choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
     estimator.centre_, estimator.spread_ = centre, spread
-    rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(estimator._kernel_shift())
+    rows, model = estimator.scaling_.transform(X), _model_of(estimator, seed)
+    kernel, tell = UnitRowsKernel(model.shift), None if progress is None else (lambda stage: progress(stage, 0, 1))
     rng = np.random.default_rng(0 if estimator.random_state is None else seed)
     unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
+        functions = _functions(model, kernel, rows, Y, rng, executor)
         alpha = estimator.alpha
         if alpha == "loo":
+            if tell is not None:
+                tell("the ridge under the loss")
             alpha = _chosen(kernel, loss, (rows, Y, weights), choice.kernel.alpha_, unit, rng, executor)
         alpha = max(float(alpha), np.finfo(np.float64).eps)
-        functions = _functions(kernel, rows, rng, executor)
         folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
-        loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds)
+        loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
         scale = choice.scale(**estimator._kernel_options())
         if scale is not None and choice.are_all:
 
             def of_some(seen):
                 transform = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])
-                return _functions(kernel, transform(X[seen]), rng, executor), transform(X[~seen])
+                functions = _functions(model, kernel, transform(X[seen]), Y[seen], rng, executor)
+                return functions, transform(X[~seen])
 
-            left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds)
+            left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds, tell)
         elif scale is not None:
             left_out[choice.seen] = np.nan
     known = ~np.isnan(left_out[:, 0])
     offset = _offset(loss, Y, left_out, weights, known)
     left_out = left_out + offset
     found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
-    model = _as_model(estimator, functions, found, alpha, alpha * unit, (rows, Y, weights), seed)
+    _give(model, functions, found, alpha, alpha * unit, (rows, Y, weights))
     error = None
     if known.any():
         error = float(np.average(loss.value(Y, left_out)[known].sum(axis=1), weights=weights[known]))
@@ -106,12 +110,14 @@ def extend_under_loss(estimator, X, targets, weights):
     model = estimator.fitted_model_
     if model.blocks_ is not None:
         raise ValueError(
-            f"partial_fit must have loss='squared' beyond {CHOLESKY_SAMPLES:,} samples, got {estimator.loss!r}"
+            f"partial_fit must have loss='squared' beyond {CHOLESKY_SAMPLES:,} samples, got {estimator.loss!r}; "
+            "and where solver='nystrom' was asked for"
         )
     loss, Y, *_ = estimator._posed(targets, weights)
     loss.refuse(np.concatenate([Y, model.samples_[1]]))
     rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(model.shift)
     rows, Y, weights = (np.concatenate(both) for both in zip(model.samples_, (rows, Y, weights), strict=True))
+    model._check_memory(rows, Y, "cholesky")
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = AllSamples(kernel, rows, executor)
         unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
@@ -121,13 +127,13 @@ def extend_under_loss(estimator, X, targets, weights):
     estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
 
 
-def _settled(functions, loss, Y, weights, ridge, folds):
+def _settled(functions, loss, Y, weights, ridge, folds, tell=None):
     """The loss with its scale, the function, and outputs at samples left out."""
-    found, left_out = _learned(functions, loss, Y, weights, ridge, folds)
+    found, left_out = _learned(functions, loss, Y, weights, ridge, folds, tell=tell)
     for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
         errors = np.where(np.isnan(left_out), found.outputs, left_out) - Y  # of few samples none is left out
         loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
-        found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found)
+        found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found, tell)
     return loss, found, left_out
 
 
@@ -139,18 +145,20 @@ def _offset(loss, Y, left_out, weights, known):
     return np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
 
 
-def _learned(functions, loss, Y, weights, ridge, folds, start=None):
+def _learned(functions, loss, Y, weights, ridge, folds, start=None, tell=None):
     """The function, and outputs at samples left out: each alone, or where the loss is not near its parabolas by folds.
 
     NaN where samples are too few for folds.
     """
-    found, left_out = minimise(functions, loss, Y, weights, ridge, start)
+    found, left_out = minimise(functions, loss, Y, weights, ridge, start, tell)
     if not loss.is_newton:
-        left_out = _by_folds(lambda seen: (functions.of_some(seen), functions.X[~seen]), loss, Y, weights, ridge, folds)
+        left_out = _by_folds(
+            lambda seen: (functions.of_some(seen), functions.X[~seen]), loss, Y, weights, ridge, folds, tell
+        )
     return found, left_out
 
 
-def _by_folds(of_some, loss, Y, weights, ridge, folds):
+def _by_folds(of_some, loss, Y, weights, ridge, folds, tell=None):
     """Outputs at samples left out with their folds; `of_some` gives functions of those seen, and rows of others."""
     left_out = np.full(Y.shape, np.nan)
     if len(Y) < FOLDS * FEWEST_IN_A_FOLD:
@@ -158,16 +166,31 @@ def _by_folds(of_some, loss, Y, weights, ridge, folds):
     for fold in range(FOLDS):
         seen = folds != fold
         functions, rows = of_some(seen)
-        solution, _ = minimise(functions, loss, Y[seen], weights[seen], ridge)
+        solution, _ = minimise(functions, loss, Y[seen], weights[seen], ridge, tell=tell)
         left_out[~seen] = functions.outputs(rows, solution)
     return left_out
 
 
-def _functions(kernel, rows, rng, executor):
-    """Those that are looked through."""
-    if len(rows) <= CHOLESKY_SAMPLES:
+def _model_of(estimator, seed):
+    """The model that is to be given a solution."""
+    return KernelRidge(
+        **estimator._kernel_options(),
+        solver=estimator.solver,
+        max_centres=estimator.max_centres,
+        random_state=0 if estimator.random_state is None else seed,
+        n_threads=n_threads_of(estimator.n_jobs),
+    )
+
+
+def _functions(model, kernel, rows, Y, rng, executor):
+    """Those that are looked through, by the solver of a model; MemoryError if there is no room for it."""
+    fewest = {"nystrom": FEWEST_FOR_BLOCKS, "auto": CHOLESKY_SAMPLES}.get(model.solver, np.inf)
+    if len(rows) <= fewest:
+        model._check_memory(rows, Y, "cholesky")
         return AllSamples(kernel, rows, executor)
-    return Centres(kernel, rows, rows[draw_centres(kernel, rows, BLOCK, rng, executor)], executor)
+    model._check_memory(rows, Y, "nystrom")
+    n_centres = min(BLOCK, model.max_centres)
+    return Centres(kernel, rows, rows[draw_centres(kernel, rows, n_centres, rng, executor)], executor)
 
 
 def _chosen(kernel, loss, samples, alpha, unit, rng, executor):
@@ -192,16 +215,15 @@ def _chosen(kernel, loss, samples, alpha, unit, rng, executor):
     return alphas[at]
 
 
-def _as_model(estimator, functions, found, alpha, ridge, samples, seed):
-    """A function of the kernel as the model of an estimator."""
-    options = estimator._kernel_options() | {"solver": estimator.solver, "max_centres": estimator.max_centres}
-    model = KernelRidge(**options, random_state=0 if estimator.random_state is None else seed)
+def _give(model, functions, found, alpha, ridge, samples):
+    """Give a model its solution."""
     if isinstance(functions, AllSamples):
         model.solver_ = "cholesky"
-        return model.take(samples, alpha, found.dual, found.constants)
+        model.take(samples, alpha, found.dual, found.constants)
+        return
     blocks = Blocks(functions.kernel)
     blocks.centres, blocks.dual, blocks.constants = functions.centres, found.dual, found.constants
     blocks.ridge = ridge
     blocks.system = NystromSystem(functions.kernel, functions.centres, found.dual.shape[1])  # partial_fit is refused
     model.solver_, model.alpha_ = "nystrom", alpha
-    return model.take_blocks(blocks)
+    model.take_blocks(blocks)

@@ -212,3 +212,23 @@ def test_estimators_in_older_pickles_have_a_quantile():
     model = regressor("squared").fit(X, Y)
     del model.__dict__["quantile"], model.__dict__["loss"]
     assert pickle.loads(pickle.dumps(model)).get_params()["quantile"] == 0.5
+
+
+def test_solvers_and_numbers_of_centres_are_those_asked_for(monkeypatch, capsys):
+    counts = np.random.default_rng(0).poisson(3 * MEANS)
+    assert len(regressor("poisson", solver="nystrom", max_centres=50).fit(X, counts).fitted_model_.X_) == 50
+    monkeypatch.setattr(sltrees.estimators.under_loss, "CHOLESKY_SAMPLES", 200)
+    for solver in ("cholesky", "exact"):
+        model = regressor("poisson", solver=solver, verbose=1).fit(X, counts)
+        assert len(model.fitted_model_.X_) == len(X)
+    assert "step 1 under the loss: begun" in capsys.readouterr().out
+
+
+def test_too_little_memory_is_refused_beforehand(monkeypatch):
+    model = regressor("huber").fit(X, Y)
+    before = model.predict(X)
+    monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1000)
+    rows = np.random.default_rng(0).standard_normal((600, 5))
+    with pytest.raises(MemoryError, match="kernel ridge regression on"):
+        model.set_params(evenness=1.0, alpha=0.1).fit(rows, rows[:, 0])
+    assert np.array_equal(model.predict(X), before)

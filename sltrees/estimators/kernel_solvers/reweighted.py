@@ -58,7 +58,15 @@ class Solution(typing.NamedTuple):
         )
 
 
-class AllSamples:
+class _Centred:
+    """Functions of the kernel that are centred at `centres`."""
+
+    def outputs(self, X, solution):
+        """Outputs of a function at other rows of unit norm, shape (k, C). Cost: O(k M (d + C))."""
+        return self.kernel.times(X, self.centres, solution.dual, self._executor) + solution.constants
+
+
+class AllSamples(_Centred):
     """Every sample is a centre: each step is one factorisation.
 
     Parameters
@@ -75,15 +83,10 @@ class AllSamples:
 
     def __init__(self, kernel, X, executor):
         self.kernel, self.X, self.centres, self._executor = kernel, X, X, executor
-        self.n_centres = len(X)
 
     def of_some(self, seen):
         """The same for some of the samples. Cost: O(n d)."""
         return AllSamples(self.kernel, self.X[seen], self._executor)
-
-    def outputs(self, X, solution):
-        """Outputs of a function at other rows of unit norm, shape (k, C). Cost: O(k M (d + C))."""
-        return self.kernel.times(X, self.centres, solution.dual, self._executor) + solution.constants
 
     def fit(self, Y, weights, ridge):
         """The function for targets of one weight a sample, and what tells outputs that are left out."""
@@ -104,7 +107,7 @@ class AllSamples:
         return np.einsum("ic,ic->c", one.dual, other.outputs - other.constants)
 
 
-class Centres:
+class Centres(_Centred):
     """Some samples are centres: each step goes once through all samples.
 
     Parameters
@@ -113,11 +116,6 @@ class Centres:
         As of `AllSamples`.
     centres : ndarray of shape (m, d)
 
-    Attributes
-    ----------
-    system : NystromSystem
-        Of the last step.
-
     Notes
     -----
     Cost of a step: O(n m (d + m)). Memory: as of `NystromSystem`.
@@ -125,7 +123,6 @@ class Centres:
 
     def __init__(self, kernel, X, centres, executor):
         self.kernel, self.centres, self.X, self._executor = kernel, centres, X, executor
-        self.n_centres = len(centres)
         self._root = None
 
     def of_some(self, seen):
@@ -134,13 +131,9 @@ class Centres:
         other.X = self.X[seen]
         return other
 
-    def outputs(self, X, solution):
-        """As of `AllSamples`."""
-        return self.kernel.times(X, self.centres, solution.dual, self._executor) + solution.constants
-
     def fit(self, Y, weights, ridge):
         """As of `AllSamples`."""
-        system = self.system = NystromSystem(self.kernel, self.centres, Y.shape[1])
+        system = NystromSystem(self.kernel, self.centres, Y.shape[1])
         system.add(self.X, Y, weights, self._executor)
         if self._root is None:
             self._root = system.between_centres(self._executor)
@@ -157,7 +150,7 @@ class Centres:
         return np.einsum("ic,ic->c", one.dual, values)
 
 
-def minimise(functions, loss, Y, weights, ridge, start=None):
+def minimise(functions, loss, Y, weights, ridge, start=None, tell=None):
     """Minimise a loss over functions of the kernel.
 
     Parameters
@@ -171,6 +164,8 @@ def minimise(functions, loss, Y, weights, ridge, start=None):
         In units of the kernel.
     start : Solution, optional
         Where to begin; by default the constant that fits best.
+    tell : callable, optional
+        Told of each step, in words.
 
     Returns
     -------
@@ -201,9 +196,9 @@ def minimise(functions, loss, Y, weights, ridge, start=None):
     array([-1.,  1.,  1.])
     """
     if loss.couples or Y.shape[1] == 1:
-        return _minimise(functions, loss, Y, weights, ridge, start)
+        return _minimise(functions, loss, Y, weights, ridge, start, tell)
     found = [
-        _minimise(functions, loss, Y[:, [c]], weights, ridge, None if start is None else _output(start, c))
+        _minimise(functions, loss, Y[:, [c]], weights, ridge, None if start is None else _output(start, c), tell)
         for c in range(Y.shape[1])
     ]
     solutions, left_out = zip(*found, strict=True)
@@ -215,7 +210,7 @@ def _output(solution, c):
     return Solution(*(part[..., [c]] for part in solution))
 
 
-def _minimise(functions, loss, Y, weights, ridge, start):
+def _minimise(functions, loss, Y, weights, ridge, start, tell):
     """`minimise` for outputs that share their curvature."""
 
     def objective(solution):
@@ -223,7 +218,9 @@ def _minimise(functions, loss, Y, weights, ridge, start):
 
     solution = _constant(functions, loss, Y, weights) if start is None else start
     value, left_out = objective(solution), None
-    for _ in range(MOST_STEPS):
+    for step in range(MOST_STEPS):
+        if tell is not None:
+            tell(f"step {step + 1} under the loss")
         curvature = loss.curvature(Y, solution.outputs)
         targets = solution.outputs - loss.gradient(Y, solution.outputs) / curvature
         found, left_out = functions.fit(targets, weights * curvature[:, 0], ridge)
@@ -246,4 +243,4 @@ def _constant(functions, loss, Y, weights):
     """The constant that fits best."""
     constants = loss.constant(Y, weights)
     outputs = np.tile(constants, (len(Y), 1))
-    return Solution(np.zeros((functions.n_centres, Y.shape[1])), constants, outputs, np.zeros(Y.shape[1]))
+    return Solution(np.zeros((len(functions.centres), Y.shape[1])), constants, outputs, np.zeros(Y.shape[1]))
