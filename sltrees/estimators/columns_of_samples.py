@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from sltrees.estimators.frame_encoder import FrameEncoder, is_frame, needs_encoding
+from sltrees.estimators.frame_names import with_names
 
 
 class ColumnsOfSamples:
@@ -35,12 +36,12 @@ class ColumnsOfSamples:
         if reset:
             self.encoder_ = FrameEncoder(self.categorical_features) if self._asks_for_encoding(X) else None
         if self.encoder_ is None:
-            X, y = validate_data(self, X, y, reset=reset, **_NUMBERS, **rules)
+            X, y = validate_data(self, with_names(X), y, reset=reset, **_NUMBERS, **rules)
             X = as_dense(X)
             if np.isnan(X).any():
                 X = self._with_gaps_filled(X, y, reset)
         else:
-            validate_data(self, X, y, reset=reset, skip_check_array=True)
+            validate_data(self, with_names(X), y, reset=reset, skip_check_array=True)
             X = self.encoder_.fit_transform(X, y) if reset else self.encoder_.transform(X)
             X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
         if reset:
@@ -67,9 +68,9 @@ class ColumnsOfSamples:
     def _features(self, X):
         """The features of samples to predict for."""
         if self.encoder_ is None:
-            X = as_dense(validate_data(self, X, reset=False, **_NUMBERS))
+            X = as_dense(validate_data(self, with_names(X), reset=False, **_NUMBERS))
             return np.where(np.isnan(X), self.scaling_.mean_, X) if np.isnan(X).any() else X
-        validate_data(self, X, reset=False, skip_check_array=True)
+        validate_data(self, with_names(X), reset=False, skip_check_array=True)
         if not is_frame(X):
             X = as_dense(X)
         return check_array(self.encoder_.transform(X), dtype=np.float64, estimator=self)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sltrees.estimators.frame_names import with_names
 from sltrees.tables._columns import CategoricalColumn, DateColumn, LeftOutColumn, NumericColumn, with_rates
 from sltrees.tables._deciding import MOST_CODES, is_flagged, median
 from sltrees.tables._state import columns_of, state_of
@@ -134,7 +135,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
                [3., 2.]])
         """
         X = _checked(X)
-        validate_data(self, X, reset=True, skip_check_array=True)
+        validate_data(self, with_names(X), reset=True, skip_check_array=True)
         targets = None if y is None else as_targets(y)
         wanted = _positions(self.categorical_features, X)
         columns, features = [], []
@@ -180,7 +181,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "columns_")
         X = _checked(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        validate_data(self, with_names(X), reset=False, skip_check_array=True)
         features = []
         for column, (name, values) in zip(self.columns_, _columns_of(X), strict=True):
             if column.feature_names:

@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from sltrees.estimators import FrameEncoder, NewtonClassifier, NewtonRegressor
+from sltrees.estimators import FrameEncoder, NewtonClassifier, NewtonRegressor, frame_names
 
 N = 200
 KERNEL = {"model": "kernel", "feature_learning": False}  # quick
@@ -208,3 +208,14 @@ def test_parameters_that_there_are_not_are_reported_for_the_public_class():
     for cls in (NewtonRegressor, NewtonClassifier):
         with pytest.raises(TypeError, match=rf"^{cls.__name__}\.__init__\(\) got an unexpected keyword argument"):
             cls(widht=5)
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame])
+def test_names_are_seen_by_versions_of_scikit_learn_that_know_the_interchange_protocol_alone(monkeypatch, make):
+    X = make({"size": [1.0, 2.0, 3.0], "count": [1, 0, 2]})
+    monkeypatch.setattr(frame_names, "KNOWS_ALL_FRAMES", False)
+    seen = frame_names.with_names(X)
+    names = list(seen.columns) if seen is X else seen.__dataframe__().column_names()
+    assert names == ["size", "count"]
+    assert (seen.shape, len(seen)) == ((3, 2), 3)
+    np.testing.assert_array_equal(np.asarray(seen, dtype=np.float64), [[1, 1], [2, 0], [3, 2]])
