@@ -18,12 +18,14 @@ cnp.import_array()
 cdef extern from "pairs/pairs.h" nogil:
     enum:
         SL_LANES
+        SL_GROUPS
         SL_ROWS_OF_SUMS
+        SL_COLLECTORS
 
     ctypedef void (*sl_gather_rows)(const int64_t *, const int32_t *, int64_t, int64_t, int64_t, const void *, int64_t,
                                     const double *, int64_t, double *) noexcept nogil
-    ctypedef void (*sl_collect_rows)(const int64_t *, const int32_t *, int64_t, int64_t, const double *, int64_t,
-                                     const void *, int64_t, double *) noexcept nogil
+    ctypedef void (*sl_collect_rows)(const int64_t *, const int32_t *, int64_t, int64_t, int64_t, const double *,
+                                     int64_t, const void *, int64_t, double *, double *) noexcept nogil
 
     sl_gather_rows sl_gather_rows_at_f32(int level)
     sl_gather_rows sl_gather_rows_at_f64(int level)
@@ -123,8 +125,10 @@ def collect(const int64_t[::1] indptr, const int32_t[::1] neurons, int64_t start
     cdef const void *p_data = address(data)
     if stop <= start:
         return
+    cdef double[::1] collected = np.empty(SL_COLLECTORS * SL_GROUPS * SL_LANES)
     with nogil:
-        kernel(&indptr[0], &neurons[0], start, stop, &sums[0, 0], sums.shape[1], p_data, stride, &out[0])
+        kernel(&indptr[0], &neurons[0], start, stop, sums.shape[0], &sums[0, 0], sums.shape[1], p_data, stride,
+               &collected[0], &out[0])
 
 
 def add_columns(const int64_t[::1] neurons_indptr, const int32_t[::1] neurons, const int64_t[::1] samples_indptr,

@@ -105,9 +105,9 @@ cdef class LazyFindings:
         self.found.strayed_room = room
         self._point()
 
-    def _reserve_strayed_lists(self, int64_t size):
+    def _reserve_strayed_lists(self, int64_t size, int64_t expected):
         if size > len(self.strayed_direction):
-            size = max(size, len(self.strayed_direction) * 3 // 2)
+            size = max(size, expected, len(self.strayed_direction) * 3 // 2)
             larger = [grown(pool, self.strayed_used, size) for pool in (self.strayed_direction, self.strayed_distance)]
             self.strayed_direction, self.strayed_distance = larger
 

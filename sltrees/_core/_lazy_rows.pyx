@@ -137,7 +137,9 @@ cdef class LazyRows(RowStore):
         cdef int64_t q = len(z), n = self.rows.n_directions, at = 0
         stop = np.empty(q, dtype=np.int64)
         fired = np.zeros(n, dtype=np.uint8)
-        found._reserve_strayed_lists(found.strayed_used + q * n + BLOCK)
+        # those before tell what all will need: each growth copies what there is, and memory not touched costs nothing
+        cdef double so_many = 1.1 * found.found.n_strayed / first if first else 1.0
+        found._reserve_strayed_lists(found.strayed_used + q * n + BLOCK, <int64_t> (so_many * found.strayed_used))
         scratch = self._scratch()
         cdef void *p_scratch = address(scratch)
         cdef void *p_z = address(z)
@@ -150,7 +152,7 @@ cdef class LazyRows(RowStore):
         cdef int64_t row_bytes = n * self.dtype.itemsize
         while at < q:
             if found.found.n_flips + n >= found.found.flips_room:
-                found._grow_flips(2 * found.found.flips_room + n + 1)
+                found._grow_flips(max(2 * found.found.flips_room + n + 1, <int64_t> (so_many * found.found.n_flips)))
             with nogil:
                 at += self.kernels.collect_strayed(&self.rows, &step.step, <char *> p_z + at * row_bytes, first + at,
                                                    q - at, p_thresholds, p_inverse, shift, found.strayed_used,

@@ -16,6 +16,7 @@ condition of inexact Newton methods.
 
 from __future__ import annotations
 
+import math
 import typing
 
 import numpy as np
@@ -40,11 +41,19 @@ class Forcing(typing.NamedTuple):
         eta over the decrease, in units of 1 / value.
     floor : float
         |r| that is small enough in any case.
+    longest : float, default infinity
+        |p| beyond which the step is of no use: then g need not get any better. What conjugate gradients find gets
+        longer from one step to the next, as a rule; if they begin at 0, always (Steihaug).
+    pulled_squared : float, default 0
+        |(alpha/c) D|^2.
+    pulled : ndarray of shape (n,), optional
+        (alpha/c) J D.
 
     References
     ----------
     Eisenstat, Walker, "Choosing the forcing terms in an inexact Newton method", 1996; Deuflhard, "Newton Methods for
-    Nonlinear Problems", 2004: norms that go with the problem.
+    Nonlinear Problems", 2004: norms that go with the problem. Steihaug, "The conjugate gradient method and trust
+    regions in large scale optimization", 1983.
 
     Examples
     --------
@@ -58,6 +67,9 @@ class Forcing(typing.NamedTuple):
     most: float
     factor: float
     floor: float
+    longest: float = math.inf
+    pulled_squared: float = 0.0
+    pulled: np.ndarray | None = None
 
     def share(self, decrease):
         """eta for a step that lowers the model by so much. Cost: O(1)."""
@@ -80,10 +92,25 @@ class Forcing(typing.NamedTuple):
             return gap <= 0.5 * float(right @ right)
         return gap <= self.share(most - gap) ** 2 * (most - gap)
 
+    def is_too_long(self, c, right, g, residual):
+        """Whether the step of g is longer than is of use. Cost: O(n)."""
+        if self.longest == math.inf:
+            return False
+        squared = self.pulled_squared + float(g @ (right - residual - c * g))  # of J^T g, by G g
+        if self.pulled is not None:
+            squared += 2.0 * float(self.pulled @ g)
+        return squared > self.longest**2
+
     def is_of_use(self, c, right, g, residual):
         """Whether the step of g is nearer to the exact one than no step is. Cost: O(n)."""
         return self.decrease(c, right, g, residual) > 0.5 * float(residual @ residual)
 
     def scaled(self, unit):
         """The same for a system whose right side is divided by `unit`. Cost: O(1)."""
-        return self._replace(value=self.value / unit / unit, floor=self.floor / unit)
+        return self._replace(
+            value=self.value / unit / unit,
+            floor=self.floor / unit,
+            longest=self.longest / unit,
+            pulled_squared=self.pulled_squared / unit / unit,
+            pulled=None if self.pulled is None else self.pulled / unit,
+        )

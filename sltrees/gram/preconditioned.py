@@ -40,6 +40,9 @@ FEW_STEPS = 5
 # takes, and as making another is worth.
 _PATIENCE = 20
 
+# Steps, besides those worth further columns, with a small preconditioner of this G before it grows.
+_STEPS_OF_A_SMALL_ONE = 5
+
 # Products that estimate |G|: of the first G, and of each further one, from the vector of the one before.
 _POWER_STEPS, _FURTHER_POWER_STEPS = 8, 1
 
@@ -184,15 +187,21 @@ class PreconditionedGram:
             forcing = forcing.scaled(unit)
 
             def enough(x, residual):
-                return forcing.is_met(c, right, x, residual)
+                return forcing.is_too_long(c, right, x, residual) or forcing.is_met(c, right, x, residual)
 
         steps, n_left = _STEPS_OF_FORCING, MAX_STEPS_OF_FORCING
         if forcing is None:
             steps, n_left = _STEPS_TO_ROUNDING, MAX_STEPS
-        if self._factor is None or (self._excess >= self._steps_worth_another and not self._is_new(c, steps)):
+        may_be_too_long = forcing is not None and forcing.longest < np.inf
+        if self._factor is None and may_be_too_long:
+            self._begin_factor()
+            self._grow(FIRST_RANK, executor)
+        elif self._factor is None or (self._excess >= self._steps_worth_another and not self._is_new(c, steps)):
             self._make_factor(c, steps, executor)
         if not self._is_new(c, steps):
-            patience = int(steps * _PATIENCE) + self._steps_worth_another
+            # one that is of this G, but small, tells whether the step is too long for all others to matter
+            patience = _STEPS_OF_A_SMALL_ONE if self._factor_is_of_g and may_be_too_long else int(steps * _PATIENCE)
+            patience += self._steps_worth_another
             outcome = self._conjugate_gradients(c, right, executor, enough, start, min(patience, n_left))
             if outcome.converged or not outcome.definite:
                 return self._solution(outcome, c, right, forcing)
@@ -225,7 +234,7 @@ class PreconditionedGram:
             enough=enough,
         )
         self.n_cg_steps += outcome.n_steps
-        if outcome.n_steps:
+        if outcome.n_steps and outcome.reduction < 1:  # if not, the step was too long: nothing is known
             folds = max(1.0, -float(np.log(outcome.reduction))) if outcome.reduction > 0 else 1.0
             if self._rate < 0:
                 self._rate = outcome.n_steps / folds

@@ -10,6 +10,9 @@ from sltrees._core._near_lists import NearLists
 # they are of more rows than fit there, or each row would read all samples from memory for itself.
 _PRODUCTS_AT_A_TIME, _ROWS_OF_MANY, _PRODUCTS_OF_MANY = 1 << 18, 32, 1 << 23
 
+# So many rows take longer than a copy of the samples in the order that BLAS multiplies fastest by.
+_ROWS_WORTH_A_COPY = 8
+
 
 def rows_at_a_time(n_samples):
     """Neurons whose products with all samples are computed at a time.
@@ -122,9 +125,12 @@ def rebuild(rows, step, found, initial, copies, planes, skin):
     if not found.n_strayed:
         return
     thresholds = planes.thresholds(skin)
-    size, d = rows_at_a_time(len(planes.X)), planes.X.shape[1]
+    size, d = min(rows_at_a_time(len(planes.X)), found.n_strayed), planes.X.shape[1]
+    products = np.empty((size, len(planes.X)), dtype=planes.X.dtype)
+    columns = np.ascontiguousarray(planes.X.T) if size >= _ROWS_WORTH_A_COPY else planes.X.T
     for first in range(0, found.n_strayed, size):
         some = slice(first, first + size)
         weights = initial[found.strayed_rows[some] // copies]
         weights += found.strayed_displacement[some, :d]
-        rows.collect_strayed(step, found, first, weights @ planes.X.T, thresholds, planes.inverse_norms, planes.shift)
+        z = np.matmul(weights, columns, out=products[: len(weights)])
+        rows.collect_strayed(step, found, first, z, thresholds, planes.inverse_norms, planes.shift)

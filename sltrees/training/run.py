@@ -376,17 +376,18 @@ class Run:
             longest, raise_damping = min(longest, LONGEST_MOVE * np.sqrt(size)), self.rule.shorten
         with timed(seconds, "solve"):
             while not self.rule.exhausted:
-                step = self.step_at(self.rule.damping)
+                step = self.step_at(self.rule.damping, longest)
                 if step is not None and step.length <= longest:
                     return step
                 raise_damping()
         return None
 
-    def step_at(self, damping):
-        """Solve for the step at one damping; None if G + c I is not positive definite."""
+    def step_at(self, damping, longest):
+        """Solve for the step at one damping; None if G + c I is not positive definite. It is rough if too long."""
         c, right = self.model.system(self.state, damping * self.unit)
         floor = SHARE_OF_TOL * self.trainer.tol * np.sqrt(self.objective.total_weight)
         forcing = self.forcing.of(self.model.value(self.state, damping * self.unit), floor)
+        forcing = self.model.up_to(forcing, longest, self.state, damping * self.unit)
         # without flips, and where the ridge has its minimum, this is the solution
         start = self.model.pull(c) * self.pulled if self.model.alpha else None
         if self.lineage is None:

@@ -72,6 +72,14 @@ class LinearModel:
         c = self.alpha + lam
         return state.loss - (0.5 * self.pull(c) * lam * state.displacement_squared if self.alpha else 0.0)
 
+    def up_to(self, forcing, longest, state, lam):
+        """The same `Forcing` for steps that are not taken if they are longer. Cost: O(n)."""
+        if forcing is None or not self.alpha:
+            return forcing and forcing._replace(longest=longest)
+        pull = self.pull(self.alpha + lam)
+        pulled = pull * self.objective.roots * state.jacobian_displacement
+        return forcing._replace(longest=longest, pulled_squared=pull**2 * state.displacement_squared, pulled=pulled)
+
     def step(self, state, c, scaled_g, damping):
         """The step that a solution is; of infinite length where it overflows. Cost: that of a product with G."""
         with np.errstate(over="ignore", invalid="ignore"):

@@ -101,8 +101,40 @@ def test_what_is_small_enough_in_any_case_and_what_is_no_gain():
     assert not forcing.is_met(0.0, right, right, np.array([0.0, 0.11]))
     # where the dual value is the loss, no step lowers it
     assert forcing._replace(floor=0.0).is_met(1.0, right, np.array([0.5, 0.0]), right)
-    assert forcing.scaled(4.0) == (0.5 / 16, 1e-9, 1e-9, 0.0, 0.025)
+    assert forcing.scaled(4.0) == (0.5 / 16, 1e-9, 1e-9, 0.0, 0.025, np.inf, 0.0, None)
     assert forcing._replace(least=0.01, most=0.3, factor=0.5).share(0.2) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_a_step_that_is_too_long_need_not_be_accurate(seed, alpha, monkeypatch):
+    """Lengths by the definition, in weights; of a step that is short enough nothing changes."""
+    monkeypatch.setattr(preconditioned, "FIRST_RANK", 16)
+    rng = np.random.default_rng(seed)
+    n, c = 200, alpha + 0.01
+    J = np.linalg.cholesky(matrix_with(rng, bulk(n)))
+    e, D = rng.standard_normal(n), 0.2 * rng.standard_normal(n)
+    pull = alpha / c
+    right = e - pull * J @ D
+    loss = 0.5 * e @ e + 0.5 * alpha * D @ D - 0.5 * alpha * (c - alpha) / c * D @ D
+    forcing = Forcing(loss, 1e-3, 1e-3, 0.0, 0.0)
+    limit = {"pulled_squared": pull**2 * float(D @ D), "pulled": pull * J @ D if alpha else None}
+
+    def length(g):
+        return float(np.linalg.norm(-pull * D - J.T @ g))
+
+    with ThreadExecutor(2) as executor:
+        free, bounded, cut = (system(J @ J.T, executor)[0] for _ in range(3))
+        g = free.solve(c, right, executor, forcing)
+        same = bounded.solve(c, right, executor, forcing._replace(longest=2.0 * length(g), **limit))
+        long = cut.solve(c, right, executor, forcing._replace(longest=0.5 * length(g), **limit))
+    assert forcing.is_met(c, right, same, right - J @ (J.T @ same) - c * same)
+    assert length(long) > 0.5 * length(g)
+    assert cut.n_cg_steps < free.n_cg_steps
+    for unit in (1.0, 4.0):
+        scaled, x = forcing._replace(longest=0.5 * length(g), **limit).scaled(unit), g / unit
+        residual = right / unit - J @ (J.T @ x) - c * x
+        assert scaled.is_too_long(c, right / unit, x, residual)
+        assert not scaled._replace(longest=1.01 * length(g) / unit).is_too_long(c, right / unit, x, residual)
 
 
 def test_another_ridge_takes_no_other_columns_and_another_matrix_none_for_a_while(seed, monkeypatch):

@@ -195,7 +195,7 @@ def test_memory_is_what_was_announced(monkeypatch):
     finally:
         tracemalloc.stop()
     assert any(record.cg_steps for record in result.history)
-    assert 0.4 * announced <= peak <= announced
+    assert 0.3 * announced <= peak <= announced  # with a preconditioner that did not have to grow
 
 
 def test_checkpoints_tell_the_forcing(tmp_path):

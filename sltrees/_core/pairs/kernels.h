@@ -25,21 +25,31 @@ SL_TARGET SL_INLINE int64_t SL_FN(gather)(const int32_t *samples, int64_t at, in
     return at;
 }
 
-/* The product of a row of the data with the sum of the rows of `sums` that a list names. */
-SL_TARGET SL_INLINE double SL_FN(collect_sums)(const int32_t *rows, int64_t at, int64_t end, const double *sums,
-                                               int64_t padded, const SL_REAL *x, const int groups)
+/* sum[k] += sums[r * padded + k] for the rows r of a list, up to the first that is not below `limit`: returns where that
+ * stands. */
+SL_TARGET SL_INLINE int64_t SL_FN(collect)(const int32_t *rows, int64_t at, int64_t end, int32_t limit,
+                                           const double *sums, int64_t padded, double *to, const int groups)
 {
-    double sum[SL_GROUPS * SL_LANES], total[SL_LANES];
+    double sum[SL_GROUPS * SL_LANES];
     for (int k = 0; k < groups * SL_LANES; ++k)
-        sum[k] = 0;
-    for (; at < end; ++at) {
+        sum[k] = to[k];
+    for (; at < end && rows[at] < limit; ++at) {
         const double *row = sums + rows[at] * padded;
         for (int k = 0; k < groups * SL_LANES; ++k)
             sum[k] += row[k];
     }
+    for (int k = 0; k < groups * SL_LANES; ++k)
+        to[k] = sum[k];
+    return at;
+}
+
+/* The product of a row of the data with a sum. */
+SL_TARGET SL_INLINE double SL_FN(product_with_sum)(const double *sum, const SL_REAL *x, int64_t groups)
+{
+    double total[SL_LANES];
     for (int j = 0; j < SL_LANES; ++j)
         total[j] = 0;
-    for (int k = 0; k < groups * SL_LANES; k += SL_LANES)
+    for (int64_t k = 0; k < groups * SL_LANES; k += SL_LANES)
         for (int j = 0; j < SL_LANES; ++j)
             total[j] += sum[k + j] * x[k + j];
     return ((total[0] + total[4]) + (total[2] + total[6])) + ((total[1] + total[5]) + (total[3] + total[7]));
@@ -70,21 +80,35 @@ SL_TARGET SL_UNUSED static void SL_FN(gather_rows)(const int64_t *indptr, const 
     }
 }
 
-/* out_i = <x_i, sum over the rows r that fire on i of sums_r> for samples start .. stop - 1. Cost: O(pairs d). */
+/* out_i = <x_i, sum over the rows r that fire on i of sums_r> for samples start .. stop - 1. Some samples at a time
+ * collect from a stretch of rows, which stays in cache meanwhile: all rows are read from further away once for
+ * SL_COLLECTORS samples, not once for each. The sums of these are in `collected`, of SL_COLLECTORS * SL_GROUPS * SL_LANES
+ * numbers. Cost: O(pairs d). */
 SL_TARGET SL_UNUSED static void SL_FN(collect_rows)(const int64_t *indptr, const int32_t *rows, int64_t start,
-                                                    int64_t stop, const double *sums, int64_t padded,
-                                                    const void *data_, int64_t stride, double *out)
+                                                    int64_t stop, int64_t n_rows, const double *sums, int64_t padded,
+                                                    const void *data_, int64_t stride, double *collected, double *out)
 {
     const SL_REAL *data = data_;
-    for (int64_t i = start; i < stop; ++i) {
-        double total = 0;
+    int64_t cursor[SL_COLLECTORS];
+    memset(out + start, 0, (size_t)(stop - start) * sizeof(double));
+    for (int64_t first = start; first < stop; first += SL_COLLECTORS) {
+        const int64_t n = stop - first < SL_COLLECTORS ? stop - first : SL_COLLECTORS;
         for (int64_t k = 0; k < padded; k += SL_GROUPS * SL_LANES) {
-            const int64_t left = (padded - k) / SL_LANES;
-            const SL_REAL *x = data + i * stride + k;
-#define SL_CASE(groups) total += SL_FN(collect_sums)(rows, indptr[i], indptr[i + 1], sums + k, padded, x, groups)
-            SL_EACH_NUMBER_OF_GROUPS(left)
+            const int64_t left = (padded - k) / SL_LANES, groups = left < SL_GROUPS ? left : SL_GROUPS;
+            memset(collected, 0, (size_t)(n * groups * SL_LANES) * sizeof(double));
+            memcpy(cursor, indptr + first, (size_t)n * sizeof(int64_t));
+            for (int64_t limit = SL_STRETCH; limit < n_rows + SL_STRETCH; limit += SL_STRETCH)
+                for (int64_t i = 0; i < n; ++i) {
+                    double *to = collected + i * groups * SL_LANES;
+                    const int64_t end = indptr[first + i + 1];
+#define SL_CASE(groups)                                                                                                 \
+    cursor[i] = SL_FN(collect)(rows, cursor[i], end, (int32_t)limit, sums + k, padded, to, groups)
+                    SL_EACH_NUMBER_OF_GROUPS(left)
 #undef SL_CASE
+                }
+            for (int64_t i = 0; i < n; ++i)
+                out[first + i] += SL_FN(product_with_sum)(collected + i * groups * SL_LANES,
+                                                          data + (first + i) * stride + k, groups);
         }
-        out[i] = total;
     }
 }

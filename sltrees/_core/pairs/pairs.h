@@ -14,7 +14,8 @@ enum {
     SL_LANES = 8,            /* numbers in a group: a vector of AVX-512 */
     SL_GROUPS = 8,           /* groups that are summed up at a time, in registers */
     SL_ROWS_OF_SUMS = 512,   /* rows that gather at a time: 230 KB of sums for 50 features */
-    SL_STRETCH = 1024        /* samples that they look at, one row after the other: 256 KB in single precision */
+    SL_STRETCH = 1024,       /* samples that they look at, one row after the other: 256 KB in single precision */
+    SL_COLLECTORS = 512      /* samples that collect at a time from SL_STRETCH rows: 230 KB of sums, and 460 KB */
 };
 
 #define SL_EACH_NUMBER_OF_GROUPS(left)                                                                                  \
@@ -34,8 +35,8 @@ enum {
 
 typedef void (*sl_gather_rows)(const int64_t *, const int32_t *, int64_t, int64_t, int64_t, const void *, int64_t,
                                const double *, int64_t, double *);
-typedef void (*sl_collect_rows)(const int64_t *, const int32_t *, int64_t, int64_t, const double *, int64_t,
-                                const void *, int64_t, double *);
+typedef void (*sl_collect_rows)(const int64_t *, const int32_t *, int64_t, int64_t, int64_t, const double *, int64_t,
+                                const void *, int64_t, double *, double *);
 #define SL_GATHER_f32(isa) sl_gather_rows_f32_##isa,
 #define SL_GATHER_f64(isa) sl_gather_rows_f64_##isa,
 #define SL_COLLECT_f32(isa) sl_collect_rows_f32_##isa,
