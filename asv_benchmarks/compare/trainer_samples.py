@@ -34,7 +34,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
 
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-2, 3e-2, 1e-1, 3e-1)
 CONTENDERS = ("newton", "lbfgs", *(f"adam-{rate:g}" for rate in RATES))
 FIELDS = ("contender", "n", "d", "width", "alpha", "seconds", "objective", "rmse", "cg_steps", "setup", "peak_gib")
 HISTORY = 10  # pairs that L-BFGS keeps
