@@ -88,6 +88,7 @@ html_title = "sltrees"
 html_favicon = "_static/logo.svg"
 html_logo = "_static/logo.svg"
 html_static_path = ["_static"]
+html_search_scorer = str(Path(__file__).parent / "search_scorer.js")  # which is not published
 html_css_files = ["sltrees.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False

@@ -258,6 +258,83 @@ def test_no_block_of_code_is_cut_and_no_page_scrolls_sideways(browser, as_wide_a
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(browser, theme):
+    """Contrast AA of WCAG 2: 4.5 to 1, and 3 to 1 for large text."""
+    pale = {}
+    for page in SHOWN:
+        browser.open(page)
+        browser.script(f"document.documentElement.dataset.theme = '{theme}'")
+        found = browser.script("""
+            // colours as bytes, whatever notation the browser computes
+            const pixel = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+            const bytes = colour => {
+                pixel.clearRect(0, 0, 1, 1);
+                pixel.fillStyle = colour;
+                pixel.fillRect(0, 0, 1, 1);
+                return [...pixel.getImageData(0, 0, 1, 1).data];
+            };
+            const linear = byte => byte <= 10 ? byte / 3294.6 : ((byte / 255 + 0.055) / 1.055) ** 2.4;
+            const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+            const behind = element => {
+                for (let at = element; at; at = at.parentElement) {
+                    const style = getComputedStyle(at);
+                    if (style.backgroundImage !== 'none') return null;
+                    const colour = bytes(style.backgroundColor);
+                    if (colour[3] === 255) return colour;
+                    if (colour[3] > 0) return null;  // what shines through is not asked for
+                }
+                return [255, 255, 255, 255];
+            };
+            const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
+            const found = new Map();
+            while (walker.nextNode()) {
+                const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+                const style = getComputedStyle(element);
+                if (!text || element.closest('math, script, style') || !element.checkVisibility({opacityProperty: true,
+                    visibilityProperty: true})) continue;
+                const back = behind(element), front = bytes(style.color);
+                if (back === null || front[3] < 255) continue;
+                const [dark, light] = [luminance(front), luminance(back)].sort((a, b) => a - b);
+                const size = parseFloat(style.fontSize);
+                const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+                const ratio = (light + 0.05) / (dark + 0.05);
+                if (ratio < (large ? 3 : 4.5)) found.set(style.color + ' on ' + back, text.slice(0, 40));
+            }
+            return [...found].map(([colours, text]) => colours + ': ' + text);
+        """)
+        if found:
+            pale[page] = found
+    assert pale == {}
+
+
+# what readers ask for, and pages that answer: one of these is among the first three that are found
+QUESTIONS = {
+    "install": ["index.html", "start.html", "development/contributing.html"],
+    "threshold": ["guide/threshold_trees.html", "generated/sltrees.ThresholdTree.html"],
+    "load model": ["guide/estimators.html", "generated/sltrees.estimators.load_estimator.html"],
+    "feature importance": ["guide/estimators.html", "generated/sltrees.estimators.NewtonRegressor.html"],
+    "resume": ["guide/everyday_training.html", "generated/sltrees.NewtonTrainer.html"],
+    "GPU": ["guide/when_not_to_use_this.html"],
+    "categorical": ["guide/estimators.html", "start.html", "generated/sltrees.estimators.FrameEncoder.html"],
+    "predict probability": ["guide/estimators.html", "generated/sltrees.estimators.NewtonClassifier.html"],
+    "cite": ["index.html", "background/bibliography.html"],
+    "benchmark": ["background/benchmarks.html"],
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_search_answers_what_readers_ask(browser, question):
+    browser.open("search.html?q=" + question.replace(" ", "+"))
+    # results come one by one, in their order, and are counted when all are there
+    browser.wait("return /found|matching|no documents/i.test(document.querySelector('#search-results p')?.innerText)")
+    found = browser.script("return [...document.querySelectorAll('#search-results li > a')].map(link => link.pathname)")
+    first = [path.lstrip("/") for path in found[:3]]
+    assert set(first) & set(QUESTIONS[question]), first
+
+
+@pytest.mark.browser
 def test_pictures_say_what_they_show(browser, site):
     silent = {}
     for page in pages_of(site):
