@@ -10,6 +10,7 @@ from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.kernel_solvers import blocks
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.progress import Progress
+from sltrees.kernels.unit_rows import UnitRowsKernel
 
 
 @pytest.fixture
@@ -71,6 +72,18 @@ def test_further_samples_cost_what_they_are(few_are_many, monkeypatch):
     assert added == [200]
     assert not np.array_equal(model.predict(X), before)
     assert model.score(*wave(200, 1)) > 0.95
+
+
+@pytest.mark.parametrize("negligible", [3e-5, 1e-7])
+def test_blocks_predict_in_single_precision_where_that_is_negligible(few_are_many, negligible, monkeypatch):
+    monkeypatch.setattr(sltrees.estimators.kernel_ridge, "NEGLIGIBLE", negligible)
+    X, y = wave(400)
+    model = NewtonRegressor("kernel", random_state=0).fit(X, y).fitted_model_
+    rows = np.concatenate([model.X_, np.roll(model.X_, 1, axis=1)])  # centres, where the kernel is steep, and others
+    exact = UnitRowsKernel(model.shift).between(rows, model.X_) @ model.dual_ + model.constant_
+    off = np.sqrt(np.mean((model.predict(rows) - exact) ** 2))
+    assert off < negligible
+    assert (off > 1e-10) == (negligible > 1e-6)  # else in double precision
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
