@@ -69,7 +69,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         tol=1e-3,
         max_iter=50,
         patience=None,
-        n_folds=4,
+        n_folds=3,
         search_seconds=20.0,
         warm_start=False,
         callbacks=(),
@@ -226,6 +226,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             options=(self.bias, self.standardise),
             evenness=self.evenness,
             rounds=False if learning == "auto" and self.model == "network" else learning,
+            n_folds=self.n_folds,
             needs_kernel=self.model != "network",
             many=n_distinct > EIGEN_SAMPLES or self.solver == "nystrom",
             kernel=self._kernel_options(),
@@ -315,7 +316,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 random_state=seed,
                 n_threads=n_threads_of(self.n_jobs),
                 scale=scale,
+                out_of_fold=choice.out_of_fold(distinct.order),
                 alpha=self._kernel_options()["alpha"],
+                first_alpha=kernel.alpha_,
                 advance=progress,
             )
             self.selection_ = search.table

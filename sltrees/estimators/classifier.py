@@ -91,7 +91,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         tol=1e-3,
         max_iter=50,
         patience=None,
-        n_folds=4,
+        n_folds=3,
         search_seconds=20.0,
         loss="squared",
         class_weight=None,

@@ -49,14 +49,15 @@ categorical_features : "from_dtype" or array_like, default "from_dtype"
 tol, max_iter, patience
     Of `sltrees.NewtonTrainer`, for "network"; `tol`, 1e-3 by default, is in units of the standard deviation of the
     targets, `max_iter` is 50. `patience` counts steps without progress on the `eval_set`.
-n_folds : int, default 4
-    Of cross-validation; for "network" one of so many parts is left out once, to see how good it is. Samples with
-    equal rows may be in different folds, as everywhere in scikit-learn.
+n_folds : int, default 3
+    Of cross-validation: the same folds for rounds of learning scales and for models; for "network" one of so many parts
+    is left out once, to see how good it is. Samples with equal rows may be in different folds, as everywhere in
+    scikit-learn.
 search_seconds : float, default 20.0
     For "auto": the time that cross-validating networks may take, in seconds of one core of a server processor by a
-    cost model: it is no clock, so that the result does not depend on the machine. Networks for which it is too
-    short are tried on a part of the samples instead, chosen by `random_state` with equal shares of each class, and
-    a `SearchWarning` says so. 0: no search, the kernel.""",
+    cost model: it is no clock, so that the result does not depend on the machine. Where it is too short they are
+    compared on fewer samples, chosen by `random_state` with equal shares of each class, and a `SearchWarning` says
+    so. 0: no search, the kernel.""",
     "parameters_of_runs": """\
 warm_start : bool, default False
     Whether `fit` goes on with the networks, scaling and coding of the last fit, and with what that found out about

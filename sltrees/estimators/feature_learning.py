@@ -3,7 +3,7 @@
 Each round learns the kernel model with the scales so far, and takes as new scales the fourth roots of the mean squares
 of its derivatives, so that the metric, their square, takes the square root (diagonal average gradient outer product).
 How many rounds there are is decided by errors of samples from whose targets the scales were not learned either: rounds
-are repeated without each fold, and measured on it.
+are repeated without each fold, and measured on it. What was learned so is also what other models are compared with.
 """
 
 from __future__ import annotations
@@ -18,12 +18,32 @@ from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.derivatives import squared_gradients
 
-FOLDS = 3
 FEWEST_IN_A_FOLD = 20
 FEWEST_TO_CHOOSE_BY = 300  # samples that the ridge of a round is chosen by, if there are so many
 MOST_ROUNDS = 10
 LEAST_GAIN = 0.01  # a round that lowers the error of folds by a smaller share is the last
 SMALLEST = 1e-6  # of the largest scale: so that dividing by scales stays possible
+
+
+class OutOfFold(typing.NamedTuple):
+    """The kernel as it was learned without each fold, and its scales with it.
+
+    Attributes
+    ----------
+    folds : ndarray of shape (n,), dtype=int64
+        The fold of each sample.
+    scalings : list of InputScaling
+        Learned without each fold.
+    outputs : ndarray of shape (n, C)
+        Of each sample, from what was learned without its fold.
+    alpha : float
+        The median of the ridges.
+    """
+
+    folds: np.ndarray
+    scalings: list
+    outputs: np.ndarray
+    alpha: float
 
 
 class FeatureScales(typing.NamedTuple):
@@ -43,8 +63,8 @@ class FeatureScales(typing.NamedTuple):
         Of the differences of these from the smallest.
     rounds : int
         Chosen.
-    left_out : ndarray of shape (n, C) or None
-        Outputs with so many rounds, at samples from which neither function nor scales were learned; None likewise.
+    out_of_fold : OutOfFold or None
+        With so many rounds; None if nothing was compared.
     alpha : float or None
         About what "loo" chooses with these scales, if a first ridge was known.
     """
@@ -55,12 +75,25 @@ class FeatureScales(typing.NamedTuple):
     errors: list
     standard_errors: list
     rounds: int
-    left_out: np.ndarray | None
+    out_of_fold: OutOfFold | None
     alpha: float | None
 
 
 def learn_scales(
-    scaling, X, Y, weights, strata, *, shift, rounds, rng, n_threads, alpha="loo", first_alpha=None, advance=None
+    scaling,
+    X,
+    Y,
+    weights,
+    strata,
+    *,
+    shift,
+    rounds,
+    n_folds,
+    rng,
+    n_threads,
+    alpha="loo",
+    first_alpha=None,
+    advance=None,
 ):
     """Learn scales of features, as far as that lowers errors of samples left out.
 
@@ -78,6 +111,7 @@ def learn_scales(
     rounds : int or None
         So many; None: by errors of folds, under the rule of one standard error: the fewest rounds whose error is not
         above the smallest by more than the standard error of the difference.
+    n_folds : int
     rng : numpy.random.Generator
     n_threads : int
     alpha : float or "loo"
@@ -107,17 +141,18 @@ def learn_scales(
     >>> X = np.random.default_rng(0).standard_normal((150, 4))
     >>> found = learn_scales(
     ...     InputScaling().fit(X), X, np.sin(2 * X[:, :1]), np.ones(150), np.zeros(150),
-    ...     shift=1.0, rounds=None, rng=np.random.default_rng(0), n_threads=1,
+    ...     shift=1.0, rounds=None, n_folds=3, rng=np.random.default_rng(0), n_threads=1,
     ... )
     >>> found.rounds > 1, bool(found.importances[0] > 0.9)
     (True, True)
     """
-    if len(X) < FOLDS * FEWEST_IN_A_FOLD:
-        rounds, errors, standard_errors, left_out = rounds or 0, [], [], None
+    if len(X) < n_folds * FEWEST_IN_A_FOLD:
+        rounds, errors, standard_errors, out_of_fold = rounds or 0, [], [], None
         _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads, alpha=alpha)
     else:
-        comparison = _Folds(scaling, X, Y, weights, strata, shift, rng, n_threads, alpha, first_alpha)
-        errors, standard_errors, rounds, left_out = comparison.chosen(rounds, advance)
+        folds = deal_into_folds(strata, n_folds, rng)
+        comparison = _Folds(scaling, X, Y, weights, folds, shift, n_threads, alpha, first_alpha)
+        errors, standard_errors, rounds, out_of_fold = comparison.chosen(rounds, advance)
         scales, spread = np.ones(X.shape[1]), comparison.spread
         if rounds:  # the last round on all: what is learned from more samples is finer
             if first_alpha is not None:
@@ -129,12 +164,12 @@ def learn_scales(
     importances = spread * scales**2
     importances /= importances.sum() or 1.0
     scaling = rescaled(scaling, scales)
-    return FeatureScales(scaling, scales, importances, errors, standard_errors, rounds, left_out, first_alpha)
+    return FeatureScales(scaling, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha)
 
 
-def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo"):
+def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo", first_alpha=None):
     """Scales after some rounds on all samples: scaling, scales and the spread of columns before. As `learn_scales`."""
-    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha)
+    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha, first_alpha)
     for _ in range(rounds):
         sequence.next_round()
     return sequence.scaling, sequence.scales, sequence.spread
@@ -208,18 +243,18 @@ def _spread(scaling, X, weights):
 class _Folds:
     """The same rounds without each fold, and their errors on it."""
 
-    def __init__(self, scaling, X, Y, weights, strata, shift, rng, n_threads, alpha="loo", first_alpha=None):
+    def __init__(self, scaling, X, Y, weights, folds, shift, n_threads, alpha="loo", first_alpha=None):
         self.X, self.Y, self.weights, self.spread = X, Y, weights, _spread(scaling, X, weights)
         self.scales, self.alphas = [], []  # after each round, of all folds
-        self.folds, self.n_threads = deal_into_folds(strata, FOLDS, rng), n_threads
+        self.folds, self.n_threads = folds, n_threads
         self.sequences = []
-        for fold in range(FOLDS):
+        for fold in range(folds.max() + 1):
             seen = self.folds != fold
             sequence = _Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1, alpha, first_alpha)
             self.sequences.append(sequence)
 
     def chosen(self, rounds, advance=None):
-        """Errors, their standard errors, the number of rounds, by default the best, and outputs with so many."""
+        """Errors, their standard errors, the number of rounds, by default the best, and what that learned."""
         outputs, squares = [], []
         with ThreadExecutor(self.n_threads) as executor:
             most = MOST_ROUNDS if rounds is None else rounds
@@ -243,7 +278,9 @@ class _Folds:
         if rounds is None:
             within = (k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
             rounds = next(within, 0)  # 0 where errors are not finite
-        return errors, standard_errors, rounds, outputs[rounds]
+        scalings = [rescaled(self.sequences[0].first, scales) for scales in self.scales[rounds]]
+        alpha = float(np.median(self.alphas[rounds]))
+        return errors, standard_errors, rounds, OutOfFold(self.folds, scalings, outputs[rounds], alpha)
 
     def scales_after(self, rounds):
         """The geometric means of the scales of all folds: each is of most samples, and rounds take longest on all."""
@@ -261,6 +298,6 @@ class _Folds:
             return sequence.learn().predict(sequence.scaling.transform(self.X[self.folds == fold]))
 
         outputs = np.empty(self.Y.shape)
-        for fold, values in enumerate(executor.run_all(of_fold, range(FOLDS))):
+        for fold, values in enumerate(executor.run_all(of_fold, range(len(self.sequences)))):
             outputs[self.folds == fold] = values
         return outputs

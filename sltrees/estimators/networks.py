@@ -69,7 +69,7 @@ class Networks:
         Networks learn target_scale Y: the larger, the farther weights move, and the less the model is a kernel's.
     init, sampling, dtype, random_state
         Of `ShiftedReLUNetwork`.
-    n_threads, executor, callbacks, verbose, tol, max_iter, patience
+    n_threads, executor, callbacks, verbose, tol, max_iter, patience, first_damping
         Of `NewtonTrainer`; `tol` in units of Y.
 
     Attributes
@@ -96,6 +96,7 @@ class Networks:
     """
 
     name = "network"
+    first_damping = 0.0  # of models in pickles that were made before there was one
 
     def __init__(
         self,
@@ -115,6 +116,7 @@ class Networks:
         tol=1e-3,
         max_iter=50,
         patience=None,
+        first_damping=0.0,
     ):
         self.width, self.shift = as_integer(width, "width", minimum=1), validate_shift(shift)
         self.alpha, self.target_scale = alpha if isinstance(alpha, str) else float(alpha), float(target_scale)
@@ -122,6 +124,7 @@ class Networks:
         self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
         self._cluster = None  # while it is open
         self.tol, self.max_iter = as_non_negative(tol, "tol"), as_integer(max_iter, "max_iter", minimum=0)
+        self.first_damping = as_non_negative(first_damping, "first_damping")
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.samples_, self.results_ = None, []
 
@@ -244,7 +247,17 @@ class Networks:
         """Give a trainer the parameters as they are now, but for its share of the threads, if it has one."""
         told = self._trainer(trainer.network, self.alpha_)
         told.__dict__.update(share, patience=patience)
-        names = ("alpha", "tol", "max_iter", "patience", "n_threads", "executor", "callbacks", "verbose")
+        names = (
+            "alpha",
+            "tol",
+            "max_iter",
+            "patience",
+            "first_damping",
+            "n_threads",
+            "executor",
+            "callbacks",
+            "verbose",
+        )
         trainer.__dict__.update({name: getattr(told, name) for name in names})
 
     def _train_each(self, train):
@@ -309,6 +322,7 @@ class Networks:
             tol=self.tol * self.target_scale,
             max_iter=self.max_iter,
             patience=self.patience,
+            first_damping=self.first_damping,
             n_threads=self.n_threads,
             executor=self._cluster or self.executor,
             callbacks=self.callbacks,

@@ -35,7 +35,7 @@ _NEWER = {
     "loss",
     "quantile",
 }  # parameters that files of older versions do not have
-_TRAINING = ("tol", "max_iter", "patience", "executor")
+_TRAINING = ("tol", "max_iter", "patience", "first_damping", "executor")
 
 
 def pack_estimator(estimator):
@@ -364,6 +364,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
         tol=contents.number("tol"),
         max_iter=contents.integer("max_iter"),
         patience=None if patience is None else as_integer_entry(patience, "patience", minimum=1),
+        first_damping=contents.number("first_damping") if contents.has("first_damping") else 0.0,
         executor=contents.choice("executor", LOCAL_EXECUTORS),
         **options,
     )

@@ -94,7 +94,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         tol=1e-3,
         max_iter=50,
         patience=None,
-        n_folds=4,
+        n_folds=3,
         search_seconds=20.0,
         loss="squared",
         quantile=0.5,

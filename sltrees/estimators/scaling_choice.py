@@ -13,7 +13,7 @@ from sltrees.execution.threads import ThreadExecutor
 from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
-EVENNESS_SAMPLES = 1000  # that these are compared on, where there are more
+EVENNESS_SAMPLES = 600  # that these are compared on, where there are more
 FEW_SAMPLES = 400  # up to which all ridges are compared; where there are more, those near the best of so many
 
 
@@ -51,12 +51,14 @@ class ChosenScaling(typing.NamedTuple):
     def scale(self, shift, alpha):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
 
-        None where no scales were learned, so that there is nothing to learn.
+        None where no scales were to be learned.
         """
-        if self.learned is None or not self.learned.rounds:
+        if self.learned is None:
             return None
 
         def learn(X, Y, weights):
+            if not self.learned.rounds:
+                return self.scaling.transform
             some = slice(None)
             if len(X) > EIGEN_SAMPLES:
                 some = np.sort(np.random.default_rng(0).choice(len(X), EIGEN_SAMPLES, replace=False))
@@ -69,10 +71,23 @@ class ChosenScaling(typing.NamedTuple):
                 shift=shift,
                 n_threads=1,
                 alpha=alpha,
+                first_alpha=None if self.kernel is None else self.kernel.alpha_,
             )
             return scaling.transform
 
         return learn
+
+    def out_of_fold(self, order):
+        """Which observations the kernel was learned from without each fold, and what that gave; None if there are none.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n,)
+            Of observations, as `DistinctSamples` has it.
+        """
+        if self.learned is None or self.learned.out_of_fold is None:
+            return None
+        return _places(order)[self.seen], self.learned.out_of_fold
 
     def honest(self, left_out, order):
         """Outputs at samples left out, but at those that the scales were learned from.
@@ -88,21 +103,41 @@ class ChosenScaling(typing.NamedTuple):
         """
         if self.learned is None or not self.learned.rounds:
             return left_out
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
+        found = self.out_of_fold(order)
         if left_out is None:
-            if self.learned.left_out is None:
+            if found is None:
                 return None
-            left_out = np.full((len(order), self.learned.left_out.shape[1]), np.nan)
+            left_out = np.full((len(order), found[1].outputs.shape[1]), np.nan)
         left_out = left_out.copy()
-        left_out[place[self.seen]] = np.nan
-        if np.isnan(left_out).all() and self.learned.left_out is not None:  # there are no others
-            left_out[place[self.seen]] = self.learned.left_out
+        left_out[_places(order)[self.seen]] = np.nan
+        if np.isnan(left_out).all() and found is not None:  # there are no others
+            left_out[found[0]] = found[1].outputs
         return left_out
 
 
+def _places(order):
+    """Where each sample is in an order."""
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
 def choose_scaling(
-    X, Y, weights, strata, *, options, evenness, rounds, needs_kernel, many, kernel, rng, n_threads, advance=None
+    X,
+    Y,
+    weights,
+    strata,
+    *,
+    options,
+    evenness,
+    rounds,
+    n_folds,
+    needs_kernel,
+    many,
+    kernel,
+    rng,
+    n_threads,
+    advance=None,
 ):
     """Choose how columns are scaled.
 
@@ -118,6 +153,7 @@ def choose_scaling(
         "auto": what gives the kernel the smallest leave-one-out error.
     rounds : int, "auto" or False
         Of `learn_scales`; "auto": by errors of folds.
+    n_folds : int
     needs_kernel : bool
         Whether somebody needs the kernel, fitted with what was chosen.
     many : bool
@@ -181,6 +217,7 @@ def choose_scaling(
             *some,
             **kernel,
             rounds=wanted,
+            n_folds=n_folds,
             rng=rng,
             n_threads=n_threads,
             first_alpha=first_alpha,

@@ -14,13 +14,15 @@ GIVE_UP_ABOVE = 1e6  # times n: such a step is n^-1 1e-6 of a gradient step and 
 class LevenbergMarquardt:
     """The damping lam of the next step, relative to trace(G)/n, from how well the last step was predicted.
 
-    The ratio of the actual to the predicted decrease of the objective tells how far the linear model holds. The first
-    step is not damped: where the width suffices every full step is good, and none ever will be. In a run of
+    The ratio of the actual to the predicted decrease of the objective tells how far the linear model holds. By default
+    the first step is not damped: where the width suffices every full step is good, and none ever will be. In a run of
     refusals the factor doubles each time, so that a bad start costs few trials.
 
     Parameters
     ----------
     n_samples : int
+    first : float, default 0.0
+        Damping of the first step.
 
     Attributes
     ----------
@@ -42,8 +44,8 @@ class LevenbergMarquardt:
     0.0025
     """
 
-    def __init__(self, n_samples):
-        self.damping = 0.0
+    def __init__(self, n_samples, first=0.0):
+        self.damping = float(first)
         self._n_samples = n_samples
         self._raise = RAISE_REFUSED
 

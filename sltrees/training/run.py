@@ -204,7 +204,8 @@ class Run:
         )
         trainer.alpha_ = self.choose_alpha()
         self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
-        self.rule = LevenbergMarquardt(len(self.X))
+        first_damping = 0.0 if self.n_samples_before else trainer.first_damping
+        self.rule = LevenbergMarquardt(len(self.X), first_damping)
         if self.shared is not None:
             self.shared.factorise(self.gram, self.model.alpha + self.rule.damping * self.unit, self.executor)
         self.forcing = ForcingTerms(trainer.forcing)

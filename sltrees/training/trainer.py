@@ -26,7 +26,8 @@ from sltrees.training.run import Run
 from sltrees.training.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.
-RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "patience", "restore_best")
+RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "first_damping")
+RUN_PARAMETERS += ("patience", "restore_best")
 
 # What a trainer knows of the samples that it was given.
 _OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_")
@@ -73,6 +74,9 @@ class NewtonTrainer:
         and all steps are exact): a share of its length, at least 0 and below 1; 0 is to rounding. "auto": by the
         forcing terms of Eisenstat and Walker, a tenth at most, and the less the faster training converges; to rounding
         where `max_gram` is given, for up to 20,000 samples. See docs/guide/many_samples.md.
+    first_damping : float, default 0.0
+        Damping of the first step of `fit`, relative to trace(G)/n. Where the width suffices a full step is good, and
+        0 is right; where weights move far all the same, full steps are refused until damping has risen to some 0.3.
     patience : int, optional
         With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
         default it never does for that.
@@ -116,7 +120,8 @@ class NewtonTrainer:
     ('converged', True)
     """
 
-    forcing = 0.0  # of trainers from pickles of earlier versions, whose steps were exact
+    # of trainers from pickles of earlier versions, whose steps were exact, and whose first was a full one
+    forcing, first_damping = 0.0, 0.0
 
     def __init__(
         self,
@@ -131,6 +136,7 @@ class NewtonTrainer:
         max_memory=None,
         max_gram=None,
         forcing="auto",
+        first_damping=0.0,
         patience=None,
         restore_best=True,
         callbacks=(),
@@ -150,6 +156,7 @@ class NewtonTrainer:
         self.max_memory = as_max_memory(max_memory)
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.forcing = as_forcing(forcing)
+        self.first_damping = as_non_negative(first_damping, "first_damping")
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = as_callbacks(callbacks)
@@ -234,7 +241,7 @@ class NewtonTrainer:
         cls(ShiftedReLUNetwork(2, random_state=0), callbacks=callbacks, **options)  # bad ones are not the file's fault
 
         def make_trainer(network, parameters):
-            parameters = {"forcing": 0.0} | parameters  # runs of earlier versions took exact steps
+            parameters = {"forcing": 0.0, "first_damping": 0.0} | parameters  # as runs of earlier versions were
             if set(parameters) != set(RUN_PARAMETERS):
                 raise ValueError(f"'parameters' must be {', '.join(RUN_PARAMETERS)}, got {', '.join(parameters)}")
             return cls(network, callbacks=callbacks, **options, **parameters)

@@ -223,10 +223,10 @@ def test_what_the_estimator_prints_and_warns_of_goes_to_standard_error(run, tmp_
 
 @pytest.mark.filterwarnings("default:search_seconds")
 def test_what_there_was_no_time_to_try_is_said(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("sltrees.estimators.model_search.STEP_COST", 1e9)
+    monkeypatch.setattr("sltrees.estimators.model_comparison.STEP_COST", 1e9)
     done = run("fit", write(tmp_path / "a.csv", houses()), "--target", "3", "--out", tmp_path / "model.npz")
     (line,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
-    assert line.startswith("warning: search_seconds=20 is too short to try all networks on all 60 samples: width=256 ")
+    assert line.startswith("warning: search_seconds=20 is too short to compare networks on 60 samples: ")
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_networks_of_several_outputs_share_neurons_and_lists_alone():
 def test_result_does_not_depend_on_the_number_of_threads_nor_on_the_order_of_samples():
     X, y = iris()
     order = np.random.default_rng(1).permutation(len(X))
-    for options in ({"search_seconds": 3.0}, NETWORK):
+    for options in ({"search_seconds": 4.0}, NETWORK):
         options = {"random_state": 0, **options}
         first = NewtonClassifier(n_jobs=1, **options).fit(X, y)
         assert np.array_equal(NewtonClassifier(n_jobs=3, **options).fit(X, y).predict_proba(X), first.predict_proba(X))
@@ -178,13 +178,14 @@ def test_search_finds_features_where_the_kernel_cannot():
     assert table["model"][0] == "kernel"
     assert table["outcome"].count("chosen") == 1
     chosen = table["outcome"].index("chosen")
-    assert table["error"][chosen] == min(e for e, n in zip(table["error"], table["folds"], strict=True) if n == 4)
+    on_all = [e for e, n in zip(table["error"], table["folds"], strict=True) if n == model.n_folds]
+    assert table["error"][chosen] == min(on_all)
 
 
 def test_search_is_bounded():
     X, y = wave(200)
     with pytest.warns(
-        SearchWarning, match=r"too short to try all networks on all 200 samples: .* not; search_seconds="
+        SearchWarning, match=r"too short to compare networks on 200 samples: .* not tried; search_seconds="
     ):
         table = NewtonRegressor(random_state=0, search_seconds=0.5).fit(X, y).selection_
     assert "not tried: no time left" in table["outcome"]
@@ -198,7 +199,7 @@ def test_more_samples_are_no_worse():
     X, y = make_friedman1(2400, n_features=10, noise=1.0, random_state=0)
     scores, models = [], []
     for n in (300, 700):
-        model = NewtonRegressor(random_state=0, search_seconds=1.2, evenness=1.0, feature_learning=False)
+        model = NewtonRegressor(random_state=0, search_seconds=2.0, evenness=1.0, feature_learning=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.fit(X[:n], y[:n])
@@ -209,7 +210,7 @@ def test_more_samples_are_no_worse():
     (warning,) = caught
     assert warning.category is SearchWarning
     assert warning.filename == __file__
-    assert "on all 700 samples: width=256 target_scale=16 alpha=0.0001 on " in str(warning.message)
+    assert "too short to compare networks on 700 samples: they were on " in str(warning.message)
     assert models[1].validation_score_ == pytest.approx(scores[1], abs=0.05)
     kernel = NewtonRegressor("kernel", evenness=1.0, feature_learning=False).fit(X[:700], y[:700])
     assert scores[1] > kernel.score(X[1000:], y[1000:]) + 0.01

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sltrees.estimators import NewtonClassifier, NewtonRegressor, feature_learning
+from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.feature_learning import learn_scales, rescaled, scales_after
+from sltrees.estimators.model_comparison import Comparison
 from sltrees.kernels.any_norms import Rows, kernel_tile
 from sltrees.kernels.derivatives import slopes, squared_gradients
 from sltrees.kernels.unit_rows import UnitRowsKernel
@@ -23,7 +24,7 @@ def learned(X, y, rounds=None, seed=0, n_threads=1, scaling=None):
     Y = ((y - y.mean()) / y.std())[:, None]
     scaling = scaling or InputScaling().fit(X)
     rng = np.random.default_rng(seed)
-    options = {"shift": 1.0, "rounds": rounds, "rng": rng, "n_threads": n_threads}
+    options = {"shift": 1.0, "rounds": rounds, "n_folds": 3, "rng": rng, "n_threads": n_threads}
     return learn_scales(scaling, X, Y, np.ones(len(X)), np.zeros(len(X)), **options)
 
 
@@ -90,17 +91,19 @@ def test_outputs_left_out_have_seen_no_target_of_their_own():
     """A target that changes changes no output of its own fold, neither by the function nor by the scales."""
     X, y = few_of_many(n=90)
     found = learned(X, y, rounds=3)
-    assert found.left_out.shape == (90, 1)
+    assert found.out_of_fold.outputs.shape == (90, 1)
     Y = ((y - y.mean()) / y.std())[:, None]
-    folds = feature_learning._Folds(
-        InputScaling().fit(X), X, Y, np.ones(90), np.zeros(90), 1.0, np.random.default_rng(0), 1
-    ).folds
+    folds = found.out_of_fold.folds
+    assert np.array_equal(np.bincount(folds), [30, 30, 30])
     changed = Y.copy()
     changed[folds == 0] += 5.0
-    options = {"shift": 1.0, "rounds": 3, "rng": np.random.default_rng(0), "n_threads": 1}
+    options = {"shift": 1.0, "rounds": 3, "n_folds": 3, "rng": np.random.default_rng(0), "n_threads": 1}
     other = learn_scales(InputScaling().fit(X), X, changed, np.ones(90), np.zeros(90), **options)
-    assert np.array_equal(other.left_out[folds == 0], found.left_out[folds == 0])
-    assert not np.array_equal(other.left_out[folds == 1], found.left_out[folds == 1])
+    assert np.array_equal(other.out_of_fold.outputs[folds == 0], found.out_of_fold.outputs[folds == 0])
+    assert not np.array_equal(other.out_of_fold.outputs[folds == 1], found.out_of_fold.outputs[folds == 1])
+    scales = [[scaling.deviation_ for scaling in each.out_of_fold.scalings] for each in (other, found)]
+    assert np.array_equal(scales[0][0], scales[1][0])
+    assert not np.array_equal(scales[0][1], scales[1][1])
 
 
 def test_threads_change_nothing():
@@ -161,18 +164,25 @@ def test_estimators_use_them_and_say_so(tmp_path):
     assert not np.array_equal(model.partial_fit(X_test[:100], y_test[:100]).predict(X_test), before)
 
 
-def test_networks_use_them_and_folds_of_the_search_learn_them_anew(monkeypatch):
+def test_networks_use_them_and_the_search_has_the_folds_that_they_were_learned_in(monkeypatch):
     X, y = few_of_many(160, 8)
-    seen, learn = [], feature_learning.scales_after
+    taken, take = [], Comparison.take_kernel
 
-    def watched(rounds, scaling, X, *rest, **options):
-        seen.append(len(X))
-        return learn(rounds, scaling, X, *rest, **options)
+    def watched(self, outputs, alpha, *rest):
+        taken.append((self, outputs))
+        return take(self, outputs, alpha, *rest)
 
-    monkeypatch.setattr("sltrees.estimators.scaling_choice.scales_after", watched)
-    model = NewtonRegressor(random_state=0, search_seconds=3.0).fit(X, y)
-    assert model.selection_["rounds"][0] > 0
-    assert seen[:4] == [120] * 4  # once for each fold
+    monkeypatch.setattr(Comparison, "take_kernel", watched)
+    model = NewtonRegressor(random_state=0).fit(X, y)
+    table = model.selection_
+    assert table["rounds"][0] > 0
+    ((comparison, outputs),) = taken
+    assert len({comparison.rows[fold].tobytes() for fold in range(3)}) == 3  # scaled without the fold
+    Y = (y - y.mean()) / y.std()
+    assert np.allclose(np.sort(comparison.Y[:, 0]), np.sort(Y))
+    error = np.mean((outputs - comparison.Y) ** 2)
+    assert table["error"][0] == pytest.approx(error)
+    assert table["rounds_error"][table["rounds_error"].index(pytest.approx(error))] is not None
     network = NewtonRegressor("network", width=256, alpha=0.1, max_iter=5, random_state=0, feature_learning=3).fit(X, y)
     assert network.feature_importances_[:2].sum() > 0.7
     plain = NewtonRegressor("network", width=256, alpha=0.1, max_iter=1).fit(X, y)

@@ -15,7 +15,9 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.estimators.calibration import learn_sharpness, probabilities
 from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, distinct_samples, to_learn_from
-from sltrees.estimators.model_search import Candidate, _Comparison, _Search, hold_out, search_models
+from sltrees.estimators.feature_learning import OutOfFold, rescaled
+from sltrees.estimators.model_comparison import Candidate, Comparing, Comparison
+from sltrees.estimators.model_search import _Search, hold_out, search_models
 from sltrees.estimators.networks import Networks
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.linalg.leave_one_out import ALPHAS, RidgeProblem
@@ -226,7 +228,7 @@ def test_errors_in_the_table_are_those_of_learning_on_each_fold():
     for row in range(1, len(table["model"])):
         if table["folds"][row] != 4:
             continue
-        candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
+        candidate = Candidate(table["target_scale"][row], table["alpha"][row])
         errors = np.empty(60)
         for fold in range(4):
             train = folds != fold
@@ -251,7 +253,7 @@ def test_folds_of_samples_with_equal_rows_are_of_observations():
     for row in range(1, len(table["model"])):
         if table["folds"][row] != 4:
             continue
-        candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
+        candidate = Candidate(table["target_scale"][row], table["alpha"][row])
         errors = np.empty(160)
         for fold in range(4):
             train = folds != fold
@@ -261,19 +263,44 @@ def test_folds_of_samples_with_equal_rows_are_of_observations():
         assert table["error"][row] == pytest.approx(errors.mean(), rel=1e-9)
 
 
-def test_candidates_that_are_worse_are_given_up_after_two_folds():
+def test_candidates_that_are_worse_are_given_up():
     rng = np.random.default_rng(0)
     X, Y = unit_rows(rng, 200, 4), rng.standard_normal((200, 1))
     folds = deal_into_folds(np.zeros(200), 4, rng)
     with ThreadExecutor(2) as executor:
-        comparison = _Comparison(X, Y, np.ones(200), folds, 1.0, 0, executor, Callback())
+        comparison = Comparison(X, Y, np.ones(200), folds, Comparing(1.0, 0, executor))
         comparison.measure_kernel()
-        hopeless = Candidate(256, 16.0, 1e-4)  # it interpolates noise
-        comparison.measure(hopeless)
+        hopeless, others = Candidate(16.0, 1e-4), [Candidate(4.0, 10.0), Candidate(16.0, 10.0)]  # it interpolates noise
+        comparison.measure([hopeless], 2)
         assert comparison.best() is None
-    row = comparison.tried[hopeless]
-    assert (row["outcome"], row["folds"]) == ("worse", 2)
-    assert row["difference"] > row["standard_error"]
+        row = comparison.tried[hopeless]
+        assert (row["outcome"], row["folds"]) == ("worse", 2)
+        assert row["difference"] > row["standard_error"]
+        comparison.measure(others, 2)
+        best = comparison.best()
+        assert best in others
+        assert comparison.tried[best]["error"] == min(comparison.tried[other]["error"] for other in others)
+        on_two = comparison.outputs[best][folds < 2].copy()
+        comparison.measure([best], 4)  # the other two folds alone
+    assert np.array_equal(comparison.outputs[best][folds < 2], on_two)
+    assert comparison.tried[best]["folds"] == 4
+    assert not np.isnan(comparison.outputs[best]).any()
+    assert [row["outcome"] for row in comparison.tried.values()].count("behind others") == 1
+
+
+def test_the_best_by_few_folds_is_measured_on_all():
+    """Of many samples a fold or two rank the candidates; each row says on how many folds it is."""
+    X, y = of_features(600)
+    found, Y = search(X, y, seconds=20.0)
+    table = found.table
+    assert found.shortage is None
+    assert "samples" not in table
+    assert table["folds"] == [4, *(4 if outcome == "chosen" else 2 for outcome in table["outcome"][1:])]
+    assert table["outcome"].count("chosen") == 1
+    row = table["outcome"].index("chosen")
+    assert table["difference"][row] < -table["standard_error"][row]
+    assert np.mean((found.left_out - Y) ** 2) == pytest.approx(table["error"][row], rel=1e-9)
+    assert search(X, y, seconds=20.0, n_threads=1)[0].table == table
 
 
 @pytest.mark.parametrize("n", [1, 39, 40])
@@ -307,33 +334,46 @@ def of_features(n, seed=0):
     return X, np.maximum(4 * X[:, 0], 1) - np.maximum(3 * X[:, 1], 1)
 
 
-def test_what_there_is_no_time_for_is_tried_on_a_part():
+def test_what_there_is_no_time_for_is_compared_on_a_part():
     X, y = of_features(600)
-    found, Y = search(X, y, seconds=3.0)
+    found, Y = search(X, y, seconds=2.0)
     table, chosen = found.table, chosen_row(found.table)
-    networks = [n for n, model in zip(table["samples"], table["model"], strict=True) if model == "network"]
-    assert 200 <= min(networks) < 600
-    assert "not tried: no time left" not in table["outcome"]
-    assert found.shortage.startswith("search_seconds=3 is too short to try all networks on all 600 samples: width=")
-    # what was chosen by a part has learned from all samples but those of one fold, and has not seen these
-    assert (chosen["model"], chosen["folds"], chosen["samples"]) == ("network", 1, 600)
+    (size,) = {n for n, folds in zip(table["samples"], table["folds"], strict=True) if folds != 1}
+    assert 200 <= size < 300
+    assert found.shortage.startswith(
+        f"search_seconds=2 is too short to compare networks on 600 samples: they were on {size}; "
+    )
+    # what a part chose has also learned from all samples but those of one fold, and has not seen these
+    assert (chosen["model"], chosen["folds"], chosen["samples"]) == ("network", 4, size)
+    assert [table[name][-1] for name in ("model", "folds", "samples")] == ["network", 1, 600]
     out = deal_into_folds(np.zeros(600), 4, np.random.default_rng(0)) == 0
     model = found.chosen.build(0, n_threads=1).fit(X[~out], Y[~out], np.ones(450))
     assert np.array_equal(found.left_out[out], model.predict(X[out]))
-    assert np.isnan(found.left_out[~out]).all()
+    # the others are outputs left out on the part
+    rng = np.random.default_rng(0)
+    part = choose_part(np.zeros(600), size, rng)
+    folds = deal_into_folds(np.zeros(size), 4, rng)
+    assert np.array_equal(~np.isnan(found.left_out[:, 0]), out | np.isin(np.arange(600), part))
+    errors = np.empty(size)
+    for fold in range(4):
+        train = folds != fold
+        model = found.chosen.build(0, n_threads=1).fit(X[part][train], Y[part][train], np.ones(train.sum()))
+        errors[~train] = (model.predict(X[part][~train]) - Y[part][~train])[:, 0] ** 2
+    assert chosen["error"] == pytest.approx(errors.mean(), rel=1e-9)
     # the seconds that it asks for are enough
     seconds = float(found.shortage.split("search_seconds=")[2].split()[0])
     whole, _ = search(X, y, seconds=seconds)
     assert whole.shortage is None
     assert "samples" not in whole.table
-    assert found.table == search(X, y, seconds=3.0, n_threads=1)[0].table
+    assert found.table == search(X, y, seconds=2.0, n_threads=1)[0].table
 
 
-@pytest.mark.parametrize("seconds", [1.0, 3.0])
-def test_search_on_a_part_costs_no_more_than_it_may(seconds):
+@pytest.mark.parametrize("seconds", [0.9, 2.0])
+def test_search_costs_no_more_than_it_may(seconds):
     X, y = of_features(600)
     with ThreadExecutor(2) as executor:
-        search = _Search((X, y[:, None], np.ones(600)), np.zeros(600), 1.0, 4, seconds, 0, executor)
+        comparing = Comparing(1.0, 0, executor)
+        search = _Search((X, y[:, None], np.ones(600)), np.zeros(600), 4, seconds, comparing)
         assert search.run().shortage is not None
     assert 0 <= search.seconds_left < seconds
 
@@ -341,7 +381,7 @@ def test_search_on_a_part_costs_no_more_than_it_may(seconds):
 def test_with_little_memory_kernels_are_learned_one_after_the_other(monkeypatch):
     X, y = of_features(80)
     found, _ = search(X, y)
-    monkeypatch.setattr("sltrees.estimators.model_search.available_memory", lambda: 1.0)
+    monkeypatch.setattr("sltrees.estimators.model_comparison.available_memory", lambda: 1.0)
     run_all, batches = ThreadExecutor.run_all, []
     monkeypatch.setattr(
         ThreadExecutor, "run_all", lambda self, do, tasks: (batches.append(len(tasks)), run_all(self, do, tasks))[1]
@@ -350,31 +390,10 @@ def test_with_little_memory_kernels_are_learned_one_after_the_other(monkeypatch)
     assert batches[:4] == [1, 1, 1, 1]
 
 
-def test_errors_on_a_part_are_those_of_samples_left_out():
-    X, y = of_features(600)
-    found, Y = search(X, y, seconds=3.0)
-    table = found.table
-    sizes = sorted({n for n in table["samples"] if n is not None and n < 600})
-    assert sizes
-    for size in sizes:
-        rng = np.random.default_rng(0)
-        part = choose_part(np.zeros(600), size, rng)
-        folds = deal_into_folds(np.zeros(size), 4, rng)
-        rows = [row for row in range(len(table["model"])) if table["samples"][row] == size]
-        for row in [row for row in rows if table["model"][row] == "network" and table["folds"][row] == 4]:
-            candidate = Candidate(table["width"][row], table["target_scale"][row], table["alpha"][row])
-            errors = np.empty(size)
-            for fold in range(4):
-                train = folds != fold
-                model = candidate.build(0, n_threads=1).fit(X[part][train], Y[part][train], np.ones(train.sum()))
-                errors[~train] = (model.predict(X[part][~train]) - Y[part][~train])[:, 0] ** 2
-            assert table["error"][row] == pytest.approx(errors.mean(), rel=1e-9)
-
-
 def test_what_a_part_prefers_is_not_taken_where_all_samples_do_not(monkeypatch):
     """On few samples the network is better, on all the kernel is."""
     X, y = of_features(600)
-    compared = _Comparison.compared
+    compared = Comparison.compared
 
     def worse_on_all(self, outputs, n_folds):
         result = compared(self, outputs, n_folds)
@@ -382,12 +401,39 @@ def test_what_a_part_prefers_is_not_taken_where_all_samples_do_not(monkeypatch):
             result |= {"difference": 1.0, "standard_error": 0.1, "error": result["error"] + 1.0}
         return result
 
-    monkeypatch.setattr(_Comparison, "compared", worse_on_all)
-    found, _ = search(X, y, seconds=3.0)
+    monkeypatch.setattr(Comparison, "compared", worse_on_all)
+    found, _ = search(X, y, seconds=2.0)
     row = found.table["outcome"].index("chosen")
     assert found.chosen is None
     assert found.table["model"][row] == "kernel"
     assert found.table["outcome"][-1] == "worse"
+
+
+def test_networks_are_compared_with_the_kernel_on_its_folds_where_it_is_known():
+    """With scales that were learned without the fold, and without learning the kernel again."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 5))
+    Y = np.maximum(X[:, :1] + X[:, 1:2], 0)
+    Y = (Y - Y.mean()) / Y.std()
+    some = rng.permutation(200)[:150]
+    folds, plain = deal_into_folds(np.zeros(150), 3, rng), InputScaling().fit(X)
+    scalings = [rescaled(plain, np.array([1.0, 1.0, 0.1, 0.1, 0.1]) * (1.0 + 0.1 * fold)) for fold in range(3)]
+    known = OutOfFold(folds, scalings, Y[some] + 0.5, 0.01)
+    options = {"shift": 1.0, "n_folds": 3, "seconds": 9.0, "random_state": 0, "n_threads": 2, "scale": None}
+    found = search_models(X, Y, np.ones(200), np.zeros(200), out_of_fold=(some, known), **options)
+    table = found.table
+    assert (table["error"][0], table["alpha"][0]) == (pytest.approx(0.25), 0.01)
+    assert set(table["samples"]) == {150}
+    assert found.shortage is not None or found.chosen is not None
+    row = table["outcome"].index("chosen")
+    outputs = np.empty(150)
+    for fold in range(3):
+        train, rows = folds != fold, scalings[fold].transform(X[some])
+        model = found.chosen.build(0, n_threads=1).fit(rows[train], Y[some][train], np.ones(train.sum()))
+        outputs[~train] = model.predict(rows[~train])[:, 0]
+    assert np.array_equal(found.left_out[some, 0], outputs)
+    assert np.isnan(np.delete(found.left_out, some)).all()
+    assert table["error"][row] == pytest.approx(np.mean((outputs - Y[some, 0]) ** 2), rel=1e-9)
 
 
 def test_rare_classes_and_weights_are_searched_on_a_part():
@@ -395,7 +441,7 @@ def test_rare_classes_and_weights_are_searched_on_a_part():
     X = unit_rows(rng, 500, 5)
     labels = (X[:, 0] > 0).astype(int) + (np.arange(500) % 250 == 0)  # two samples more or less of a class of its own
     Y = np.where(labels[:, None] == np.arange(3), 1.0, -1.0)
-    options = {"shift": 1.0, "n_folds": 4, "seconds": 4.0, "random_state": 2**100, "n_threads": 2}
+    options = {"shift": 1.0, "n_folds": 4, "seconds": 3.0, "random_state": 2**100, "n_threads": 2}
     weights = rng.uniform(0.1, 2.0, 500)
     found = search_models(X, (Y - Y.mean(axis=0)) / Y.std(axis=0), weights, labels, **options)
     assert min(n for n in found.table["samples"] if n) < 500

@@ -195,6 +195,13 @@ def test_systems_that_are_preconditioned(tmp_path, alpha, forcing, monkeypatch):
     assert any(at < k for k, at in enumerate(made))
 
 
+def test_runs_whose_first_step_is_damped(tmp_path):
+    X, y = random_problem(2, 60, 5)
+    result = assert_resumes_everywhere(tmp_path, network_of, X, 9 * y, alpha=1e-3, first_damping=0.3, max_iter=5)
+    assert result.history[0].damping == 0.3
+    assert read_archive(tmp_path / "training.npz").header["parameters"]["first_damping"] == 0.3
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 def test_systems_that_are_solved_by_products(tmp_path, alpha, monkeypatch):
     monkeypatch.setattr("sltrees.gram.matrix_free.RANK", 6)

@@ -125,6 +125,21 @@ class StopAfter(Callback):
         return record.iteration + 1 >= self.count
 
 
+def test_the_first_step_is_damped_as_asked_for_where_weights_move_far():
+    X, y = random_problem(0, 60, 5)
+    refused = {}
+    for damping in (0.0, 0.3):
+        trainer = NewtonTrainer(network_of(256), alpha=1e-3, first_damping=damping, max_iter=4)
+        history = trainer.fit(X, 50 * y).history
+        assert history[0].damping == damping
+        refused[damping] = sum(not record.accepted for record in history)
+        trainer.extend(X[:3] + 0.01, y[:3])  # goes on from where it is
+        assert trainer.extend(X[3:6] + 0.01, y[3:6]).history[0].damping == 0.0
+    assert refused[0.3] < refused[0.0]
+    with pytest.raises(ValueError, match="first_damping must be"):
+        NewtonTrainer(network_of(), first_damping=-1.0)
+
+
 def fit_status(name):
     X, y = random_problem(0, 30, 5)
     if name == "converged":
