@@ -88,10 +88,11 @@ selection_ : sltrees.estimators.selection.Selection
     The candidates, a dict of columns that prints as a table (``pandas.DataFrame(estimator.selection_)`` makes a frame):
     "model", "width", "target_scale", "alpha"; "error", the mean squared error by the folds of the comparison of models,
     of targets of mean 0 and variance 1 (of a model that was asked for that at samples left out); "difference" from the
-    kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where some were tried
-    on a part also "samples", of the part: errors on different parts do not compare. Errors that chose how columns are
-    scaled are in columns of their own: "leave_one_out_error" of evennesses, "rounds_error" and "rounds_standard_error"
-    of "rounds" of feature learning.""",
+    kernel's error on the same folds, and its "standard_error"; "folds", how many these were; "evenness"; "outcome".
+    Where not all rows are of all samples also "samples", how many. Rows of different folds or samples compare by their
+    differences, not by their errors. Errors that chose how columns are scaled are in columns of their own:
+    "leave_one_out_error" of evennesses, "rounds_error" and "rounds_standard_error" of "rounds" of feature
+    learning.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
 encoder_ : sltrees.estimators.FrameEncoder or None
