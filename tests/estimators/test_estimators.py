@@ -22,6 +22,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sltrees import shifted_ntk
 from sltrees.callbacks import Callback, PrintProgress
 from sltrees.estimators import NewtonClassifier, NewtonRegressor, SearchWarning
+from sltrees.estimators.model_comparison import Comparison
 from sltrees.preprocessing import InputScaling
 from sltrees.reference.row_invariants import check_rows
 
@@ -344,14 +345,20 @@ def test_interruption_leaves_a_model_that_predicts():
     assert len(model.history_[0]) == 2
 
 
-def test_interrupted_search_ends_soon_and_leaves_nothing_running():
+def test_interrupted_search_ends_soon_and_leaves_nothing_running(monkeypatch):
     X, y = wave(1000)
-    before = threading.enumerate()
-    timer = threading.Timer(0.7, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+    before, measure, timers = threading.enumerate(), Comparison.measure, []
+
+    def soon_interrupted(self, *arguments):
+        timers.append(threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]))
+        timers[-1].start()
+        return measure(self, *arguments)
+
+    monkeypatch.setattr(Comparison, "measure", soon_interrupted)
     model = NewtonRegressor(random_state=0, search_seconds=1e3, n_jobs=2)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
+    (timer,) = timers
     timer.join()
     new = [thread for thread in threading.enumerate() if thread not in before]
     for thread in new:
