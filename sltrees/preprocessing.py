@@ -44,6 +44,9 @@ class InputScaling:
         self.standardise = standardise
         self.evenness = as_share(evenness, "evenness")
 
+    def __repr__(self):
+        return f"InputScaling(bias={self.bias!r}, standardise={self.standardise!r}, evenness={self.evenness!r})"
+
     def fit(self, X, *, sample_weight=None):
         """Learn mean and scale of each column.
 

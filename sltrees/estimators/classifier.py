@@ -10,6 +10,7 @@ from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.estimators.parameters import as_eval_set
 from sltrees.losses import HalfMultinomialLoss, LogisticLoss
 
 
@@ -132,7 +133,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         self.loss = loss
         self.class_weight = class_weight
 
-    def fit(self, X, y, sample_weight=None, eval_set=None):
+    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None):
         """Learn.
 
         Parameters
@@ -160,7 +161,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[2.0]])
         array([7])
         """
-        return self._fit(X, y, sample_weight, eval_set)
+        return self._fit(X, y, sample_weight, as_eval_set(eval_set, X_val, y_val))
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from further samples, too.

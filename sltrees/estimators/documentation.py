@@ -129,7 +129,9 @@ sample_weight : array_like of shape (n,), optional
     "eval_set": """\
 eval_set : tuple (X, y), optional
     Not learned from: networks are told of in their history how well they do there, and end as the best they
-    were. No effect on the kernel.""",
+    were. No effect on the kernel.
+X_val, y_val : array_like, optional
+    The same as two arguments, of which a pipeline can transform the first: see the page "Estimators".""",
     "errors_of_learning": """\
 TypeError, ValueError
     If a parameter, samples or targets break their rules.

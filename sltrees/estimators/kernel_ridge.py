@@ -128,6 +128,9 @@ class KernelRidge:
         self.random_state = random_state
         self.n_threads, self.advance = n_threads, advance
 
+    def __repr__(self):
+        return f"KernelRidge(shift={self.shift!r}, alpha={getattr(self, 'alpha_', self.alpha)!r})"
+
     def fit(self, X, Y, weights=None, observations=None):
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
         self.solver_ = _solver(self.solver, len(X))

@@ -103,6 +103,42 @@ def _is_real(value):
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
 
 
+def as_eval_set(eval_set, X_val, y_val):
+    """The evaluation set of a fit, however it was given.
+
+    Parameters
+    ----------
+    eval_set : tuple (X, y) or None
+    X_val, y_val : array_like or None
+        The same as two arguments, instead.
+
+    Returns
+    -------
+    tuple (X, y) or None
+
+    Raises
+    ------
+    ValueError
+        If it was given twice, or by half.
+
+    Notes
+    -----
+    Cost: O(1).
+
+    Examples
+    --------
+    >>> as_eval_set(None, [[1.0]], [2.0])
+    ([[1.0]], [2.0])
+    """
+    if X_val is None and y_val is None:
+        return eval_set
+    if X_val is None or y_val is None:
+        raise ValueError(f"X_val and y_val must be given together, got no {'X_val' if X_val is None else 'y_val'}")
+    if eval_set is not None:
+        raise ValueError("eval_set must be None where X_val and y_val are given: they are the same")
+    return X_val, y_val
+
+
 def seed_of(random_state):
     """The seed that a `random_state` means: what is no int is asked for one.
 
