@@ -25,6 +25,9 @@ class InputScaling:
     Attributes
     ----------
     mean_, deviation_ : ndarray of shape (d,)
+    mixing_ : ndarray of shape (d, d) or None
+        What standardised columns are multiplied by, as rows from the left; None if by nothing. `fit` leaves it None:
+        the estimators learn one with metric="full".
 
     Raises
     ------
@@ -38,6 +41,8 @@ class InputScaling:
     >>> np.linalg.norm(scaling.transform([[5.0, 2.0]]), axis=1)
     array([1.])
     """
+
+    mixing_ = None
 
     def __init__(self, bias=1.0, standardise=True, evenness=1.0):
         self.bias = as_non_negative(bias, "bias")
@@ -77,6 +82,7 @@ class InputScaling:
         array([1., 1.])
         """
         X = as_real_matrix(X, "X", np.float64)
+        self.mixing_ = None
         weights = as_sample_weight(sample_weight, len(X))
         if not self.standardise:
             self.mean_, self.deviation_ = np.zeros(X.shape[1]), np.ones(X.shape[1])
@@ -137,6 +143,7 @@ class InputScaling:
         if beyond.any():
             scaled[beyond] = self._directions(X[beyond], constant)
         scaled /= _power_of_two(scaled, axis=1)[:, None]
+        scaled = self._mixed(scaled)
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         return scaled / np.where(norms > 0, norms, 1.0)
 
@@ -167,7 +174,14 @@ class InputScaling:
         if self.bias:
             scaled = np.column_stack([scaled, np.full(len(X), self.bias * np.sqrt(X.shape[1]))])
         scaled[~(np.abs(scaled).max(axis=1, initial=0.0) < 1e150)] = 0.0
-        return scaled
+        return self._mixed(scaled)
+
+    def _mixed(self, scaled):
+        """Standardised columns times `mixing_`; the constant column stays."""
+        if self.mixing_ is None:
+            return scaled
+        d = self.mean_.size
+        return np.column_stack([scaled[:, :d] @ self.mixing_, scaled[:, d:]])
 
     def _directions(self, X, constant):
         """Scaled rows that would overflow, each divided by a power of two. Cost: O(numbers)."""

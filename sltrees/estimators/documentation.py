@@ -43,6 +43,9 @@ feature_learning : "auto", False or int, default "auto"
     columns that do not matter vanish. "auto": as many as lower errors of folds in which the scales were learned without
     the fold, under the rule of one standard error; none for model="network". See
     `sltrees.estimators.feature_learning`.
+metric : {"diagonal", "full"}, default "diagonal"
+    What is learned so. "diagonal": scales of columns. "full": a matrix, so that directions shrink that are no columns;
+    worth a try where many samples have few features, and liable to overfit small tables.
 categorical_features : "from_dtype" or array_like, default "from_dtype"
     The columns to take as categories: their names or positions, or a mask. "from_dtype": those of a frame whose type is
     category, string or object. They are encoded, as dates are, by `sltrees.estimators.FrameEncoder`.
@@ -100,7 +103,7 @@ evenness_ : float
     Of `scaling_`.
 feature_scales_ : ndarray of shape (features,)
     What standardised features are multiplied by (without an `encoder_` these are the columns of X): 1, unless scales
-    were learned.
+    were learned. With metric="full", where they are multiplied by the matrix `scaling_.mixing_`, the norms of its rows.
 feature_importances_ : ndarray of shape (d,)
     The share of each column of X in the spread of scaled samples; only with `feature_learning`.
 feature_ranges_ : ndarray of shape (2, features)

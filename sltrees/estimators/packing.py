@@ -14,6 +14,7 @@ from sltrees.estimators.kernel_ridge import SOLVERS, WAYS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import Blocks
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.networks import Networks
+from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
@@ -31,6 +32,7 @@ _NEWER = {
     "solver",
     "max_centres",
     "feature_learning",
+    "metric",
     "categorical_features",
     "loss",
     "quantile",
@@ -92,6 +94,9 @@ def pack_estimator(estimator):
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
+    header["mixed"] = estimator.scaling_.mixing_ is not None
+    if header["mixed"]:
+        arrays["scaling/mixing"] = estimator.scaling_.mixing_
     header["encoder"] = None if estimator.encoder_ is None else estimator.encoder_.to_dict()
     header["ranges"] = estimator.feature_ranges_ is not None
     if header["ranges"]:
@@ -160,6 +165,7 @@ def unpack_estimator(header, arrays, cls):
         isinstance(parameters, dict) and name in parameters for name in ("feature_learning", "categorical_features")
     )
     estimator = cls(**_unpacked_parameters(parameters, cls))
+    n_threads_of(estimator.n_jobs)  # ValueError: predicting wants it
     estimator.loss_ = estimator.loss
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
     n_columns = d
@@ -183,6 +189,8 @@ def unpack_estimator(header, arrays, cls):
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
+    if "metric" in parameters and contents.flag("mixed"):
+        estimator.scaling_.mixing_ = contents.array("scaling/mixing", np.float64, (d, d))
     estimator.feature_scales_ = np.ones(d)
     if is_recent and contents.flag("learned_scales"):
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")

@@ -17,6 +17,7 @@ from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
 
 LOSSES = (("squared", "huber", "quantile", "poisson", "gamma"), ("squared", "log_loss"))  # to regress, to classify
+METRICS = ("diagonal", "full")
 MODELS = ("auto", "kernel", "network")
 
 
@@ -60,6 +61,7 @@ def validate_parameters(estimator):
         _require(estimator.evenness == "auto", "evenness must be 'auto' or from 0 to 1", estimator.evenness)
     else:
         as_share(estimator.evenness, "evenness")
+    as_choice(estimator.metric, "metric", METRICS)
     learning = estimator.feature_learning
     is_off = isinstance(learning, (bool, np.bool_)) and not learning
     if not is_off and not (isinstance(learning, str) and learning == "auto"):

@@ -37,6 +37,8 @@ class ChosenScaling(typing.NamedTuple):
         These samples.
     are_all : bool
         Whether they are all there are.
+    metric : {"diagonal", "full"}
+        Of the scales that were learned.
     """
 
     scaling: typing.Any
@@ -47,6 +49,7 @@ class ChosenScaling(typing.NamedTuple):
     kernel: KernelRidge | None
     seen: np.ndarray
     are_all: bool
+    metric: str = "diagonal"
 
     def scale(self, shift, alpha):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
@@ -69,6 +72,7 @@ class ChosenScaling(typing.NamedTuple):
                 shift=shift,
                 n_threads=1,
                 alpha=alpha,
+                metric=self.metric,
             )
             return scaling.transform
 
@@ -102,7 +106,21 @@ class ChosenScaling(typing.NamedTuple):
 
 
 def choose_scaling(
-    X, Y, weights, strata, *, options, evenness, rounds, needs_kernel, many, kernel, rng, n_threads, advance=None
+    X,
+    Y,
+    weights,
+    strata,
+    *,
+    options,
+    evenness,
+    rounds,
+    metric,
+    needs_kernel,
+    many,
+    kernel,
+    rng,
+    n_threads,
+    advance=None,
 ):
     """Choose how columns are scaled.
 
@@ -118,6 +136,8 @@ def choose_scaling(
         "auto": what gives the kernel the smallest leave-one-out error.
     rounds : int, "auto" or False
         Of `learn_scales`; "auto": by errors of folds.
+    metric : {"diagonal", "full"}
+        Likewise.
     needs_kernel : bool
         Whether somebody needs the kernel, fitted with what was chosen.
     many : bool
@@ -184,6 +204,7 @@ def choose_scaling(
             rng=rng,
             n_threads=n_threads,
             first_alpha=first_alpha,
+            metric=metric,
             advance=advance,
         )
     rounds = 0 if learned is None else learned.rounds
@@ -194,4 +215,4 @@ def choose_scaling(
     chosen = scaling if learned is None else learned.scaling
     if model is not None:
         model.n_threads = n_threads
-    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, seen, not many)
+    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, seen, not many, metric)

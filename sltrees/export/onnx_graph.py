@@ -57,6 +57,8 @@ class Graph:
 def scaled(graph, X, scaling):
     """As `InputScaling.transform`."""
     columns = graph.add("Div", graph.add("Sub", X, scaling.mean_), scaling.deviation_)
+    if scaling.mixing_ is not None:
+        columns = graph.add("MatMul", columns, scaling.mixing_)
     if scaling.bias:
         constant_column = np.array(scaling.bias * np.sqrt(scaling.mean_.size))
         columns = graph.add("Pad", columns, np.array([0, 0, 0, 1]), constant_column)

@@ -30,6 +30,7 @@ class TorchNetwork(torch.nn.Module):
         self._register("factor", [1 / np.sqrt(output.width) for output in outputs])
         self._register("mean", None if scaling is None else scaling.mean_)
         self._register("deviation", None if scaling is None else scaling.deviation_)
+        self._register("mixing", None if scaling is None else scaling.mixing_)
         self.bias = 0.0 if scaling is None else float(scaling.bias * np.sqrt(scaling.mean_.size))
         self._register("output_scale", model.output_scale)
         self._register("output_offset", model.output_offset)
@@ -65,6 +66,8 @@ class TorchNetwork(torch.nn.Module):
     def scaled(self, X):
         """As `InputScaling.transform`."""
         X = (X - self.mean) / self.deviation
+        if self.mixing is not None:
+            X = X @ self.mixing
         if self.bias > 0.0:
             X = torch.nn.functional.pad(X, (0, 1), value=self.bias)
         norms = torch.linalg.vector_norm(X, dim=1, keepdim=True)

@@ -93,7 +93,7 @@ def test_outputs_left_out_have_seen_no_target_of_their_own():
     assert found.left_out.shape == (90, 1)
     Y = ((y - y.mean()) / y.std())[:, None]
     folds = feature_learning._Folds(
-        InputScaling().fit(X), X, Y, np.ones(90), np.zeros(90), 1.0, np.random.default_rng(0), 1
+        InputScaling().fit(X), X, Y, np.ones(90), np.zeros(90), (1.0, "loo", "diagonal"), np.random.default_rng(0), 1
     ).folds
     changed = Y.copy()
     changed[folds == 0] += 5.0

@@ -42,7 +42,9 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("options", [{"shift": 0.0}, {"shift": 0.3}, {}, {"shift": 2.5}, NETWORK], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"shift": 0.0}, {"shift": 0.3}, {}, {"shift": 2.5}, {"metric": "full"}, NETWORK], ids=str
+)
 def test_predictions_of_regressors(run, options, dtype):
     X, y = samples()
     estimator = NewtonRegressor(**({"model": "kernel", "feature_learning": 1} | options)).fit(X, y)
