@@ -49,6 +49,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     # of estimators in pickles that were made before there were these parameters
     solver, max_centres, feature_learning, metric, loss = "auto", MAX_CENTRES, False, "diagonal", "squared"
+    bends = False
     loss_ = "squared"  # that the model was learned under, whatever `set_params` says since
 
     def __init__(
@@ -64,6 +65,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         bias=1.0,
         standardise=True,
         evenness="auto",
+        bends="auto",
         feature_learning="auto",
         metric="diagonal",
         categorical_features="from_dtype",
@@ -90,6 +92,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         self.bias = bias
         self.standardise = standardise
         self.evenness = evenness
+        self.bends = bends
         self.feature_learning = feature_learning
         self.metric = metric
         self.categorical_features = categorical_features
@@ -227,6 +230,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             self._strata(Y),
             options=(self.bias, self.standardise),
             evenness=self.evenness,
+            bends=self.bends,
             rounds=False if learning == "auto" and self.model == "network" else learning,
             metric=self.metric,
             needs_kernel=self.model != "network",
@@ -386,7 +390,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _shaping_parameters(self):
         """The parameters that networks which are trained on cannot change."""
         names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
-        names |= {"feature_learning", "metric", "categorical_features"}
+        names |= {"bends", "feature_learning", "metric", "categorical_features"}
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, *arguments):

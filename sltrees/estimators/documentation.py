@@ -38,6 +38,9 @@ standardise : bool, default True
 evenness : float or "auto", default "auto"
     Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
     their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
+bends : "auto" or bool, default "auto"
+    Whether columns with long tails go through arcsinh first, see `sltrees.preprocessing.InputScaling`. "auto": if that
+    lowers the leave-one-out error of the kernel by more than a standard error of the difference.
 feature_learning : "auto", False or int, default "auto"
     Rounds in which scales of columns are learned: those along which the kernel model does not vary shrink, so that
     columns that do not matter vanish. "auto": as many as lower errors of folds in which the scales were learned without
@@ -92,8 +95,8 @@ selection_ : sltrees.estimators.selection.Selection
     of targets of mean 0 and variance 1 (of a model that was asked for that at samples left out); "difference" from the
     kernel's error and its "standard_error"; "folds" that were learned for; "evenness"; "outcome". Where some were tried
     on a part also "samples", of the part: errors on different parts do not compare. Errors that chose how columns are
-    scaled are in columns of their own: "leave_one_out_error" of evennesses, "rounds_error" and "rounds_standard_error"
-    of "rounds" of feature learning.""",
+    scaled are in columns of their own: "leave_one_out_error" of evennesses and "bends", "rounds_error" and
+    "rounds_standard_error" of "rounds" of feature learning.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
 encoder_ : sltrees.estimators.FrameEncoder or None

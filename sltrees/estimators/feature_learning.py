@@ -297,7 +297,7 @@ def _variances(columns, weights):
 
 def _spread(scaling, X, weights):
     """Variances of standardised columns, in one unit for all of them: without overflow, and without vanishing."""
-    mantissas, exponents = np.frexp(X / 2 - scaling.mean_ / 2)
+    mantissas, exponents = np.frexp(scaling.bent(X) / 2 - scaling.mean_ / 2)
     divisors, of_divisors = np.frexp(scaling.deviation_)
     exponents = exponents - of_divisors
     largest = exponents.max(initial=-9999, where=mantissas != 0)

@@ -62,6 +62,9 @@ def validate_parameters(estimator):
     else:
         as_share(estimator.evenness, "evenness")
     as_choice(estimator.metric, "metric", METRICS)
+    bends = estimator.bends
+    is_one = isinstance(bends, (bool, np.bool_)) or (isinstance(bends, str) and bends == "auto")
+    _require(is_one, "bends must be 'auto', True or False", bends)
     learning = estimator.feature_learning
     is_off = isinstance(learning, (bool, np.bool_)) and not learning
     if not is_off and not (isinstance(learning, str) and learning == "auto"):

@@ -58,7 +58,7 @@ def _features(graph, estimator, input_dtype):
     else:
         X = graph.add("Cast", "X", to=graph.type_of(np.float64))
         # as estimators fill what is missing where nothing was in training
-        features = graph.add("Where", graph.add("IsNaN", X), estimator.scaling_.mean_, X)
+        features = graph.add("Where", graph.add("IsNaN", X), estimator.scaling_.middle_, X)
         inputs = [("X", graph.type_of(input_dtype), ["n", estimator.scaling_.mean_.size])]
     if names is not None and not metadata:
         metadata = {"feature_names": json.dumps([str(name) for name in names])}

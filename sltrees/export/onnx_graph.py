@@ -56,6 +56,8 @@ class Graph:
 
 def scaled(graph, X, scaling):
     """As `InputScaling.transform`."""
+    if scaling.bent_ is not None:
+        X = _bent(graph, X, scaling.mean_.size, scaling.bent_)
     columns = graph.add("Div", graph.add("Sub", X, scaling.mean_), scaling.deviation_)
     if scaling.mixing_ is not None:
         columns = graph.add("MatMul", columns, scaling.mixing_)
@@ -67,6 +69,19 @@ def scaled(graph, X, scaling):
     # a row of zeros stays zero
     norms = graph.add("Where", graph.add("Greater", norms, np.array(0.0)), norms, np.array(1.0))
     return graph.add("Div", columns, norms)
+
+
+def _bent(graph, X, d, bent):
+    """Columns with long tails through arcsinh, which not all runtimes have in float64: by a logarithm."""
+    places = bent[0].astype(np.int64)
+    medians, spreads, is_bent = np.zeros(d), np.ones(d), np.zeros(d, dtype=bool)
+    medians[places], spreads[places], is_bent[places] = bent[1], bent[2], True
+    far = graph.add("Div", graph.add("Sub", X, medians), spreads)
+    far = graph.add("Clip", far, np.array(-1e150), np.array(1e150))  # so that squares do not overflow
+    size = graph.add("Abs", far)
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", far, far), np.array(1.0)))
+    logarithm = graph.add("Mul", graph.add("Sign", far), graph.add("Log", graph.add("Add", size, root)))
+    return graph.add("Where", is_bent, logarithm, X)
 
 
 def summed(graph, X, output, double):

@@ -30,6 +30,7 @@ class TorchNetwork(torch.nn.Module):
         self._register("factor", [1 / np.sqrt(output.width) for output in outputs])
         self._register("mean", None if scaling is None else scaling.mean_)
         self._register("deviation", None if scaling is None else scaling.deviation_)
+        self._register("bent", None if scaling is None else scaling.bent_)
         self._register("mixing", None if scaling is None else scaling.mixing_)
         self.bias = 0.0 if scaling is None else float(scaling.bias * np.sqrt(scaling.mean_.size))
         self._register("output_scale", model.output_scale)
@@ -65,6 +66,10 @@ class TorchNetwork(torch.nn.Module):
 
     def scaled(self, X):
         """As `InputScaling.transform`."""
+        if self.bent is not None:
+            places = self.bent[0].to(torch.int64)
+            far = torch.clamp((X[:, places] - self.bent[1]) / self.bent[2], -1e150, 1e150)
+            X = X.index_copy(1, places, torch.asinh(far))
         X = (X - self.mean) / self.deviation
         if self.mixing is not None:
             X = X @ self.mixing

@@ -85,6 +85,16 @@ def test_gaps_and_frames(run):
     np.testing.assert_allclose(run(estimator, far)["y"], estimator.predict(far), atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{"model": "kernel"}, NETWORK], ids=str)
+def test_bent_columns(run, options):
+    X, y = samples()
+    X[:, [0, 2]] = np.exp([2.5, 25.0] * X[:, [0, 2]]) * [1.0, -1.0]
+    estimator = NewtonRegressor(**options, bends=True).fit(X, y)
+    assert estimator.scaling_.bent_ is not None
+    far = np.concatenate([X, -X[:5], 1e9 * X[:5], np.full((1, 4), np.nan), [[1e200, 0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(run(estimator, far)["y"], estimator.predict(far), atol=1e-6)
+
+
 def frame_of_all_kinds():
     """A frame with columns of all kinds, most with gaps, and names that outputs have; and targets."""
     rng = np.random.default_rng(0)

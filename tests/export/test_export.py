@@ -225,6 +225,16 @@ def test_scalings_that_mix_columns(run):
     assert_close(run(network, raw, scaling=scaling), network.predict(scaling.transform(raw)))
 
 
+def test_scalings_that_bend_columns(run):
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((30, D))
+    raw[:, 2] = np.exp(3 * raw[:, 2])
+    scaling = InputScaling(bends=True).fit(raw)
+    assert scaling.bent_[0].tolist() == [2]
+    network, _ = trained(X=scaling.transform(raw), y=rng.standard_normal(30))
+    assert_close(run(network, raw, scaling=scaling), network.predict(scaling.transform(raw)))
+
+
 def test_scaled_rows_of_zeros_stay_zero(run):
     scaling = InputScaling(bias=0.0, standardise=False).fit(np.eye(3))
     network = ShiftedReLUNetwork(512, init="gaussian", shift=0.0, random_state=0).initialize(np.eye(3))
