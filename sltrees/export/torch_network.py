@@ -30,11 +30,12 @@ class TorchNetwork(torch.nn.Module):
         self._register("factor", [1 / np.sqrt(output.width) for output in outputs])
         self._register("mean", None if scaling is None else scaling.mean_)
         self._register("deviation", None if scaling is None else scaling.deviation_)
-        self._register("bent", None if scaling is None else scaling.bent_)
-        self._register("mixing", None if scaling is None else scaling.mixing_)
         self.bias = 0.0 if scaling is None else float(scaling.bias * np.sqrt(scaling.mean_.size))
         self._register("output_scale", model.output_scale)
         self._register("output_offset", model.output_offset)
+        # those that are seldom there come last: `torch.export` wants buffers that are none behind all others
+        self._register("bent", None if scaling is None else scaling.bent_)
+        self._register("mixing", None if scaling is None else scaling.mixing_)
 
     def _register(self, name, values):
         """A buffer of float64, or none."""
