@@ -222,7 +222,7 @@ class InputScaling:
         >>> X = np.exp(np.arange(12.0))[:, None]
         >>> InputScaling(bends=True).fit(X).bent(X)[[0, -1]].round(1)
         array([[-0.9],
-               [ 6.3]])
+               [ 6.7]])
         """
         if self.bent_ is None:
             return X
