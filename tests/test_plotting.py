@@ -10,7 +10,14 @@ import pytest
 from problems import random_problem
 
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, TrainingStatus
-from sltrees.plotting import fit_exponent, plot_convergence, plot_firing_pattern, plot_iteration_cost, plot_scaling
+from sltrees.plotting import (
+    fit_exponent,
+    plot_convergence,
+    plot_firing_pattern,
+    plot_importances,
+    plot_iteration_cost,
+    plot_scaling,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +53,11 @@ def run(rmse, accepted=None, end=None, validation=None, seconds=None, **more):
     return types.SimpleNamespace(history=records, rmse=end, status=TrainingStatus.CONVERGED, **more)
 
 
+def of_importances(importances, **more):
+    """A fitted estimator, with what plots read."""
+    return types.SimpleNamespace(feature_importances_=np.array(importances), **more)
+
+
 def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
@@ -60,6 +72,7 @@ PLOTS = [
     lambda trained, ax: plot_iteration_cost(trained[2], ax),
     lambda trained, ax: plot_firing_pattern(trained[0], trained[1], ax),
     lambda trained, ax: plot_scaling([1, 2, 4], [1, 2, 3], ax),
+    lambda trained, ax: plot_importances(of_importances([0.5, 0.5]), ax),
 ]
 
 
@@ -303,3 +316,21 @@ def test_scalings_on_the_same_axes_are_told_apart():
     assert [text.split(":")[0] for text in legend(ax)] == ["a", "b"]
     colours = [line.get_color() for line in ax.lines]
     assert colours[0] == colours[1] != colours[2] == colours[3]
+
+
+def test_importances_are_bars_the_largest_first():
+    ax = plot_importances(of_importances([0.1, 0.6, 0.0, 0.3]), n_most=3)
+    assert [bar.get_width() for bar in ax.patches] == [0.6, 0.3, 0.1]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["x1", "x3", "x0"]
+    assert ax.get_xlabel() == "importance (1 of less left out)"
+    assert ax.yaxis_inverted()
+    named = plot_importances(of_importances([0.25, 0.75], feature_names_in_=np.array(["size", "age"])))
+    assert [label.get_text() for label in named.get_yticklabels()] == ["age", "size"]
+    assert named.get_xlabel() == "importance"
+
+
+def test_importances_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="it has no feature_importances_"):
+        plot_importances(types.SimpleNamespace())
+    with pytest.raises(ValueError, match="n_most must be"):
+        plot_importances(of_importances([1.0]), n_most=0)

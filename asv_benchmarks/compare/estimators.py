@@ -14,9 +14,12 @@ ours too:
     forest        RandomForestClassifier or RandomForestRegressor
     mlp           MLPClassifier or MLPRegressor
     ridge         RidgeClassifier or Ridge: what a linear model gets
+    boosting      HistGradientBoostingClassifier or HistGradientBoostingRegressor
+    lightgbm      LGBMClassifier or LGBMRegressor (extra "bench")
+    xrfm          xRFM: recursive feature machines, a fifth of the rows its validation set (package xrfm)
 
-All but newton and forest see standardised features and, for regression, standardised targets, which KernelRidge,
-SVR and MLP need to work at all. Models that take one output only are fitted once per output.
+All but newton and those of trees see standardised features and, for regression, standardised targets, which
+KernelRidge, SVR and MLP need to work at all. Models that take one output only are fitted once per output.
 
 Every finished fold is a row of the CSV file at once, and folds that the file already has are not run again, so a
 run that was cut off goes on where it was; --again runs the chosen sets and models anew. With --jobs above 1 the
@@ -43,6 +46,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
+from asv_benchmarks.compare.parts.estimator_rivals import XRFM, make_lightgbm
 from asv_benchmarks.compare.parts.pages import rewrite, table
 from asv_benchmarks.compare.parts.real_data import SETS, load
 
@@ -56,7 +60,11 @@ MODELS = {
     "forest": "RandomForest",
     "mlp": "MLP",
     "ridge": "Ridge",
+    "boosting": "HistGradientBoosting",
+    "lightgbm": "LightGBM",
+    "xrfm": "xRFM",
 }
+TREES = ("forest", "boosting", "lightgbm")
 GRID = {"C": [0.1, 1.0, 10.0, 100.0], "gamma": ["scale", 0.001, 0.01, 0.1, 1.0]}
 TASKS = {"classification": "accuracy", "regression": "R^2"}
 SMALL = 100  # rows; below, R^2 of a fold is mostly noise
@@ -88,16 +96,39 @@ def make_model(model, task, multi_output=False):
         from sltrees.estimators import NewtonClassifier, NewtonRegressor
 
         return (NewtonClassifier if classify else NewtonRegressor)(random_state=0)
-    from sklearn import ensemble, kernel_ridge, linear_model, neural_network, svm
+    if model == "xrfm":
+        return XRFM(classify)
+    if model in TREES:
+        trees = make_trees(model, classify)
+        if not multi_output or model == "forest":
+            return trees
+        from sklearn.multioutput import MultiOutputRegressor
+
+        return MultiOutputRegressor(trees)
+    return make_scaled(model, classify, multi_output)
+
+
+def make_trees(model, classify):
+    """A model of trees, which scales of columns do not change."""
+    from sklearn import ensemble
+
+    if model == "lightgbm":
+        return make_lightgbm(classify)
+    if model == "forest":
+        return (ensemble.RandomForestClassifier if classify else ensemble.RandomForestRegressor)(random_state=0)
+    boosting = ensemble.HistGradientBoostingClassifier if classify else ensemble.HistGradientBoostingRegressor
+    return boosting(random_state=0)
+
+
+def make_scaled(model, classify, multi_output):
+    """A model that is given standardised features, and targets."""
+    from sklearn import kernel_ridge, linear_model, neural_network, svm
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
     from sklearn.multioutput import MultiOutputRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if model == "forest":
-        forest = ensemble.RandomForestClassifier if classify else ensemble.RandomForestRegressor
-        return forest(random_state=0)
     if model == "kernel_ridge":
         estimator = kernel_ridge.KernelRidge(kernel="rbf")
         if classify:
@@ -297,6 +328,19 @@ class Summary:
         values = [self.cells[name, model][quantity] for name in self.common(sets)]
         return statistics.fmean(values) if values else math.nan
 
+    def rank(self, model, sets):
+        """Mean over the sets that all models have of the place of a model among them: 1 is the best score.
+
+        Models of equal scores share the mean of their places. NaN without any set.
+        """
+        ranks = []
+        for name in self.common(sets):
+            scores = [self.cells[name, other][0] for other in self.models]
+            own = self.cells[name, model][0]
+            above, equal = sum(score > own for score in scores), scores.count(own)
+            ranks.append(above + (equal + 1) / 2)
+        return statistics.fmean(ranks) if ranks else math.nan
+
     def common(self, sets):
         """Those of the sets that all models have finished."""
         return [name for name in sets if all((name, model) in self.cells for model in self.models)]
@@ -344,6 +388,9 @@ def report(summary):
             for label, chosen in groups(summary, task):
                 means = [show(summary.mean(model, chosen, quantity)) for model in summary.models]
                 body.append([f"mean{label}", "", "", *means])
+                if quantity == 0:
+                    ranks = [number(summary.rank(model, chosen), 2) for model in summary.models]
+                    body.append([f"mean rank{label}", "", "", *ranks])
             title = f"{task.capitalize()}: {what} (mean of {summary.folds} folds)"
             parts += [title, table(["set", "n", "d", *titles], body)]
         lines = []

@@ -42,6 +42,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # for modules of the benchmarks: sltrees is the installed one
+from asv_benchmarks.compare.parts.estimator_rivals import XRFM, make_lightgbm
 from asv_benchmarks.compare.parts.pages import rewrite, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,9 +121,7 @@ def build(name, classes):
     if name == "boosting":
         return (HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor)(random_state=0)
     if name == "lightgbm":
-        import lightgbm
-
-        return (lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor)(random_state=0, verbose=-1)
+        return make_lightgbm(classes)
     if name == "mlp":
         mlp = (MLPClassifier if classes else MLPRegressor)(early_stopping=True, random_state=0)
         return make_pipeline(StandardScaler(), mlp)
@@ -131,35 +130,6 @@ def build(name, classes):
     return make_pipeline(
         StandardScaler(), Nystroem(n_components=1000, random_state=0), LogisticRegression() if classes else Ridge()
     )
-
-
-class XRFM:
-    """xRFM with the interface of the others."""
-
-    def __init__(self, classes):
-        self.classes = classes
-
-    def fit(self, X, y):
-        """Learn, with a fifth of the rows as its validation set."""
-        from sklearn.preprocessing import StandardScaler
-        from xrfm import xRFM
-
-        self.scaler = StandardScaler().fit(X)
-        X, cut = self.scaler.transform(X).astype(np.float32), len(y) // 5
-        if self.classes:
-            self.labels, y = np.unique(y, return_inverse=True)
-        else:
-            self.mean, self.spread = y.mean(), y.std()
-            y = ((y - self.mean) / self.spread)[:, None]
-        y = y.astype(np.int64 if self.classes else np.float32)
-        self.model = xRFM(device="cpu", tuning_metric="accuracy" if self.classes else "mse")
-        self.model.fit(X[cut:], y[cut:], X[:cut], y[:cut])
-        return self
-
-    def predict(self, X):
-        """Labels or numbers."""
-        found = np.asarray(self.model.predict(self.scaler.transform(X).astype(np.float32))).ravel()
-        return self.labels[found.astype(int)] if self.classes else self.mean + self.spread * found
 
 
 def run(name, n, model):

@@ -48,7 +48,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     """
 
     # of estimators in pickles that were made before there were these parameters
-    solver, max_centres, feature_learning, loss = "auto", MAX_CENTRES, False, "squared"
+    solver, max_centres, feature_learning, metric, loss = "auto", MAX_CENTRES, False, "diagonal", "squared"
+    bends = False
     loss_ = "squared"  # that the model was learned under, whatever `set_params` says since
 
     def __init__(
@@ -64,7 +65,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         bias=1.0,
         standardise=True,
         evenness="auto",
+        bends="auto",
         feature_learning="auto",
+        metric="diagonal",
         categorical_features="from_dtype",
         tol=1e-3,
         max_iter=50,
@@ -89,7 +92,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         self.bias = bias
         self.standardise = standardise
         self.evenness = evenness
+        self.bends = bends
         self.feature_learning = feature_learning
+        self.metric = metric
         self.categorical_features = categorical_features
         self.tol = tol
         self.max_iter = max_iter
@@ -225,8 +230,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             self._strata(Y),
             options=(self.bias, self.standardise),
             evenness=self.evenness,
+            bends=self.bends,
             rounds=False if learning == "auto" and self.model == "network" else learning,
             n_folds=self.n_folds,
+            metric=self.metric,
             needs_kernel=self.model != "network",
             many=n_distinct > EIGEN_SAMPLES or self.solver == "nystrom",
             kernel=self._kernel_options(),
@@ -386,7 +393,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _shaping_parameters(self):
         """The parameters that networks which are trained on cannot change."""
         names = {"model", "width", "shift", "target_scale", "bias", "standardise", "evenness", "class_weight", "dtype"}
-        names |= {"feature_learning", "categorical_features"}
+        names |= {"bends", "feature_learning", "metric", "categorical_features"}
         return {name: value for name, value in self.get_params(deep=False).items() if name in names}
 
     def _extend(self, *arguments):

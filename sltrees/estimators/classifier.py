@@ -10,6 +10,7 @@ from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.estimators.parameters import as_eval_set
 from sltrees.losses import HalfMultinomialLoss, LogisticLoss
 
 
@@ -86,7 +87,9 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         bias=1.0,
         standardise=True,
         evenness="auto",
+        bends="auto",
         feature_learning="auto",
+        metric="diagonal",
         categorical_features="from_dtype",
         tol=1e-3,
         max_iter=50,
@@ -114,7 +117,9 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             bias=bias,
             standardise=standardise,
             evenness=evenness,
+            bends=bends,
             feature_learning=feature_learning,
+            metric=metric,
             categorical_features=categorical_features,
             tol=tol,
             max_iter=max_iter,
@@ -132,7 +137,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         self.loss = loss
         self.class_weight = class_weight
 
-    def fit(self, X, y, sample_weight=None, eval_set=None):
+    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None):
         """Learn.
 
         Parameters
@@ -160,7 +165,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         >>> NewtonClassifier("kernel").fit([[0.0], [1.0], [2.0]], [5, 5, 7]).predict([[2.0]])
         array([7])
         """
-        return self._fit(X, y, sample_weight, eval_set)
+        return self._fit(X, y, sample_weight, as_eval_set(eval_set, X_val, y_val))
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from further samples, too.

@@ -38,11 +38,17 @@ standardise : bool, default True
 evenness : float or "auto", default "auto"
     Of the scales of columns, see `sltrees.preprocessing.InputScaling`: 1 gives all columns the same weight, 0 keeps
     their proportions. "auto": what gives the kernel the smallest leave-one-out error, of 1, 0.5 and 0.
+bends : "auto" or bool, default "auto"
+    Whether columns with long tails go through arcsinh first, see `sltrees.preprocessing.InputScaling`. "auto": if that
+    lowers the leave-one-out error of the kernel by more than a standard error of the difference.
 feature_learning : "auto", False or int, default "auto"
     Rounds in which scales of columns are learned: those along which the kernel model does not vary shrink, so that
     columns that do not matter vanish. "auto": as many as lower errors of folds in which the scales were learned without
     the fold, under the rule of one standard error; none for model="network". See
     `sltrees.estimators.feature_learning`.
+metric : {"diagonal", "full"}, default "diagonal"
+    What is learned so. "diagonal": scales of columns. "full": a matrix, so that directions shrink that are no columns;
+    worth a try where many samples have few features, and liable to overfit small tables.
 categorical_features : "from_dtype" or array_like, default "from_dtype"
     The columns to take as categories: their names or positions, or a mask. "from_dtype": those of a frame whose type is
     category, string or object. They are encoded, as dates are, by `sltrees.estimators.FrameEncoder`.
@@ -91,7 +97,7 @@ selection_ : sltrees.estimators.selection.Selection
     kernel's error on the same folds, and its "standard_error"; "folds", how many these were; "evenness"; "outcome".
     Where not all rows are of all samples also "samples", how many. Rows of different folds or samples compare by their
     differences, not by their errors. Errors that chose how columns are scaled are in columns of their own:
-    "leave_one_out_error" of evennesses, "rounds_error" and "rounds_standard_error" of "rounds" of feature
+    "leave_one_out_error" of evennesses and "bends", "rounds_error" and "rounds_standard_error" of "rounds" of feature
     learning.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
@@ -102,7 +108,7 @@ evenness_ : float
     Of `scaling_`.
 feature_scales_ : ndarray of shape (features,)
     What standardised features are multiplied by (without an `encoder_` these are the columns of X): 1, unless scales
-    were learned.
+    were learned. With metric="full", where they are multiplied by the matrix `scaling_.mixing_`, the norms of its rows.
 feature_importances_ : ndarray of shape (d,)
     The share of each column of X in the spread of scaled samples; only with `feature_learning`.
 feature_ranges_ : ndarray of shape (2, features)
@@ -131,7 +137,9 @@ sample_weight : array_like of shape (n,), optional
     "eval_set": """\
 eval_set : tuple (X, y), optional
     Not learned from: networks are told of in their history how well they do there, and end as the best they
-    were. No effect on the kernel.""",
+    were. No effect on the kernel.
+X_val, y_val : array_like, optional
+    The same as two arguments, of which a pipeline can transform the first: see the page "Estimators".""",
     "errors_of_learning": """\
 TypeError, ValueError
     If a parameter, samples or targets break their rules.

@@ -4,6 +4,9 @@ Each round learns the kernel model with the scales so far, and takes as new scal
 of its derivatives, so that the metric, their square, takes the square root (diagonal average gradient outer product).
 How many rounds there are is decided by errors of samples from whose targets the scales were not learned either: rounds
 are repeated without each fold, and measured on it. What was learned so is also what other models are compared with.
+
+With the metric "full" it is directions that shrink, not columns alone: standardised samples are multiplied by the
+fourth root of the matrix of mean products of derivatives, instead of by those of its diagonal.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import typing
 
 import numpy as np
 
+from sltrees._memory import array_bytes, check_memory
 from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.execution.threads import ThreadExecutor
-from sltrees.kernels.derivatives import squared_gradients
+from sltrees.kernels.derivatives import gradient_products, squared_gradients
 
 FEWEST_IN_A_FOLD = 20
 FEWEST_TO_CHOOSE_BY = 300  # samples that the ridge of a round is chosen by, if there are so many
@@ -54,7 +58,7 @@ class FeatureScales(typing.NamedTuple):
     scaling : InputScaling
         With the scales.
     scales : ndarray of shape (d,)
-        Standardised columns are multiplied by them; 1 without rounds.
+        Standardised columns are multiplied by them; 1 without rounds. Of the metric "full" the roots of its diagonal.
     importances : ndarray of shape (d,)
         The share of each column in the spread of scaled samples; they sum to 1.
     errors : list of float
@@ -93,6 +97,7 @@ def learn_scales(
     n_threads,
     alpha="loo",
     first_alpha=None,
+    metric="diagonal",
     advance=None,
 ):
     """Learn scales of features, as far as that lowers errors of samples left out.
@@ -118,6 +123,7 @@ def learn_scales(
         Of the kernel.
     first_alpha : float, optional
         About what "loo" chooses of these samples, if that is known.
+    metric : {"diagonal", "full"}
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -127,7 +133,7 @@ def learn_scales(
 
     Notes
     -----
-    Cost: O(n^3) for each round and fold.
+    Cost: O(n^3) for each round and fold, with the metric "full" also O(n d^2 + d^3).
 
     References
     ----------
@@ -146,33 +152,35 @@ def learn_scales(
     >>> found.rounds > 1, bool(found.importances[0] > 0.9)
     (True, True)
     """
+    options = shift, alpha, metric
     if len(X) < n_folds * FEWEST_IN_A_FOLD:
         rounds, errors, standard_errors, out_of_fold = rounds or 0, [], [], None
-        _, scales, spread = scales_after(rounds, scaling, X, Y, weights, shift=shift, n_threads=n_threads, alpha=alpha)
+        sequence = _sequence(scaling, X, Y, weights, options, n_threads)
+        for _ in range(rounds):
+            sequence.next_round()
     else:
         folds = deal_into_folds(strata, n_folds, rng)
-        comparison = _Folds(scaling, X, Y, weights, folds, shift, n_threads, alpha, first_alpha)
+        comparison = _Folds(scaling, X, Y, weights, folds, options, n_threads, first_alpha)
         errors, standard_errors, rounds, out_of_fold = comparison.chosen(rounds, advance)
-        scales, spread = np.ones(X.shape[1]), comparison.spread
+        if rounds and first_alpha is not None:
+            first_alpha = float(np.median(comparison.alphas[rounds]))
+        sequence = _sequence(scaling, X, Y, weights, options, n_threads, first_alpha)
         if rounds:  # the last round on all: what is learned from more samples is finer
-            if first_alpha is not None:
-                first_alpha = float(np.median(comparison.alphas[rounds]))
-            sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha, first_alpha)
-            sequence.scale_by(comparison.scales_after(rounds - 1))
+            sequence.scale_by(sequence.mean(comparison.scales[rounds - 1], rounds - 1))
             sequence.next_round()
-            scales = sequence.scales
-    importances = spread * scales**2
+    scales = sequence.of_columns()
+    importances = sequence.spread * scales**2
     importances /= importances.sum() or 1.0
-    scaling = rescaled(scaling, scales)
-    return FeatureScales(scaling, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha)
+    found = sequence.scaling, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha
+    return FeatureScales(*found)
 
 
-def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo", first_alpha=None):
+def scales_after(rounds, scaling, X, Y, weights, *, shift, n_threads, alpha="loo", first_alpha=None, metric="diagonal"):
     """Scales after some rounds on all samples: scaling, scales and the spread of columns before. As `learn_scales`."""
-    sequence = _Sequence(scaling, X, Y, weights, shift, n_threads, alpha, first_alpha)
+    sequence = _sequence(scaling, X, Y, weights, (shift, alpha, metric), n_threads, first_alpha)
     for _ in range(rounds):
         sequence.next_round()
-    return sequence.scaling, sequence.scales, sequence.spread
+    return sequence.scaling, sequence.of_columns(), sequence.spread
 
 
 def rescaled(scaling, scales):
@@ -183,13 +191,13 @@ def rescaled(scaling, scales):
 
 
 class _Sequence:
-    """Rounds on some samples, one after the other."""
+    """Rounds on some samples, one after the other; what they learn are scales of columns."""
 
-    def __init__(self, scaling, X, Y, weights, shift, n_threads, alpha, first_alpha=None):
-        self.first, self.scaling, self.alpha, self.first_alpha = scaling, scaling, alpha, first_alpha
-        self.X, self.Y, self.weights, self.shift, self.n_threads = X, Y, weights, shift, n_threads
-        self.scales = np.ones(X.shape[1])
+    def __init__(self, scaling, X, Y, weights, options, n_threads, first_alpha=None):
+        self.first, self.scaling, self.first_alpha, self.n_threads = scaling, scaling, first_alpha, n_threads
+        self.X, self.Y, self.weights, (self.shift, self.alpha) = X, Y, weights, options
         self.spread = _spread(scaling, X, weights)
+        self.scales = self.no_scales(X.shape[1])
         self.model = None
 
     def learn(self):
@@ -214,24 +222,106 @@ class _Sequence:
         """New scales, from the derivatives of the model. Sets: scales, scaling, model (None)."""
         model = self.model or self.learn()
         scaled = self.scaling.scaled(self.X)
-        gradients = squared_gradients(scaled, model.X_, model.dual_, self.shift, self.weights)[: self.X.shape[1]]
+        scales = self.scales_by(scaled, model.X_, model.dual_, self.shift, self.weights)
+        self.model = None
+        if scales is not None:  # of a constant function nothing tells columns apart
+            self.scale_by(scales)
+
+    def no_scales(self, d):
+        """Those before the first round."""
+        return np.ones(d)
+
+    def scales_by(self, scaled, *function):
+        """The next scales, by derivatives of a function; None if there are none."""
+        gradients = squared_gradients(scaled, *function)[: self.X.shape[1]]
         squares = gradients * self.scales**2  # along standardised columns
         scales = np.where(self.spread > 0, squares, 0.0) ** 0.25
         total = float(self.spread @ scales**2)
-        self.model = None
-        if not (np.isfinite(total) and total > 0):  # a constant function: nothing tells columns apart
-            return
+        if not (np.isfinite(total) and total > 0):
+            return None
         scales *= np.sqrt(self.spread.sum() / total)
-        self.scale_by(np.maximum(scales, SMALLEST * scales.max()))
+        return np.maximum(scales, SMALLEST * scales.max())
 
     def scale_by(self, scales):
         """Take scales. Sets: scales, scaling."""
         self.scales, self.scaling = scales, rescaled(self.first, scales)
 
+    def mean(self, several, rounds):
+        """The geometric mean of several, after some rounds: each is of most samples, and rounds take longest on all."""
+        scales = np.exp(np.mean(np.log(several), axis=0))
+        total = self.spread @ scales**2
+        return scales * np.sqrt(self.spread.sum() / total) if rounds and 0 < total < np.inf else scales
+
+    def of_columns(self):
+        """A number for each column: what a step along it counts."""
+        return self.scales
+
+
+class _FullSequence(_Sequence):
+    """The same with the metric "full": what rounds learn is a symmetric matrix, and `scales` is that."""
+
+    def no_scales(self, d):
+        check_memory(
+            8 * array_bytes(d, d, dtype=np.float64), None, f"a metric of {d} features", "use metric='diagonal'"
+        )
+        return np.eye(d)
+
+    def scales_by(self, scaled, *function):
+        d = self.X.shape[1]
+        vary = np.outer(self.spread > 0, self.spread > 0)
+        products = self.scales @ gradient_products(scaled, *function)[:d, :d] @ self.scales
+        return self.with_spread(vary * _power(vary * products, 0.25)) if np.isfinite(products).all() else None
+
+    def with_spread(self, matrix):
+        """The matrix times a number, so that the total spread is as before the first round; None for zeros."""
+        before, after = (
+            float(np.sum(_variances(scaling.scaled(self.X)[:, : len(matrix)], self.weights)))
+            for scaling in (self.first, self.with_matrix(matrix))
+        )
+        return matrix * np.sqrt(before / after) if 0 < before < np.inf and 0 < after < np.inf else None
+
+    def with_matrix(self, matrix):
+        """The first scaling with the matrix."""
+        scaling = copy.copy(self.first)
+        scaling.mixing_ = matrix
+        return scaling
+
+    def scale_by(self, scales):
+        """Take a matrix. Sets: scales, scaling."""
+        self.scales, self.scaling = scales, self.with_matrix(scales)
+
+    def mean(self, several, rounds):
+        """Of the metrics, which are the squares of the matrices."""
+        matrix = _power(np.mean([matrix @ matrix for matrix in several], axis=0), 0.5)
+        scaled = self.with_spread(matrix)
+        return matrix if scaled is None else scaled
+
+    def of_columns(self):
+        return np.sqrt(np.maximum(np.einsum("ij,ij->j", self.scales, self.scales), np.finfo(np.float64).tiny))
+
+
+def _power(matrix, exponent):
+    """A power of a symmetric matrix without negative eigenvalues, but for rounding, which is left out."""
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    values[values < len(values) * np.finfo(np.float64).eps * values.max()] = 0.0
+    powered = (vectors * np.maximum(values, 0.0) ** exponent) @ vectors.T
+    return 0.5 * (powered + powered.T)
+
+
+def _sequence(scaling, X, Y, weights, options, n_threads, first_alpha=None):
+    """Rounds of the metric that options name behind shift and ridge."""
+    *others, metric = options
+    make = _FullSequence if metric == "full" else _Sequence
+    return make(scaling, X, Y, weights, others, n_threads, first_alpha)
+
+
+def _variances(columns, weights):
+    return np.average((columns - np.average(columns, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
+
 
 def _spread(scaling, X, weights):
     """Variances of standardised columns, in one unit for all of them: without overflow, and without vanishing."""
-    mantissas, exponents = np.frexp(X / 2 - scaling.mean_ / 2)
+    mantissas, exponents = np.frexp(scaling.bent(X) / 2 - scaling.mean_ / 2)
     divisors, of_divisors = np.frexp(scaling.deviation_)
     exponents = exponents - of_divisors
     largest = exponents.max(initial=-9999, where=mantissas != 0)
@@ -243,14 +333,14 @@ def _spread(scaling, X, weights):
 class _Folds:
     """The same rounds without each fold, and their errors on it."""
 
-    def __init__(self, scaling, X, Y, weights, folds, shift, n_threads, alpha="loo", first_alpha=None):
-        self.X, self.Y, self.weights, self.spread = X, Y, weights, _spread(scaling, X, weights)
-        self.scales, self.alphas = [], []  # after each round, of all folds
+    def __init__(self, scaling, X, Y, weights, folds, options, n_threads, first_alpha=None):
+        self.X, self.Y, self.weights = X, Y, weights
+        self.scales, self.scalings, self.alphas = [], [], []  # after each round, of all folds
         self.folds, self.n_threads = folds, n_threads
         self.sequences = []
         for fold in range(folds.max() + 1):
             seen = self.folds != fold
-            sequence = _Sequence(scaling, X[seen], Y[seen], weights[seen], shift, 1, alpha, first_alpha)
+            sequence = _sequence(scaling, X[seen], Y[seen], weights[seen], options, 1, first_alpha)
             self.sequences.append(sequence)
 
     def chosen(self, rounds, advance=None):
@@ -263,6 +353,7 @@ class _Folds:
                     advance("scales of features", k, most + 1)
                 outputs.append(self.outputs(executor, k > 0))
                 self.scales.append([sequence.scales for sequence in self.sequences])
+                self.scalings.append([sequence.scaling for sequence in self.sequences])
                 self.alphas.append([sequence.model.alpha_ for sequence in self.sequences])
                 squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
@@ -278,15 +369,8 @@ class _Folds:
         if rounds is None:
             within = (k for k, error in enumerate(errors) if error - errors[best] <= standard_errors[k])
             rounds = next(within, 0)  # 0 where errors are not finite
-        scalings = [rescaled(self.sequences[0].first, scales) for scales in self.scales[rounds]]
         alpha = float(np.median(self.alphas[rounds]))
-        return errors, standard_errors, rounds, OutOfFold(self.folds, scalings, outputs[rounds], alpha)
-
-    def scales_after(self, rounds):
-        """The geometric means of the scales of all folds: each is of most samples, and rounds take longest on all."""
-        scales = np.exp(np.mean(np.log(self.scales[rounds]), axis=0))
-        total = self.spread @ scales**2
-        return scales * np.sqrt(self.spread.sum() / total) if rounds and 0 < total < np.inf else scales
+        return errors, standard_errors, rounds, OutOfFold(self.folds, self.scalings[rounds], outputs[rounds], alpha)
 
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""

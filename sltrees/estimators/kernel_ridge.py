@@ -70,7 +70,7 @@ class KernelRidge:
         Of more distinct samples, if they are 1,500 at most, so many are drawn for that.
     most_left_out : int, default 3000
         Of more distinct samples, so many are drawn, and leave-one-out errors are of these: by a factorisation all of
-        them would take as long as the solution.
+        them would take as long as the solution. Not where these errors choose the ridge.
     random_state : int, default 0
         Of what is drawn where there are more than 1,500 samples.
     n_threads : int, optional
@@ -131,6 +131,9 @@ class KernelRidge:
         self.random_state = random_state
         self.n_threads, self.advance = n_threads, advance
 
+    def __repr__(self):
+        return f"KernelRidge(shift={self.shift!r}, alpha={getattr(self, 'alpha_', self.alpha)!r})"
+
     def fit(self, X, Y, weights=None, observations=None):
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
         self.solver_ = _solver(self.solver, len(X))
@@ -170,7 +173,8 @@ class KernelRidge:
         alpha, n = self.alpha, len(X)
         if alpha == "loo" and n > self.climb_on:
             alpha = self._alpha_of_some(X, Y, weights, observations, self.climb_on)
-        kernel, mixed = _kernel(self.shift), _Mixed(X, Y, weights, observations, self.most_left_out, self.random_state)
+        most = n if alpha == "loo" else self.most_left_out  # ridges are compared by errors of all
+        kernel, mixed = _kernel(self.shift), _Mixed(X, Y, weights, observations, most, self.random_state)
         unit, mean = _unit(kernel, X, weights), 1.0 if weights is None else float(weights.mean())
         matrix = executor.run(kernel.between, mixed.X, mixed.X)
 

@@ -128,6 +128,9 @@ class Networks:
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.samples_, self.results_ = None, []
 
+    def __repr__(self):
+        return f"Networks(width={self.width}, shift={self.shift!r}, target_scale={self.target_scale!r})"
+
     def fit(self, X, Y, weights=None, eval_set=None, observations=None):
         """Draw networks and train them. Sets: the attributes."""
         with self._open_cluster():

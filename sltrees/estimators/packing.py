@@ -14,6 +14,7 @@ from sltrees.estimators.kernel_ridge import SOLVERS, WAYS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import Blocks
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.networks import Networks
+from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
@@ -31,6 +32,8 @@ _NEWER = {
     "solver",
     "max_centres",
     "feature_learning",
+    "metric",
+    "bends",
     "categorical_features",
     "loss",
     "quantile",
@@ -80,6 +83,7 @@ def pack_estimator(estimator):
             "standardise": bool(estimator.scaling_.standardise),
             "evenness": estimator.scaling_.evenness,
         },
+        "bent": estimator.scaling_.bent_ is not None,
         "selection": estimator.selection_,
         "validation_score": estimator.validation_score_,
         "weight_unit": estimator._weight_unit,
@@ -92,6 +96,11 @@ def pack_estimator(estimator):
         "centre": estimator.centre_,
         "spread": estimator.spread_,
     }
+    if header["bent"]:
+        arrays["scaling/bent"] = estimator.scaling_.bent_
+    header["mixed"] = estimator.scaling_.mixing_ is not None
+    if header["mixed"]:
+        arrays["scaling/mixing"] = estimator.scaling_.mixing_
     header["encoder"] = None if estimator.encoder_ is None else estimator.encoder_.to_dict()
     header["ranges"] = estimator.feature_ranges_ is not None
     if header["ranges"]:
@@ -160,6 +169,7 @@ def unpack_estimator(header, arrays, cls):
         isinstance(parameters, dict) and name in parameters for name in ("feature_learning", "categorical_features")
     )
     estimator = cls(**_unpacked_parameters(parameters, cls))
+    n_threads_of(estimator.n_jobs)  # ValueError: predicting wants it
     estimator.loss_ = estimator.loss
     d = estimator.n_features_in_ = contents.integer("n_features", minimum=1)
     n_columns = d
@@ -183,6 +193,10 @@ def unpack_estimator(header, arrays, cls):
     scaling.refuse_rest()
     estimator.scaling_.mean_ = contents.array("scaling/mean", np.float64, (d,))
     estimator.scaling_.deviation_ = _positive(contents.array("scaling/deviation", np.float64, (d,)), "deviation")
+    if "bends" in parameters and contents.flag("bent"):
+        estimator.scaling_.bends, estimator.scaling_.bent_ = True, _bent(contents, d)
+    if "metric" in parameters and contents.flag("mixed"):
+        estimator.scaling_.mixing_ = contents.array("scaling/mixing", np.float64, (d, d))
     estimator.feature_scales_ = np.ones(d)
     if is_recent and contents.flag("learned_scales"):
         estimator.feature_scales_ = _positive(contents.array("feature_scales", np.float64, (d,)), "feature_scales")
@@ -213,6 +227,18 @@ def unpack_estimator(header, arrays, cls):
     estimator._shaped_by = estimator._shaping_parameters()
     contents.refuse_rest()
     return estimator
+
+
+def _bent(contents, d):
+    """The columns with long tails of a scaling of d columns."""
+    bent = contents.array("scaling/bent", np.float64, (3, None))
+    places = bent[0]
+    if not (places.size and (places == np.floor(places)).all() and 0 <= places[0] and places[-1] < d):
+        raise ArchiveError(f"array 'scaling/bent' must name columns from 0 to {d - 1}")
+    if (np.diff(places) <= 0).any():
+        raise ArchiveError("array 'scaling/bent' must name columns in their order")
+    _positive(bent[2], "scaling/bent")
+    return bent
 
 
 def _unpack_classes(estimator, contents, has_columns):

@@ -17,6 +17,7 @@ from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
 
 LOSSES = (("squared", "huber", "quantile", "poisson", "gamma"), ("squared", "log_loss"))  # to regress, to classify
+METRICS = ("diagonal", "full")
 MODELS = ("auto", "kernel", "network")
 
 
@@ -60,6 +61,10 @@ def validate_parameters(estimator):
         _require(estimator.evenness == "auto", "evenness must be 'auto' or from 0 to 1", estimator.evenness)
     else:
         as_share(estimator.evenness, "evenness")
+    as_choice(estimator.metric, "metric", METRICS)
+    bends = estimator.bends
+    is_one = isinstance(bends, (bool, np.bool_)) or (isinstance(bends, str) and bends == "auto")
+    _require(is_one, "bends must be 'auto', True or False", bends)
     learning = estimator.feature_learning
     is_off = isinstance(learning, (bool, np.bool_)) and not learning
     if not is_off and not (isinstance(learning, str) and learning == "auto"):
@@ -101,6 +106,42 @@ def _require(good, rule, value):
 
 def _is_real(value):
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def as_eval_set(eval_set, X_val, y_val):
+    """The evaluation set of a fit, however it was given.
+
+    Parameters
+    ----------
+    eval_set : tuple (X, y) or None
+    X_val, y_val : array_like or None
+        The same as two arguments, instead.
+
+    Returns
+    -------
+    tuple (X, y) or None
+
+    Raises
+    ------
+    ValueError
+        If it was given twice, or by half.
+
+    Notes
+    -----
+    Cost: O(1).
+
+    Examples
+    --------
+    >>> as_eval_set(None, [[1.0]], [2.0])
+    ([[1.0]], [2.0])
+    """
+    if X_val is None and y_val is None:
+        return eval_set
+    if X_val is None or y_val is None:
+        raise ValueError(f"X_val and y_val must be given together, got no {'X_val' if X_val is None else 'y_val'}")
+    if eval_set is not None:
+        raise ValueError("eval_set must be None where X_val and y_val are given: they are the same")
+    return X_val, y_val
 
 
 def seed_of(random_state):

@@ -12,6 +12,7 @@ from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.intervals import residual_quantiles
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.estimators.parameters import as_eval_set
 from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinballLoss
 from sltrees.losses.robust import weighted_quantile
 
@@ -89,7 +90,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         bias=1.0,
         standardise=True,
         evenness="auto",
+        bends="auto",
         feature_learning="auto",
+        metric="diagonal",
         categorical_features="from_dtype",
         tol=1e-3,
         max_iter=50,
@@ -117,7 +120,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
             bias=bias,
             standardise=standardise,
             evenness=evenness,
+            bends=bends,
             feature_learning=feature_learning,
+            metric=metric,
             categorical_features=categorical_features,
             tol=tol,
             max_iter=max_iter,
@@ -140,7 +145,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, eval_set=None):
+    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None):
         """Learn.
 
         Parameters
@@ -168,7 +173,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         >>> NewtonRegressor("kernel").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).predict([[1.0]]).round(2)
         array([1.])
         """
-        return self._fit(X, y, sample_weight, eval_set)
+        return self._fit(X, y, sample_weight, as_eval_set(eval_set, X_val, y_val))
 
     def partial_fit(self, X, y, sample_weight=None):
         """Learn from further samples, too.

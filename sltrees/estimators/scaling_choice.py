@@ -14,6 +14,7 @@ from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
 EVENNESS_SAMPLES = 600  # that these are compared on, where there are more
+FEWEST_TO_BEND_BY = 40  # samples: of fewer, errors hardly tell
 FEW_SAMPLES = 400  # up to which all ridges are compared; where there are more, those near the best of so many
 
 
@@ -37,6 +38,10 @@ class ChosenScaling(typing.NamedTuple):
         These samples.
     are_all : bool
         Whether they are all there are.
+    metric : {"diagonal", "full"}
+        Of the scales that were learned.
+    bent_error : float or None
+        Leave-one-out error of the kernel with the columns bent that have long tails, where that was compared.
     """
 
     scaling: typing.Any
@@ -47,6 +52,8 @@ class ChosenScaling(typing.NamedTuple):
     kernel: KernelRidge | None
     seen: np.ndarray
     are_all: bool
+    metric: str = "diagonal"
+    bent_error: float | None = None
 
     def scale(self, shift, alpha):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
@@ -72,6 +79,7 @@ class ChosenScaling(typing.NamedTuple):
                 n_threads=1,
                 alpha=alpha,
                 first_alpha=None if self.kernel is None else self.kernel.alpha_,
+                metric=self.metric,
             )
             return scaling.transform
 
@@ -130,8 +138,10 @@ def choose_scaling(
     *,
     options,
     evenness,
+    bends,
     rounds,
     n_folds,
+    metric,
     needs_kernel,
     many,
     kernel,
@@ -151,9 +161,13 @@ def choose_scaling(
         Bias and `standardise` of `InputScaling`.
     evenness : float or "auto"
         "auto": what gives the kernel the smallest leave-one-out error.
+    bends : bool or "auto"
+        "auto": if that lowers the leave-one-out error of the kernel by more than a standard error of the difference.
     rounds : int, "auto" or False
         Of `learn_scales`; "auto": by errors of folds.
     n_folds : int
+    metric : {"diagonal", "full"}
+        Likewise.
     needs_kernel : bool
         Whether somebody needs the kernel, fitted with what was chosen.
     many : bool
@@ -178,7 +192,11 @@ def choose_scaling(
     advance("scaling", 0, 1)
     auto, standardise = isinstance(evenness, str), options[1]
     evennesses = EVENNESSES if auto and standardise else (1.0 if auto else float(evenness),)
-    scalings = [InputScaling(*options, value).fit(X, sample_weight=weights) for value in evennesses]
+
+    def scaled_by(value, bends=bends is True):
+        return InputScaling(*options, value, bends).fit(X, sample_weight=weights)
+
+    scalings = [scaled_by(value) for value in evennesses]
     # sorted, so that nothing depends on the order in which samples come
     seen = np.lexsort((weights, *Y.T[::-1], *X.T[::-1]))
     if many:
@@ -209,7 +227,14 @@ def choose_scaling(
         best = int(np.argmin(errors))
         if first_alpha is not None:
             first_alpha = kernels[best].alpha_
-    scaling, model, learned = scalings[best], kernels[best], None
+    scaling, model, learned, bent_error = scalings[best], kernels[best], None, None
+    bent = scaled_by(evennesses[best], True) if bends == "auto" and standardise else scaling
+    if bent is not scaling and bent.bent_ is not None and len(fewer[0]) >= FEWEST_TO_BEND_BY:
+        model = model or fitted(scaling, samples=fewer)
+        of_bent = fitted(bent, first_alpha, n_threads, fewer)
+        bent_error = of_bent.error_
+        if _is_clearly_better(of_bent, bent, model, scaling, fewer):
+            scaling, model = bent, of_bent
     if rounds is not False:
         wanted = None if rounds == "auto" else int(rounds)
         learned = learn_scales(
@@ -221,6 +246,7 @@ def choose_scaling(
             rng=rng,
             n_threads=n_threads,
             first_alpha=first_alpha,
+            metric=metric,
             advance=advance,
         )
     rounds = 0 if learned is None else learned.rounds
@@ -231,4 +257,20 @@ def choose_scaling(
     chosen = scaling if learned is None else learned.scaling
     if model is not None:
         model.n_threads = n_threads
-    return ChosenScaling(chosen, evennesses[best], compared, learned, scaling, model, seen, not many)
+    return ChosenScaling(
+        chosen, evennesses[best], compared, learned, scaling, model, seen, not many, metric, bent_error
+    )
+
+
+def _is_clearly_better(model, scaling, other, other_scaling, samples):
+    """Whether a kernel has a smaller leave-one-out error than another, by more than a standard error."""
+    X, Y, weights, _ = samples
+
+    def squares(model, scaling):
+        distinct, found = distinct_samples(scaling.transform(X), Y, weights), np.empty(len(X))
+        found[distinct.order] = np.sum((model.left_out_ - distinct.observations.Y) ** 2, axis=1)
+        return found
+
+    difference = squares(other, other_scaling) - squares(model, scaling)
+    mean = np.average(difference, weights=weights)
+    return bool(mean > np.sqrt(np.sum((weights * (difference - mean)) ** 2)) / weights.sum())

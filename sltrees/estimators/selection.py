@@ -66,8 +66,8 @@ def with_scalings(models, choice, evenness, is_auto):
     Returns
     -------
     Selection
-        Errors of other comparisons are in columns of their own: "leave_one_out_error" of evennesses,
-        "rounds_error" of rounds with "rounds_standard_error", that of the difference from the smallest.
+        Errors of other comparisons are in columns of their own: "leave_one_out_error" of evennesses, and of columns
+        that are bent; "rounds_error" of rounds with "rounds_standard_error", that of the difference from the smallest.
 
     Notes
     -----
@@ -79,6 +79,11 @@ def with_scalings(models, choice, evenness, is_auto):
     for value, error in choice.errors.items():
         outcome = f"scales columns {'best' if value == evenness else 'worse'}, by leave-one-out errors"
         rows.append({"evenness": value, "leave_one_out_error": error, "outcome": outcome})
+    if choice.bent_error is not None:
+        is_chosen = choice.scaling.bends
+        table["bends"] = [is_chosen] * n_models
+        outcome = f"bends long tails: {'' if is_chosen else 'not '}clearly better, by leave-one-out errors"
+        rows.append({"evenness": evenness, "bends": True, "leave_one_out_error": choice.bent_error, "outcome": outcome})
     learned = choice.learned
     if learned is not None and learned.errors:
         table["rounds"] = [learned.rounds] * n_models

@@ -1,4 +1,4 @@
-"""Estimators as ONNX graphs: scaling, kernel or networks, and what makes predictions and probabilities of outputs."""
+"""Estimators as ONNX graphs: what becomes of columns, scaling, kernel or networks, predictions and probabilities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 
 import numpy as np
 
+from sltrees.export.encoder_graph import encoded
 from sltrees.export.onnx_graph import Graph, kernel_sums, scaled
+
+OUTPUTS = ("y", "label", "probabilities")
 
 
 def is_estimator(thing):
@@ -32,11 +35,7 @@ def estimator_model(onnx, estimator, input_dtype, sums_of_networks):
     if not hasattr(estimator, "fitted_model_"):
         raise RuntimeError("the estimator was not fitted: call fit(X, y) first")
     graph, model = Graph(onnx), estimator.fitted_model_
-    encoded = estimator.encoder_ is not None
-    name, double = "features" if encoded else "X", graph.type_of(np.float64)
-    X = graph.add("Cast", name, to=double)
-    if not encoded:  # as estimators fill what is missing where nothing was in training
-        X = graph.add("Where", graph.add("IsNaN", X), estimator.scaling_.mean_, X)
+    X, inputs, metadata = _features(graph, estimator, input_dtype)
     rows = scaled(graph, X, estimator.scaling_)
     if model.name == "kernel":
         outputs = kernel_sums(graph, rows, model.X_, model.dual_, model.shift)
@@ -47,15 +46,23 @@ def estimator_model(onnx, estimator, input_dtype, sums_of_networks):
     outputs = graph.add("Add", graph.add("Mul", outputs, estimator.spread_), estimator.centre_)
     classes = getattr(estimator, "classes_", None)
     made = _numbers(graph, estimator, outputs) if classes is None else _labels(graph, estimator, outputs, classes)
-    metadata = {"model": model.name, "estimator": type(estimator).__name__}
-    names = getattr(estimator, "feature_names_in_", None)
-    if encoded:
-        names = estimator.encoder_.get_feature_names_out()
-    if names is not None:
-        metadata["feature_names"] = json.dumps([str(each) for each in names])
-    n_features = estimator.scaling_.mean_.size
-    inputs = [(name, graph.type_of(input_dtype), ["n", n_features])]
+    metadata |= {"model": model.name, "estimator": type(estimator).__name__}
     return graph.as_model(inputs, made, f"{type(estimator).__name__} of sltrees: {model.name}.", metadata)
+
+
+def _features(graph, estimator, input_dtype):
+    """Name of the features, inputs of the graph, and what is to be said of them."""
+    names, metadata = getattr(estimator, "feature_names_in_", None), {}
+    if estimator.encoder_ is not None:
+        features, inputs, metadata = encoded(graph, estimator.encoder_.columns_, input_dtype, OUTPUTS)
+    else:
+        X = graph.add("Cast", "X", to=graph.type_of(np.float64))
+        # as estimators fill what is missing where nothing was in training
+        features = graph.add("Where", graph.add("IsNaN", X), estimator.scaling_.middle_, X)
+        inputs = [("X", graph.type_of(input_dtype), ["n", estimator.scaling_.mean_.size])]
+    if names is not None and not metadata:
+        metadata = {"feature_names": json.dumps([str(name) for name in names])}
+    return features, inputs, metadata
 
 
 def _numbers(graph, estimator, outputs):

@@ -92,7 +92,7 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     ----------
     networks : ShiftedReLUNetwork, sequence of ShiftedReLUNetwork, or estimator
         Networks are drawn, with the same number of features and dtype; one has outputs of shape (n,), a sequence of C
-        has (n, C). A NewtonRegressor or NewtonClassifier is fitted, and written with its scaling.
+        has (n, C). A NewtonRegressor or NewtonClassifier is fitted, and written with its encoder and scaling.
     path : path_like
         Of the file. One that is there is replaced, in one moment, when the new one is complete.
     scaling : InputScaling, optional
@@ -126,14 +126,17 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     Numbers in raw units are float64: inputs with `scaling`, outputs with `output_scale` or `output_offset`. Others have
     the dtype of the network.
 
-    An estimator has the input "X", or where it has an `encoder_` the input "features", which is what
-    ``estimator.encoder_.transform(X)`` returns. NaN is filled as `predict` does. Outputs are "y" of a regressor,
-    float64; of a classifier "label" and "probabilities", in the order of `classes_`. Of the kernel, correlations are
+    An estimator that learned from numbers alone has the input "X", shape (n, d), in which NaN is filled as `predict`
+    does. Of one that learned from a frame with other columns, too, each column is an input of shape (n, 1), called like
+    it: numbers and booleans of `input_dtype`; dates as float64, days since 1970, since ONNX has no dates; categories as
+    strings, "" for what is missing. (Metadata have the kinds, as JSON under "columns", and the names of inputs, which
+    have a "_" more where the output is called like the column.) Outputs are "y" of a regressor, float64; of a
+    classifier "label" and "probabilities", in the order of `classes_`. Of the kernel, correlations are
     computed in float64, so that it has an error of some 1e-8 where a sample is one that was learned from, times the
     largest coefficients; memory is 8 bytes x samples x 4,096 at a time, and some twenty times that.
 
     Metadata: sltrees_version, width, shift, init and dtype; width, shift and init are lists
-    for a sequence of networks. Operators are those of opset 13.
+    for a sequence of networks. Operators are those of opset 13, for words also of opset 2 of "ai.onnx.ml".
 
     Cost: O(k d) for k exported neurons, and about three times their memory.
 

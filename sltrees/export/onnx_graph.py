@@ -8,12 +8,13 @@ from sltrees._versions import VERSION
 from sltrees.kernels.orthants import OrthantPolynomials
 from sltrees.network.prediction import NEURONS_PER_PART
 
-OPSET, IR_VERSION = 13, 7  # of 2020: every runtime in use reads them, and nothing newer is needed
+# of 2020: every runtime in use reads them, and nothing newer is needed
+OPSETS, IR_VERSION = {"": 13, "ai.onnx.ml": 2}, 7
 CENTRES_PER_PART = 4096  # so that no runtime holds the kernel of all at once
 
 
 class Graph:
-    """Nodes and constants of an ONNX graph as they are added."""
+    """Nodes and constants of an ONNX graph as they are added; "sltrees/" keeps their names apart from inputs'."""
 
     def __init__(self, onnx):
         self._onnx = onnx
@@ -25,24 +26,25 @@ class Graph:
 
     def constant(self, values):
         """Name of a new constant."""
-        name = f"constant_{len(self.constants)}"
+        name = f"sltrees/constant_{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
     def add(self, operator, *inputs, output=None, **attributes):
         """Name of the output of a new node; inputs are names, or arrays, which become constants."""
         inputs = [given if isinstance(given, str) else self.constant(given) for given in inputs]
-        output = f"{operator}_{len(self.nodes)}" if output is None else output
+        output = f"sltrees/{operator}_{len(self.nodes)}" if output is None else output
         self.nodes.append(self._onnx.helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def as_model(self, inputs, outputs, doc, metadata):
         """The whole as a model; inputs and outputs are lists of (name, element type, shape)."""
         helper = self._onnx.helper
+        domains = sorted({"", *(node.domain for node in self.nodes)})
         infos = [[helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs)]
         proto = helper.make_model(
             helper.make_graph(self.nodes, "sltrees", *infos, self.constants),
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid(domain, OPSETS[domain]) for domain in domains],
             ir_version=IR_VERSION,
             producer_name="sltrees",
             producer_version=VERSION,
@@ -54,7 +56,11 @@ class Graph:
 
 def scaled(graph, X, scaling):
     """As `InputScaling.transform`."""
+    if scaling.bent_ is not None:
+        X = _bent(graph, X, scaling.mean_.size, scaling.bent_)
     columns = graph.add("Div", graph.add("Sub", X, scaling.mean_), scaling.deviation_)
+    if scaling.mixing_ is not None:
+        columns = graph.add("MatMul", columns, scaling.mixing_)
     if scaling.bias:
         constant_column = np.array(scaling.bias * np.sqrt(scaling.mean_.size))
         columns = graph.add("Pad", columns, np.array([0, 0, 0, 1]), constant_column)
@@ -63,6 +69,19 @@ def scaled(graph, X, scaling):
     # a row of zeros stays zero
     norms = graph.add("Where", graph.add("Greater", norms, np.array(0.0)), norms, np.array(1.0))
     return graph.add("Div", columns, norms)
+
+
+def _bent(graph, X, d, bent):
+    """Columns with long tails through arcsinh, which not all runtimes have in float64: by a logarithm."""
+    places = bent[0].astype(np.int64)
+    medians, spreads, is_bent = np.zeros(d), np.ones(d), np.zeros(d, dtype=bool)
+    medians[places], spreads[places], is_bent[places] = bent[1], bent[2], True
+    far = graph.add("Div", graph.add("Sub", X, medians), spreads)
+    far = graph.add("Clip", far, np.array(-1e150), np.array(1e150))  # so that squares do not overflow
+    size = graph.add("Abs", far)
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", far, far), np.array(1.0)))
+    logarithm = graph.add("Mul", graph.add("Sign", far), graph.add("Log", graph.add("Add", size, root)))
+    return graph.add("Where", is_bent, logarithm, X)
 
 
 def summed(graph, X, output, double):

@@ -33,6 +33,9 @@ class TorchNetwork(torch.nn.Module):
         self.bias = 0.0 if scaling is None else float(scaling.bias * np.sqrt(scaling.mean_.size))
         self._register("output_scale", model.output_scale)
         self._register("output_offset", model.output_offset)
+        # those that are seldom there come last: `torch.export` wants buffers that are none behind all others
+        self._register("bent", None if scaling is None else scaling.bent_)
+        self._register("mixing", None if scaling is None else scaling.mixing_)
 
     def _register(self, name, values):
         """A buffer of float64, or none."""
@@ -64,7 +67,13 @@ class TorchNetwork(torch.nn.Module):
 
     def scaled(self, X):
         """As `InputScaling.transform`."""
+        if self.bent is not None:
+            places = self.bent[0].to(torch.int64)
+            far = torch.clamp((X[:, places] - self.bent[1]) / self.bent[2], -1e150, 1e150)
+            X = X.index_copy(1, places, torch.asinh(far))
         X = (X - self.mean) / self.deviation
+        if self.mixing is not None:
+            X = X @ self.mixing
         if self.bias > 0.0:
             X = torch.nn.functional.pad(X, (0, 1), value=self.bias)
         norms = torch.linalg.vector_norm(X, dim=1, keepdim=True)

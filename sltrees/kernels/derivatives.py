@@ -69,10 +69,46 @@ def squared_gradients(scaled, centres, dual, shift, weights=None):
     Radhakrishnan, Beaglehole, Pandit, Belkin, "Mechanism for feature learning in neural networks and
     backpropagation-free machine learning models", Science 383 (2024).
     """
-    norms = np.linalg.norm(scaled, axis=1)
-    weights = (np.ones(len(scaled)) if weights is None else weights)[norms > 0]
-    scaled, norms = scaled[norms > 0], norms[norms > 0]
+    scaled, weights = _not_zero(scaled, weights)
     total = np.zeros(scaled.shape[1])
+    for gradient, of_rows in _gradients(scaled, centres, dual, shift, weights):
+        total += of_rows @ gradient**2
+    return total / (weights.sum() or 1.0)
+
+
+def gradient_products(scaled, centres, dual, shift, weights=None):
+    """Mean products of the derivatives of a learned function along each pair of features.
+
+    Parameters
+    ----------
+    scaled, centres, dual, shift, weights
+        Of `squared_gradients`.
+
+    Returns
+    -------
+    ndarray of shape (d, d)
+        The average gradient outer product, of which `squared_gradients` is the diagonal.
+
+    Notes
+    -----
+    Cost: O(n m d C + n d^2 C).
+    """
+    scaled, weights = _not_zero(scaled, weights)
+    total = np.zeros((scaled.shape[1], scaled.shape[1]))
+    for gradient, of_rows in _gradients(scaled, centres, dual, shift, weights):
+        total += (gradient.T * of_rows) @ gradient
+    return total / (weights.sum() or 1.0)
+
+
+def _not_zero(scaled, weights):
+    """The rows that are not zeros, and their weights."""
+    present = np.linalg.norm(scaled, axis=1) > 0
+    return scaled[present], (np.ones(len(scaled)) if weights is None else weights)[present]
+
+
+def _gradients(scaled, centres, dual, shift, weights):
+    """Derivatives of each output at some rows after the other, and the weights of these rows."""
+    norms = np.linalg.norm(scaled, axis=1)
     for start in range(0, len(scaled), _ROWS):
         lengths = norms[start : start + _ROWS, None]
         directions = scaled[start : start + _ROWS] / lengths
@@ -83,5 +119,4 @@ def squared_gradients(scaled, centres, dual, shift, weights=None):
             gradient = (factors * column) @ centres
             # along the sphere, and by how much a step in the feature moves the direction
             gradient -= np.einsum("ij,ij->i", gradient, directions)[:, None] * directions
-            total += weights[start : start + _ROWS] @ (gradient / lengths) ** 2
-    return total / (weights.sum() or 1.0)
+            yield gradient / lengths, weights[start : start + _ROWS]

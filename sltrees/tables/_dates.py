@@ -111,6 +111,11 @@ def is_ambiguous(cells, date_format):
     return date_format == "%m/%d/%Y" and all(as_days(cell, "%d/%m/%Y") is not None for cell in cells)
 
 
+def date_turns(has_time):
+    """The year, the week and, if there is a time, the day: (days to add to days since 1970, length in days) of each."""
+    return [(0.0, YEAR), (3.0, WEEK)] + ([(0.0, 1.0)] if has_time else [])  # 1970 began with a Thursday
+
+
 def cycles(days, has_time):
     """Where dates are in the year, the week and, if they have a time, in the day.
 
@@ -135,7 +140,6 @@ def cycles(days, has_time):
     array([[ 0.  ,  1.  ,  0.43, -0.9 ],
            [ 0.  ,  0.  ,  0.  ,  0.  ]])
     """
-    turns = [days / YEAR, (days + 3.0) / WEEK] + ([days] if has_time else [])  # 1970 began with a Thursday
-    angles = 2.0 * np.pi * np.column_stack(turns)
+    angles = 2.0 * np.pi * np.column_stack([(days + offset) / period for offset, period in date_turns(has_time)])
     parts = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(days), -1)
     return np.nan_to_num(parts, nan=0.0)

@@ -149,9 +149,13 @@ def test_baselines_beat_guessing(script, model, task):
     assert result.chosen == ""
 
 
-@pytest.mark.parametrize("model", ["kernel_ridge", "svm", "svm_tuned", "forest", "mlp", "ridge"])
+@pytest.mark.parametrize(
+    "model", ["kernel_ridge", "svm", "svm_tuned", "forest", "mlp", "ridge", "boosting", "lightgbm", "xrfm"]
+)
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_baselines_are_made(script, model, task):
+    if model == "lightgbm":
+        pytest.importorskip("lightgbm")
     estimator = script.make_model(model, task)
     assert hasattr(estimator, "fit")
     assert hasattr(estimator, "predict")
@@ -160,6 +164,25 @@ def test_baselines_are_made(script, model, task):
 @pytest.mark.parametrize("model", ["kernel_ridge", "svm"])
 def test_several_outputs(script, model):
     assert math.isfinite(script.run_fold("linnerud", model, 5, 0).score)
+
+
+def test_xrfm_has_the_interface_of_the_others(script, monkeypatch):
+    class Stand:  # for xRFM: the row that was learned from and is nearest
+        def __init__(self, **options):
+            assert options["tuning_metric"] in ("accuracy", "mse")
+
+        def fit(self, X, y, X_val, y_val):
+            assert len(X_val) == len(y_val) == (len(X) + len(X_val)) // 5
+            assert (np.unique(y_val).size == 3) == (y.dtype == np.int64)  # iris is sorted by its three classes
+            self.X, self.y = X, y
+
+        def predict(self, X):
+            return self.y[((X[:, None] - self.X) ** 2).sum(axis=2).argmin(axis=1)]
+
+    monkeypatch.setitem(sys.modules, "xrfm", types.SimpleNamespace(xRFM=Stand))
+    assert script.run_fold("iris", "xrfm", 5, 0).score > 0.9
+    assert math.isfinite(script.run_fold("linnerud", "xrfm", 5, 0).score)  # of three outputs
+    assert script.run_fold("diabetes", "xrfm", 5, 0).score > -1.0
 
 
 def test_unknown_model(script):
@@ -328,14 +351,18 @@ def test_summary(script):
     assert summary.mean("newton", sets) == pytest.approx(0.8)
     assert summary.mean("svm", sets, 1) == pytest.approx(0.375)
     assert math.isnan(summary.mean("svm", summary.of_task("regression")))
+    assert [summary.rank(model, sets) for model in ("newton", "svm")] == [1.5, 1.5]
+    assert summary.rank("svm", ["iris"]) == 2
+    assert math.isnan(summary.rank("svm", []))
     mean, error, count = summary.difference("svm", sets)
     assert (mean, error, count) == (pytest.approx(0.025), pytest.approx(0.15 / math.sqrt(2) / math.sqrt(2)), 2)
     assert summary.difference("svm", ["iris"])[2] == 1
     assert math.isnan(summary.difference("svm", ["iris"])[1])
     assert summary.difference("svm", [])[2] == 0
     text = script.report(summary)
-    assert "| digits | 1797 |  64 |      - |   0.100 |" in text
-    assert "| mean   |      |     |  0.800 |   0.775 |" in text
+    assert "| digits    | 1797 |  64 |      - |   0.100 |" in text
+    assert "| mean      |      |     |  0.800 |   0.775 |" in text
+    assert "| mean rank |      |     |   1.50 |    1.50 |" in text
     assert "| RBF-SVM                  | +0.0250 |         0.0750 |    2 |" in text
     assert "linnerud" in text
 
@@ -344,8 +371,8 @@ def test_means_without_tiny_sets(script):
     scores = {"linnerud": -1.0, "diabetes": 0.5}
     rows = [fold(script, name, "svm", number, score) for name, score in scores.items() for number in range(2)]
     text = script.report(script.Summary(rows, 2))
-    assert "| mean           |     |     |  -0.250 |" in text
-    assert "| mean, n >= 100 |     |     |   0.500 |" in text
+    assert "| mean                |     |     |  -0.250 |" in text
+    assert "| mean, n >= 100      |     |     |   0.500 |" in text
     assert "Newton" not in text
 
 
@@ -409,7 +436,8 @@ def test_page_says_what_was_measured(script, data):
     rows = script.read_csv(path)
     with path.open(newline="", encoding="utf-8") as file:
         assert len(rows) == len(list(csv.reader(file))) - 1
-    baselines = set(script.MODELS) - {script.OURS}
+    baselines = {row.model for row in rows} - {script.OURS}
+    assert {"kernel_ridge", "svm", "svm_tuned", "forest", "mlp", "ridge"} <= baselines <= set(script.MODELS)
     assert {row.key for row in rows if row.model != script.OURS} == {
         (name, model, 5, number) for name in data.SETS for model in baselines for number in range(5)
     }

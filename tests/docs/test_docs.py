@@ -129,7 +129,13 @@ def test_commands_of_the_readme_are_what_a_commit_must_pass():
 ELSEWHERE = {
     "sltrees.estimators": ("NewtonClassifier", "NewtonRegressor"),
     "sltrees.export": ("to_onnx", "to_torch"),
-    "sltrees.plotting": ("plot_convergence", "plot_firing_pattern", "plot_iteration_cost", "plot_scaling"),
+    "sltrees.plotting": (
+        "plot_convergence",
+        "plot_firing_pattern",
+        "plot_importances",
+        "plot_iteration_cost",
+        "plot_scaling",
+    ),
     "sltrees.preprocessing": ("InputScaling",),
     "sltrees.tables": ("read_table",),
 }

@@ -312,21 +312,6 @@ def test_callbacks_follow_every_output_and_can_stop():
     assert [len(history) for history in stopped.history_] == [1, 1, 1]
 
 
-def test_evaluation_set_stops_training_and_the_best_is_restored():
-    rng = np.random.default_rng(0)
-    X, y = wave(80)
-    y = y + rng.standard_normal(80)
-    options = {**NETWORK, "alpha": 1e-6, "target_scale": 16.0, "max_iter": 30}
-    model = NewtonRegressor(**options, patience=3).fit(X[:50], y[:50], eval_set=(X[50:], y[50:]))
-    (history,) = model.history_
-    curve = [record.validation_rmse for record in history]
-    result = model.fitted_model_.results_[0]
-    assert result.status == "early_stopped"
-    assert result.validation_rmse == min(curve)
-    error = np.sqrt(np.mean((model.predict(X[50:]) - y[50:]) ** 2))
-    assert error == pytest.approx(result.validation_rmse / 16.0 * model.spread_[0], rel=1e-6)
-
-
 class InterruptAt(Callback):
     def __init__(self, iteration):
         self.iteration = iteration

@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.feature_learning import learn_scales, rescaled, scales_after
+from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.model_comparison import Comparison
 from sltrees.kernels.any_norms import Rows, kernel_tile
 from sltrees.kernels.derivatives import slopes, squared_gradients
@@ -237,3 +238,24 @@ def test_weights_count_in_derivatives():
     copies = np.repeat(X, weights.astype(int), axis=0)
     found = squared_gradients(X, centres, np.ones((3, 1)), 1.0, weights)
     assert np.allclose(found, squared_gradients(copies, centres, np.ones((3, 1)), 1.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [320, 420, 470])  # some 210, 280 and 310 of them in what a fold learns from
+def test_ridges_of_rounds_are_chosen_however_many_samples_there_are(n):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 3))
+    y = np.sin(X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(n)
+    model = NewtonRegressor("kernel", feature_learning=1, evenness="auto").fit(X, y)
+    errors = model.selection_["leave_one_out_error"]
+    by_folds = [error for error in model.selection_["rounds_error"] if error is not None]
+    assert by_folds[0] < 2 * min(error for error in errors if error is not None)
+    assert model.validation_score_ > 0.95
+
+
+def test_no_errors_left_out_does_not_mean_no_choice_of_a_ridge():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((250, 3))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    Y = np.sin(3 * X[:, :1]) + 0.1 * rng.standard_normal((250, 1))
+    options = {"first_alpha": 1e-2, "climb_on": 300}
+    assert KernelRidge(**options, most_left_out=0).fit(X, Y).alpha_ == KernelRidge(**options).fit(X, Y).alpha_ < 1

@@ -1,5 +1,8 @@
 """Estimators as ONNX files predict what they do here: kernel and networks, numbers, labels and probabilities."""
 
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,7 +42,9 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("options", [{"shift": 0.0}, {"shift": 0.3}, {}, {"shift": 2.5}, NETWORK], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"shift": 0.0}, {"shift": 0.3}, {}, {"shift": 2.5}, {"metric": "full"}, NETWORK], ids=str
+)
 def test_predictions_of_regressors(run, options, dtype):
     X, y = samples()
     estimator = NewtonRegressor(**({"model": "kernel", "feature_learning": 1} | options)).fit(X, y)
@@ -74,10 +79,90 @@ def test_gaps_and_frames(run):
     gaps = X.copy()
     gaps[::5, 2] = np.nan
     np.testing.assert_allclose(run(estimator, gaps)["y"], estimator.predict(gaps), atol=1e-6)
-    frame = pd.DataFrame(X, columns=list("abcd")).assign(colour=np.where(X[:, 3] > 0, "red", "blue"))
-    estimator = NewtonRegressor("kernel", feature_learning=False).fit(frame, y)
-    found = run(estimator, estimator.encoder_.transform(frame))["y"]
-    np.testing.assert_allclose(found, estimator.predict(frame), atol=1e-6)
+    far = np.concatenate([X, gaps, np.full((1, 4), np.nan)])
+    estimator = NewtonRegressor("kernel", feature_learning=False).fit(gaps, y)
+    assert estimator.encoder_.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x2=NA", "x3"]
+    np.testing.assert_allclose(run(estimator, far)["y"], estimator.predict(far), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"model": "kernel"}, NETWORK], ids=str)
+def test_bent_columns(run, options):
+    X, y = samples()
+    X[:, [0, 2]] = np.exp([2.5, 25.0] * X[:, [0, 2]]) * [1.0, -1.0]
+    estimator = NewtonRegressor(**options, bends=True).fit(X, y)
+    assert estimator.scaling_.bent_ is not None
+    far = np.concatenate([X, -X[:5], 1e9 * X[:5], np.full((1, 4), np.nan), [[1e200, 0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(run(estimator, far)["y"], estimator.predict(far), atol=1e-6)
+
+
+def frame_of_all_kinds():
+    """A frame with columns of all kinds, most with gaps, and names that outputs have; and targets."""
+    rng = np.random.default_rng(0)
+    days = pd.to_timedelta(rng.uniform(0, 900, N), unit="D")
+    frame = pd.DataFrame(
+        {
+            "y": rng.standard_normal(N),
+            "label": rng.random(N) < 0.5,
+            "empty": np.full(N, np.nan),
+            "colour": pd.Categorical(rng.choice(["red", "green", "blue"], N)),
+            "rooms": rng.integers(0, 4, N).astype(float),
+            "town": [f"t{place}" for place in rng.integers(0, 30, N)],
+            "when": pd.Timestamp("2024-01-01") + days,
+            "day": (pd.Timestamp("2024-01-01") + days).floor("D"),
+        }
+    )
+    y = (
+        np.sin(frame["y"])
+        + frame["label"]
+        + 2 * (frame["colour"] == "red")
+        + np.sin(2 * np.pi * (frame["when"].dt.hour / 24))
+    )
+    for step, column in enumerate(["y", "colour", "rooms", "town", "when"], 5):
+        frame.loc[::step, column] = None
+    return frame, y.to_numpy()
+
+
+def inputs_of_guide(path):
+    """inputs_of(frame, dtype) of the recipe of docs/guide/estimators.md, for the file, and the session."""
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "estimators.md").read_text(encoding="utf-8")
+    recipe = guide[guide.index("    import json\n") : guide.index('    (y,) = session.run(["y"], inputs_of(frame))')]
+    names = {}
+    exec(textwrap.dedent(recipe).replace("model.onnx", str(path)), names)
+    return names["inputs_of"], names["session"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("options", [{"model": "kernel", "feature_learning": False}, NETWORK], ids=str)
+def test_frames_go_in_as_they_are(tmp_path, options, dtype):
+    frame, y = frame_of_all_kinds()
+    words = ["colour", "rooms", "town"]
+    estimator = NewtonRegressor(**options, categorical_features=words).fit(frame, y)
+    kinds = [column.kind for column in estimator.encoder_.columns_]
+    assert set(kinds) == {"numeric", "left out", "categorical", "target encoded", "date"}
+    to_onnx(estimator, tmp_path / "m.onnx", input_dtype=dtype)
+    inputs_of, session = inputs_of_guide(tmp_path / "m.onnx")
+    assert [given.name for given in session.get_inputs()] == ["y_", "label_", "colour", "rooms", "town", "when", "day"]
+    new = frame.assign(colour=frame["colour"].astype(object)).astype({"y": dtype})
+    new.loc[3, "town"], new.loc[4, "colour"], new.loc[7, "rooms"] = "elsewhere", "mauve", 17.0
+    new.loc[11, ["town", "day", "when"]] = None  # of days, none was missing in training
+    (found,) = session.run(["y"], inputs_of(new, dtype))
+    assert np.ptp(found) > 1
+    np.testing.assert_allclose(found, estimator.predict(new.astype({"y": float})), atol=1e-6)
+
+
+def test_frames_of_classifiers_and_words_that_mean_missing(tmp_path):
+    frame, y = frame_of_all_kinds()
+    frame = frame[["colour", "y"]]
+    estimator = NewtonClassifier("kernel", feature_learning=False).fit(frame, np.where(y > 1, "dear", "cheap"))
+    to_onnx(estimator, tmp_path / "m.onnx")
+    inputs_of, session = inputs_of_guide(tmp_path / "m.onnx")
+    inputs = {name: values.copy() for name, values in inputs_of(frame).items()}
+    missing = frame["colour"].isna().to_numpy()
+    for word in ("", None, np.nan, pd.NA):
+        inputs["colour"][missing, 0] = word
+        label, probabilities = session.run(["label", "probabilities"], inputs)
+        np.testing.assert_array_equal(label, estimator.predict(frame))
+        np.testing.assert_allclose(probabilities, estimator.predict_proba(frame), atol=1e-6)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 1.0, 4.0])

@@ -216,6 +216,25 @@ def test_whole_models(run, bias, standardise, dtype):
     assert run(network, raw, scaling=scaling).dtype == dtype
 
 
+def test_scalings_that_mix_columns(run):
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((30, D))
+    scaling = InputScaling().fit(raw)
+    scaling.mixing_ = rng.standard_normal((D, D))
+    network, _ = trained(X=scaling.transform(raw), y=rng.standard_normal(30))
+    assert_close(run(network, raw, scaling=scaling), network.predict(scaling.transform(raw)))
+
+
+def test_scalings_that_bend_columns(run):
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((30, D))
+    raw[:, 2] = np.exp(3 * raw[:, 2])
+    scaling = InputScaling(bends=True).fit(raw)
+    assert scaling.bent_[0].tolist() == [2]
+    network, _ = trained(X=scaling.transform(raw), y=rng.standard_normal(30))
+    assert_close(run(network, raw, scaling=scaling), network.predict(scaling.transform(raw)))
+
+
 def test_scaled_rows_of_zeros_stay_zero(run):
     scaling = InputScaling(bias=0.0, standardise=False).fit(np.eye(3))
     network = ShiftedReLUNetwork(512, init="gaussian", shift=0.0, random_state=0).initialize(np.eye(3))
