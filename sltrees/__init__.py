@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sltrees.trees.correlation_trees import CorrelationTrees
     from sltrees.trees.prioritized_sampler import PrioritizedSampler
     from sltrees.trees.threshold_map import ThresholdMap
+    from sltrees.trees.vector_search import VectorSearch
     from sltrees.trees.watch import Watch
     from sltrees.trees.window import ThresholdWindow
 
@@ -37,6 +38,7 @@ else:
         "ThresholdWindow": "sltrees.trees.window",
         "TrainingResult": "sltrees.records",
         "TrainingStatus": "sltrees.records",
+        "VectorSearch": "sltrees.trees.vector_search",
         "Watch": "sltrees.trees.watch",
         "load_digits": "sltrees.datasets",
         "shifted_ntk": "sltrees.kernels",
@@ -93,6 +95,7 @@ __all__ = [
     "ThresholdWindow",
     "TrainingResult",
     "TrainingStatus",
+    "VectorSearch",
     "Watch",
     "load_digits",
     "shifted_ntk",
