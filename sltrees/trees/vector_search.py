@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, refuse_large, refuse_masked
@@ -86,7 +89,14 @@ class VectorSearch:
     (array([[0, 1]]), array([[1., 1.]]))
     """
 
-    def __init__(self, vectors, *, metric="inner_product", n_threads=None, max_memory=None):
+    def __init__(
+        self,
+        vectors: npt.ArrayLike,
+        *,
+        metric: Literal["inner_product", "cosine", "euclidean"] = "inner_product",
+        n_threads: int | None = None,
+        max_memory: float | None = None,
+    ) -> None:
         metric = METRICS.index(as_choice(metric, "metric", METRICS))
         self._n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
         dtype = np.dtype(np.float32 if getattr(vectors, "dtype", None) == np.float32 else np.float64)
@@ -100,7 +110,13 @@ class VectorSearch:
         self._held = PackedVectors(vectors, squares, np.ones(len(vectors), dtype=bool), metric, len(vectors))
 
     @staticmethod
-    def bytes_needed(n_vectors, n_features, dtype, *, metric="inner_product"):
+    def bytes_needed(
+        n_vectors: int,
+        n_features: int,
+        dtype: npt.DTypeLike,
+        *,
+        metric: Literal["inner_product", "cosine", "euclidean"] = "inner_product",
+    ) -> int:
         """Bytes that a search of this size takes, the copy while it is made included: an upper bound.
 
         Parameters
@@ -128,7 +144,7 @@ class VectorSearch:
 
     # ------------------------------------------------------------------ queries
 
-    def search(self, queries, threshold, *, inclusive=False):
+    def search(self, queries: npt.ArrayLike, threshold: npt.ArrayLike, *, inclusive: bool = False) -> Any:
         """All vectors beyond a threshold from each query: with products or cosines above, or distances below.
 
         Parameters
@@ -174,7 +190,9 @@ class VectorSearch:
         result.has_sorted_indices = result.has_canonical_format = True
         return result
 
-    def count(self, queries, threshold, *, inclusive=False):
+    def count(
+        self, queries: npt.ArrayLike, threshold: npt.ArrayLike, *, inclusive: bool = False
+    ) -> npt.NDArray[np.int64]:
         """How many vectors are beyond a threshold from each query.
 
         Parameters
@@ -203,7 +221,7 @@ class VectorSearch:
         """
         return np.concatenate([part[0] for part in self._within(queries, threshold, inclusive, True)])
 
-    def nearest(self, queries, k):
+    def nearest(self, queries: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The k best vectors for each query: of the largest products or cosines, or the least distances.
 
         Parameters
@@ -285,7 +303,7 @@ class VectorSearch:
 
     # ------------------------------------------------------------------ changes
 
-    def add(self, vectors):
+    def add(self, vectors: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Add vectors.
 
         Parameters
@@ -324,7 +342,7 @@ class VectorSearch:
             self._write(held, ids, vectors, squares)
         return ids
 
-    def update(self, ids, vectors):
+    def update(self, ids: npt.ArrayLike, vectors: npt.ArrayLike) -> None:
         """Replace vectors.
 
         Parameters
@@ -365,7 +383,7 @@ class VectorSearch:
         if keep.size:
             self._write(self._held, ids[keep], np.ascontiguousarray(vectors[keep]), squares[keep])
 
-    def remove(self, ids):
+    def remove(self, ids: npt.ArrayLike) -> None:
         """Take vectors out.
 
         Parameters
@@ -430,55 +448,55 @@ class VectorSearch:
     # ------------------------------------------------------------------ what there is
 
     @property
-    def metric(self):
+    def metric(self) -> str:
         """ "inner_product", "cosine" or "euclidean"."""
         return METRICS[self._held.metric]
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
         return self._held.panels.vectors.dtype
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Numbers of a vector."""
         return self._held.panels.d
 
     @property
-    def n_ids(self):
+    def n_ids(self) -> int:
         """One more than the highest id that was ever given: the number of columns of a result."""
         return self._held.panels.n
 
     @property
-    def ids(self):
+    def ids(self) -> npt.NDArray[np.int64]:
         """Ids of the vectors that are there, ascending: ndarray of int64. Cost: O(n)."""
         return np.flatnonzero(self._held.panels.live)
 
     @property
-    def vectors(self):
+    def vectors(self) -> npt.NDArray[np.floating[Any]]:
         """Read-only view of the vectors by id, (n_ids, d), until some are added; rows of removed ones are zero."""
         return self._held.panels.vectors
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes held."""
         return self._held.panels.nbytes
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._held.panels.n_live
 
-    def __contains__(self, id):
+    def __contains__(self, id: Any) -> bool:
         panels = self._held.panels
         return isinstance(id, (int, np.integer)) and 0 <= id < panels.n and bool(panels.live[id])
 
-    def __getitem__(self, id):
+    def __getitem__(self, id: Any) -> npt.NDArray[np.floating[Any]]:
         """The vector of an id, or those of several: a copy."""
         if np.ndim(id) == 0:
             id = as_index(id, self.n_ids, "id")
             return self.vectors[int(self._as_ids(np.array([id]))[0])].copy()
         return self.vectors[self._as_ids(as_integers(np.array(id), "ids"))]
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, VectorSearch):
             return NotImplemented
         return (
@@ -489,10 +507,10 @@ class VectorSearch:
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<VectorSearch of {len(self)} vectors in {self.n_features} dimensions, {self.metric}, {self.dtype}>"
 
-    def copy(self):
+    def copy(self) -> Self:
         """An independent search of the same vectors, with the same ids. Cost: as building.
 
         Returns
@@ -508,8 +526,9 @@ class VectorSearch:
         >>> len(search), len(other)
         (2, 1)
         """
-        panels = self._held.panels
-        return _from_parts(type(self), self.metric, self._n_threads, np.array(self.vectors), panels.live, panels.free)
+        panels, other = self._held.panels, type(self).__new__(type(self))
+        other._hold_checked(self.metric, self._n_threads, np.array(self.vectors), panels.live, panels.free)
+        return other
 
     __copy__ = copy
 
@@ -520,6 +539,11 @@ class VectorSearch:
         panels = self._held.panels
         parts = type(self), _PICKLE_VERSION, self.metric, self._n_threads, np.array(self.vectors), panels.live
         return _from_pickle, (*parts, panels.free)
+
+    def _hold_checked(self, metric, n_threads, vectors, live, free):
+        """Have vectors that were checked, some of which are not there."""
+        self._n_threads = n_threads
+        self._held = PackedVectors(vectors, squared_lengths(vectors), live, METRICS.index(metric), len(vectors), free)
 
     def _check(self):
         """Assert every invariant, and that panels hold what the vectors are packed into. Cost: O(n d)."""
@@ -540,15 +564,6 @@ def _squares_of(vectors, name, metric):
     return squares
 
 
-def _from_parts(cls, metric, n_threads, vectors, live, free):
-    """A search of vectors that were checked, some of which are not there."""
-    search = cls.__new__(cls)
-    search._n_threads = n_threads
-    squares = squared_lengths(vectors)
-    search._held = PackedVectors(vectors, squares, live, METRICS.index(metric), len(vectors), free)
-    return search
-
-
 def _from_pickle(cls, version, metric, n_threads, vectors, live, free):
     """Rebuild a search; the arguments come from a file and are checked like any others."""
     if version != _PICKLE_VERSION:
@@ -562,4 +577,6 @@ def _from_pickle(cls, version, metric, n_threads, vectors, live, free):
     if live.shape != (len(vectors),) or not np.array_equal(np.sort(free), np.flatnonzero(~live)):
         raise ValueError("a pickled search must say which vectors are free, once each")
     _squares_of(vectors[live], "vectors", METRICS.index(metric))
-    return _from_parts(cls, metric, n_threads, vectors, live, free)
+    search = cls.__new__(cls)
+    search._hold_checked(metric, n_threads, vectors, live, free)
+    return search
