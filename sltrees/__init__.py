@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
     from sltrees.training.trainer import NewtonTrainer
     from sltrees.trees.correlation_trees import CorrelationTrees
+    from sltrees.trees.integer_tree import IntegerTree
     from sltrees.trees.prioritized_sampler import PrioritizedSampler
     from sltrees.trees.threshold_map import ThresholdMap
     from sltrees.trees.vector_search import VectorSearch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "CorrelationTrees": "sltrees.trees.correlation_trees",
+        "IntegerTree": "sltrees.trees.integer_tree",
         "IterationRecord": "sltrees.records",
         "NewtonTrainer": "sltrees.training.trainer",
         "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
@@ -85,6 +87,7 @@ _moved.install()
 
 __all__ = [
     "CorrelationTrees",
+    "IntegerTree",
     "IterationRecord",
     "NewtonTrainer",
     "PrioritizedSampler",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from sltrees import (
     CorrelationTrees,
+    IntegerTree,
     IterationRecord,
     NewtonTrainer,
     PrioritizedSampler,
@@ -47,6 +48,16 @@ def correlations() -> None:
     assert_type(trees == trees.copy(), bool)
     assert_type(trees.shape, tuple[int, int])
     assert_type(CorrelationTrees.bytes_needed(3, 4, 5, "float32", axis="weights"), int)
+
+
+def integers() -> None:
+    tree = IntegerTree([1, 2**60], orientation="min")
+    tree[0] = 5
+    tree.append(2**61)
+    print(tree.query(7, return_values=True), tree.update_many([0], 9, crossing=7.5))
+    assert_type(tree.max(), int)
+    assert_type(tree.topk(2), npt.NDArray[np.int64])
+    assert_type(tree.tolist(), list[int])
 
 
 def search() -> None:
@@ -122,5 +133,5 @@ def others() -> None:
 
 
 if __name__ == "__main__":
-    for part in (correlations, search, sums_keys_and_windows, training, estimators, others):
+    for part in (correlations, integers, search, sums_keys_and_windows, training, estimators, others):
         part()

@@ -265,14 +265,13 @@ cdef class TreeBank:
                                   0, self.stride, &count[row])
         return counts
 
-    def query_all(self, double threshold, slack=None):
+    def query_all(self, threshold):
         """All entries above the threshold, row by row.
 
         Parameters
         ----------
-        threshold : float
-        slack : ndarray of shape (n_rows,), dtype=float64, optional
-            Taken from the threshold of each row.
+        threshold : float, or ndarray of shape (n_rows,), dtype=float64
+            One for all rows, or one for each.
 
         Returns
         -------
@@ -285,18 +284,17 @@ cdef class TreeBank:
 
         Notes
         -----
-        Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks; with slack, O(n_rows)
-        to find these rows.
+        Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks; where each row has a
+        threshold of its own, O(n_rows) to find these rows.
         """
         cdef int64_t visited = 0, j, row, n_live
         cdef sl_hits hits
-        if slack is None:
-            live, top_visited = self.top._query_counting(threshold)
-            limits = np.full(live.size, threshold)
+        if isinstance(threshold, np.ndarray):
+            live, top_visited = np.flatnonzero(self.top.values > threshold), 0
+            limits = threshold[live]
         else:
-            limits = threshold - slack
-            live, top_visited = np.flatnonzero(self.top.values > limits), 0
-            limits = limits[live]
+            live, top_visited = self.top._query_counting(threshold)
+            limits = np.full(live.size, threshold, dtype=np.float64)
         cdef const double[::1] limit = limits
         indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
         cdef const int64_t[::1] live_rows = live

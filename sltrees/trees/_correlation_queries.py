@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from sltrees._core._boundary import as_index, as_threshold
+from sltrees._core._boundary import as_index, as_real_array, as_threshold
 from sltrees._validation import as_integer
 
 
@@ -62,13 +62,13 @@ class CorrelationQueries:
             return indices, self._bank.values[row, indices]
         return indices
 
-    def query_all(self, threshold: float) -> Any:
+    def query_all(self, threshold: npt.ArrayLike) -> Any:
         """All products above the threshold.
 
         Parameters
         ----------
-        threshold : float
-            Compared strictly.
+        threshold : float, or array_like of shape (number of trees,)
+            Compared strictly; one for all trees, or one for each.
 
         Returns
         -------
@@ -79,11 +79,12 @@ class CorrelationQueries:
         Raises
         ------
         ValueError
-            If the threshold is NaN.
+            If a threshold is NaN, or there are not as many as trees.
 
         Notes
         -----
-        Trees without a hit are never looked at. Cost: O(k log) blocks for k hits.
+        Trees without a hit are never looked at. Cost: O(k log) blocks for k hits; where each tree has a threshold, or
+        slack, of its own, the maximum of each is looked at.
 
         Examples
         --------
@@ -92,8 +93,7 @@ class CorrelationQueries:
         array([[0., 3.],
                [0., 6.]])
         """
-        threshold = as_threshold(threshold)
-        indptr, columns, values, _ = self._bank.query_all(threshold, self._slack)
+        indptr, columns, values, _ = self._bank.query_all(self._limits(threshold))
         if indptr[-1] <= np.iinfo(np.int32).max:
             indptr = indptr.astype(np.int32)
         result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
@@ -131,13 +131,13 @@ class CorrelationQueries:
         row = as_index(row, self._bank.n_rows, "row")
         return self._bank.count_row(row, self._limit(row, threshold))
 
-    def count_all(self, threshold: float) -> npt.NDArray[np.int64]:
+    def count_all(self, threshold: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Number of entries of each tree above the threshold.
 
         Parameters
         ----------
-        threshold : float
-            Compared strictly.
+        threshold
+            As for `query_all`.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class CorrelationQueries:
         Raises
         ------
         ValueError
-            If the threshold is NaN.
+            As of `query_all`.
 
         Notes
         -----
@@ -158,9 +158,7 @@ class CorrelationQueries:
         >>> CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]]).count_all(1.5)
         array([1, 2])
         """
-        threshold = as_threshold(threshold)
-        slack = 0.0 if self._slack is None else self._slack
-        return self._bank.count_rows(np.full(self._bank.n_rows, threshold) - slack)
+        return self._bank.count_rows(np.array(np.broadcast_to(self._limits(threshold), self._bank.n_rows)))
 
     def any(self, row: int, threshold: float) -> bool:
         """Whether any entry of one tree is above the threshold.
@@ -236,6 +234,16 @@ class CorrelationQueries:
         least = np.nextafter(np.partition(values, values.size - k)[values.size - k], -np.inf, dtype=values.dtype)
         best, _ = self._bank.query_row(row, float(least))
         return best[np.argsort(-values[best], kind="stable")][:k]
+
+    def _limits(self, threshold):
+        """What products of all trees are compared with: a number, or one for each."""
+        if np.ndim(threshold):
+            threshold = as_real_array(threshold, "threshold", 1).astype(np.float64)
+            if threshold.size != self._bank.n_rows:
+                raise ValueError(f"threshold must be one for each of {self._bank.n_rows} trees, got {threshold.size}")
+        else:
+            threshold = as_threshold(threshold)
+        return threshold if self._slack is None else threshold - self._slack
 
     def _limit(self, row, threshold):
         """What products of a tree are compared with."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, refuse_large, refuse_masked
+from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, refuse_large
 from sltrees._core._vector_panels import METRICS, VectorPanels, squared_lengths
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
@@ -100,7 +100,6 @@ class VectorSearch:
         metric = METRICS.index(as_choice(metric, "metric", METRICS))
         self._n_threads = default_threads() if n_threads is None else as_integer(n_threads, "n_threads", minimum=1)
         dtype = np.dtype(np.float32 if getattr(vectors, "dtype", None) == np.float32 else np.float64)
-        refuse_masked(vectors, "vectors")
         vectors = as_real_matrix(vectors, "vectors", dtype)
         if vectors.shape[1] > _MOST_FEATURES:
             raise ValueError(f"vectors must have at most {_MOST_FEATURES} columns, got {vectors.shape[1]}")
@@ -285,7 +284,6 @@ class VectorSearch:
         return self._in_parts(len(queries), ask)
 
     def _as_queries(self, queries):
-        refuse_masked(queries, "queries")
         if np.ndim(queries) == 2 and len(queries) == 0:
             return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
         queries = as_real_matrix(queries, "queries", self.dtype, n_columns=self.n_features)
@@ -416,7 +414,6 @@ class VectorSearch:
         self._held.panels.remove(ids)
 
     def _as_vectors(self, vectors):
-        refuse_masked(vectors, "vectors")
         if np.size(vectors) == 0 and np.ndim(vectors) <= 2:
             return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
         vectors = as_real_matrix(vectors, "vectors", self.dtype, n_columns=self.n_features)

@@ -176,3 +176,31 @@ def test_growth_beyond_memory_is_refused(monkeypatch):
             act(np.ones((50, 3)))
     trees._check()
     assert trees.shape == (30, 70)
+
+
+@axes
+@dtypes
+def test_each_tree_may_have_a_threshold_of_its_own(seed, axis, dtype):
+    trees = CorrelationTrees(*problem(seed, dtype=dtype), axis=axis)
+    values = trees.values
+    thresholds = np.where(np.arange(len(trees)) % 3 == 0, np.inf, values[:, 5].astype(np.float64))
+    for slack in (0.0, 1.5):
+        trees.set_slack([1, 2], slack)
+        passing = values > (thresholds - trees.slack)[:, None]
+        found = trees.query_all(thresholds)
+        rows = np.repeat(np.arange(len(trees)), np.diff(found.indptr))
+        assert np.array_equal(np.nonzero(passing), (rows, found.indices))
+        assert np.array_equal(trees.count_all(thresholds), passing.sum(axis=1))
+    with pytest.raises(ValueError, match=f"threshold must be one for each of {len(trees)} trees, got 2"):
+        trees.query_all([0.0, 1.0])
+    with pytest.raises(ValueError, match="threshold must not be NaN"):
+        trees.count_all(thresholds * np.nan)
+
+
+def test_masked_entries_are_refused():
+    masked = np.ma.masked_equal([[1.0, 2.0]], 2.0)
+    with pytest.raises(ValueError, match="weights must not be masked, got 1 masked entries"):
+        CorrelationTrees(masked, [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="data must not be masked, got 1 masked entries"):
+        CorrelationTrees([[1.0, 2.0]], masked)
+    CorrelationTrees(np.ma.masked_equal([[1.0, 2.0]], 7.0), [[1.0, 2.0]])._check()  # none of them is masked
