@@ -105,7 +105,8 @@ class CorrelationQueries:
 
         Parameters
         ----------
-        row, threshold
+        row : int
+        threshold : float
             As for `query`.
 
         Returns
@@ -136,7 +137,7 @@ class CorrelationQueries:
 
         Parameters
         ----------
-        threshold
+        threshold : float, or array_like of shape (number of trees,)
             As for `query_all`.
 
         Returns
@@ -165,7 +166,8 @@ class CorrelationQueries:
 
         Parameters
         ----------
-        row, threshold
+        row : int
+        threshold : float
             As for `query`.
 
         Returns

@@ -116,11 +116,22 @@ class IntegerTree:
         return (indices, self[indices]) if return_values else indices
 
     def count(self, threshold: float, start: int = 0, stop: int | None = None, *, inclusive: bool = False) -> int:
-        """How many values pass; parameters as for `query`.
+        """How many values pass.
+
+        Parameters
+        ----------
+        threshold : int or float
+        start, stop : int, optional
+        inclusive : bool, default False
+            As for `query`.
 
         Returns
         -------
         int
+
+        Notes
+        -----
+        Cost: that of `ThresholdTree.count`.
 
         Examples
         --------
@@ -131,11 +142,22 @@ class IntegerTree:
         return self._tree.count(self._limit(threshold, inclusive), start, stop, inclusive=inclusive)
 
     def first(self, threshold: float, start: int = 0, stop: int | None = None, *, inclusive: bool = False) -> int:
-        """Lowest index of a value that passes, -1 if there is none; parameters as for `query`.
+        """Lowest index of a value that passes, -1 if there is none.
+
+        Parameters
+        ----------
+        threshold : int or float
+        start, stop : int, optional
+        inclusive : bool, default False
+            As for `query`.
 
         Returns
         -------
         int
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
 
         Examples
         --------
@@ -146,11 +168,22 @@ class IntegerTree:
         return self._tree.first(self._limit(threshold, inclusive), start, stop, inclusive=inclusive)
 
     def last(self, threshold: float, start: int = 0, stop: int | None = None, *, inclusive: bool = False) -> int:
-        """Highest index of a value that passes, -1 if there is none; parameters as for `query`.
+        """Highest index of a value that passes, -1 if there is none.
+
+        Parameters
+        ----------
+        threshold : int or float
+        start, stop : int, optional
+        inclusive : bool, default False
+            As for `query`.
 
         Returns
         -------
         int
+
+        Notes
+        -----
+        Cost: O(log n) times that of `first`.
 
         Examples
         --------
@@ -177,6 +210,10 @@ class IntegerTree:
         ValueError
             If there is no value.
 
+        Notes
+        -----
+        Cost: one block; of a range, O(W log n).
+
         Examples
         --------
         >>> from sltrees import IntegerTree
@@ -191,6 +228,10 @@ class IntegerTree:
         Returns
         -------
         int
+
+        Notes
+        -----
+        Cost: O(log n) blocks.
 
         Examples
         --------
@@ -211,6 +252,10 @@ class IntegerTree:
         Returns
         -------
         ndarray of shape (min(k, n),), dtype=int64
+
+        Notes
+        -----
+        Cost: O(k W log n).
 
         Examples
         --------
@@ -241,6 +286,10 @@ class IntegerTree:
         ------
         TypeError, ValueError, IndexError
             As of `ThresholdTree.update_many`. Nothing has changed then.
+
+        Notes
+        -----
+        Cost: that of `ThresholdTree.update_many`.
 
         Examples
         --------

@@ -196,7 +196,9 @@ class VectorSearch:
 
         Parameters
         ----------
-        queries, threshold, inclusive
+        queries : array_like of shape (k, d)
+        threshold : float, or array_like of shape (k,)
+        inclusive : bool, default False
             As for `search`.
 
         Returns
