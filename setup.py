@@ -45,6 +45,7 @@ MODULES = [
     "_keyed_tree",  # which place of a tree a key has
     "_products",  # products of rows with many vectors, in one order of summation
     "_tree_bank",  # many trees of one shape
+    "_vector_panels",  # vectors that are searched
     "_jacobian",  # sparse-Jacobian kernels
     "_pools",  # memory of lists that grow
     "_near_lists",  # the hyperplanes that rows are near, as they are collected
@@ -57,11 +58,15 @@ MODULES = [
     "_orthants",  # the limit kernel
     "_lapack",  # triangular factors, with the interpreter free
 ]
-# Normal numbers must have the same bits at every level, so products are not fused with sums where an instruction could.
-# The other two say that nobody reads errno or the flags of exceptions: without them loops with roots and selections are
-# not turned into vectors.
+# Normal numbers, and exact values of searches, must have the same bits at every level, so products are not fused with
+# sums where an instruction could. The other two say that nobody reads errno or the flags of exceptions: without them
+# loops with roots and selections are not turned into vectors.
 AS_VECTORS = ["-fno-math-errno", "-fno-trapping-math"]
-EXTRA_ARGS = {"_normals": ["-ffp-contract=off", *AS_VECTORS], "_orthants": AS_VECTORS}
+EXTRA_ARGS = {
+    "_normals": ["-ffp-contract=off", *AS_VECTORS],
+    "_orthants": AS_VECTORS,
+    "_vector_panels": ["-ffp-contract=off", *AS_VECTORS],
+}
 
 # Directives stand here only: a header comment in a .pyx would override them, and then a debug build is impossible.
 DIRECTIVES = {

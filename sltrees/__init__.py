@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
     from sltrees.training.trainer import NewtonTrainer
     from sltrees.trees.correlation_trees import CorrelationTrees
+    from sltrees.trees.integer_tree import IntegerTree
     from sltrees.trees.prioritized_sampler import PrioritizedSampler
     from sltrees.trees.threshold_map import ThresholdMap
+    from sltrees.trees.vector_search import VectorSearch
     from sltrees.trees.watch import Watch
     from sltrees.trees.window import ThresholdWindow
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "CorrelationTrees": "sltrees.trees.correlation_trees",
+        "IntegerTree": "sltrees.trees.integer_tree",
         "IterationRecord": "sltrees.records",
         "NewtonTrainer": "sltrees.training.trainer",
         "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
@@ -37,6 +40,7 @@ else:
         "ThresholdWindow": "sltrees.trees.window",
         "TrainingResult": "sltrees.records",
         "TrainingStatus": "sltrees.records",
+        "VectorSearch": "sltrees.trees.vector_search",
         "Watch": "sltrees.trees.watch",
         "load_digits": "sltrees.datasets",
         "shifted_ntk": "sltrees.kernels",
@@ -83,6 +87,7 @@ _moved.install()
 
 __all__ = [
     "CorrelationTrees",
+    "IntegerTree",
     "IterationRecord",
     "NewtonTrainer",
     "PrioritizedSampler",
@@ -93,6 +98,7 @@ __all__ = [
     "ThresholdWindow",
     "TrainingResult",
     "TrainingStatus",
+    "VectorSearch",
     "Watch",
     "load_digits",
     "shifted_ntk",

@@ -8,6 +8,8 @@ import numbers
 
 import numpy as np
 
+from sltrees._core._boundary import refuse_masked
+
 MAX_INTEGER = 2**62
 MAX_FLOAT = float(np.finfo(np.float64).max)
 MAX_WEIGHT_RATIO = 1e12  # beyond it the lighter samples would drown in rounding
@@ -142,6 +144,7 @@ def _as_real(array, name, dtype):
         values = np.asarray(array)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    refuse_masked(array, name)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
     with np.errstate(over="ignore"):  # an overflow becomes inf, and inf is refused below

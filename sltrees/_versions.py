@@ -18,7 +18,7 @@ except importlib.metadata.PackageNotFoundError:  # run from a source tree that w
 _PACKAGES = ("sltrees", "numpy", "scipy", "threadpoolctl", "cython", "scikit-learn")
 
 
-def show_versions():
+def show_versions() -> None:
     """Print versions, processor features in use and BLAS libraries.
 
     Notes

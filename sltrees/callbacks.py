@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from typing import Any
 
 from sltrees._validation import as_integer
 from sltrees.records import PHASES, IterationRecord
@@ -30,16 +31,16 @@ class Callback:
     'stopped'
     """
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Training begins; ``trainer.network`` is initialised."""
 
-    def on_setup(self, trainer, done, total):
+    def on_setup(self, trainer, done, total) -> Any:
         """Part `done` of `total` of the set-up is done."""
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """An iteration is over; ``trainer.network`` is consistent. Return a true value to stop."""
 
-    def on_end(self, trainer, result):
+    def on_end(self, trainer, result) -> Any:
         """Training is over."""
 
 
@@ -67,7 +68,7 @@ class PrintProgress(Callback):
     HEADER_WITH_VALIDATION = HEADER.replace("rmse", f"rmse  {'validation':>10}", 1)
     _SECONDS_BETWEEN = 0.5  # set-up progress, on terminals only
 
-    def __init__(self, stream=None):
+    def __init__(self, stream=None) -> None:
         self._given = stream  # standard output is looked up when it is used: copies and pickles leave it alone
         self._last = 0.0
 
@@ -75,7 +76,7 @@ class PrintProgress(Callback):
     def _stream(self):
         return sys.stdout if self._given is None else self._given
 
-    def on_setup(self, trainer, done, total):
+    def on_setup(self, trainer, done, total) -> Any:
         """Show the share of the set-up that is done, on a terminal."""
         now = time.perf_counter()
         if self._stream.isatty() and (now - self._last > self._SECONDS_BETWEEN or done == total):
@@ -83,12 +84,12 @@ class PrintProgress(Callback):
             end = "\n" if done == total else ""
             print(f"\rset-up {100 * done // total}%", end=end, file=self._stream, flush=True)
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Print the header."""
         header = self.HEADER_WITH_VALIDATION if trainer.n_validation_samples_ else self.HEADER
         print(header, file=self._stream, flush=True)
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """Print one row."""
         n_pairs = trainer.network.width * trainer.n_samples_
         validation = f"{record.validation_rmse:10.3e}  " if trainer.n_validation_samples_ else ""
@@ -100,7 +101,7 @@ class PrintProgress(Callback):
             flush=True,
         )
 
-    def on_end(self, trainer, result):
+    def on_end(self, trainer, result) -> Any:
         """Print how training ended."""
         where = "in set-up" if result.rmse != result.rmse else f"at RMSE {result.rmse:.3e}"
         print(f"{result.status} {where}: {result.message}", file=self._stream, flush=True)
@@ -136,20 +137,20 @@ class LogProgress(Callback):
     'converged'
     """
 
-    def __init__(self, logger=None, level=logging.INFO):
+    def __init__(self, logger=None, level=logging.INFO) -> None:
         logger = logging.getLogger("sltrees") if logger is None else logger
         if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
             raise TypeError(f"logger must be a logging.Logger, got {logger!r}")
         self._logger, self._level = logger, level
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Log what is trained on how many samples."""
         validated = f", validated on {n}" if (n := trainer.n_validation_samples_) else ""
         self._log(
             "training of a network of width %d on %d samples%s", trainer.network.width, trainer.n_samples_, validated
         )
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """Log one iteration."""
         validation = f", validation {record.validation_rmse:.3e}" if trainer.n_validation_samples_ else ""
         self._log(
@@ -163,7 +164,7 @@ class LogProgress(Callback):
             "" if record.accepted else ", refused",
         )
 
-    def on_end(self, trainer, result):
+    def on_end(self, trainer, result) -> Any:
         """Log how training ended."""
         self._log(
             "%s after %d iterations and %.1f s at RMSE %.3e: %s",
@@ -203,7 +204,7 @@ class ProgressBar(Callback):
     True
     """
 
-    def __init__(self, stream=None):
+    def __init__(self, stream=None) -> None:
         try:
             from tqdm import tqdm
         except ImportError:
@@ -212,18 +213,18 @@ class ProgressBar(Callback):
         self._bar = None
         self._setting_up = False
 
-    def on_setup(self, trainer, done, total):
+    def on_setup(self, trainer, done, total) -> Any:
         """Move the bar of the set-up."""
         if not self._setting_up:
             self._open("set-up", total, "block")
             self._setting_up = True
         self._bar.update(done - self._bar.n)
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Begin the bar of the iterations."""
         self._open("training", trainer.max_iter, "iteration")
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """Move it by one."""
         numbers = {"rmse": f"{record.rmse:.2e}"}
         if trainer.n_validation_samples_:
@@ -231,7 +232,7 @@ class ProgressBar(Callback):
         self._bar.set_postfix(numbers, refresh=False)
         self._bar.update()
 
-    def on_end(self, trainer, result):
+    def on_end(self, trainer, result) -> Any:
         """Leave the bar as it is."""
         self._close()
 
@@ -279,14 +280,14 @@ class CSVLog(Callback):
         *(f"seconds_{phase}" for phase in PHASES),
     )
 
-    def __init__(self, path):
+    def __init__(self, path) -> None:
         self._path = os.fspath(path)
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Begin the file with the names of the columns."""
         self._write("wb", self.COLUMNS)
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """Write a row."""
         seconds = {f"seconds_{phase}": record.seconds.get(phase, 0.0) for phase in PHASES}
         cells = vars(record) | seconds
@@ -336,21 +337,21 @@ class Checkpoint(Callback):
     True
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path, every=1) -> None:
         self.path = os.fspath(path)
         self.every = as_integer(every, "every", minimum=1)
         self._n_written = 0  # iterations in the file
 
-    def on_start(self, trainer):
+    def on_start(self, trainer) -> Any:
         """Write how the run begins, and the iterations that will be replayed."""
         self._write(trainer)
 
-    def on_iteration(self, trainer, record):
+    def on_iteration(self, trainer, record) -> Any:
         """Write after every so many iterations, but for those that are in the file."""
         if (record.iteration + 1) % self.every == 0 and record.iteration >= self._n_written:
             self._write(trainer)
 
-    def on_end(self, trainer, result):
+    def on_end(self, trainer, result) -> Any:
         """Write the last iterations."""
         if result.n_iter > self._n_written:
             self._write(trainer)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import enum
 import time
+from typing import Self
 
 
 class TrainingStatus(enum.StrEnum):
@@ -86,7 +87,7 @@ class StepCounts:
     rebuilt: int
 
     @classmethod
-    def total(cls, parts):
+    def total(cls, parts) -> Self:
         """Sum over shards."""
         columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
         return cls(*(sum(column) for column in columns))
@@ -192,7 +193,7 @@ class TrainingResult:
     seconds_setup: float
     seconds: float
 
-    def cost_table(self):
+    def cost_table(self) -> str:
         """What each iteration cost, as text: where the milliseconds went, and what was looked at.
 
         Returns

@@ -2,4 +2,4 @@
 from sltrees._core._tree_writes cimport TreeWrites
 
 cdef class ThresholdTree(TreeWrites):
-    pass
+    cdef object __weakref__

@@ -33,9 +33,10 @@ cdef class ThresholdTree(TreeWrites):
     orientation : {"max", "min"}, default "max"
         "max" reports values above a threshold; "min" reports values below it.
     copy : bool, default True
-        False makes the caller's array itself the leaves, without a copy. It must be a C-ordered, writable,
-        aligned, one-dimensional float32 or float64 array; the tree keeps it alive and writes to it. After anybody else
-        has changed it, `refresh` must be called before the next query. Such a tree cannot change its length.
+        False makes the caller's array itself the leaves, without a copy. It must be a C-ordered, aligned,
+        one-dimensional float32 or float64 array; the tree keeps it alive and writes to it, or, where it is read-only,
+        refuses to. After anybody else has changed it, `refresh` must be called before the next query. Such a tree
+        cannot change its length.
 
     Raises
     ------
@@ -88,9 +89,9 @@ cdef class ThresholdTree(TreeWrites):
         if orientation not in ("max", "min"):
             raise ValueError(f"orientation must be 'max' or 'min', got {orientation!r}")
         if not copy and not (isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64)
-                             and values.ndim == 1 and values.flags.carray):
-            raise ValueError("copy=False needs a C-ordered, writable, aligned, one-dimensional float32 or float64 "
-                             "array, got " + describe_array(values))
+                             and values.ndim == 1 and values.flags.c_contiguous and values.flags.aligned):
+            raise ValueError("copy=False needs a C-ordered, aligned, one-dimensional float32 or float64 array, got "
+                             + describe_array(values))
         # building copies and looks for NaN on the way
         source = as_real_array(values, "values", 1, check_nan=False)
         self._begin_change()
@@ -101,13 +102,19 @@ cdef class ThresholdTree(TreeWrites):
 
     # ------------------------------------------------------------------ growth
 
-    def append(self, value):
+    def append(self, value, *, crossing=None):
         """Add one value at the end.
 
         Parameters
         ----------
         value : float
             Not NaN.
+        crossing : float, optional
+            Report whether the value passes a threshold, as `update_many` does.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
 
         Raises
         ------
@@ -127,6 +134,7 @@ cdef class ThresholdTree(TreeWrites):
         (2, array([1]))
         """
         cdef double x
+        cdef double t = 0.0 if crossing is None else as_threshold(crossing)
         cdef int64_t n
         if not plain_number(value, &x) or x != x:
             x = as_value(value)
@@ -135,16 +143,28 @@ cdef class ThresholdTree(TreeWrites):
             n = self.tree.shape.size[0]
             self._set_size(n + 1)
             self.c_update(n, x)
+            return None if crossing is None else self._entered_from(n, t)
         finally:
             self._end_change()
 
-    def extend(self, values):
+    def _entered_from(self, int64_t n, double threshold):
+        """(entered, left) where leaf n and those behind it are new."""
+        entered = np.flatnonzero(self._passes(self._leaves[n:], threshold)) + n
+        return entered, entered[:0].copy()
+
+    def extend(self, values, *, crossing=None):
         """Add many values at the end.
 
         Parameters
         ----------
         values : array_like of shape (k,)
             Not NaN.
+        crossing : float, optional
+            Report which of the values pass a threshold, as `update_many` does.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
 
         Raises
         ------
@@ -162,11 +182,14 @@ cdef class ThresholdTree(TreeWrites):
         >>> tree.query(2.0)
         array([1, 3])
         """
+        cdef double t = 0.0 if crossing is None else as_threshold(crossing)
+        cdef int64_t n
         new = as_real_array(values, "values", 1)
         self._begin_change()        # after what may run code of the caller
         try:
-            new = self._as_own(new)
-            self._set_size(self.tree.shape.size[0] + new.size, new)
+            new, n = self._as_own(new), self.tree.shape.size[0]
+            self._set_size(n + new.size, new)
+            return None if crossing is None else self._entered_from(n, t)
         finally:
             self._end_change()
 

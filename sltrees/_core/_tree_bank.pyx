@@ -14,7 +14,7 @@ from sltrees._core._products cimport Columns
 from sltrees._core._simd cimport active_level
 from sltrees._core._threshold_tree cimport ThresholdTree
 from sltrees._core._tree cimport (
-    sl_hits, sl_tree_build, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
+    sl_hits, sl_tree_build, sl_tree_count, sl_tree_init, sl_tree_maximum, sl_tree_query, sl_tree_update_many,
 )
 from sltrees._core._typedefs cimport column_t, real_t
 
@@ -246,12 +246,32 @@ cdef class TreeBank:
                                     0, self.stride, &hits)
         return hits_to_array(&hits), visited
 
-    def query_all(self, double threshold):
+    def count_row(self, int64_t row, double threshold):
+        """Number of columns of one row above the threshold. Cost: as of `query_row`, without writing them."""
+        cdef int64_t found = 0
+        with nogil:
+            sl_tree_count(&self.tree, self.row_leaves(row), self.row_upper(row), threshold, 0, self.stride, &found)
+        return found
+
+    def count_rows(self, const double[::1] thresholds):
+        """The same for all rows, each with a threshold of its own: ndarray of shape (n_rows,), dtype=int64."""
+        cdef int64_t row
+        counts = np.zeros(self.n_rows, dtype=np.int64)
+        cdef int64_t[::1] count = counts
+        with nogil:
+            for row in range(self.n_rows):
+                if self._row_max(row) > thresholds[row]:
+                    sl_tree_count(&self.tree, self.row_leaves(row), self.row_upper(row), thresholds[row],
+                                  0, self.stride, &count[row])
+        return counts
+
+    def query_all(self, threshold):
         """All entries above the threshold, row by row.
 
         Parameters
         ----------
-        threshold : float
+        threshold : float, or ndarray of shape (n_rows,), dtype=float64
+            One for all rows, or one for each.
 
         Returns
         -------
@@ -264,11 +284,18 @@ cdef class TreeBank:
 
         Notes
         -----
-        Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks.
+        Rows without a hit are never looked at. Cost: O(rows with hits + k log(n_columns)) blocks; where each row has a
+        threshold of its own, O(n_rows) to find these rows.
         """
         cdef int64_t visited = 0, j, row, n_live
         cdef sl_hits hits
-        live, top_visited = self.top._query_counting(threshold)
+        if isinstance(threshold, np.ndarray):
+            live, top_visited = np.flatnonzero(self.top.values > threshold), 0
+            limits = threshold[live]
+        else:
+            live, top_visited = self.top._query_counting(threshold)
+            limits = np.full(live.size, threshold, dtype=np.float64)
+        cdef const double[::1] limit = limits
         indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
         cdef const int64_t[::1] live_rows = live
         cdef int64_t[::1] start = indptr
@@ -277,7 +304,7 @@ cdef class TreeBank:
         with nogil:
             for j in range(n_live):
                 row = live_rows[j]
-                visited += sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
+                visited += sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), limit[j],
                                          0, self.stride, &hits)
                 start[row + 1] = hits.length
             # rows without hits begin where the row before them ended

@@ -286,6 +286,52 @@ cdef class TreeQueries(WideTree):
         self._range(start, stop, &lo, &hi)
         return self._first(t, lo, hi)
 
+    def last(self, threshold, start=0, stop=None, *, bint inclusive=False):
+        """Highest index of a value above the threshold (below it, for orientation "min").
+
+        Parameters
+        ----------
+        threshold : float
+            Compared strictly.
+        start, stop : int, optional
+            Only indices in [start, stop) count; by default all.
+        inclusive : bool, default False
+            Values equal to the threshold pass, too.
+
+        Returns
+        -------
+        int
+            -1 if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is NaN or the range is not 0 <= start <= stop <= n.
+
+        Notes
+        -----
+        By bisection. Cost: O(log n) times that of `first`.
+
+        Examples
+        --------
+        >>> from sltrees import ThresholdTree
+        >>> tree = ThresholdTree([1.0, 5.0, 2.0, 7.0])
+        >>> tree.last(1.5), tree.last(1.5, 0, 3), tree.last(9.0)
+        (3, 2, -1)
+        """
+        cdef double t = self._limit(threshold, inclusive)
+        cdef int64_t lo, hi, middle, hit, found = -1
+        self._range(start, stop, &lo, &hi)
+        while lo < hi:      # it is in [lo, hi), or found
+            middle = lo + (hi - lo) // 2
+            hit = self._first(t, middle, hi)
+            if hit >= 0:
+                found = hit
+                lo = hit + 1
+            else:
+                hi = middle
+        return found
+
     cdef int64_t _first(self, double t, int64_t start, int64_t stop) except? -1:
         """`c_first`, also where maxima promise what NaN has replaced."""
         cdef int64_t visited

@@ -28,7 +28,7 @@ cdef class TreeWrites(TreeQueries):
 
     # ------------------------------------------------------------------ updates
 
-    def update(self, i, value):
+    def update(self, i, value, *, crossing=None):
         """Set one value; the same as ``tree[i] = value``.
 
         Parameters
@@ -37,6 +37,12 @@ cdef class TreeWrites(TreeQueries):
             In [0, n).
         value : float
             Not NaN.
+        crossing : float, optional
+            Report whether this moves the value across a threshold, as `update_many` does.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
 
         Raises
         ------
@@ -45,8 +51,8 @@ cdef class TreeWrites(TreeQueries):
         ValueError
             If the value is NaN, or an integer that float64 does not hold.
         RuntimeError
-            If another thread is querying or changing the tree, or the last `refresh` was refused; so do all methods
-            that change it.
+            If another thread is querying or changing the tree, the last `refresh` was refused, or the tree borrows an
+            array that is read-only; so do all methods that change it.
 
         Notes
         -----
@@ -62,13 +68,24 @@ cdef class TreeWrites(TreeQueries):
         """
         cdef int64_t leaf = _as_leaf(i)
         cdef double x = _as_value(value)
+        cdef double t = 0.0 if crossing is None else as_threshold(crossing)
         if leaf < 0 or leaf >= self.tree.shape.size[0]:
             self._refuse_outside(i)
-        if self.users != 0 or self.stale_stop != 0:
+        if self._is_busy():
             self._refuse_write()
+        if crossing is not None:
+            return self._update_crossing(leaf, x, t)
         self.c_update(leaf, x)
 
-    def add(self, i, delta):
+    def _update_crossing(self, int64_t leaf, double x, double threshold):
+        """Write one leaf; (entered, left)."""
+        before = self._passes(self._leaves[leaf:leaf + 1], threshold)
+        after = self._passes(np.array([self._round(x)]), threshold)
+        self.c_update(leaf, x)
+        where = np.array([leaf])
+        return where[after & ~before], where[before & ~after]
+
+    def add(self, i, delta, *, crossing=None):
         """Add to one value.
 
         Parameters
@@ -77,6 +94,12 @@ cdef class TreeWrites(TreeQueries):
             In [0, n).
         delta : float
             Not NaN, and the sum must not be (infinity minus infinity).
+        crossing : float, optional
+            Report whether this moves the value across a threshold, as `update_many` does.
+
+        Returns
+        -------
+        None, or tuple (entered, left) of int64 ndarrays
 
         Raises
         ------
@@ -99,13 +122,16 @@ cdef class TreeWrites(TreeQueries):
         """
         cdef int64_t leaf = _as_leaf(i)
         cdef double x = _as_value(delta)
+        cdef double t = 0.0 if crossing is None else as_threshold(crossing)
         if leaf < 0 or leaf >= self.tree.shape.size[0]:
             self._refuse_outside(i)
-        if self.users != 0 or self.stale_stop != 0:
+        if self._is_busy():
             self._refuse_write()
         x += self.c_get(leaf)
         if x != x:
             raise ValueError(f"the sum must not be NaN, got {self.c_get(leaf)} + {delta}")
+        if crossing is not None:
+            return self._update_crossing(leaf, x, t)
         self.c_update(leaf, x)
 
     def update_many(self, indices, values, *, crossing=None):
@@ -224,7 +250,7 @@ cdef class TreeWrites(TreeQueries):
         finally:
             self._end_change()
 
-    def pop_above(self, threshold, *, replacement=None, bint inclusive=False):
+    def pop_above(self, threshold, *, replacement=None, bint inclusive=False, crossing=None):
         """Take out all values above the threshold (below it, for orientation "min").
 
         Parameters
@@ -236,6 +262,8 @@ cdef class TreeWrites(TreeQueries):
             orientation "min"), which no query reports.
         inclusive : bool, default False
             Values equal to the threshold pass, too.
+        crossing : float, optional
+            Report which values this moves across another threshold, as `update_many` does.
 
         Returns
         -------
@@ -243,6 +271,8 @@ cdef class TreeWrites(TreeQueries):
             Ascending.
         values : ndarray of shape (k,), dtype of the tree
             What stood there.
+        entered, left : ndarray of int64
+            Only with `crossing`.
 
         Raises
         ------
@@ -264,6 +294,7 @@ cdef class TreeWrites(TreeQueries):
         """
         cdef double t = self._limit(threshold, inclusive)
         cdef double x = 0.0 if replacement is None else _as_value(replacement)
+        cdef double border = 0.0 if crossing is None else as_threshold(crossing)
         cdef int64_t visited
         if t != t:      # what everything passes: nothing but -inf could be put there, and what is -inf stays
             t = -self.tree.sign * INFINITY
@@ -273,8 +304,10 @@ cdef class TreeWrites(TreeQueries):
             if self._passes(fill, t):
                 raise ValueError(f"replacement must not pass the threshold {threshold}, got {replacement}")
             indices = self._hits(t, 0, self.tree.shape.size[0], &visited)
-            values = self._leaves[indices]
-            self._write(indices, np.full(indices.size, fill, dtype=self._leaves.dtype))
+            values, new = self._leaves[indices], np.full(indices.size, fill, dtype=self._leaves.dtype)
+            if crossing is not None:
+                return (indices, values, *self._write_crossing(indices, new, border))
+            self._write(indices, new)
             return indices, values
         finally:
             self._end_change()
@@ -330,7 +363,7 @@ cdef class TreeWrites(TreeQueries):
         if type(key) is int or isinstance(key, (int, NUMPY_INTEGER)) and not isinstance(key, bool):
             x = _as_value(value)
             leaf = self._wrap(key)
-            if self.users != 0 or self.stale_stop != 0:
+            if self._is_busy():
                 self._refuse_write()
             self.c_update(leaf, x)
             return
@@ -377,8 +410,15 @@ cdef class TreeWrites(TreeQueries):
         """The error for an index of no value."""
         raise IndexError(f"i must be in [0, {self.tree.shape.size[0]}), got {i}")
 
+    cdef bint _is_busy(self) noexcept:
+        """Whether `_refuse_write` refuses."""
+        return self.users != 0 or self.stale_stop != 0 or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> self._leaves)
+
     cdef int _refuse_write(self) except -1:
-        """RuntimeError while other threads query or change the tree, and after a refresh that was refused."""
+        """RuntimeError while other threads query or change the tree, after a refresh that was refused, and where the
+        array that it borrows is read-only."""
+        if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> self._leaves):
+            raise RuntimeError("the array that the tree borrows is read-only: whoever may write to it calls refresh")
         if self.users != 0:
             raise RuntimeError(WHILE_CHANGED if self.users < 0 else WHILE_QUERIED)
         if self.stale_stop:

@@ -6,9 +6,10 @@ import gzip
 import importlib.resources
 
 import numpy as np
+import numpy.typing as npt
 
 
-def load_digits():
+def load_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Load 1,797 images of handwritten digits, 8 x 8 pixels.
 
     Returns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -442,20 +443,20 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         return self.centre_ + self.spread_ * self.fitted_model_.predict(self.scaling_.transform(X))
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> Any:
         """Newton steps of the last training, the most of any output; 1 for the kernel, which is solved at once."""
         if isinstance(self.fitted_model_, KernelRidge):
             return 1
         return max((1, *(result.n_iter for result in self.fitted_model_.results_)))
 
     @property
-    def history_(self):
+    def history_(self) -> Any:
         """For each output the records of its last training, a list of `IterationRecord`; none for the kernel."""
         return [result.history for result in getattr(self.fitted_model_, "results_", ())]
 
     # ------------------------------------------------------------------ files
 
-    def save(self, path):
+    def save(self, path) -> None:
         """Write the fitted estimator to a file, which takes the place of the one that was there in one instant.
 
         Parameters
@@ -488,7 +489,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         write_archive(path, KIND, *pack_estimator(self))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path) -> Self:
         """Read an estimator that was saved.
 
         Parameters

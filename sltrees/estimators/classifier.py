@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -105,7 +108,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         executor="threads",
         random_state=None,
         verbose=0,
-    ):
+    ) -> None:
         super().__init__(
             model,
             width=width,
@@ -137,7 +140,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         self.loss = loss
         self.class_weight = class_weight
 
-    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None) -> Self:
         """Learn.
 
         Parameters
@@ -167,7 +170,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         """
         return self._fit(X, y, sample_weight, as_eval_set(eval_set, X_val, y_val))
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Learn from further samples, too.
 
         Parameters
@@ -203,7 +206,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, got {np.unique(classes)}")
         return self._extend(X, y, sample_weight)
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> npt.NDArray[Any]:
         """Outputs: the larger, the likelier the class.
 
         Parameters
@@ -230,7 +233,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         outputs = self._outputs(X)
         return outputs[:, 0] if len(self.classes_) <= 2 else outputs
 
-    def predict(self, X):
+    def predict(self, X) -> npt.NDArray[Any]:
         """The likeliest class.
 
         Parameters
@@ -257,7 +260,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         outputs = self._outputs(X)
         return self.classes_[self._likeliest(outputs)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> npt.NDArray[Any]:
         """Probabilities of the classes, in the order of `classes_`.
 
         Parameters
@@ -284,7 +287,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         outputs = self._outputs(X)
         return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs, self.sharpness_)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X) -> npt.NDArray[Any]:
         """Logarithms of the probabilities of the classes, in the order of `classes_`.
 
         Parameters

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, d2_tweedie_score, r2_score
 
@@ -108,7 +110,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         executor="threads",
         random_state=None,
         verbose=0,
-    ):
+    ) -> None:
         super().__init__(
             model,
             width=width,
@@ -145,7 +147,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, eval_set=None, *, X_val=None, y_val=None) -> Self:
         """Learn.
 
         Parameters
@@ -175,7 +177,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         """
         return self._fit(X, y, sample_weight, as_eval_set(eval_set, X_val, y_val))
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None) -> Self:
         """Learn from further samples, too.
 
         Parameters
@@ -207,7 +209,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
             return self._fit(X, y, sample_weight, None)
         return self._extend(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X) -> npt.NDArray[Any]:
         """Predictions.
 
         Parameters
@@ -234,7 +236,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         outputs = self._predicted(self._outputs(X))
         return outputs[:, 0] if self._target_shape == () else outputs
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None) -> float:
         """How much of the loss predictions explain: 1 if they are right, 0 if a constant is as good.
 
         Parameters
@@ -264,7 +266,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         """
         return self._share_explained(np.asarray(y), self.predict(X), sample_weight)
 
-    def predict_interval(self, X, coverage=0.9):
+    def predict_interval(self, X, coverage=0.9) -> Any:
         """Intervals that hold targets with a given probability.
 
         Parameters

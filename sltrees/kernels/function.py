@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_float_dtype, as_non_negative, as_real_matrix
@@ -14,7 +17,7 @@ _TILE = 128  # rows and columns at a time where norms differ: the handful of arr
 _FARTHEST = 40.0  # thresholds at which nothing fires in float64 any more
 
 
-def shifted_ntk(X, Y=None, shift=0.0, *, dtype="float64", n_threads=None):
+def shifted_ntk(X, Y=None, shift=0.0, *, dtype="float64", n_threads=None) -> npt.NDArray[np.floating[Any]]:
     """The infinite-width limit of the Gram matrix G_0 of a two-layer shifted ReLU network before training.
 
     K_ij = <x_i, y_j> P(<w, x_i> > b and <w, y_j> > b) with w ~ N(0, I_d). Training a very wide network amounts to ridge

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from sltrees._validation import as_choice, as_float_dtype, as_integer, as_max_memory
 from sltrees.execution.threads import ThreadExecutor
@@ -101,7 +103,9 @@ class ShiftedReLUNetwork:
 
     _name_in_files = KIND
 
-    def __init__(self, width, *, shift="auto", init="paired", sampling="auto", dtype=np.float32, random_state=None):
+    def __init__(
+        self, width, *, shift="auto", init="paired", sampling="auto", dtype=np.float32, random_state=None
+    ) -> None:
         self.width = as_integer(width, "width", minimum=1)
         self.shift = validate_shift(shift)
         self.init = as_choice(init, "init", ("paired", "gaussian"))
@@ -125,7 +129,7 @@ class ShiftedReLUNetwork:
         self.state = NetworkState()  # all that is not decided by the parameters
         self.in_training = False
 
-    def initialize(self, X, *, n_threads=None, max_memory=None, progress=None):
+    def initialize(self, X, *, n_threads=None, max_memory=None, progress=None) -> Self:
         """Draw the network for the samples X: find and materialise the neurons that fire on any of them.
 
         The trainer calls this when it was not. On a network already drawn, neurons that fire on the new
@@ -194,28 +198,28 @@ class ShiftedReLUNetwork:
         return self
 
     @property
-    def shift_(self):
+    def shift_(self) -> float:
         """b; None until the network is drawn."""
         return self.state.shift
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """d."""
         return self._of_drawn("n_features_in_").n_features
 
     @property
-    def sampling_(self):
+    def sampling_(self) -> str:
         """How the neurons were found: "dense" or "rejection"."""
         return self._of_drawn("sampling_").sampling.name
 
     @property
-    def neurons_(self):
+    def neurons_(self) -> npt.NDArray[np.int64]:
         """The materialised neurons, shape (k,), dtype=int64."""
         shards = self._of_drawn("neurons_").neurons.shards
         return np.concatenate([np.empty(0, np.int64), *(shard.neurons for shard in shards)])
 
     @property
-    def displacement_(self):
+    def displacement_(self) -> npt.NDArray[np.floating[Any]]:
         """W - W(0) of the materialised neurons, shape (k, d): a copy."""
         none = np.empty((0, self._of_drawn("displacement_").n_features), dtype=self.dtype)
         with use.standing(self) as state:
@@ -226,7 +230,7 @@ class ShiftedReLUNetwork:
             raise AttributeError(f"{name} is there once the network is initialised")
         return self.state
 
-    def fetch(self, *, max_memory=None):
+    def fetch(self, *, max_memory=None) -> Self:
         """Bring the neurons of a network that was trained on a cluster to this process.
 
         Parameters
@@ -271,7 +275,7 @@ class ShiftedReLUNetwork:
     def __setstate__(self, attributes):
         self.__dict__.update(from_pickle(attributes))
 
-    def save(self, path):
+    def save(self, path) -> None:
         """Write the network to a file, which takes the place of the one that was there in one instant.
 
         Parameters
@@ -301,7 +305,7 @@ class ShiftedReLUNetwork:
         write_archive(path, KIND, *pack_network(self))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path) -> Self:
         """Read a network that was saved.
 
         Parameters
@@ -337,7 +341,7 @@ class ShiftedReLUNetwork:
         with making_sense(path, repr(KIND)):
             return unpack_network(header, arrays, ShiftedReLUNetwork)  # whatever a subclass is made with
 
-    def materialised_weights(self, start=0, stop=None):
+    def materialised_weights(self, start=0, stop=None) -> npt.NDArray[np.floating[Any]]:
         """Current weights of the materialised neurons start, ..., stop - 1 (positions in `neurons_`).
 
         Parameters
@@ -370,7 +374,7 @@ class ShiftedReLUNetwork:
             stop = state.neurons.n_neurons if stop is None else stop
             return weights.materialised(state, start, stop, self.dtype)
 
-    def dense_weights(self):
+    def dense_weights(self) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
         """Weights and signs of all m neurons: for small widths and tests.
 
         Returns
@@ -404,7 +408,7 @@ class ShiftedReLUNetwork:
         with use.standing(self) as state:
             return weights.dense(self, state)
 
-    def predict(self, X, *, n_threads=None):
+    def predict(self, X, *, n_threads=None) -> npt.NDArray[np.float64]:
         """Outputs of the network.
 
         Parameters
@@ -443,7 +447,7 @@ class ShiftedReLUNetwork:
         with ThreadExecutor(n_threads) as executor, use.standing(self) as state:
             return outputs(self, state.neurons, samples.X, executor)
 
-    def compact(self):
+    def compact(self) -> Self:
         """Give back the memory that only training needs: after it the network can predict, and no more.
 
         Near lists and certificates go; of init "paired" pairs that have not moved go, too, and weights that rows imply
@@ -479,7 +483,7 @@ class ShiftedReLUNetwork:
         use.compact(self)
         return self
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of the network, as 64 hexadecimal digits: equal digests mean networks that are equal bit for bit.
 
         Returns
@@ -509,7 +513,7 @@ class ShiftedReLUNetwork:
         """An independent network: training it leaves this one alone."""
         return copy.deepcopy(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = self.state
         drawn = f", {state.neurons.n_neurons} materialised, shift_={state.shift:.4g}" if state.is_drawn else ""
         return f"ShiftedReLUNetwork({self.width}, shift={self.shift!r}, init={self.init!r}, dtype={self.dtype}{drawn})"

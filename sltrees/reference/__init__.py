@@ -6,6 +6,7 @@ Gauss-Newton), "bpsw" and "bpsw-srht" (sketch-preconditioned conjugate gradients
 
 from sltrees.reference.gradient_descent import GradientDescent
 from sltrees.reference.twins import (
+    AllPairs,
     CumulativeSums,
     DenseResult,
     NearList,
@@ -29,6 +30,7 @@ from sltrees.reference.twins import (
 )
 
 __all__ = [
+    "AllPairs",
     "CumulativeSums",
     "DenseResult",
     "GradientDescent",

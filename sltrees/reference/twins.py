@@ -92,6 +92,62 @@ class CumulativeSums:
             self.values[i] = value
 
 
+class AllPairs:
+    """NumPy twin of `VectorSearch`: all values in float64, in the same order of sums, and scans of them.
+
+    Parameters
+    ----------
+    vectors : array_like of shape (n, d)
+    metric : {"inner_product", "cosine", "euclidean"}
+
+    Examples
+    --------
+    >>> AllPairs([[1.0, 0.0], [1.0, 2.0]], "inner_product").within([[0.0, 1.0]], 1.0)
+    array([[False,  True]])
+    """
+
+    def __init__(self, vectors, metric):
+        self.vectors = np.array(vectors, dtype=np.float64)
+        self.live = np.ones(len(self.vectors), dtype=bool)
+        self.metric = metric
+
+    def values(self, queries):
+        """Products, cosines or distances, shape (k, n); of removed vectors what passes no threshold. Cost: O(k n d)."""
+        a, b = np.array(queries, dtype=np.float64)[:, None], self.vectors
+        values = np.sqrt(self._summed((a - b) ** 2)) if self.metric == "euclidean" else self._summed(a * b)
+        if self.metric == "cosine":
+            with np.errstate(invalid="ignore"):  # removed vectors are zero
+                values = np.clip(values / np.sqrt(self._summed(a * a) * self._summed(b * b)), -1, 1)
+        values[:, ~self.live] = np.nan
+        return values
+
+    def within(self, queries, threshold, *, inclusive=False):
+        """Which vectors are beyond the threshold from each query, as a mask. Cost: O(k n d)."""
+        values, threshold = self.values(queries), np.reshape(threshold, (-1, 1))
+        beyond = values < threshold if self.metric == "euclidean" else values > threshold
+        return beyond | (values == threshold) if inclusive else beyond
+
+    def nearest(self, queries, k):
+        """Places and values of the k best, best first, ties by lowest place. Cost: O(k n d)."""
+        values = self.values(queries)
+        order = np.argsort(values if self.metric == "euclidean" else -values, axis=1, kind="stable")
+        order = order[:, : min(k, np.count_nonzero(self.live))]  # those removed are last
+        return order, np.take_along_axis(values, order, axis=1)
+
+    @staticmethod
+    def _summed(terms):
+        """Sums along the last axis: one partial sum for each of 8 lanes, in order, then half on half."""
+        d = terms.shape[-1]
+        padded = np.zeros((*terms.shape[:-1], -(-d // 8) * 8))
+        padded[..., :d] = terms
+        lanes = np.zeros((*terms.shape[:-1], 8))
+        for start in range(0, d, 8):
+            lanes += padded[..., start : start + 8]
+        lanes = lanes[..., :4] + lanes[..., 4:]
+        lanes = lanes[..., :2] + lanes[..., 2:]
+        return lanes[..., 0] + lanes[..., 1]
+
+
 # ---------------------------------------------------------------------- kernels of the sparse Jacobian
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
 from sltrees._validation import (
@@ -20,6 +22,7 @@ from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
+from sltrees.records import TrainingResult
 from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
@@ -141,7 +144,7 @@ class NewtonTrainer:
         restore_best=True,
         callbacks=(),
         verbose=0,
-    ):
+    ) -> None:
         if not isinstance(network, ShiftedReLUNetwork):
             raise TypeError(f"network must be a ShiftedReLUNetwork, got {type(network).__name__}")
         self.network = network
@@ -166,7 +169,9 @@ class NewtonTrainer:
         self._resumed = None  # the lineage that the next run has to replay
 
     @classmethod
-    def from_checkpoint(cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0):
+    def from_checkpoint(
+        cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0
+    ) -> Self:
         """A trainer whose `fit` goes on where a run was cut off, and ends as that run would have, bit for bit.
 
         Parameters
@@ -250,7 +255,7 @@ class NewtonTrainer:
         trainer._resumed = lineage
         return trainer
 
-    def fit(self, X, y, *, sample_weight=None, eval_set=None):
+    def fit(self, X, y, *, sample_weight=None, eval_set=None) -> TrainingResult:
         """Train until the training RMSE is at most `tol`.
 
         Parameters
@@ -321,7 +326,7 @@ class NewtonTrainer:
         validation = self._as_validation_set(eval_set, samples.X.shape[1])
         return self._train(samples, y, weights, validation, shared=shared)
 
-    def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None):
+    def extend(self, X_new, y_new, *, sample_weight=None, eval_set=None) -> TrainingResult:
         """Add samples to those trained on, and go on from the weights as they are.
 
         The network is given the neurons that fire on the new samples and on none of the old ones: with the shift that
@@ -394,7 +399,7 @@ class NewtonTrainer:
             self.__dict__.update(before)  # in one statement, so that Ctrl-C cannot fall between
             raise
 
-    def write_checkpoint(self, path):
+    def write_checkpoint(self, path) -> None:
         """Write what the run under way needs to go on to a file, which is replaced in one instant.
 
         For callbacks, once training has begun: `sltrees.callbacks.Checkpoint` is one that calls this, and only a run

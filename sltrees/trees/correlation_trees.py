@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal, Self
+
 import numpy as np
-import scipy.sparse
+import numpy.typing as npt
 
 from sltrees._core import TreeBank
-from sltrees._core._boundary import as_index, as_indices, as_integers, as_threshold
+from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array
 from sltrees._core._products import Columns
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
+from sltrees.trees._correlation_queries import CorrelationQueries
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time (_core/_tree_bank.pyx)
 _PICKLE_VERSION = 1
 
 
-class CorrelationTrees:
+class CorrelationTrees(CorrelationQueries):
     """All products <w_r, x_i> of weights and data, asked "which are above t?" while the weights change.
 
     Parameters
@@ -70,7 +73,14 @@ class CorrelationTrees:
     array([2])
     """
 
-    def __init__(self, weights, data, *, axis="data", max_memory=None):
+    def __init__(
+        self,
+        weights: npt.ArrayLike,
+        data: npt.ArrayLike,
+        *,
+        axis: Literal["data", "weights"] = "data",
+        max_memory: float | None = None,
+    ) -> None:
         self._axis = as_choice(axis, "axis", ("data", "weights"))
         single = getattr(weights, "dtype", None) == np.float32 and getattr(data, "dtype", None) == np.float32
         self._dtype = np.dtype(np.float32 if single else np.float64)
@@ -81,6 +91,7 @@ class CorrelationTrees:
         max_memory = as_max_memory(max_memory)
         needed = self.bytes_needed(len(self._weights), len(data), self._weights.shape[1], self._dtype, axis=axis)
         check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
+        self._slack = None  # of each tree, where one has some
         self._columns = Columns(data)
         self._bank = TreeBank(*self._bank_shape(len(self._weights), len(data), axis), self._dtype)
         # row by row, whatever the axis
@@ -88,7 +99,9 @@ class CorrelationTrees:
         self._bank.write_row_products(np.arange(len(rows)), rows, columns)
 
     @staticmethod
-    def bytes_needed(n_weights, n_data, n_features, dtype, *, axis="data"):
+    def bytes_needed(
+        n_weights: int, n_data: int, n_features: int, dtype: npt.DTypeLike, *, axis: Literal["data", "weights"] = "data"
+    ) -> int:
         """Bytes that building trees of this size takes, copies of weights and data included: an upper bound.
 
         Parameters
@@ -125,92 +138,58 @@ class CorrelationTrees:
     def _bank_shape(n_weights, n_data, axis):
         return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
 
-    # ------------------------------------------------------------------ queries
+    # ------------------------------------------------------------------ updates
 
-    def query(self, row, threshold, *, return_values=False):
-        """Entries of one tree above the threshold.
+    def set_slack(self, rows: npt.ArrayLike, slack: npt.ArrayLike) -> None:
+        """Say how far products of some trees may be from what they are held to be.
+
+        For weights, or data, that move a little at a time: as long as a move can change products by no more than s, say
+        so, and queries report whatever may be above the threshold, that is all products above t - s. When too much is
+        reported, write the weight.
 
         Parameters
         ----------
-        row : int
-            With axis "data" a weight, with axis "weights" a data point.
-        threshold : float
-            Compared strictly.
-        return_values : bool, default False
-            Return the products with the indices.
-
-        Returns
-        -------
-        indices : ndarray of shape (k,), dtype=int64
-            Data points (axis "data") or weights (axis "weights") with a product above the threshold, ascending.
-        values : ndarray of shape (k,), dtype of the trees
-            Only if `return_values`.
+        rows : array_like of shape (k,), integers
+            Trees: with axis "data" weights, with axis "weights" data points.
+        slack : float, or array_like of shape (k,)
+            At least 0; one for all, or one for each. Of equal rows the last one counts.
 
         Raises
         ------
         IndexError
-            If the row is out of range.
-        ValueError
-            If the threshold is NaN.
+            If a row is out of range.
+        TypeError, ValueError
+            If a number is not finite and at least 0, or there are not as many as rows. Nothing has changed then.
 
         Notes
         -----
-        Cost: O(k log(n / k)) blocks for k of n.
+        `query`, `query_all`, `count`, `count_all` and `any` take it into account; the values that they report are those
+        that are held. With axis "data" a weight that is written has no slack any more. Moving a weight by v changes its
+        products by at most |v| times the length of the longest data point.
+
+        Cost: O(k); while a tree has slack, `query_all` looks at the maximum of each.
 
         Examples
         --------
-        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]], axis="weights")
-        >>> trees.query(1, 3.5)
-        array([1])
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.set_slack([0], 0.5)
+        >>> trees.query(0, 3.2), trees.query(0, 3.5)
+        (array([1]), array([], dtype=int64))
         """
-        # all is converted before anything is looked at: a conversion may be anything, even one that makes other trees
-        row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
-        row = as_index(row, self._bank.n_rows, "row")
-        indices, _ = self._bank.query_row(row, threshold)
-        if return_values:
-            return indices, self._bank.values[row, indices]
-        return indices
+        rows = as_integers(np.array(rows), "rows")
+        exact = as_real_array(slack, "slack", np.ndim(slack)).astype(np.float64)
+        if exact.ndim > 1 or (exact.ndim and exact.size != rows.size):
+            raise ValueError(f"slack must be a number, or one for each of {rows.size} rows, got shape {exact.shape}")
+        if not np.all((exact >= 0) & np.isfinite(exact)):
+            raise ValueError(
+                f"slack must be finite and at least 0, got {exact[~((exact >= 0) & np.isfinite(exact))][0]}"
+            )
+        rows = as_indices(rows, self._bank.n_rows, "rows")
+        changed = np.zeros(self._bank.n_rows) if self._slack is None else self._slack.copy()
+        changed[rows] = exact
+        self._slack = changed if changed.any() else None
 
-    def query_all(self, threshold):
-        """All products above the threshold.
-
-        Parameters
-        ----------
-        threshold : float
-            Compared strictly.
-
-        Returns
-        -------
-        scipy.sparse.csr_array of shape (m, n) for axis "data", (n, m) for axis "weights"
-            The products above the threshold, in the dtype of the trees, with sorted indices. With a negative threshold
-            products equal to zero are stored like any other.
-
-        Raises
-        ------
-        ValueError
-            If the threshold is NaN.
-
-        Notes
-        -----
-        Trees without a hit are never looked at. Cost: O(k log) blocks for k hits.
-
-        Examples
-        --------
-        >>> CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]]).query_all(2.5).toarray()
-        array([[0., 3.],
-               [0., 6.]])
-        """
-        threshold = as_threshold(threshold)
-        indptr, columns, values, _ = self._bank.query_all(threshold)
-        if indptr[-1] <= np.iinfo(np.int32).max:
-            indptr = indptr.astype(np.int32)
-        result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
-        result.has_sorted_indices = result.has_canonical_format = True
-        return result
-
-    # ------------------------------------------------------------------ updates
-
-    def update_weight(self, r, weight):
+    def update_weight(self, r: int, weight: npt.ArrayLike) -> None:
         """Replace one weight.
 
         Parameters
@@ -244,7 +223,7 @@ class CorrelationTrees:
         weight = as_real_vector(weight, "weight", self._dtype, length=self._weights.shape[1])
         self.update_weights([r], weight[None])  # which looks at r again, now that all is converted
 
-    def update_weights(self, rows, weights):
+    def update_weights(self, rows: npt.ArrayLike, weights: npt.ArrayLike) -> None:
         """Replace many weights.
 
         Parameters
@@ -292,54 +271,194 @@ class CorrelationTrees:
         # in one call, in which no exception can fall between the weights and their products
         write = self._bank.write_row_products if self._axis == "data" else self._bank.write_column_products
         write(rows, weights, self._columns, self._weights)
+        if self._slack is not None and self._axis == "data":
+            self.set_slack(rows, 0.0)
 
-    # ------------------------------------------------------------------ views and copies
+    def add_weights(self, weights: npt.ArrayLike) -> None:
+        """Append weights.
 
-    @property
-    def axis(self):
-        """ "data" or "weights"."""
-        return self._axis
+        Parameters
+        ----------
+        weights : array_like of shape (k, d)
+            Finite.
 
-    @property
-    def dtype(self):
-        """float32 or float64."""
-        return self._dtype
+        Raises
+        ------
+        TypeError, ValueError
+            If the shapes do not fit, a number is not finite or products could overflow.
+        MemoryError
+            If there is not enough. The trees are unchanged after any of these, and after any other exception.
 
-    @property
-    def shape(self):
-        """(number of trees, leaves of each)."""
-        return (self._bank.n_rows, self._bank.n_columns)
+        Notes
+        -----
+        Cost: O(k n d) for products, and all that there are are copied: O((m + k) n). Slack stays.
 
-    @property
-    def weights(self):
-        """Read-only view of the weights, shape (m, d)."""
-        view = self._weights.view()
-        view.flags.writeable = False
-        return view
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.add_weights([[5.0]])
+        >>> trees.query(2, 4.0)
+        array([0, 1])
+        """
+        self._add("weights", weights)
 
-    @property
-    def data(self):
-        """Read-only view of the data, shape (n, d), in Fortran order."""
-        return self._columns.vectors
+    def add_data(self, data: npt.ArrayLike) -> None:
+        """Append data points.
 
-    @property
-    def values(self):
-        """Read-only view of all products, of the shape of `shape`; it follows every update."""
-        return self._bank.values
+        Parameters
+        ----------
+        data : array_like of shape (k, d)
+            Finite.
 
-    @property
-    def nbytes(self):
-        """Bytes held."""
-        return self._bank.nbytes + self._weights.nbytes + self._columns.nbytes
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As of `add_weights`.
 
-    def __len__(self):
-        return self._bank.n_rows
+        Notes
+        -----
+        Cost: O(k m d) for products, and all that there are are copied: O(m (n + k)). Slack stays.
 
-    def __repr__(self):
-        m, n, d = len(self._weights), self._columns.n, self._columns.d
-        return f"<CorrelationTrees of {m} weights and {n} points in {d} dimensions, axis {self._axis!r}, {self._dtype}>"
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.add_data([[5.0], [0.0]])
+        >>> trees.query(0, 2.0)
+        array([1, 2])
+        """
+        self._add("data", data)
 
-    def copy(self):
+    def remove_weights(self, rows: npt.ArrayLike) -> None:
+        """Remove weights; those behind them move up, as with `numpy.delete`.
+
+        Parameters
+        ----------
+        rows : array_like of shape (k,), integers in [0, m)
+
+        Raises
+        ------
+        IndexError
+            If a row is out of range.
+        TypeError, ValueError
+            If the rows are not integers, or none would be left.
+        MemoryError
+            If there is not enough for what is left, beside all. The trees are unchanged after any of these.
+
+        Notes
+        -----
+        Cost: what is left is copied, O(m n).
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0], [4.0]], [[1.0], [3.0]])
+        >>> trees.remove_weights([0])
+        >>> trees.query(0, 4.0)
+        array([1])
+        """
+        self._remove("weights", rows)
+
+    def remove_data(self, indices: npt.ArrayLike) -> None:
+        """Remove data points; those behind them move up, as with `numpy.delete`.
+
+        Parameters
+        ----------
+        indices : array_like of shape (k,), integers in [0, n)
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError, MemoryError
+            As of `remove_weights`.
+
+        Notes
+        -----
+        Cost: what is left is copied, O(m n).
+
+        Examples
+        --------
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0], [2.0]])
+        >>> trees.remove_data([1])
+        >>> trees.query(0, 1.5)
+        array([1])
+        """
+        self._remove("data", indices)
+
+    def _add(self, which, vectors):
+        """Append weights or data points: in the end by one statement, so that all of it has happened or nothing."""
+        if np.size(vectors) == 0 and np.ndim(vectors) <= 2:
+            return
+        vectors = as_real_matrix(vectors, which, self._dtype, n_columns=self._weights.shape[1])
+        weights, data, largest = self._weights, self.data, self._largest
+        if which == "weights":
+            _refuse_overflow(vectors, largest)
+            right, weights = self._columns, np.concatenate([weights, vectors])
+        else:
+            largest = max(largest, float(np.abs(vectors).max()))
+            _refuse_overflow(weights, largest)
+            right, data = Columns(weights), np.concatenate([data, vectors])
+        bank = self._bank_of(len(weights), len(data))
+        n_rows, n_columns = self.shape
+        self._copy_into(bank, np.arange(n_rows), np.arange(n_columns))
+        slack = self._slack
+        if (which == "weights") == (self._axis == "data"):
+            bank.write_row_products(np.arange(n_rows, bank.n_rows), vectors, right)
+            slack = None if slack is None else np.concatenate([slack, np.zeros(len(vectors))])
+        else:
+            bank.write_column_products(np.arange(n_columns, bank.n_columns), vectors, right)
+        columns = self._columns if which == "weights" else Columns(data)
+        self.__dict__ = self.__dict__ | {
+            "_weights": weights,
+            "_columns": columns,
+            "_largest": largest,
+            "_bank": bank,
+            "_slack": slack,
+        }
+
+    def _remove(self, which, indices):
+        """Remove weights or data points, likewise in one statement."""
+        indices = as_integers(np.array(indices), "rows" if which == "weights" else "indices")
+        n = len(self._weights) if which == "weights" else self._columns.n
+        indices = as_indices(indices, n, "rows" if which == "weights" else "indices")
+        kept = np.setdiff1d(np.arange(n), indices)
+        if kept.size == n:
+            return
+        if kept.size == 0:
+            raise ValueError(f"some {which} must be left, got all {n} to remove")
+        weights = self._weights[kept] if which == "weights" else self._weights
+        columns = self._columns if which == "weights" else Columns(self.data[kept])
+        bank, slack = self._bank_of(len(weights), columns.n), self._slack
+        rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
+        if (which == "weights") == (self._axis == "data"):
+            rows, slack = kept, None if slack is None else slack[kept]
+        else:
+            leaves = kept
+        self._copy_into(bank, rows, leaves)
+        largest = float(np.abs(columns.vectors).max())
+        self.__dict__ = self.__dict__ | {
+            "_weights": weights,
+            "_columns": columns,
+            "_largest": largest,
+            "_bank": bank,
+            "_slack": slack,
+        }
+
+    def _bank_of(self, n_weights, n_data):
+        """An empty bank for so many, beside the one that there is."""
+        needed = self.bytes_needed(n_weights, n_data, self._weights.shape[1], self._dtype, axis=self._axis)
+        check_memory(needed, None, "the trees", "use fewer weights or data points, or float32")
+        return TreeBank(*self._bank_shape(n_weights, n_data, self._axis), self._dtype)
+
+    def _copy_into(self, bank, rows, leaves):
+        """Write the products of these rows and leaves to the first rows and leaves of another bank."""
+        at_once = max(1, _SCRATCH_ENTRIES // max(bank.n_columns, 1))
+        for start in range(0, rows.size, at_once):
+            part = rows[start : start + at_once]
+            values = np.full((part.size, bank.n_columns), -np.inf, dtype=self._dtype)
+            values[:, : leaves.size] = self._bank.values[part][:, leaves]
+            bank.write_rows(np.arange(start, start + part.size), values)
+
+    # ------------------------------------------------------------------ copies
+
+    def copy(self) -> Self:
         """Independent trees over copies of weights and data. Cost: as building.
 
         Returns
@@ -354,7 +473,7 @@ class CorrelationTrees:
         >>> trees.query_all(5.0).nnz
         0
         """
-        return type(self)(self._weights, self.data, axis=self._axis)
+        return _from_pickle(type(self), _PICKLE_VERSION, self._weights, self.data, self._axis, self._slack)
 
     __copy__ = copy
 
@@ -362,11 +481,14 @@ class CorrelationTrees:
         return self.copy()
 
     def __reduce__(self):
-        return _from_pickle, (type(self), _PICKLE_VERSION, self._weights, np.ascontiguousarray(self.data), self._axis)
+        parts = type(self), _PICKLE_VERSION, self._weights, np.ascontiguousarray(self.data), self._axis
+        return _from_pickle, parts if self._slack is None else (*parts, self._slack)
 
     def _check(self):
         """Assert every invariant: the bank's own, and that it holds the products, bit for bit. Cost: O(n m d)."""
         self._bank._check()
+        assert self._slack is None or (self._slack.shape == (len(self),) and self._slack.any())
+        assert self._largest == np.abs(self.data).max()
         products = self._bank.values if self._axis == "data" else self._bank.values.T
         assert np.array_equal(products, self._columns.times(self._weights))
         # which are what BLAS computes, but for rounding
@@ -383,8 +505,11 @@ def _refuse_overflow(weights, largest_of_data):
         )
 
 
-def _from_pickle(cls, version, weights, data, axis):
+def _from_pickle(cls, version, weights, data, axis, slack=None):
     """Rebuild trees; the arguments come from a file and are checked like any others."""
     if version != _PICKLE_VERSION:
         raise ValueError(f"this version reads pickles of format {_PICKLE_VERSION}, got format {version!r}")
-    return cls(weights, data, axis=axis)
+    trees = cls(weights, data, axis=axis)
+    if slack is not None:
+        trees.set_slack(np.arange(len(trees)), slack)
+    return trees

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sltrees._core import SumTree, ThresholdTree
 from sltrees._core._boundary import as_integers, within
@@ -68,7 +70,15 @@ class PrioritizedSampler:
     [1, 0]
     """
 
-    def __init__(self, capacity, *, alpha=0.6, beta=0.4, epsilon=1e-8, dtype=np.float32):
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        alpha: float = 0.6,
+        beta: float = 0.4,
+        epsilon: float = 1e-8,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
         capacity = as_integer(capacity, "capacity", minimum=1)
         self._alpha, self._epsilon = as_non_negative(alpha, "alpha"), as_non_negative(epsilon, "epsilon")
         self.beta, self._dtype = beta, as_float_dtype(dtype)
@@ -82,36 +92,36 @@ class PrioritizedSampler:
     # ------------------------------------------------------------------ what there is
 
     @property
-    def capacity(self):
+    def capacity(self) -> int:
         """Number of slots."""
         return len(self._tree)
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:
         """Exponent of the priorities."""
         return self._alpha
 
     @property
-    def epsilon(self):
+    def epsilon(self) -> float:
         """What is added to priorities."""
         return self._epsilon
 
     @property
-    def beta(self):
+    def beta(self) -> float:
         """Exponent of the importance weights."""
         return self._beta
 
     @beta.setter
-    def beta(self, value):
+    def beta(self, value: float) -> None:
         self._beta = as_share(value, "beta")
 
     @property
-    def tree(self):
+    def tree(self) -> SumTree:
         """The `SumTree` of ``(priority + epsilon) ** alpha``, 0 where nothing has been added yet. To be read."""
         return self._tree
 
     @property
-    def max_priority(self):
+    def max_priority(self) -> float:
         """The largest priority there is now, 1.0 where nothing has been added or alpha is 0: that of new slots.
 
         Cost: that of `ThresholdTree.update_many` for the slots written since it was asked for last.
@@ -119,20 +129,20 @@ class PrioritizedSampler:
         largest = self._largest()
         return max(0.0, largest ** (1 / self._alpha) - self._epsilon) if len(self) and self._alpha else 1.0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return min(self._n_added, self.capacity)
 
     def __copy__(self):
         return copy.deepcopy(self)  # trees are not shared
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"<PrioritizedSampler of {len(self)} of {self.capacity} slots, alpha {self._alpha:g}, beta {self._beta:g}>"
         )
 
     # ------------------------------------------------------------------ writing
 
-    def add(self, k=1, priorities=None):
+    def add(self, k: int = 1, priorities: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
         """Take the next slots of the ring, those of the oldest transitions once it is full.
 
         Parameters
@@ -172,7 +182,7 @@ class PrioritizedSampler:
         self._write(slots, amounts)
         return slots
 
-    def update(self, slots, priorities):
+    def update(self, slots: npt.ArrayLike, priorities: npt.ArrayLike) -> None:
         """Set the priorities of slots, as a rule the errors found in learning from them.
 
         Parameters
@@ -236,7 +246,15 @@ class PrioritizedSampler:
 
     # ------------------------------------------------------------------ drawing
 
-    def sample(self, k, rng=None, *, beta=None, replace=True, stratified=False):
+    def sample(
+        self,
+        k: int,
+        rng: np.random.Generator | int | None = None,
+        *,
+        beta: float | None = None,
+        replace: bool = True,
+        stratified: bool = False,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.floating[Any]]]:
         """Draw slots in proportion to ``(priority + epsilon) ** alpha``.
 
         Parameters

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from sltrees._core._boundary import as_real_array, as_threshold
 from sltrees._core._integer_keys import IntegerKeyedTree
@@ -65,34 +67,36 @@ class ThresholdMap(MutableMapping):
     ['valve', 'fan']
     """
 
-    def __init__(self, items=(), *, orientation="max", integer_keys=False):
+    def __init__(
+        self, items: Any = (), *, orientation: Literal["max", "min"] = "max", integer_keys: bool = False
+    ) -> None:
         as_choice(orientation, "orientation", ("max", "min"))
         self._keyed = (IntegerKeyedTree if as_flag(integer_keys, "integer_keys") else KeyedTree)(orientation)
         self.update(items)
 
     # ------------------------------------------------------------------ one key
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> float:
         value = self._keyed.get(key)
         if value is None:
             raise KeyError(key)
         return value
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: Any, value: float) -> None:
         self._keyed.put(key, value)
 
-    def __delitem__(self, key):
+    def __delitem__(self, key: Any) -> None:
         self._keyed.remove(key)
 
-    def __contains__(self, key):
+    def __contains__(self, key: Any) -> bool:
         return key in self._keyed
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._keyed)
 
     # ------------------------------------------------------------------ many keys
 
-    def update(self, items=(), /, **kwargs):
+    def update(self, items: Any = (), /, **kwargs: float) -> None:
         """Set the numbers of many keys.
 
         Parameters
@@ -127,7 +131,7 @@ class ThresholdMap(MutableMapping):
             keys, values = [*keys, *kwargs], [*values, *kwargs.values()]
         self.update_many(keys, values)
 
-    def update_many(self, keys, values):
+    def update_many(self, keys: Any, values: npt.ArrayLike) -> None:
         """Set the numbers of many keys.
 
         Parameters
@@ -161,7 +165,7 @@ class ThresholdMap(MutableMapping):
             raise ValueError(f"values must be one for each of {len(keys)} keys, got {exact.size}")
         self._keyed.put_many(keys, exact if exact.ndim else np.full(len(keys), exact))
 
-    def get_many(self, keys, default=None):
+    def get_many(self, keys: Any, default: Any = None) -> npt.NDArray[np.float64]:
         """The numbers of many keys.
 
         Parameters
@@ -200,7 +204,7 @@ class ThresholdMap(MutableMapping):
         found[~missing] = self._keyed.tree[slots[~missing]]
         return found
 
-    def delete_many(self, keys):
+    def delete_many(self, keys: Any) -> None:
         """Delete many keys.
 
         Parameters
@@ -231,7 +235,7 @@ class ThresholdMap(MutableMapping):
             raise KeyError(keys[int(np.argmax(slots < 0))])
         self._keyed.remove_at(np.unique(slots))
 
-    def clear(self):
+    def clear(self) -> None:
         """Delete all keys, and give back the memory. Cost: O(n).
 
         Examples
@@ -246,7 +250,7 @@ class ThresholdMap(MutableMapping):
 
     # ------------------------------------------------------------------ queries
 
-    def query(self, threshold, *, return_values=False):
+    def query(self, threshold: float, *, return_values: bool = False) -> Any:
         """Keys whose number is above the threshold (below it, for orientation "min"), in any order.
 
         Parameters
@@ -281,7 +285,7 @@ class ThresholdMap(MutableMapping):
         keys = self._keyed.keys_at(slots)
         return (keys, self._keyed.tree[slots]) if return_values else keys
 
-    def count(self, threshold):
+    def count(self, threshold: float) -> int:
         """How many keys `query` would report. Cost: as `ThresholdTree.count`.
 
         Parameters
@@ -300,7 +304,7 @@ class ThresholdMap(MutableMapping):
         """
         return self._keyed.tree.count(threshold)
 
-    def any(self, threshold):
+    def any(self, threshold: float) -> bool:
         """Whether `query` would report any key. Cost: O(log n).
 
         Parameters
@@ -319,7 +323,7 @@ class ThresholdMap(MutableMapping):
         """
         return self._keyed.tree.any(threshold)
 
-    def topk(self, k, *, return_values=False):
+    def topk(self, k: int, *, return_values: bool = False) -> Any:
         """The k keys with the best numbers, best first.
 
         Parameters
@@ -354,7 +358,7 @@ class ThresholdMap(MutableMapping):
         keys = self._keyed.keys_at(slots)
         return (keys, self._keyed.tree[slots]) if return_values else keys
 
-    def peekitem(self):
+    def peekitem(self) -> tuple[Any, float]:
         """The key with the best number, and that: what `popitem` would take out.
 
         Cost: O(log n); O(n) where the best number is the worst value there is.
@@ -385,7 +389,7 @@ class ThresholdMap(MutableMapping):
 
     # ------------------------------------------------------------------ taking out
 
-    def popitem(self):
+    def popitem(self) -> tuple[Any, float]:
         """Take out the key with the best number.
 
         Returns
@@ -412,7 +416,7 @@ class ThresholdMap(MutableMapping):
         self._keyed.remove(key)
         return key, value
 
-    def pop_above(self, threshold):
+    def pop_above(self, threshold: float) -> tuple[Any, Any]:
         """Take out all keys above the threshold (below it, for orientation "min"), best first.
 
         Parameters
@@ -449,40 +453,40 @@ class ThresholdMap(MutableMapping):
 
     # ------------------------------------------------------------------ as a mapping
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         slots, _ = self._in_order(self._keyed.used())
         return iter(_listed(self._keyed.keys_at(slots)))
 
-    def __reversed__(self):
+    def __reversed__(self) -> Iterator[Any]:
         slots, _ = self._in_order(self._keyed.used())
         return iter(_listed(self._keyed.keys_at(slots[::-1])))
 
-    def __ior__(self, other):
+    def __ior__(self, other: object) -> Self:
         self.update(other)
         return self
 
-    def __or__(self, other):
+    def __or__(self, other: object) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         both = self.copy()
         both.update(other)
         return both
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         best = "" if not len(self) else ", best {!r}: {:g}".format(*self.peekitem())
         return f"<ThresholdMap of {len(self)} keys, orientation {self.orientation!r}{best}>"
 
     @property
-    def orientation(self):
+    def orientation(self) -> str:
         """ "max" or "min"."""
         return self._keyed.tree.orientation
 
     @property
-    def has_integer_keys(self):
+    def has_integer_keys(self) -> bool:
         """Whether it was made with `integer_keys`."""
         return isinstance(self._keyed, IntegerKeyedTree)
 
-    def copy(self):
+    def copy(self) -> Self:
         """An independent map with the same keys and numbers. Cost: O(n).
 
         Returns

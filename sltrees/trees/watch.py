@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sltrees._core import ThresholdTree
@@ -52,7 +54,7 @@ class Watch:
     (array([], dtype=int64), array([1]))
     """
 
-    def __init__(self, tree, high, low=None):
+    def __init__(self, tree: ThresholdTree | ThresholdMap, high: float, low: float | None = None) -> None:
         if not isinstance(tree, (ThresholdTree, ThresholdMap)):
             raise TypeError(f"tree must be a ThresholdTree or a ThresholdMap, got {type(tree).__name__}")
         self._high = as_threshold(high)
@@ -63,24 +65,24 @@ class Watch:
         self._inside = {} if isinstance(tree, ThresholdMap) else np.empty(0, dtype=np.int64)
 
     @property
-    def high(self):
+    def high(self) -> float:
         """The upper threshold."""
         return self._high
 
     @property
-    def low(self):
+    def low(self) -> float:
         """The lower threshold."""
         return self._low
 
     @property
-    def inside(self):
+    def inside(self) -> Any:
         """Who has entered and not left, when it was asked last.
 
         Indices of a tree, ascending, an ndarray of int64; keys of a map, in the order in which they entered, a list.
         """
         return list(self._inside) if isinstance(self._inside, dict) else self._inside.copy()
 
-    def events(self):
+    def events(self) -> tuple[Any, Any]:
         """What has changed since the last call; the first one reports all that is above `high`.
 
         Returns
@@ -141,7 +143,7 @@ class Watch:
         values = values.astype(np.float64, copy=False)
         return values > self._low if self._tree.orientation == "max" else values < self._high
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Watch of {self._tree!r}, high {self._high:g}, low {self._low:g}, {len(self._inside)} inside>"
 
     def _check(self):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from sltrees._core import ThresholdTree
 from sltrees._core._boundary import as_integer as any_integer
@@ -54,7 +56,14 @@ class ThresholdWindow:
     (4.0, 4.0, 2)
     """
 
-    def __init__(self, capacity, *, orientation="max", dtype=np.float64, timed=False):
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        orientation: Literal["max", "min"] = "max",
+        dtype: npt.DTypeLike = np.float64,
+        timed: bool = False,
+    ) -> None:
         capacity, dtype = as_integer(capacity, "capacity", minimum=1), as_float_dtype(dtype)
         as_choice(orientation, "orientation", ("max", "min"))
         worst = -np.inf if orientation == "max" else np.inf
@@ -65,27 +74,27 @@ class ThresholdWindow:
     # ------------------------------------------------------------------ what there is
 
     @property
-    def capacity(self):
+    def capacity(self) -> int:
         """How many values are kept at most."""
         return len(self._tree)
 
     @property
-    def orientation(self):
+    def orientation(self) -> str:
         """ "max" or "min"."""
         return self._tree.orientation
 
     @property
-    def n_pushed(self):
+    def n_pushed(self) -> int:
         """How many values have come: the number of the next one."""
         return self._n_pushed
 
-    def __len__(self):
+    def __len__(self) -> int:
         return min(self._n_pushed, self.capacity)
 
     def __copy__(self):
         return copy.deepcopy(self)  # trees are not shared
 
-    def values(self, *, last=None, since=None):
+    def values(self, *, last: int | None = None, since: float | None = None) -> npt.NDArray[np.floating[Any]]:
         """The values, oldest first: a copy. Cost: O(k).
 
         Parameters
@@ -107,7 +116,7 @@ class ThresholdWindow:
         """
         return np.concatenate([self._tree[start:stop] for start, stop, _ in self._parts(last, since)])
 
-    def times(self):
+    def times(self) -> npt.NDArray[np.float64]:
         """The times of the values that are kept, oldest first: a copy. Cost: O(n).
 
         Returns
@@ -132,7 +141,7 @@ class ThresholdWindow:
 
     # ------------------------------------------------------------------ writing
 
-    def push(self, value, time=None):
+    def push(self, value: float, time: float | None = None) -> None:
         """Add one value; the oldest goes if there is no room.
 
         Parameters
@@ -167,7 +176,7 @@ class ThresholdWindow:
             self._tree[slot] = value
         self._n_pushed += 1
 
-    def extend(self, values, times=None):
+    def extend(self, values: npt.ArrayLike, times: npt.ArrayLike | None = None) -> None:
         """Add many values, in the order of time.
 
         Parameters
@@ -223,7 +232,9 @@ class ThresholdWindow:
 
     # ------------------------------------------------------------------ queries
 
-    def query(self, threshold, *, last=None, since=None, return_values=False):
+    def query(
+        self, threshold: float, *, last: int | None = None, since: float | None = None, return_values: bool = False
+    ) -> Any:
         """Numbers of the values above the threshold (below it, for orientation "min"), in the order of time.
 
         Parameters
@@ -265,7 +276,7 @@ class ThresholdWindow:
         numbers = np.concatenate([hits + offset for hits, (_, _, offset) in zip(found, parts, strict=True)])
         return (numbers, self._tree[np.concatenate(found)]) if return_values else numbers
 
-    def count(self, threshold, *, last=None, since=None):
+    def count(self, threshold: float, *, last: int | None = None, since: float | None = None) -> int:
         """How many values `query` would report. Cost: as `ThresholdTree.count`.
 
         Parameters
@@ -288,7 +299,7 @@ class ThresholdWindow:
         """
         return sum(self._tree.count(threshold, start, stop) for start, stop, _ in self._parts(last, since))
 
-    def first(self, threshold, *, last=None, since=None):
+    def first(self, threshold: float, *, last: int | None = None, since: float | None = None) -> int:
         """The number of the oldest value that `query` would report; -1 if there is none. Cost: O(log n).
 
         Parameters
@@ -315,7 +326,7 @@ class ThresholdWindow:
                 return slot + offset
         return -1
 
-    def max(self, *, last=None, since=None):
+    def max(self, *, last: int | None = None, since: float | None = None) -> float:
         """The largest value; with orientation "min", the smallest. Cost: O(log n).
 
         Parameters
@@ -345,7 +356,7 @@ class ThresholdWindow:
             raise ValueError("max of no values")
         return max(best) if self.orientation == "max" else min(best)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<ThresholdWindow of {len(self)} of {self.capacity} values, orientation {self.orientation!r}>"
 
     # ------------------------------------------------------------------ internals

@@ -60,7 +60,7 @@ def test_each_allocation_that_fails_leaves_the_tree(name, dtype, orientation):
 
 def test_all_methods_that_change_a_tree_are_tried():
     methods = {name for name in dir(ThresholdTree) if not name.startswith("_")}
-    asked = {"query", "query_many", "count", "any", "first", "max", "argmax", "topk", "copy", "tolist"}
+    asked = {"query", "query_many", "count", "any", "first", "last", "max", "argmax", "topk", "copy", "tolist"}
     known = {"values", "dtype", "orientation", "nbytes", "borrowed", "shape", "size"}
     assert methods - asked - known <= {name for call in MUTATORS.values() for name in call.__code__.co_names}
 

@@ -35,6 +35,7 @@ STUBS = (
     "_tree_bank",
     "_tree_queries",
     "_tree_writes",
+    "_vector_panels",
     "_wide_tree",
 )
 CONFIGURATION = """

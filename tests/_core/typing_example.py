@@ -22,6 +22,7 @@ def queries(tree: ThresholdTree) -> None:
     assert_type(tree.count(1.0), int)
     assert_type(tree.any(1.0), bool)
     assert_type(tree.first(1.0, 2), int)
+    assert_type(tree.last(1.0, 2, inclusive=True), int)
     assert_type(tree.max(), float)
     assert_type(tree.argmax(), int)
     assert_type(tree.topk(2), npt.NDArray[np.int64])
@@ -38,6 +39,8 @@ def updates(tree: ThresholdTree) -> None:
     tree.add(np.int64(0), 0.5)
     tree.update_many([0, 1], [1.0, 2.0])
     tree.update_many(np.array([0, 1]), 4.0)
+    assert_type(tree.update(0, 3.0, crossing=5.0), tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]])
+    assert_type(tree.add(0, 0.5, crossing=5.0), tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]])
     entered, left = tree.update_many([0], [9.0], crossing=5.0)
     assert_type(entered, npt.NDArray[np.int64])
     assert_type(left, npt.NDArray[np.int64])
@@ -51,6 +54,8 @@ def updates(tree: ThresholdTree) -> None:
 
 def growth(tree: ThresholdTree) -> None:
     tree.append(1.0)
+    assert_type(tree.append(1.0, crossing=0.5), tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]])
+    assert_type(tree.extend([1.0], crossing=0.5), tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]])
     tree.extend([2.0, 3.0])
     tree.extend(np.arange(3))
     tree.resize(6)

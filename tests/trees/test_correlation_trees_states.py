@@ -64,6 +64,26 @@ class CorrelationTreesMachine(RuleBasedStateMachine):
             self.weights[r] = weight
 
     @rule(data=st.data())
+    def add(self, data):
+        self.count()
+        new = np.array([self.draw_weight(data) for _ in range(data.draw(st.integers(0, 3)))], dtype=self.dtype)
+        new = new.reshape(-1, self.weights.shape[1])
+        if data.draw(st.booleans()):
+            self.trees.add_weights(new)
+            self.weights = np.concatenate([self.weights, new])
+        else:
+            self.trees.add_data(new)
+            self.data = np.concatenate([self.data, new])
+
+    @rule(data=st.data(), which=st.sampled_from(["weights", "data"]))
+    def remove(self, data, which):
+        self.count()
+        held = getattr(self, which)
+        gone = data.draw(st.lists(st.integers(0, len(held) - 1), max_size=min(3, len(held) - 1)))
+        (self.trees.remove_weights if which == "weights" else self.trees.remove_data)(gone)
+        setattr(self, which, np.delete(held, gone, axis=0))
+
+    @rule(data=st.data())
     def refused_update(self, data):
         self.count()
         rows = data.draw(st.lists(st.integers(0, len(self.weights) - 1), min_size=1, max_size=3))
@@ -82,6 +102,16 @@ class CorrelationTreesMachine(RuleBasedStateMachine):
         assert np.all(np.delete(expected, indices) <= threshold)
         assert np.all(np.diff(indices) > 0)
         assert np.array_equal(values, expected[indices])
+
+    @rule(data=st.data(), threshold=thresholds, k=st.integers(0, 80))
+    def count_and_best(self, data, threshold, k):
+        self.count()
+        expected = self.expected
+        row = data.draw(st.integers(0, len(expected) - 1))
+        assert np.array_equal(self.trees.count_all(threshold), np.count_nonzero(expected > threshold, axis=1))
+        assert self.trees.count(row, threshold) == np.count_nonzero(expected[row] > threshold)
+        assert self.trees.any(row, threshold) == (expected[row] > threshold).any()
+        assert np.array_equal(self.trees.topk(row, k), np.argsort(-expected[row], kind="stable")[:k])
 
     @rule(threshold=thresholds)
     def query_all(self, threshold):
