@@ -22,7 +22,7 @@ from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import pack_network, unpack_network
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
-from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import LATER, IterationRecord, TrainingResult, TrainingStatus
 
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
@@ -399,6 +399,8 @@ def _unpacked_result(entry):
 def _checked(cls, values):
     """An instance of a data class; ArchiveError if not all fields are there and of their types."""
     kinds = typing.get_type_hints(cls)
+    if isinstance(values, dict):
+        values = dict.fromkeys(LATER, float("nan")) | values
     if not isinstance(values, dict) or set(values) != set(kinds):
         raise ArchiveError(f"{cls.__name__} must have {', '.join(kinds)}")
     for name, kind in kinds.items():
