@@ -18,6 +18,7 @@ from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.kernels.unit_rows import UnitRowsKernel
+from sltrees.losses.choose import as_loss, described_loss, description_of
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import pack_network, unpack_network
 from sltrees.network.random_streams import MAX_SEED
@@ -299,6 +300,8 @@ def _packed_model(model):
         header["executor"] = "threads"
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
+    if model.loss is not None:
+        header |= {"loss": description_of(model.loss), "offsets": model.offsets.tolist()}
     arrays = _with_samples(header, model)
     packed = [pack_network(network) for network in model.networks_]
     header["networks"] = [of_network for of_network, _ in packed]
@@ -354,6 +357,12 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     options = {name: contents.take(name) for name in ("init", "sampling", "dtype")}
     random_state = as_integer_entry(contents.take("random_state"), "random_state", maximum=2**128)
     ShiftedReLUNetwork(width, shift=shift, random_state=random_state, **options)  # checks them
+    if contents.has("loss"):  # which files of squared errors do not have
+        options["loss"] = as_loss(described_loss(contents.take("loss")))
+        offsets = contents.take("offsets")
+        if not isinstance(offsets, list) or len(offsets) != n_outputs:
+            raise ArchiveError(f"'offsets' must be a list of {n_outputs}")
+        options["offsets"] = np.array([as_number_entry(offset, "offset", minimum=-np.inf) for offset in offsets])
     patience = contents.take("patience")
     model = Networks(
         width=width,

@@ -32,8 +32,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     loss : {"squared", "huber", "quantile", "poisson", "gamma"}, default "squared"
         What is minimised. "huber": the squared error up to 1.345 deviations, as errors of samples left out tell them,
         and linear beyond, so that outliers change little. "quantile": predictions are quantiles. "poisson": for counts,
-        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. All but "squared"
-        are of the kernel alone: see the page "Losses".
+        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. With all but
+        "squared" model="auto" is the kernel: see the page "Losses".
     quantile : float, default 0.5
         Of the loss "quantile": above 0 and below 1.
     %(parameters_of_runs)s
@@ -335,8 +335,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
         centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
-        if self.loss in ("poisson", "gamma"):
-            is_poisson = self.loss == "poisson"
+        if self.loss_ in ("poisson", "gamma"):
+            is_poisson = self.loss_ == "poisson"
             loss = HalfPoissonLoss() if is_poisson else HalfGammaLoss()
             if centre is None:
                 loss.refuse(targets)
@@ -349,7 +349,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         if centre is None:
             centre, spread = _middle(targets, weights)
         Y = (targets - centre) / spread
-        loss = HuberLoss(1.345) if self.loss == "huber" else SmoothPinballLoss(self.quantile)
+        loss = HuberLoss(1.345) if self.loss_ == "huber" else SmoothPinballLoss(self.quantile)
         return loss, Y, np.clip(Y, -_FAR, _FAR), centre, spread
 
     def _predicted(self, outputs):
@@ -370,7 +370,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, `score` at samples left out, if it is known; residuals_ there."""
         if self._is_under_loss():
-            is_mean = self.loss in ("poisson", "gamma")
+            is_mean = self.loss_ in ("poisson", "gamma")
             wanted = wanted * np.exp(self.centre_) if is_mean else self.centre_ + self.spread_ * wanted
             left_out = self._predicted(self.centre_ + self.spread_ * left_out)
             self.residuals_ = wanted - left_out if len(y) else None

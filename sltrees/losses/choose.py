@@ -6,12 +6,13 @@ from sltrees.losses.classes import HalfMultinomialLoss, LogisticLoss
 from sltrees.losses.counts import HalfGammaLoss, HalfPoissonLoss
 from sltrees.losses.loss import HalfSquaredLoss, Loss
 from sltrees.losses.robust import HuberLoss, SmoothPinballLoss
+from sltrees.losses.scaled import ScaledLoss
 
 # Those that have no parameters, by name; None: squared errors, whose parabolas are the same everywhere.
 BY_NAME = {"squared": None, "log_loss": LogisticLoss, "poisson": HalfPoissonLoss, "gamma": HalfGammaLoss}
 
 SHIPPED = (HalfGammaLoss, HalfMultinomialLoss, HalfPoissonLoss, HalfSquaredLoss, HuberLoss, LogisticLoss)
-SHIPPED += (SmoothPinballLoss,)
+SHIPPED += (ScaledLoss, SmoothPinballLoss)
 
 MEMBERS = tuple(Loss.__annotations__) + ("refuse", "value", "gradient", "curvature", "constant", "predictions")
 
@@ -67,6 +68,8 @@ def description_of(loss):
     """
     if loss is None:
         return "squared"
+    if isinstance(loss, ScaledLoss):
+        return {"name": "ScaledLoss", "scale": loss.scale, "loss": description_of(loss.loss)}
     return {"name": type(loss).__name__} | (vars(loss) if is_shipped(loss) else {"of": "the user"})
 
 
@@ -97,4 +100,6 @@ def described_loss(description, own=None):
     if is_own or isinstance(description, str):
         return own if is_own else description
     parameters = dict(description)
+    if "loss" in parameters:
+        parameters["loss"] = described_loss(parameters["loss"])
     return {kind.__name__: kind for kind in SHIPPED}[parameters.pop("name")](**parameters)

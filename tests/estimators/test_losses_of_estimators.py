@@ -134,7 +134,6 @@ def test_many_samples_have_centres(monkeypatch):
         ({"loss": "quantile", "quantile": 1.0}, Y, "quantile must be above 0 and below 1, got 1"),
         ({"loss": "poisson"}, -MEANS, "y must be at least 0.*got from -"),
         ({"loss": "gamma"}, MEANS * (np.arange(len(X)) > 0), "y must be above 0.*got from 0"),
-        ({"loss": "huber", "model": "network"}, Y, "loss must be 'squared' for networks, got 'huber'"),
     ],
 )
 def test_what_is_refused(options, y, message):
