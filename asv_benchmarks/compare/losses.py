@@ -294,6 +294,8 @@ def main(arguments=None):
     parser.add_argument("--csv", type=Path, default=ROOT / "docs" / "figures" / "losses.csv")
     parser.add_argument("--docs", type=Path, help="a page with the markers of the table, such as docs/guide/losses.md")
     options = parser.parse_args(arguments)
+    import sklearn.ensemble  # noqa: F401 - OpenMP is held to so many threads only once it is loaded
+
     with threadpool_limits(options.threads):
         found = run(options.parts, options.sets, options.seeds, options.model, options.rows, options.csv)
     text = report(found)

@@ -335,7 +335,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if search is None:
             model = self._new_networks(seed, **training)
             if self._needs_left_out:
-                alike = self._new_networks(seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs))
+                alike = self._new_networks(
+                    seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs)
+                )
                 left_out = hold_out(alike, *each, self.n_folds, seed, scale)
         else:
             del training["tol"], training["max_iter"]  # as it was measured

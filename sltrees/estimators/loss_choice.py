@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import sklearn.base
 
-from sltrees.estimators.distinct_samples import choose_part, deal_into_folds
+from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, order_of
 
 SAMPLES_TO_CHOOSE = 1000
 FOLDS, FEWEST_IN_A_FOLD = 4, 5
@@ -34,9 +34,10 @@ def choose_loss(estimator, X, y, weights, seed):
     labels, rng = np.searchsorted(estimator.classes_, y), np.random.default_rng(seed)
     if len(y) < FOLDS * FEWEST_IN_A_FOLD:
         return "squared"
+    some = order_of(X, labels[:, None], weights)
     if len(y) > SAMPLES_TO_CHOOSE:
-        some = choose_part(labels, SAMPLES_TO_CHOOSE, rng)
-        X, y, labels, weights = X[some], y[some], labels[some], weights[some]
+        some = some[choose_part(labels[some], SAMPLES_TO_CHOOSE, rng)]
+    X, y, labels, weights = X[some], y[some], labels[some], weights[some]
     folds = deal_into_folds(labels, FOLDS, rng)
     return min(("squared", "log_loss"), key=lambda loss: _error(estimator, loss, X, y, labels, weights, folds, seed))
 

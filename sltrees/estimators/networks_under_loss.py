@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.distinct_samples import deal_alike
 from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread
@@ -51,7 +51,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
 
     left_out = np.full(Y.shape, np.nan)
     if estimator._needs_left_out and len(Y) >= estimator.n_folds:
-        seen = deal_into_folds(estimator._strata(Y), estimator.n_folds, rng) != 0
+        seen = deal_alike((rows, Y, weights), estimator._strata(Y), estimator.n_folds, rng) != 0
         of_these = rows
         if scale is not None:
             of_these = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])(X)

@@ -115,6 +115,9 @@ def pack_estimator(estimator):
         header["left_out"] = estimator.residuals_ is not None
         if header["left_out"]:
             arrays |= {"residuals": estimator.residuals_, "residual_weights": estimator.residual_weights_}
+        header["scaled_residuals"] = estimator.residual_scales_ is not None
+        if header["scaled_residuals"]:
+            arrays["residual_scales"] = estimator.residual_scales_
     header["model"], of_model = _packed_model(estimator.fitted_model_)
     return header, arrays | prefixed(of_model, "model/")
 
@@ -207,6 +210,11 @@ def unpack_estimator(header, arrays, cls):
         estimator.residuals_ = contents.array("residuals", np.float64, (None, n_outputs))
         weights = contents.array("residual_weights", np.float64, (len(estimator.residuals_),))
         estimator.residual_weights_ = _positive(weights, "residual_weights")
+    if name == "regressor" and contents.has("scaled_residuals") and contents.flag("scaled_residuals"):
+        if estimator.residuals_ is None:
+            raise ArchiveError("'residual_scales' must be of residuals, and there are none")
+        scales = contents.array("residual_scales", np.float64, estimator.residuals_.shape)
+        estimator.residual_scales_ = _positive(scales, "residual_scales")
     estimator.spread_ = _positive(contents.array("spread", np.float64, (n_outputs,)), "spread")
     n_inputs = d + (estimator.scaling_.bias > 0)
     estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_inputs, n_outputs)

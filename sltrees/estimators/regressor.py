@@ -49,6 +49,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         Those of the first fit, where `partial_fit` added samples.
     residual_weights_ : ndarray of shape (k,) or None
         Weights of these samples.
+    residual_scales_ : ndarray of shape (k, C) or None
+        What errors there are expected to be in proportion to: outputs for the loss "gamma", their roots for "poisson",
+        1 for all others.
     %(attributes_of_models)s
 
     Notes
@@ -74,7 +77,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
     _needs_left_out, _name_in_files = False, "regressor"
     # of estimators in pickles that were made before there were these
-    quantile, residuals_, residual_weights_ = 0.5, None, None
+    quantile, residuals_, residual_weights_, residual_scales_ = 0.5, None, None, None
 
     def __init__(  # those of both, under the name that errors give for a parameter that there is not
         self,
@@ -282,11 +285,12 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
         Notes
         -----
-        The same quantiles of `residuals_` are added to all predictions. New samples must be like those that were
-        learned from: of the same distribution, and not further ones of the same patient or year. Over such the
-        probability is right on average, and not for each kind of sample: intervals are too wide where errors are small,
-        and too narrow where they are large; far outside the range that was learned from (`outside_range`) they say
-        nothing.
+        The same quantiles of `residuals_` are added to all predictions; for the losses "gamma" and "poisson" those of
+        `residuals_` over `residual_scales_`, times what errors are in proportion to there. New samples must be like
+        those that were learned from: of the same distribution, and not further ones of the same patient or year. Over
+        such the probability is right on average, and not for each kind of sample: intervals are too wide where errors
+        are small, and too narrow where they are large; far outside the range that was learned from (`outside_range`)
+        they say nothing.
 
         %(cost_of_outputs)s
 
@@ -305,7 +309,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         outputs = self._predicted(self._outputs(X))
         if self.residuals_ is None:
             raise ValueError("predict_interval needs outputs at samples left out, but none are known of this model")
-        ends = outputs[:, None] + residual_quantiles(self.residuals_, self.residual_weights_, float(coverage))
+        residuals = self.residuals_ if self.residual_scales_ is None else self.residuals_ / self.residual_scales_
+        around = residual_quantiles(residuals, self.residual_weights_, float(coverage))
+        ends = outputs[:, None] + self._scale_of_errors(outputs)[:, None] * around
         return ends[:, :, 0] if self._target_shape == () else ends
 
     @property
@@ -356,6 +362,12 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         """What outputs predict."""
         return np.exp(np.minimum(outputs, 709.0)) if self.loss_ in ("poisson", "gamma") else outputs
 
+    def _scale_of_errors(self, outputs):
+        """What errors are in proportion to where these are predicted."""
+        if self.loss_ not in ("poisson", "gamma"):
+            return np.ones_like(outputs)
+        return np.maximum(outputs if self.loss_ == "gamma" else np.sqrt(outputs), np.finfo(np.float64).tiny)
+
     def _share_explained(self, y, predictions, weights):
         if y.ndim == 2 and y.shape[1] > 1 and self.loss_ != "squared":
             columns = zip(y.T, predictions.T, strict=True)
@@ -377,6 +389,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         else:
             self.residuals_ = self.spread_ * (wanted - left_out) if len(y) else None
         self.residual_weights_ = weights if len(y) else None
+        self.residual_scales_ = None
+        if len(y) and self._is_under_loss():
+            self.residual_scales_ = self._scale_of_errors(left_out)
         self.validation_score_ = self._share_explained(wanted, left_out, weights) if len(y) > 1 else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
@@ -66,7 +66,7 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
                 tell("the ridge under the loss")
             alpha = choose_ridge(kernel, loss, (rows, Y, weights), choice.kernel.alpha_, unit, rng, executor)
         alpha = max(float(alpha), np.finfo(np.float64).eps)
-        folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
+        folds = deal_alike((rows, Y, weights), estimator._strata(Y), FOLDS, rng)
         loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
         scale = choice.scale(**estimator._kernel_options())
         if scale is not None and choice.are_all:
@@ -122,7 +122,7 @@ def extend_under_loss(estimator, X, targets, weights):
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = AllSamples(kernel, rows, executor)
         unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
-        folds = deal_into_folds(np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
+        folds = deal_alike((rows, Y, weights), np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
         loss, found, left_out = _settled(functions, loss, Y, weights, model.alpha_ * unit, folds)
     constants = found.constants + _offset(loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
     estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
@@ -225,8 +225,9 @@ def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor):
 
 
 def _some(samples, rng):
-    """Samples to choose on."""
+    """Samples to choose on, in an order of their own."""
     some = np.sort(rng.choice(len(samples[0]), min(len(samples[0]), SAMPLES_TO_CHOOSE), replace=False))
+    some = order_of(*samples)[some]
     return tuple(part[some] for part in samples)
 
 
