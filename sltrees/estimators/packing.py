@@ -115,8 +115,8 @@ def pack_estimator(estimator):
         header["left_out"] = estimator.residuals_ is not None
         if header["left_out"]:
             arrays |= {"residuals": estimator.residuals_, "residual_weights": estimator.residual_weights_}
-        header["scaled_residuals"] = estimator.residual_scales_ is not None
-        if header["scaled_residuals"]:
+        if estimator.residual_scales_ is not None:
+            header["scaled_residuals"] = True
             arrays["residual_scales"] = estimator.residual_scales_
     header["model"], of_model = _packed_model(estimator.fitted_model_)
     return header, arrays | prefixed(of_model, "model/")

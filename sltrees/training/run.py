@@ -69,7 +69,7 @@ class Run:
         self, trainer, samples, y, sample_weight, n_samples_before=0, validation=None, lineage=None, shared=None
     ):
         self.trainer, self.samples, self.X = trainer, samples, samples.X
-        self.objective = objective_of(trainer.loss_, y, sample_weight, trainer.offset_for(n_samples_before))
+        self.objective = objective_of(trainer.loss_, y, sample_weight, trainer._offset_for(n_samples_before))
         self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
         self.objective_of_validation = None
         if validation is not None and self.objective.is_curved:

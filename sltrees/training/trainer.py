@@ -193,7 +193,7 @@ class NewtonTrainer:
                 "alpha='loo' is for the loss 'squared': give alpha as a number, chosen by samples held out"
             )
 
-    def offset_for(self, n_samples_before):
+    def _offset_for(self, n_samples_before):
         """What a run is to add to outputs; None: the constant that fits best."""
         if self.offset != "auto":
             return self.offset
