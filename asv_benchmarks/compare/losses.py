@@ -280,7 +280,7 @@ def report(found):
 
 
 def number(value):
-    return f"{value:.2g}" if abs(value) >= 10 else f"{value:.3f}"
+    return f"{value:.2g}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def main(arguments=None):
