@@ -16,7 +16,7 @@ from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinb
 from sltrees.losses.robust import weighted_quantile
 
 _DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
-_FAR = 3.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
+_FAR = 2.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
 
 
 @documented

@@ -64,7 +64,11 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
         if alpha == "loo":
             if tell is not None:
                 tell("the ridge under the loss")
-            alpha = choose_ridge(kernel, loss, (rows, Y, weights), choice.kernel.alpha_, unit, rng, executor)
+            samples = rows, Y, weights
+            alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor)
+            if isinstance(loss, HuberLoss):  # the ridge that suits it once it knows its scale
+                loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor)
+                alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor)
         alpha = max(float(alpha), np.finfo(np.float64).eps)
         folds = deal_alike((rows, Y, weights), estimator._strata(Y), FOLDS, rng)
         loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
