@@ -97,6 +97,15 @@ def as_non_negative(value, name):
     return float(value)
 
 
+def as_number(value, name):
+    """A finite float, or TypeError or ValueError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if not abs(value) <= MAX_FLOAT:
+        raise ValueError(f"{name} must be finite, got {float_or_huge(value)}")
+    return float(value)
+
+
 def as_share(value, name):
     """Convert to a float from 0 to 1; TypeError or ValueError otherwise."""
     share = as_non_negative(value, name)

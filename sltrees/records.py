@@ -56,6 +56,9 @@ def timed(seconds, phase):
         seconds[phase] += time.perf_counter() - began
 
 
+# Fields of records that files of earlier versions lack.
+LATER = ("mean_loss", "validation_loss")
+
 RIDGE_MESSAGE = "the loss with its ridge is at its minimum to within tol"  # converged, with an RMSE above tol
 
 
@@ -102,11 +105,11 @@ class IterationRecord:
     iteration : int
         From 0.
     rmse : float
-        Root mean square of f - y before the step.
+        Root mean square of f - y before the step; of another loss than squared errors that of predictions less y.
     loss : float
-        |f - y|^2/2 + alpha |D|^2/2 before the step, D = W - W(0).
+        |f - y|^2/2 + alpha |D|^2/2 before the step, D = W - W(0); of another loss its sum in place of |f - y|^2/2.
     validation_rmse : float
-        Root mean square of f - y on `eval_set` before the step; NaN without one.
+        As `rmse`, on `eval_set`; NaN without one.
     damping : float
         lam of the step, relative to trace(G)/n.
     accepted : bool
@@ -128,6 +131,11 @@ class IterationRecord:
         (its outputs, and the copy of the best weights).
     seconds_elapsed : float
         Seconds from the beginning of `fit` until the step was taken or refused.
+    mean_loss : float
+        The loss of a sample in the mean, without the ridge, before the step: of counts and amounts half the deviance up
+        to what depends on y alone, of classes the log-loss. NaN in files of earlier versions.
+    validation_loss : float
+        The same on `eval_set`; NaN without one.
     """
 
     iteration: int
@@ -149,6 +157,8 @@ class IterationRecord:
     bytes_resident: int
     seconds: dict[str, float]
     seconds_elapsed: float
+    mean_loss: float = float("nan")
+    validation_loss: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,13 +175,14 @@ class TrainingResult:
     n_iter : int
         Iterations made, refused steps included.
     rmse : float
-        Root mean square of f - y at the end; NaN if training was interrupted before it began.
+        As of `IterationRecord`, at the end; NaN if training was interrupted before it began.
     loss : float
-        |f - y|^2/2 + alpha |D|^2/2 at the end; NaN likewise.
+        Likewise.
     validation_rmse : float
-        Root mean square of f - y on `eval_set` at the end; NaN without one, and where Ctrl-C came before it was known.
+        As `rmse`, on `eval_set` at the end; NaN without one, and where Ctrl-C came before it was known.
     best_iteration : int or None
-        Iterations after which the RMSE on `eval_set` was lowest: then and for the first time, it was
+        Iterations after which the RMSE on `eval_set` was lowest (the loss there, if it is not that of squared errors):
+        then and for the first time, it was
         ``history[best_iteration].validation_rmse``, or if `best_iteration` is `n_iter` that at the end. None without
         an `eval_set`. If the best weights were restored, rmse, loss and validation_rmse are theirs.
     history : list of IterationRecord
@@ -180,6 +191,8 @@ class TrainingResult:
         Seconds before the first iteration: drawing the network and building what the method needs.
     seconds : float
         Seconds in all.
+    mean_loss, validation_loss : float
+        As of `IterationRecord`, at the end.
     """
 
     status: TrainingStatus
@@ -192,6 +205,8 @@ class TrainingResult:
     history: list[IterationRecord]
     seconds_setup: float
     seconds: float
+    mean_loss: float = float("nan")
+    validation_loss: float = float("nan")
 
     def cost_table(self) -> str:
         """What each iteration cost, as text: where the milliseconds went, and what was looked at.

@@ -34,6 +34,12 @@ def add_parser(commands):
     shared.add_column_options(fit)
     fit.add_argument("--model", default="auto", help="auto (the default) compares several; else kernel or network")
     fit.add_argument(
+        "--loss",
+        help="what is minimised: squared (the default); for numbers huber, quantile, poisson or gamma, for classes "
+        "log_loss or auto",
+    )
+    fit.add_argument("--quantile", type=float, help="with --loss quantile: above 0 and below 1; 0.5 by default")
+    fit.add_argument(
         "--search-seconds", type=float, help="that comparing models may take, by a cost model; 20 by default"
     )
     fit.add_argument("--seed", type=int, default=0, help="of everything random; 0 by default")
@@ -64,6 +70,7 @@ def run(options):
     )
     if options.search_seconds is not None:
         estimator.set_params(search_seconds=options.search_seconds)
+    _set_loss(estimator, options)
     reporter.say("learning ..." if options.model != "auto" else "comparing models and learning ...")
     began = time.perf_counter()
     interrupted = False
@@ -86,6 +93,16 @@ def run(options):
     if interrupted:
         raise KeyboardInterrupt(f"what was learned so far is saved in {options.out}")
     return shared.EXIT_DONE
+
+
+def _set_loss(estimator, options):
+    """Tell the estimator its loss; ValueError for a quantile of another one."""
+    if options.loss is not None:
+        estimator.set_params(loss=options.loss)
+    if options.quantile is not None:
+        if options.loss != "quantile":
+            raise ValueError(f"--quantile needs --loss quantile, got --loss {options.loss}")
+        estimator.set_params(quantile=options.quantile)
 
 
 def _encoded(options, table, reporter):
@@ -147,6 +164,7 @@ def _model_of(estimator, encoder, target, interrupted, X, weights):
         interrupted=interrupted,
         quality=_quality(estimator, target, weights),
         effects=effects_of(encoder, estimator, X),
+        loss=estimator.loss_,
         estimator=estimator,
     )
 

@@ -63,6 +63,7 @@ class TableModel:
     interrupted: bool
     quality: dict = dataclasses.field(default_factory=dict)
     effects: dict[str, float] = dataclasses.field(default_factory=dict)
+    loss: str = "squared"
     written_by: str = VERSION
     estimator: typing.Any = None
 
@@ -74,7 +75,9 @@ class TableModel:
     @property
     def score_name(self):
         """What the score is."""
-        return "accuracy" if self.task == "classification" else "R^2"
+        if self.task == "classification":
+            return "accuracy"
+        return "D^2" if self.loss in ("quantile", "poisson", "gamma") else "R^2"
 
     # ------------------------------------------------------------------ files
 
@@ -111,7 +114,7 @@ class TableModel:
     def of_header(cls, header):
         """Make a model without its estimator from the header of a file; ValueError if it makes no sense."""
         fields = {field.name for field in dataclasses.fields(cls)}
-        header = {"quality": {}, "effects": {}} | header  # files of older versions do not have them
+        header = {"quality": {}, "effects": {}, "loss": "squared"} | header  # files of older versions do not have them
         if header.keys() != fields:
             raise ValueError(f"its header must have {', '.join(sorted(fields))}, got {', '.join(sorted(header))}")
         classes, score, selection = header["classes"], header["score"], header["selection"]
@@ -126,7 +129,7 @@ class TableModel:
             "quality": isinstance(header["quality"], dict),
             "effects": isinstance(header["effects"], dict) and all(map(_is_number, header["effects"].values())),
         }
-        checks |= {name: isinstance(header[name], str) for name in ("reason", "model", "written_by")}
+        checks |= {name: isinstance(header[name], str) for name in ("reason", "model", "written_by", "loss")}
         wrong = [name for name, right in checks.items() if not right]
         if wrong:
             raise ValueError(f"its header has values that are not possible: {', '.join(wrong)}")
@@ -157,6 +160,7 @@ class TableModel:
             "features": self.encoder.feature_names_out,
             "classes": self.classes,
             "model": self.model,
+            "loss": self.loss,
             "score": self.score,
             "score_name": self.score_name,
             "selection": self.selection,
@@ -176,6 +180,8 @@ class TableModel:
             shown = ", ".join(map(str, self.classes[:MAX_CLASSES_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
             rows.append(("classes", f"{len(self.classes)}: {shown}"))
         rows.append(("model", self.model + (", of a fit that was interrupted" if self.interrupted else "")))
+        if self.loss != "squared":
+            rows.append(("loss", self.loss))
         if self.score is not None:
             rows.append(("score", f"{self.score:.4f} (cross-validated {self.score_name})"))
         rows += in_words(self.quality)

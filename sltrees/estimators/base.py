@@ -16,6 +16,7 @@ from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import NETWORK_SAMPLES, SearchWarning, hold_out, search_models
 from sltrees.estimators.networks import Networks
+from sltrees.estimators.networks_under_loss import extend_networks_under_loss, fit_networks_under_loss
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
 from sltrees.estimators.parameters import n_threads_of, seed_of, validate_parameters
 from sltrees.estimators.parted.collections import is_collection
@@ -178,7 +179,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_distinct = len(np.unique(X, axis=0))
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
-        self.loss_ = self.loss
+        self.loss_ = self._loss_of(X, y, weights, seed)
+        if self._is_under_loss() and self.model == "network":
+            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed)
+            return
         if self._is_under_loss():
             self._refuse_beside_loss(eval_set)
             fit_under_loss(self, X, y, targets, weights, seed)
@@ -277,12 +281,14 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     def _is_under_loss(self):
         """Whether the loss is not the squared error."""
-        return self.loss != "squared"
+        return self.loss_ != "squared"
+
+    def _loss_of(self, X, y, weights, seed):
+        """The loss that is learned under."""
+        return self.loss
 
     def _refuse_beside_loss(self, eval_set):
         """ValueError for what only the squared error has."""
-        if self.model == "network":
-            raise ValueError(f"loss must be 'squared' for networks, got {self.loss!r}")
         if eval_set is not None:
             raise ValueError(f"eval_set must be None for the loss {self.loss!r}: the kernel does not look at it")
 
@@ -338,9 +344,11 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             return
         training, left_out = self._training_options(eval_set), None
         if search is None:
-            model = self._networks(seed, **training)
+            model = self._new_networks(seed, **training)
             if self._needs_left_out:
-                alike = self._networks(seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs))
+                alike = self._new_networks(
+                    seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs)
+                )
                 left_out = hold_out(alike, *each, self.n_folds, seed, scale)
         else:
             del training["tol"], training["max_iter"]  # as it was measured
@@ -359,17 +367,17 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         """The shift of the kernel; where networks have a policy, a usual one: scalings are compared by it alone."""
         return KERNEL_SHIFT if isinstance(self.shift, str) else float(self.shift)
 
-    def _networks(self, random_state, **training):
+    def _new_networks(self, random_state, **training):
         """Networks as the parameters ask for them."""
-        return Networks(
-            width=self.width,
-            shift=self.shift,
-            alpha=self.alpha if isinstance(self.alpha, str) else float(self.alpha),
-            target_scale=float(self.target_scale),
-            dtype=self.dtype,
-            random_state=random_state,
-            **training,
-        )
+        asked_for = {
+            "width": self.width,
+            "shift": self.shift,
+            "alpha": self.alpha if isinstance(self.alpha, str) else float(self.alpha),
+            "target_scale": float(self.target_scale),
+            "dtype": self.dtype,
+            "random_state": random_state,
+        }
+        return Networks(**asked_for | training)
 
     def _training_options(self, eval_set):
         return {
@@ -403,7 +411,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _extend_alone(self, X, y, sample_weight):
         """Learn from further samples, too, with scaling, coding and model as they are: all, or after an error none."""
         validate_parameters(self)
-        if self.loss != self.loss_:
+        if self.loss not in (self.loss_, "auto"):
             raise ValueError(f"loss must be {self.loss_!r} as in fit, got {self.loss!r}")
         if is_collection(X) or is_collection(y):
             extend_parts(self, X, y, sample_weight)
@@ -415,7 +423,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if not np.isfinite(weights.sum()):
             raise ValueError("sample_weight must not be larger than those of the first call by more than float64 holds")
         if len(X) and self._is_under_loss():
-            extend_under_loss(self, X, targets, weights)
+            extend = extend_networks_under_loss if isinstance(self.fitted_model_, Networks) else extend_under_loss
+            extend(self, X, targets, weights)
         elif len(X):
             Y = (targets - self.centre_) / self.spread_
             X, fresh = self.scaling_.transform(X), self.fitted_model_.to_extend()

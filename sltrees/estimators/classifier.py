@@ -13,6 +13,7 @@ from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
+from sltrees.estimators.loss_choice import choose_loss
 from sltrees.estimators.parameters import as_eval_set
 from sltrees.losses import HalfMultinomialLoss, LogisticLoss
 
@@ -27,10 +28,11 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     Parameters
     ----------
     %(parameters_of_models)s
-    loss : {"squared", "log_loss"}, default "squared"
+    loss : {"squared", "log_loss", "auto"}, default "squared"
         "squared": outputs learn +1 and -1, and probabilities are fitted to those of samples left out. "log_loss": the
-        negative logarithm of the probability of the right class is minimised, so that outputs are logits; of the kernel
-        alone: see the page "Losses".
+        negative logarithm of the probability of the right class is minimised, so that outputs are logits; model="auto"
+        is the kernel then. "auto": that of the two with which probabilities of samples left out by folds have the
+        smaller log-loss, `loss_`. See the page "Losses".
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
         factors.
@@ -354,7 +356,13 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         return (outputs[:, 0] > 0).astype(int) if len(self.classes_) == 2 else outputs.argmax(axis=1)
 
     def _is_under_loss(self):
-        return self.loss != "squared" and len(self.classes_) > 1
+        return self.loss_ != "squared" and len(self.classes_) > 1
+
+    def _loss_of(self, X, y, weights, seed):
+        """As of `NewtonEstimator`; of one class there is nothing to learn."""
+        if self.loss != "auto":
+            return self.loss
+        return "squared" if len(self.classes_) == 1 else choose_loss(self, X, y, weights, seed)
 
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
@@ -374,7 +382,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             self.validation_score_ = float(np.average(likeliest == labels, weights=weights))
             cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
             self.confusion_ = cells.reshape(n_classes, n_classes)
-            if not self._is_under_loss():
+            if not self._is_under_loss() or (self.model == "network" and n_classes > 2):  # of one against the rest
                 self.sharpness_ = learn_sharpness(left_out, labels, weights)
 
 

@@ -148,6 +148,48 @@ def deal_into_folds(strata, n_folds, rng):
     return folds
 
 
+def order_of(X, Y, weights):
+    """Samples sorted by rows, then targets, then weights: the same for the same samples in any order.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, C)
+    weights : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype=int64
+
+    Notes
+    -----
+    Cost: O(n (d + C) log n).
+
+    Examples
+    --------
+    >>> order_of(np.array([[2.0], [1.0], [1.0]]), np.array([[0.0], [5.0], [3.0]]), np.ones(3))
+    array([2, 1, 0])
+    """
+    return np.lexsort((weights, *Y.T[::-1], *X.T[::-1]))
+
+
+def deal_alike(samples, strata, n_folds, rng):
+    """As `deal_into_folds`, where the order of samples (X, Y, weights) changes nothing.
+
+    Examples
+    --------
+    >>> X, Y = np.arange(4.0)[:, None], np.zeros((4, 1))
+    >>> folds = deal_alike((X, Y, np.ones(4)), np.zeros(4), 2, np.random.default_rng(0))
+    >>> back = deal_alike((X[::-1], Y, np.ones(4)), np.zeros(4), 2, np.random.default_rng(0))
+    >>> bool(np.all(folds == back[::-1]))
+    True
+    """
+    order = order_of(*samples)
+    folds = np.empty(len(order), dtype=np.int64)
+    folds[order] = deal_into_folds(strata[order], n_folds, rng)
+    return folds
+
+
 def choose_part(strata, size, rng):
     """A part of the samples, with about the same share of each stratum.
 

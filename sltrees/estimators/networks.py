@@ -20,6 +20,7 @@ from sltrees.estimators.kernel_ridge import joined
 from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.shared import SharedGram
+from sltrees.losses.scaled import ScaledLoss
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.skin import choose_skin
 from sltrees.network.drawing import draw_alike, shift_for, to_be_drawn_alike
@@ -31,6 +32,7 @@ from sltrees.network.state import with_state
 from sltrees.network.use import independent_state
 from sltrees.records import TrainingStatus
 from sltrees.training.budget import bytes_at_most
+from sltrees.training.objective import LossOfOutputs
 from sltrees.training.ridge import alpha_left_out
 from sltrees.training.trainer import NewtonTrainer, fit_alike, take_trained
 
@@ -67,6 +69,11 @@ class Networks:
         where training begins, the same for all outputs.
     target_scale : float, default 1.0
         Networks learn target_scale Y: the larger, the farther weights move, and the less the model is a kernel's.
+    loss : Loss, optional
+        Of one output, in place of squared errors: networks learn logits, say, and `Y` is what it is of. With a
+        `target_scale` outputs are larger by it.
+    offsets : ndarray of shape (C,), optional
+        With a loss: what is added to outputs.
     init, sampling, dtype, random_state
         Of `ShiftedReLUNetwork`.
     n_threads, executor, callbacks, verbose, tol, max_iter, patience, first_damping
@@ -96,7 +103,8 @@ class Networks:
     """
 
     name = "network"
-    first_damping = 0.0  # of models in pickles that were made before there was one
+    # of models in pickles that were made before there were these
+    first_damping, loss, offsets = 0.0, None, None
 
     def __init__(
         self,
@@ -105,6 +113,8 @@ class Networks:
         shift="auto",
         alpha=1e-2,
         target_scale=1.0,
+        loss=None,
+        offsets=None,
         init="paired",
         sampling="auto",
         dtype="float64",
@@ -120,6 +130,7 @@ class Networks:
     ):
         self.width, self.shift = as_integer(width, "width", minimum=1), validate_shift(shift)
         self.alpha, self.target_scale = alpha if isinstance(alpha, str) else float(alpha), float(target_scale)
+        self.loss, self.offsets = loss, offsets
         self.network_options = {"init": init, "sampling": sampling, "dtype": dtype, "random_state": random_state}
         self.n_threads, self.executor, self.callbacks, self.verbose = n_threads, executor, callbacks, verbose
         self._cluster = None  # while it is open
@@ -159,7 +170,7 @@ class Networks:
         planes = Hyperplanes(samples, shift_for(blank, samples.X))
         skin = SKIN_OF_SMALL
         if self.width * len(X) > SMALL:
-            skin = choose_skin(blank, planes, self.target_scale * np.sqrt(np.mean(Y**2, axis=1)))
+            skin = choose_skin(blank, planes, np.sqrt(np.mean(self._lacking(Y, weights) ** 2, axis=1)))
         with self._open_cluster():
             if self._cluster is not None:
                 self.networks_ = to_be_drawn_alike(blank, Y.shape[1], planes, skin=skin)
@@ -176,8 +187,8 @@ class Networks:
         self.networks_, self.samples_, self.alpha_, self.results_ = networks, samples, alpha, results
         self.trainers_ = [self._trainer(network, alpha) for network in networks]
         X, Y, weights = samples
-        for trainer, targets in zip(self.trainers_, Y.T, strict=True):
-            take_trained(trainer, X, self.target_scale * targets, weights, alpha)
+        for trainer, targets in zip(self.trainers_, self._targets(Y).T, strict=True):
+            take_trained(trainer, X, targets, weights, alpha)
         return self
 
     def to_extend(self):
@@ -233,7 +244,7 @@ class Networks:
             self._tell(trainer, patience=self.patience, **share)
             held_out = None
             if eval_set is not None:
-                held_out = eval_set[0], self.target_scale * eval_set[1][:, self.trainers_.index(trainer)]
+                held_out = eval_set[0], self._targets(eval_set[1])[:, self.trainers_.index(trainer)]
             samples = {"sample_weight": weights, "eval_set": held_out}
             if shared is None:
                 return trainer.fit(X, targets, **samples)
@@ -293,7 +304,7 @@ class Networks:
                 share["executor"] = "inline"
 
             def run(k):
-                results[k] = train(self.trainers_[k], self.target_scale * self.samples_[1][:, k], **share)
+                results[k] = train(self.trainers_[k], self._targets(self.samples_[1])[:, k], **share)
 
             try:
                 executor.map(run, range(len(self.trainers_)))
@@ -306,8 +317,8 @@ class Networks:
         """One output after the other. Sets: `results_`."""
         results = []
         try:
-            for trainer, targets in zip(self.trainers_, self.samples_[1].T, strict=True):
-                results.append(train(trainer, self.target_scale * targets))
+            for trainer, targets in zip(self.trainers_, self._targets(self.samples_[1]).T, strict=True):
+                results.append(train(trainer, targets))
                 if results[-1].status is TrainingStatus.INTERRUPTED:
                     raise KeyboardInterrupt  # the other outputs have not been trained
                 if results[-1].status is TrainingStatus.CLUSTER_LOST:
@@ -315,12 +326,33 @@ class Networks:
         finally:
             self.results_ = results
 
+    def _targets(self, Y):
+        """What networks learn: squared errors have target_scale in their targets, other losses in themselves."""
+        return self.target_scale * Y if self.loss is None else Y
+
+    def _loss(self, k):
+        """Parameters of a trainer for the loss of output k."""
+        if self.loss is None:
+            return {}
+        return {"loss": ScaledLoss(self.loss, self.target_scale), "offset": self.target_scale * float(self.offsets[k])}
+
+    def _lacking(self, Y, weights):
+        """How far outputs have to go, about: shape (n, C)."""
+        if self.loss is None:
+            return self.target_scale * Y
+        losses = [self._loss(k) for k in range(Y.shape[1])]
+        objectives = [
+            LossOfOutputs(loss["loss"], y, weights, loss["offset"]) for y, loss in zip(Y.T, losses, strict=True)
+        ]
+        return np.stack([objective.targets for objective in objectives], axis=1)
+
     def _blank(self):
         return ShiftedReLUNetwork(self.width, shift=self.shift, **self.network_options)
 
     def _trainer(self, network, alpha):
         return NewtonTrainer(
             network,
+            **self._loss(next(k for k, other in enumerate(self.networks_) if other is network)),
             alpha=alpha,
             tol=self.tol * self.target_scale,
             max_iter=self.max_iter,
@@ -354,4 +386,5 @@ class Networks:
     def predict(self, X):
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""
         outputs = [network.predict(X, n_threads=self.n_threads) for network in self.networks_]
-        return np.stack(outputs, axis=1) / self.target_scale
+        outputs = np.stack(outputs, axis=1) / self.target_scale
+        return outputs if self.loss is None else outputs + self.offsets

@@ -19,11 +19,12 @@ from sltrees.estimators.selection import Selection
 from sltrees.files.contents import Contents, as_integer_entry, as_number_entry, nested, prefixed
 from sltrees.files.errors import ArchiveError
 from sltrees.kernels.unit_rows import UnitRowsKernel
+from sltrees.losses.choose import as_loss, described_loss, description_of
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import pack_network, unpack_network
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
-from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import LATER, IterationRecord, TrainingResult, TrainingStatus
 
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
@@ -123,6 +124,9 @@ def pack_estimator(estimator):
         header["left_out"] = estimator.residuals_ is not None
         if header["left_out"]:
             arrays |= {"residuals": estimator.residuals_, "residual_weights": estimator.residual_weights_}
+        if estimator.residual_scales_ is not None:
+            header["scaled_residuals"] = True
+            arrays["residual_scales"] = estimator.residual_scales_
     header["model"], of_model = _packed_model(estimator.fitted_model_)
     return header, arrays | prefixed(of_model, "model/")
 
@@ -220,6 +224,11 @@ def unpack_estimator(header, arrays, cls):
         estimator.residuals_ = contents.array("residuals", np.float64, (None, n_outputs))
         weights = contents.array("residual_weights", np.float64, (len(estimator.residuals_),))
         estimator.residual_weights_ = _positive(weights, "residual_weights")
+    if name == "regressor" and contents.has("scaled_residuals") and contents.flag("scaled_residuals"):
+        if estimator.residuals_ is None:
+            raise ArchiveError("'residual_scales' must be of residuals, and there are none")
+        scales = contents.array("residual_scales", np.float64, estimator.residuals_.shape)
+        estimator.residual_scales_ = _positive(scales, "residual_scales")
     estimator.spread_ = _positive(contents.array("spread", np.float64, (n_outputs,)), "spread")
     n_inputs = d + (estimator.scaling_.bias > 0)
     estimator.fitted_model_ = _unpacked_model(Contents(contents.take("model"), of_model), n_inputs, n_outputs)
@@ -325,6 +334,8 @@ def _packed_model(model):
         header["executor"] = "threads"
     header |= {name: _plain(model.network_options[name]) for name in _NETWORK_OPTIONS}
     header["dtype"] = np.dtype(header["dtype"]).name
+    if model.loss is not None:
+        header |= {"loss": description_of(model.loss), "offsets": model.offsets.tolist()}
     arrays = _with_samples(header, model)
     packed = [pack_network(network) for network in model.networks_]
     header["networks"] = [of_network for of_network, _ in packed]
@@ -380,6 +391,12 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     options = {name: contents.take(name) for name in ("init", "sampling", "dtype")}
     random_state = as_integer_entry(contents.take("random_state"), "random_state", maximum=2**128)
     ShiftedReLUNetwork(width, shift=shift, random_state=random_state, **options)  # checks them
+    if contents.has("loss"):  # which files of squared errors do not have
+        options["loss"] = as_loss(described_loss(contents.take("loss")))
+        offsets = contents.take("offsets")
+        if not isinstance(offsets, list) or len(offsets) != n_outputs:
+            raise ArchiveError(f"'offsets' must be a list of {n_outputs}")
+        options["offsets"] = np.array([as_number_entry(offset, "offset", minimum=-np.inf) for offset in offsets])
     patience = contents.take("patience")
     model = Networks(
         width=width,
@@ -426,6 +443,8 @@ def _unpacked_result(entry):
 def _checked(cls, values):
     """An instance of a data class; ArchiveError if not all fields are there and of their types."""
     kinds = typing.get_type_hints(cls)
+    if isinstance(values, dict):
+        values = dict.fromkeys(LATER, float("nan")) | values
     if not isinstance(values, dict) or set(values) != set(kinds):
         raise ArchiveError(f"{cls.__name__} must have {', '.join(kinds)}")
     for name, kind in kinds.items():

@@ -16,7 +16,8 @@ from sltrees.execution.threads import default_threads
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.network.shift import validate_shift
 
-LOSSES = (("squared", "huber", "quantile", "poisson", "gamma"), ("squared", "log_loss"))  # to regress, to classify
+# to regress, to classify
+LOSSES = (("squared", "huber", "quantile", "poisson", "gamma"), ("squared", "log_loss", "auto"))
 METRICS = ("diagonal", "full")
 MODELS = ("auto", "kernel", "network")
 

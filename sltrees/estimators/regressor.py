@@ -19,7 +19,7 @@ from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinb
 from sltrees.losses.robust import weighted_quantile
 
 _DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
-_FAR = 3.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
+_FAR = 2.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
 
 
 @documented
@@ -35,8 +35,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     loss : {"squared", "huber", "quantile", "poisson", "gamma"}, default "squared"
         What is minimised. "huber": the squared error up to 1.345 deviations, as errors of samples left out tell them,
         and linear beyond, so that outliers change little. "quantile": predictions are quantiles. "poisson": for counts,
-        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. All but "squared"
-        are of the kernel alone: see the page "Losses".
+        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. With all but
+        "squared" model="auto" is the kernel: see the page "Losses".
     quantile : float, default 0.5
         Of the loss "quantile": above 0 and below 1.
     %(parameters_of_runs)s
@@ -52,6 +52,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         Those of the first fit, where `partial_fit` added samples.
     residual_weights_ : ndarray of shape (k,) or None
         Weights of these samples.
+    residual_scales_ : ndarray of shape (k, C) or None
+        What errors there are expected to be in proportion to: outputs for the loss "gamma", their roots for "poisson",
+        1 for all others.
     %(attributes_of_models)s
 
     Notes
@@ -77,7 +80,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
     _needs_left_out, _name_in_files = False, "regressor"
     # of estimators in pickles that were made before there were these
-    quantile, residuals_, residual_weights_ = 0.5, None, None
+    quantile, residuals_, residual_weights_, residual_scales_ = 0.5, None, None, None
 
     def __init__(  # those of both, under the name that errors give for a parameter that there is not
         self,
@@ -289,11 +292,12 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
         Notes
         -----
-        The same quantiles of `residuals_` are added to all predictions. New samples must be like those that were
-        learned from: of the same distribution, and not further ones of the same patient or year. Over such the
-        probability is right on average, and not for each kind of sample: intervals are too wide where errors are small,
-        and too narrow where they are large; far outside the range that was learned from (`outside_range`) they say
-        nothing.
+        The same quantiles of `residuals_` are added to all predictions; for the losses "gamma" and "poisson" those of
+        `residuals_` over `residual_scales_`, times what errors are in proportion to there. New samples must be like
+        those that were learned from: of the same distribution, and not further ones of the same patient or year. Over
+        such the probability is right on average, and not for each kind of sample: intervals are too wide where errors
+        are small, and too narrow where they are large; far outside the range that was learned from (`outside_range`)
+        they say nothing.
 
         %(cost_of_outputs)s
 
@@ -312,7 +316,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         outputs = self._predicted(self._outputs(X))
         if self.residuals_ is None:
             raise ValueError("predict_interval needs outputs at samples left out, but none are known of this model")
-        ends = outputs[:, None] + residual_quantiles(self.residuals_, self.residual_weights_, float(coverage))
+        residuals = self.residuals_ if self.residual_scales_ is None else self.residuals_ / self.residual_scales_
+        around = residual_quantiles(residuals, self.residual_weights_, float(coverage))
+        ends = outputs[:, None] + self._scale_of_errors(outputs)[:, None] * around
         return ends[:, :, 0] if self._target_shape == () else ends
 
     @property
@@ -342,8 +348,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
         centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
-        if self.loss in ("poisson", "gamma"):
-            is_poisson = self.loss == "poisson"
+        if self.loss_ in ("poisson", "gamma"):
+            is_poisson = self.loss_ == "poisson"
             loss = HalfPoissonLoss() if is_poisson else HalfGammaLoss()
             if centre is None:
                 loss.refuse(targets)
@@ -356,12 +362,18 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         if centre is None:
             centre, spread = _middle(targets, weights)
         Y = (targets - centre) / spread
-        loss = HuberLoss(1.345) if self.loss == "huber" else SmoothPinballLoss(self.quantile)
+        loss = HuberLoss(1.345) if self.loss_ == "huber" else SmoothPinballLoss(self.quantile)
         return loss, Y, np.clip(Y, -_FAR, _FAR), centre, spread
 
     def _predicted(self, outputs):
         """What outputs predict."""
         return np.exp(np.minimum(outputs, 709.0)) if self.loss_ in ("poisson", "gamma") else outputs
+
+    def _scale_of_errors(self, outputs):
+        """What errors are in proportion to where these are predicted."""
+        if self.loss_ not in ("poisson", "gamma"):
+            return np.ones_like(outputs)
+        return np.maximum(outputs if self.loss_ == "gamma" else np.sqrt(outputs), np.finfo(np.float64).tiny)
 
     def _share_explained(self, y, predictions, weights):
         if y.ndim == 2 and y.shape[1] > 1 and self.loss_ != "squared":
@@ -377,13 +389,16 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, `score` at samples left out, if it is known; residuals_ there."""
         if self._is_under_loss():
-            is_mean = self.loss in ("poisson", "gamma")
+            is_mean = self.loss_ in ("poisson", "gamma")
             wanted = wanted * np.exp(self.centre_) if is_mean else self.centre_ + self.spread_ * wanted
             left_out = self._predicted(self.centre_ + self.spread_ * left_out)
             self.residuals_ = wanted - left_out if len(y) else None
         else:
             self.residuals_ = self.spread_ * (wanted - left_out) if len(y) else None
         self.residual_weights_ = weights if len(y) else None
+        self.residual_scales_ = None
+        if len(y) and self._is_under_loss():
+            self.residual_scales_ = self._scale_of_errors(left_out)
         self.validation_score_ = self._share_explained(wanted, left_out, weights) if len(y) > 1 else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.estimators.distinct_samples import deal_into_folds
+from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
@@ -22,6 +22,7 @@ from sltrees.losses.robust import weighted_quantile
 SAMPLES_TO_CHOOSE = 1000  # on which the ridge is chosen
 LARGEST_ALPHA = 1e4  # curvatures of some losses are small, and ridges that suit them large
 FOLDS, FEWEST_IN_A_FOLD = 4, 5
+FROM_THE_MIDDLE = 1e-1  # a ridge to begin with where squared errors chose none
 REFRESHES = 2  # of the scale of Huber's loss, by errors of samples left out
 
 
@@ -63,9 +64,13 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
         if alpha == "loo":
             if tell is not None:
                 tell("the ridge under the loss")
-            alpha = _chosen(kernel, loss, (rows, Y, weights), choice.kernel.alpha_, unit, rng, executor)
+            samples = rows, Y, weights
+            alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor)
+            if isinstance(loss, HuberLoss):  # the ridge that suits it once it knows its scale
+                loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor)
+                alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor)
         alpha = max(float(alpha), np.finfo(np.float64).eps)
-        folds = deal_into_folds(estimator._strata(Y), FOLDS, rng)
+        folds = deal_alike((rows, Y, weights), estimator._strata(Y), FOLDS, rng)
         loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
         scale = choice.scale(**estimator._kernel_options())
         if scale is not None and choice.are_all:
@@ -121,10 +126,19 @@ def extend_under_loss(estimator, X, targets, weights):
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = AllSamples(kernel, rows, executor)
         unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
-        folds = deal_into_folds(np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
+        folds = deal_alike((rows, Y, weights), np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
         loss, found, left_out = _settled(functions, loss, Y, weights, model.alpha_ * unit, folds)
     constants = found.constants + _offset(loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
     estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
+
+
+def settle_loss(kernel, loss, samples, ridge, n_folds, rng, executor):
+    """The loss with its scale, as errors of the kernel at samples left out tell it, of at most 1,000 samples."""
+    if not isinstance(loss, HuberLoss):
+        return loss
+    rows, Y, weights = _some(samples, rng)
+    folds = deal_into_folds(np.zeros(len(Y)), n_folds, rng)
+    return _settled(AllSamples(kernel, rows, executor), loss, Y, weights, ridge, folds)[0]
 
 
 def _settled(functions, loss, Y, weights, ridge, folds, tell=None):
@@ -193,11 +207,10 @@ def _functions(model, kernel, rows, Y, rng, executor):
     return Centres(kernel, rows, rows[draw_centres(kernel, rows, n_centres, rng, executor)], executor)
 
 
-def _chosen(kernel, loss, samples, alpha, unit, rng, executor):
+def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor):
     """The ridge with the smallest approximate leave-one-out error of some samples, by climbing from one."""
-    some = np.sort(rng.choice(len(samples[0]), min(len(samples[0]), SAMPLES_TO_CHOOSE), replace=False))
-    rows, Y, weights = (part[some] for part in samples)
-    functions, folds = AllSamples(kernel, rows, executor), deal_into_folds(np.zeros(len(some)), FOLDS, rng)
+    rows, Y, weights = _some(samples, rng)
+    functions, folds = AllSamples(kernel, rows, executor), deal_into_folds(np.zeros(len(Y)), FOLDS, rng)
     errors, found = {}, None
     alphas = [alpha for alpha in (*ALPHAS, *(10.0 ** (k / 2) for k in range(5, 9))) if 1e-8 <= alpha <= LARGEST_ALPHA]
     at = int(np.argmin(np.abs(np.log(alphas) - np.log(max(alpha, 1e-8)))))
@@ -213,6 +226,13 @@ def _chosen(kernel, loss, samples, alpha, unit, rng, executor):
         while 0 <= at + step < len(alphas) and error(at + step) < error(at):
             at += step
     return alphas[at]
+
+
+def _some(samples, rng):
+    """Samples to choose on, in an order of their own."""
+    some = np.sort(rng.choice(len(samples[0]), min(len(samples[0]), SAMPLES_TO_CHOOSE), replace=False))
+    some = order_of(*samples)[some]
+    return tuple(part[some] for part in samples)
 
 
 def _give(model, functions, found, alpha, ridge, samples):

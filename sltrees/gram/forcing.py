@@ -114,3 +114,7 @@ class Forcing(typing.NamedTuple):
             pulled_squared=self.pulled_squared / unit / unit,
             pulled=None if self.pulled is None else self.pulled / unit,
         )
+
+    def curved(self, roots):
+        """The same for the system that `sltrees.gram.curvature` makes of one, where g is `roots` u. Cost: O(n)."""
+        return self if self.pulled is None else self._replace(pulled=roots * self.pulled)

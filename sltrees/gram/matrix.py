@@ -10,9 +10,10 @@ import numpy as np
 from sltrees._core._gram import multiply_counts
 from sltrees._core._jacobian import add_pair_counts
 from sltrees._validation import as_choice
+from sltrees.gram.curvature import most_curved, roots_of, solve_curved
 from sltrees.gram.pair_counts import PairCounts
 from sltrees.linalg.cholesky import CholeskyFactor
-from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular
 
 SOLVERS = ("auto", "cholesky", "cg")
 
@@ -119,6 +120,7 @@ class GramMatrix:
         self.norm = 0.0
         self._factor = CholeskyFactor(n)
         self._factor_is_of_g = False  # whether G is still the one that was factorised
+        self._factor_roots = 1.0  # of the curvatures it was factorised with
         self._steps_with_factor = 0
 
     def forked(self):
@@ -133,6 +135,7 @@ class GramMatrix:
             _row_sums=self._row_sums.copy(),
             _factor=CholeskyFactor(n),
             _factor_is_of_g=False,
+            _factor_roots=1.0,
             n_cg_steps=0,
             n_factorisations=0,
             _steps_with_factor=0,
@@ -218,30 +221,31 @@ class GramMatrix:
         executor.map(upper, self._panels(_PANEL_ROWS))
         self._products, self._X = products, None
 
-    def solve(self, c, right, executor, forcing=None, start=None):
+    def solve(self, c, right, executor, forcing=None, start=None, curvature=None):
         """As of `GramSystem`, with |right - (G + c I) g| <= TOL (|G + c I| |g| + |right|).
 
         (Should rounding keep a factor and refinement with it above the bound, the best g found is returned.)
         Sets: n_cg_steps, n_factorisations. Cost: O(n^3 / 3) with a new factor, O(k n^2) for k steps of conjugate
         gradients with an old one, O(n^2) if neither G nor c changed since the last factorisation.
         """
-        return solve_scaled(lambda right: self._solve(c, right, executor), right)
+        roots = roots_of(curvature)
+        return solve_curved(lambda right: self._solve(c, right, executor, roots), right, roots)
 
-    def _solve(self, c, right, executor):
+    def _solve(self, c, right, executor, roots):
         """`solve` for entries of at most 2: by the factor of G + c I, by an old one as preconditioner, or anew."""
-        if not self._has_factor(c):
-            g = self._solve_with_old_factor(c, right, executor)
+        if not self._has_factor(c, roots):
+            g = self._solve_with_old_factor(c, right, executor, roots)
             if g is not None:
                 return g
-            if not self._factorise(c, executor):
+            if not self._factorise(c, executor, roots):
                 return None
         start = self._factor.solve(right, executor)
-        return self._conjugate_gradients(c, right, executor, max_steps=_REFINEMENTS, start=start).x
+        return self._conjugate_gradients(c, right, executor, roots, max_steps=_REFINEMENTS, start=start).x
 
-    def _has_factor(self, c):
-        return self._factor_is_of_g and self._factor.c == c
+    def _has_factor(self, c, roots=1.0):
+        return self._factor_is_of_g and self._factor.c == c and np.array_equal(self._factor_roots, roots)
 
-    def _solve_with_old_factor(self, c, right, executor):
+    def _solve_with_old_factor(self, c, right, executor, roots):
         """g, if an old factor makes conjugate gradients cheaper than a new factor does; else None."""
         n = len(self.matrix)
         if self._factor.c is None or self.solver == "cholesky":
@@ -252,30 +256,35 @@ class GramMatrix:
             # more steps than the one before by the same number, then this is the best moment.)
             if n < _ALWAYS_FACTORISE or self._steps_with_factor >= worth:
                 return None
-            outcome = self._conjugate_gradients(c, right, executor, max_steps=worth, forecast=True)
+            outcome = self._conjugate_gradients(c, right, executor, roots, max_steps=worth, forecast=True)
         else:
-            outcome = self._conjugate_gradients(c, right, executor, max_steps=_PATIENCE * worth)
+            outcome = self._conjugate_gradients(c, right, executor, roots, max_steps=_PATIENCE * worth)
         self._steps_with_factor += outcome.n_steps
         return outcome.x if outcome.converged and not found_singular(outcome) else None
 
-    def _conjugate_gradients(self, c, right, executor, **options):
+    def _conjugate_gradients(self, c, right, executor, roots, **options):
+        since = self._factor_roots / roots  # the factor was R' G R' + c' I: with it, that of R G R + c' (R / R')^2
+
         def multiply(v):
-            product = np.empty_like(v)
+            product, scaled = np.empty_like(v), roots * v
 
             def fill(rows):
-                np.dot(self.matrix[rows], v, out=product[rows])
+                np.dot(self.matrix[rows], scaled, out=product[rows])
 
             panels = self._panels(_PRODUCT_ROWS)
             if len(panels) == 1:
                 fill(panels[0])
             else:
                 executor.map(fill, panels)
+            product *= roots
             product += c * v
             return product
 
-        outcome = conjugate_gradients(
-            multiply, lambda v: self._factor.solve(v, executor), right, self.norm + c, **options
-        )
+        def precondition(v):
+            return since * self._factor.solve(since * v, executor)
+
+        norm = most_curved(roots) * self.norm + c
+        outcome = conjugate_gradients(multiply, precondition, right, norm, **options)
         self.n_cg_steps += outcome.n_steps
         return outcome
 
@@ -285,22 +294,31 @@ class GramMatrix:
 
     def lend_factor(self, other):
         """Have one that was forked, and is the same matrix still, solve with the factor made here. Cost: O(1)."""
-        other.__dict__.update(_factor=self._factor.shared(), _factor_is_of_g=self._factor_is_of_g)
+        lent = {name: getattr(self, name) for name in ("_factor_is_of_g", "_factor_roots")}
+        other.__dict__.update(lent, _factor=self._factor.shared())
 
-    def _factorise(self, c, executor):
-        """Factorise G + c I; False if it is not positive definite. Sets: _factor, n_factorisations."""
+    def _factorise(self, c, executor, roots=1.0):
+        """Factorise R G R + c I; False if it is not positive definite. Sets: _factor, n_factorisations."""
         self.n_factorisations += 1
-        self._factor_is_of_g, self._steps_with_factor = False, 0
-        self._factor_is_of_g = self._factor.factorise(self.matrix, c, executor)
+        self._factor_is_of_g, self._steps_with_factor, self._factor_roots = False, 0, roots
+        if np.ndim(roots) == 0:
+            self._factor_is_of_g = self._factor.factorise(self.matrix, c, executor)
+            return self._factor_is_of_g
+
+        def fill(rows, columns, out):
+            np.multiply(self.matrix[rows, columns], roots[columns], out=out)
+            out *= roots[rows, None]
+
+        self._factor_is_of_g = self._factor.factorise_filled(fill, c, executor)
         return self._factor_is_of_g
 
     def solver_state(self):
         """As of `GramSystem`."""
         return FactorState(self.n_factorisations, self.n_cg_steps, self._factor.c, self._steps_with_factor)
 
-    def make_preconditioner(self, state, executor):
+    def make_preconditioner(self, state, executor, curvature=None):
         """As of `GramSystem`: the factor. Cost: O(n^3 / 3), or O(1) where there was none."""
-        return state.c is None or self._factorise(state.c, executor)
+        return state.c is None or self._factorise(state.c, executor, roots_of(curvature))
 
     def resume(self, state):
         """As of `GramSystem`. Cost: O(1)."""

@@ -7,8 +7,9 @@ import typing
 import numpy as np
 import scipy.linalg
 
+from sltrees.gram.curvature import most_curved, roots_of, solve_curved
 from sltrees.gram.products import GramProducts, noise
-from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular
 
 # Steps at most in one solve. They suffice for a condition number, after preconditioning, of about (2 MAX_STEPS / 33)^2,
 # that is 1.5e4, where eigenvalues are spread evenly, and for more where they come in clusters (33 = ln(2 / TOL)).
@@ -115,50 +116,51 @@ class MatrixFreeGram:
         """As of `GramSystem`. Cost: O(1): what depends on G is computed when it is needed."""
         self._g.forget()
 
-    def solve(self, c, right, executor, forcing=None, start=None):
+    def solve(self, c, right, executor, forcing=None, start=None, curvature=None):
         """As of `GramSystem`, to a backward error of `tol`: |right - (G + c I) g| <= tol (|G + c I| |g| + |right|).
 
         None also if MAX_STEPS do not get there. Sets: n_cg_steps. Cost: at most MAX_STEPS products, and O(64 n) besides
         for each.
         """
-        return solve_scaled(lambda right: self._solve(c, right, executor), right)
+        roots = roots_of(curvature)
+        return solve_curved(lambda right: self._solve(c, right, executor, roots), right, roots)
 
-    def _solve(self, c, right, executor):
+    def _solve(self, c, right, executor, roots):
         """`solve` for entries of at most 2: with the diagonal first, then with a sketch, then with a new one."""
         if not (self.diagonal + c).min() > 0:
             return None
         start, steps = None, 0
         if self._sketch is None and not self._wants_sketch:
-            outcome = self._conjugate_gradients(c, right, STEPS_BEFORE_SKETCH, start)
+            outcome = self._conjugate_gradients(c, right, STEPS_BEFORE_SKETCH, start, roots)
             self._wants_sketch = outcome.n_steps > RANK
             if outcome.converged or not outcome.definite:
                 return _unless_singular(outcome)
             start, steps = outcome.x, outcome.n_steps
         elif self._sketch is not None:
             limit = STALE * self._steps_when_sketched + RANK
-            outcome = self._conjugate_gradients(c, right, min(limit, MAX_STEPS), start)
+            outcome = self._conjugate_gradients(c, right, min(limit, MAX_STEPS), start, roots)
             if outcome.converged or not outcome.definite:
                 return _unless_singular(outcome)
             start, steps = outcome.x, outcome.n_steps
         self._make_sketch(executor)
-        outcome = self._conjugate_gradients(c, right, max(MAX_STEPS - steps, 0), start)
+        outcome = self._conjugate_gradients(c, right, max(MAX_STEPS - steps, 0), start, roots)
         self._steps_when_sketched = outcome.n_steps
         return _unless_singular(outcome) if outcome.converged else None
 
-    def _conjugate_gradients(self, c, right, max_steps, start):
+    def _conjugate_gradients(self, c, right, max_steps, start, roots):
         if self._sketch is None:
-            scale = self.diagonal + c
+            scale = roots * roots * self.diagonal + c
 
             def precondition(v):
                 return v / scale
 
         else:
-            precondition = self._sketch.preconditioner(c)
+            precondition = self._sketch.preconditioner(c, roots)
         outcome = conjugate_gradients(
-            lambda v: self._g.product(v) + c * v,
+            lambda v: roots * self._g.product(roots * v) + c * v,
             precondition,
             right,
-            self.norm + c,
+            most_curved(roots) * self.norm + c,
             max_steps=max_steps,
             start=start,
             tol=self.tol,
@@ -180,7 +182,7 @@ class MatrixFreeGram:
         """As of `GramSystem`."""
         return SketchState(self._n_sketches, self.n_cg_steps, self._wants_sketch, self._steps_when_sketched)
 
-    def make_preconditioner(self, state, executor):
+    def make_preconditioner(self, state, executor, curvature=None):
         """As of `GramSystem`: the sketch; returns True. Cost: 64 products."""
         self._make_sketch(executor)
         return True
@@ -202,14 +204,30 @@ class _Sketch(typing.NamedTuple):
     vectors: np.ndarray
     values: np.ndarray
 
-    def preconditioner(self, c):
+    def preconditioner(self, c, roots=1.0):
         """v -> M^-1 v, M = G's sketch + c I, with the smallest value in place of what the sketch leaves out."""
         if not len(self.values):
             return lambda v: v
+        if np.ndim(roots):
+            return self._curved_preconditioner(c, roots)
         factors = (self.values[-1] + c) / (self.values + c) - 1.0
 
         def precondition(v):
             return v + np.dot(self.vectors, factors * np.dot(v, self.vectors))
+
+        return precondition
+
+    def _curved_preconditioner(self, c, roots):
+        """The same for R (the sketch of G) R + c I, by the identity of Woodbury. Cost: O(n k^2) for k vectors."""
+        diagonal = self.values[-1] * np.square(roots) + c
+        over = roots / diagonal
+        columns = self.vectors * np.sqrt(self.values - self.values[-1])
+        inner = (columns.T * (roots * over)) @ columns
+        inner.flat[:: len(inner) + 1] += 1.0
+        factor = scipy.linalg.cho_factor(inner, lower=True)
+
+        def precondition(v):
+            return v / diagonal - over * np.dot(columns, scipy.linalg.cho_solve(factor, np.dot(over * v, columns)))
 
         return precondition
 

@@ -7,8 +7,9 @@ import typing
 import numpy as np
 import scipy.linalg
 
+from sltrees.gram.curvature import most_curved, roots_of, solve_curved
 from sltrees.gram.products import GramProducts, noise
-from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.conjugate_gradients import TOL, conjugate_gradients, found_singular
 from sltrees.linalg.partial_cholesky import PartialCholesky
 
 # Steps at most in one solution to rounding, and in one that is as accurate as a step needs it.
@@ -114,7 +115,7 @@ class PreconditionedGram:
         self.n_cg_steps = 0
         self._factor = None  # of this G or an older one
         self._factor_is_of_g = False
-        self._inverse = None  # (c, function): that which was asked for last
+        self._inverse = None  # (c, roots, function): that which was asked for last
         self._is_full, self._middle = False, np.inf  # whether it has all columns; an eigenvalue in the middle of F F^T
         self._n_made, self._rate, self._excess = 0, -1.0, 0.0
         self._norm = self._direction = None  # |G|, and the vector that tells it
@@ -166,25 +167,27 @@ class PreconditionedGram:
         self._g.forget()
         self._norm, self._factor_is_of_g = None, False
 
-    def solve(self, c, right, executor, forcing=None, start=None):
+    def solve(self, c, right, executor, forcing=None, start=None, curvature=None):
         """As of `GramSystem`.
 
         None also if as many steps as are allowed do not get there, unless the step that they lead to is better than
         none. Sets: n_cg_steps, n_factorisations. Cost: at most MAX_STEPS products, O(n k) besides for each, and that of
         a preconditioner where one is made.
         """
-        return solve_scaled(lambda scaled: self._solve(c, right, scaled, executor, forcing, start), right)
+        roots = roots_of(curvature)
+        given = float(np.abs(roots * right).max(initial=0.0))
+        return solve_curved(lambda right: self._solve(c, given, right, executor, forcing, start, roots), right, roots)
 
-    def _solve(self, c, given, right, executor, forcing, start):
+    def _solve(self, c, given, right, executor, forcing, start, roots):
         """`solve` for entries of at most 2: `right` is what was given, over a power of two."""
         if not (self.diagonal + c).min() > 0:
             return None
-        unit = float(np.abs(given).max() / np.abs(right).max())
+        unit = given / float(np.abs(right).max())
         if start is not None:
-            start = start / unit
+            start = start / unit / roots
         enough = None
         if forcing is not None:
-            forcing = forcing.scaled(unit)
+            forcing = forcing.scaled(unit).curved(roots)
 
             def enough(x, residual):
                 return forcing.is_too_long(c, right, x, residual) or forcing.is_met(c, right, x, residual)
@@ -192,22 +195,23 @@ class PreconditionedGram:
         steps, n_left = _STEPS_OF_FORCING, MAX_STEPS_OF_FORCING
         if forcing is None:
             steps, n_left = _STEPS_TO_ROUNDING, MAX_STEPS
+        beside = c / float(np.mean(np.square(roots)))  # what is added to G where curvature is as in the mean
         may_be_too_long = forcing is not None and forcing.longest < np.inf
         if self._factor is None and may_be_too_long:
             self._begin_factor()
             self._grow(FIRST_RANK, executor)
-        elif self._factor is None or (self._excess >= self._steps_worth_another and not self._is_new(c, steps)):
-            self._make_factor(c, steps, executor)
-        if not self._is_new(c, steps):
+        elif self._factor is None or (self._excess >= self._steps_worth_another and not self._is_new(beside, steps)):
+            self._make_factor(beside, steps, executor)
+        if not self._is_new(beside, steps):
             # one that is of this G, but small, tells whether the step is too long for all others to matter
             patience = _STEPS_OF_A_SMALL_ONE if self._factor_is_of_g and may_be_too_long else int(steps * _PATIENCE)
             patience += self._steps_worth_another
-            outcome = self._conjugate_gradients(c, right, executor, enough, start, min(patience, n_left))
+            outcome = self._conjugate_gradients(c, right, executor, enough, start, min(patience, n_left), roots)
             if outcome.converged or not outcome.definite:
                 return self._solution(outcome, c, right, forcing)
             start, n_left = outcome.x, n_left - outcome.n_steps
-            self._make_factor(c, steps, executor)
-        outcome = self._conjugate_gradients(c, right, executor, enough, start, n_left)
+            self._make_factor(beside, steps, executor)
+        outcome = self._conjugate_gradients(c, right, executor, enough, start, n_left, roots)
         return self._solution(outcome, c, right, forcing)
 
     def _solution(self, outcome, c, right, forcing):
@@ -221,13 +225,13 @@ class PreconditionedGram:
         of_use = outcome.converged or forcing.is_of_use(c, right, outcome.x, outcome.residual)
         return outcome.x if of_use else None
 
-    def _conjugate_gradients(self, c, right, executor, enough, start, max_steps):
+    def _conjugate_gradients(self, c, right, executor, enough, start, max_steps, roots):
         """Iterate with the preconditioner there is. Sets: n_cg_steps, and what tells how it serves."""
         outcome = conjugate_gradients(
-            lambda v: self._g.product(v) + c * v,
-            self._preconditioner(c, executor),
+            lambda v: roots * self._g.product(roots * v) + c * v,
+            self._preconditioner(c, executor, roots),
             right,
-            self.norm + c if enough is None else 0.0,
+            most_curved(roots) * self.norm + c if enough is None else 0.0,
             max_steps=max_steps,
             start=start,
             tol=TOL,
@@ -258,13 +262,18 @@ class PreconditionedGram:
     def _steps_worth_another(self):
         return max(FEW_STEPS, self._factor.rank // COLUMNS_WORTH_A_STEP)
 
-    def _preconditioner(self, c, executor):
-        """v -> M^-1 v. Cost: that of `PartialCholesky.inverse` for another c."""
-        if self._inverse is None or self._inverse[0] != c:
+    def _preconditioner(self, c, executor, roots):
+        """v -> M^-1 v. Cost: that of `PartialCholesky.inverse` for another c, or others curvatures."""
+        if self._inverse is None or self._inverse[0] != c or not np.array_equal(self._inverse[1], roots):
             left = float(self._factor.rest.sum()) / self._g.n_samples
             floor = np.finfo(np.float64).eps * self.trace  # so that rounding leaves it positive definite
-            self._inverse = c, self._factor.inverse(c + max(left, floor), executor)
-        return self._inverse[1]
+            shift = max(left, floor)
+            if np.ndim(roots):
+                inverse = self._factor.curved_inverse(c, shift, roots, executor)
+            else:
+                inverse = self._factor.inverse(c + shift, executor)
+            self._inverse = c, roots, inverse
+        return self._inverse[2]
 
     def _make_factor(self, c, steps, executor):
         """Draw columns of G as it is now, or more of them. Sets: all that tells of the factor."""
@@ -296,7 +305,7 @@ class PreconditionedGram:
         rank = 0 if self._factor is None else self._factor.rank
         return PreconditionerState(self._n_made, self.n_cg_steps, rank, self._rate, self._excess)
 
-    def make_preconditioner(self, state, executor):
+    def make_preconditioner(self, state, executor, curvature=None):
         """As of `GramSystem`: the columns. Cost: that of so many."""
         self._begin_factor()
         self._grow(state.rank, executor)

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class GramSystem(typing.Protocol):
-    """G for the neurons that fire, and the solution of (G + c I) g = r.
+    """G for the neurons that fire, and the solution of (G + c I) g = r, or of (G + c diag(1/h)) g = r.
 
     Solutions are the same bit for bit whatever the number of threads. Whoever changes the firing patterns says so by
     `refresh`; until then G is that of before.
@@ -69,8 +69,9 @@ class GramSystem(typing.Protocol):
         executor: typing.Any,
         forcing: typing.Any = None,
         start: np.ndarray | None = None,
+        curvature: np.ndarray | None = None,
     ) -> np.ndarray | None:
-        """Solve (G + c I) g = right.
+        """Solve (G + c I) g = right, or (G + c diag(1/h)) g = right.
 
         What is remembered of systems before may make it faster; it shows in `solver_state`. An exception or Ctrl-C
         costs no more than that.
@@ -85,6 +86,9 @@ class GramSystem(typing.Protocol):
             What is accurate enough. A solver for which more accuracy costs nothing need not look at it.
         start : ndarray of shape (n,), optional
             What g may be near to, for solvers that iterate.
+        curvature : ndarray of shape (n,), optional
+            h, above 0; by default 1 each. With R = diag(h^(1/2)) the system is solved as (R G R + c I) u = R right,
+            g = R u: backward errors and `forcing` are those of this one.
 
         Returns
         -------
@@ -99,8 +103,11 @@ class GramSystem(typing.Protocol):
     def solver_state(self) -> tuple:
         """What the next solution depends on besides the system and the preconditioner: a `state_class`. Cost: O(1)."""
 
-    def make_preconditioner(self, state: tuple, executor: typing.Any) -> bool:
-        """Make the preconditioner that a later state tells of, of G as it is now; False if it does not exist."""
+    def make_preconditioner(self, state: tuple, executor: typing.Any, curvature: np.ndarray | None = None) -> bool:
+        """Make the preconditioner that a later state tells of, of G as it is now; False if it does not exist.
+
+        `curvature` is that of the system that it was made for.
+        """
 
     def resume(self, state: tuple) -> None:
         """Go on as after the solution that left this state, the preconditioner of that time having been made."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from sltrees.gram.curvature import most_curved, roots_of, solve_curved
 from sltrees.gram.matrix import FactorState
 from sltrees.gram.matrix_free import MAX_STEPS, MatrixFreeGram
 from sltrees.gram.products import GramProducts
 from sltrees.linalg.cholesky import CholeskyFactor
-from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular, solve_scaled
+from sltrees.linalg.conjugate_gradients import conjugate_gradients, found_singular
 
 # Backward error at which a solution is done. A Newton step divides the residual by some 10 to 50, which needs no more;
 # the other solvers, whose systems cost less, go to rounding.
@@ -72,6 +73,7 @@ class SketchedGram:
         self.n_factorisations = 0
         self._factor = CholeskyFactor(n_samples)
         self._factor_is_of_g = False  # whether G is still the one that was sketched
+        self._factor_roots = 1.0  # of the curvatures it was sketched with
 
     @staticmethod
     def bytes_needed(n_samples, n_threads=1):
@@ -103,27 +105,33 @@ class SketchedGram:
         self._g.forget()
         self._factor_is_of_g = False
 
-    def solve(self, c, right, executor, forcing=None, start=None):
+    def solve(self, c, right, executor, forcing=None, start=None, curvature=None):
         """As of `GramSystem`, to a backward error of `tol`.
 
         None also if MAX_STEPS do not get there, or if more than a tenth of `right` is left over. Sets: n_cg_steps,
         n_factorisations. Cost: for a new G or c a sketch and O(n^3 / 3); at most MAX_STEPS products, and O(n^2) besides
         for each.
         """
-        return solve_scaled(lambda right: self._solve(c, right, executor), right)
+        roots = roots_of(curvature)
+        return solve_curved(lambda right: self._solve(c, right, executor, roots), right, roots)
 
-    def _solve(self, c, right, executor):
+    def _solve(self, c, right, executor, roots):
         """`solve` for entries of at most 2."""
         if not (self.diagonal + c).min() > 0:
             return None
         added = c + _FLOOR * self.trace / self._g.n_samples
-        if not (self._factor_is_of_g and self._factor.c == added) and not self._factorise(added, executor):
+        is_here = self._factor_is_of_g and self._factor.c == added and np.array_equal(self._factor_roots, roots)
+        if not is_here and not self._factorise(added, executor, roots):
             return None
+
+        def multiply(v):
+            return roots * self._g.product(roots * v) + c * v
+
         outcome = conjugate_gradients(
-            lambda v: self._g.product(v) + c * v,
+            multiply,
             lambda v: self._factor.solve(v, executor),
             right,
-            self.norm + c,
+            most_curved(roots) * self.norm + c,
             max_steps=MAX_STEPS,
             tol=self.tol,
         )
@@ -131,15 +139,18 @@ class SketchedGram:
         if not outcome.converged or found_singular(outcome):
             return None
         # where G + c I is singular, what has no solution makes x so long that its backward error tells nothing
-        left = right - self._g.product(outcome.x) - c * outcome.x
+        left = right - roots * self._g.product(roots * outcome.x) - c * outcome.x
         return outcome.x if left @ left <= (MOST_LEFT * np.sqrt(right @ right)) ** 2 else None
 
-    def _factorise(self, added, executor):
+    def _factorise(self, added, executor, roots):
         """Sketch G, add to its diagonal, and factorise; False if that fails. Sets: _factor, n_factorisations."""
         self.n_factorisations += 1
-        self._factor_is_of_g = False
+        self._factor_is_of_g, self._factor_roots = False, roots
         sketch = self._approximate(executor)
         self._g.suggest_norm(lambda: _norm(sketch))
+        if np.ndim(roots):
+            sketch *= roots
+            sketch *= roots[:, None]
         self._factor_is_of_g = self._factor.factorise(sketch, added, executor)
         return self._factor_is_of_g
 
@@ -147,9 +158,9 @@ class SketchedGram:
         """As of `GramSystem`."""
         return FactorState(self.n_factorisations, self.n_cg_steps, self._factor.c, 0)
 
-    def make_preconditioner(self, state, executor):
+    def make_preconditioner(self, state, executor, curvature=None):
         """As of `GramSystem`: the factor. Cost: that of a sketch and O(n^3 / 3), or O(1) where there was none."""
-        return state.c is None or self._factorise(state.c, executor)
+        return state.c is None or self._factorise(state.c, executor, roots_of(curvature))
 
     def resume(self, state):
         """As of `GramSystem`. Cost: O(1)."""

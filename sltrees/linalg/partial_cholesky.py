@@ -130,18 +130,23 @@ class PartialCholesky:
         if known < rank:
             inner = np.zeros((rank, rank))
             inner[:known, :known] = self._inner
-            starts = np.cumsum([0, *(block.shape[1] for block in self._blocks)])
-            pairs = [(i, j) for i in range(len(self._blocks)) for j in range(i + 1) if starts[i] >= known]
-
-            def multiply(pair):
-                i, j = pair
-                tile = self._blocks[i].T @ self._blocks[j]
-                inner[starts[i] : starts[i + 1], starts[j] : starts[j + 1]] = tile
-                inner[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = tile.T
-
-            executor.map(multiply, pairs)
+            self._multiply(inner, known, 1.0, executor)
             self._inner = inner
         return self._inner
+
+    def _multiply(self, inner, known, weights, executor):
+        """Write F^T diag(weights) F to `inner`, but for what is known of it."""
+        starts = np.cumsum([0, *(block.shape[1] for block in self._blocks)])
+        pairs = [(i, j) for i in range(len(self._blocks)) for j in range(i + 1) if starts[i] >= known]
+
+        def multiply(pair):
+            i, j = pair
+            left = self._blocks[i].T
+            tile = (left if np.ndim(weights) == 0 else left * weights) @ self._blocks[j]
+            inner[starts[i] : starts[i + 1], starts[j] : starts[j + 1]] = tile
+            inner[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = tile.T
+
+        executor.map(multiply, pairs)
 
     def inverse(self, shift, executor):
         """v -> (F F^T + shift I)^-1 v.
@@ -165,19 +170,55 @@ class PartialCholesky:
             return lambda v: v / shift
         system = self.inner(executor).copy()
         system.flat[:: self.rank + 1] += shift
+        return self._solver(system, 1.0, 1.0, shift, executor)
+
+    def curved_inverse(self, c, shift, roots, executor):
+        """v -> (R (F F^T + shift I) R + c I)^-1 v, R = diag(roots).
+
+        Parameters
+        ----------
+        c : float
+            At least 0.
+        shift : float
+            Above 0.
+        roots : ndarray of shape (n,)
+            Above 0.
+        executor : ThreadExecutor
+            Also of the function that is returned.
+
+        Returns
+        -------
+        callable
+
+        Notes
+        -----
+        As `inverse`, for the diagonal E = shift R^2 + c I. Cost: O(n k^2), and O(n k) for each v.
+        """
+        diagonal = shift * np.square(roots) + c
+        if not self.rank:
+            return lambda v: v / diagonal
+        system = np.zeros((self.rank, self.rank))
+        self._multiply(system, 0, np.square(roots) / diagonal, executor)
+        system.flat[:: self.rank + 1] += 1.0
+        over = diagonal / roots
+        return self._solver(system, over, roots, over, executor)
+
+    def _solver(self, system, inner, outer, divisor, executor):
+        """v -> (v / outer - F system^-1 F^T (v / inner)) / divisor."""
         factor = executor.run(lambda: scipy.linalg.cho_factor(system, lower=True, overwrite_a=True))
         edges = np.cumsum([0, *(block.shape[1] for block in self._blocks)])
 
         def solve(v):
-            projections = executor.map(lambda block: block.T @ v, self._blocks)
+            projected, left = v / inner, v / outer
+            projections = executor.map(lambda block: block.T @ projected, self._blocks)
             weights = scipy.linalg.cho_solve(factor, np.concatenate(projections))
             solution = np.empty_like(v)
 
             def fill(rows):
-                part = v[rows].copy()
+                part = left[rows]
                 for block, start, stop in zip(self._blocks, edges[:-1], edges[1:], strict=True):
                     part -= block[rows] @ weights[start:stop]
-                np.divide(part, shift, out=solution[rows])
+                np.divide(part, divisor if np.ndim(divisor) == 0 else divisor[rows], out=solution[rows])
 
             executor.map(fill, _panels(len(v)))
             return solution

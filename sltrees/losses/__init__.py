@@ -1,5 +1,7 @@
 """Losses: what training lowers, as functions of targets and raw outputs, with gradients and curvatures."""
 
+from sltrees.losses.checking import check_loss
+from sltrees.losses.choose import as_loss
 from sltrees.losses.classes import HalfMultinomialLoss, LogisticLoss
 from sltrees.losses.counts import HalfGammaLoss, HalfPoissonLoss
 from sltrees.losses.loss import HalfSquaredLoss, Loss
@@ -14,4 +16,6 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "SmoothPinballLoss",
+    "as_loss",
+    "check_loss",
 ]

@@ -17,7 +17,7 @@ class LogisticLoss:
     array([0.5, 1. ])
     """
 
-    couples, is_newton = False, True
+    couples, is_newton, reach = False, True, 4.0
 
     def refuse(self, y):
         """As of `Loss`: numbers that are not from 0 to 1."""
@@ -64,7 +64,7 @@ class HalfMultinomialLoss:
     array([[1.099]])
     """
 
-    couples, is_newton = True, False
+    couples, is_newton, reach = True, False, np.inf
 
     def refuse(self, y):
         """As of `Loss`: rows that are no probabilities."""

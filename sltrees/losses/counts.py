@@ -16,7 +16,7 @@ class HalfPoissonLoss:
     array([[0.]])
     """
 
-    couples, is_newton = False, True
+    couples, is_newton, reach = False, True, 4.0
 
     def refuse(self, y):
         """As of `Loss`: numbers below 0, and zeros alone."""
@@ -53,7 +53,7 @@ class HalfGammaLoss:
     array([[0.]])
     """
 
-    couples, is_newton = False, True
+    couples, is_newton, reach = False, True, 4.0
 
     def refuse(self, y):
         """As of `Loss`: numbers that are not above 0."""

@@ -10,7 +10,7 @@ import numpy as np
 class Loss(typing.Protocol):
     """A loss of each sample, l(y, f), for a target y and a raw output f, which the link makes a prediction of.
 
-    A loss of your own needs these members; `tests/losses/test_losses.py` checks them by finite differences. All take
+    A loss of your own needs these members; `sltrees.losses.check_loss` compares them with finite differences. All take
     and return arrays of shape (n, C), overflow for no finite f, and cost O(n C).
 
     Attributes
@@ -20,10 +20,14 @@ class Loss(typing.Protocol):
     is_newton : bool
         Whether parabolas of its curvature are near the loss, so that one step with them tells what leaving out a sample
         changes. Where they are above it, folds have to tell.
+    reach : float
+        How far from an output the minimum of its parabola may be: networks, whose outputs move one by one, take a
+        larger curvature where it would be farther. Infinite for parabolas that are above the loss.
     """
 
     couples: typing.ClassVar[bool]
     is_newton: typing.ClassVar[bool]
+    reach: typing.ClassVar[float]
 
     def refuse(self, y: np.ndarray) -> None:
         """ValueError that states the rule and the value, for targets that it cannot be of."""
@@ -57,7 +61,7 @@ class HalfSquaredLoss:
     array([[2.]])
     """
 
-    couples, is_newton = False, True
+    couples, is_newton, reach = False, True, np.inf
 
     def refuse(self, y):
         """As of `Loss`: nothing."""

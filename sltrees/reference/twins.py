@@ -10,6 +10,7 @@ import typing
 
 import numpy as np
 
+from sltrees.losses import HalfSquaredLoss
 from sltrees.training.damping import LevenbergMarquardt
 
 # ---------------------------------------------------------------------- trees
@@ -268,7 +269,7 @@ class DenseResult(typing.NamedTuple):
     """What `dense_gauss_newton` returns."""
 
     weights: list  # of (m, d): W before the first iteration and after each one
-    rmse: list  # of float: before the first iteration and after each one
+    rmse: list  # of float: of predictions, before the first iteration and after each one
     accepted: list  # of bool: one for each iteration
 
 
@@ -315,8 +316,12 @@ def dense_jacobian(W, signs, shift, X):
     return blocks.reshape(len(X), W.size)
 
 
-def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10):
+def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10, loss=None, offset=0.0):
     """The iteration of `NewtonTrainer`, with dense matrices throughout.
+
+    Minimised is sum_i l(y_i, f_i + offset) + alpha |D|^2 / 2 by generalised Gauss-Newton steps: with gradients l' and
+    curvatures h of the loss, H = diag(h), a step solves (J^T H J + c I) p = -J^T l' - alpha D, here through the n x n
+    system of the Jacobian scaled by h^(1/2).
 
     Parameters
     ----------
@@ -332,6 +337,9 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
         Training RMSE at which to stop.
     max_iter : int, default 10
         Iterations at most, refused ones included.
+    loss : sltrees.losses.Loss, optional
+        By default (f - y)^2 / 2.
+    offset : float, default 0.0
 
     Returns
     -------
@@ -339,7 +347,7 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
 
     Notes
     -----
-    Only the damping rule is shared with the trainer. Cost: O(m n^2 d) per iteration.
+    Only the damping rule is shared with the trainer, and the formulas of losses. Cost: O(m n^2 d) per iteration.
 
     References
     ----------
@@ -358,20 +366,25 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
     J = dense_jacobian(W, signs, shift, X)
     scale = np.trace(J @ J.T) / n or 1.0
     ridge = alpha * scale
+    loss = HalfSquaredLoss() if loss is None else loss
+
+    def raw(W):
+        return (network_outputs(W, signs, shift, X) + offset)[:, None]
 
     def loss_at(W):
-        residual = network_outputs(W, signs, shift, X) - y
-        return 0.5 * residual @ residual + 0.5 * ridge * np.sum((W - initial) ** 2)
+        return np.sum(loss.value(y[:, None], raw(W))) + 0.5 * ridge * np.sum((W - initial) ** 2)
 
     def rmse_at(W):
-        return float(np.sqrt(np.mean((network_outputs(W, signs, shift, X) - y) ** 2)))
+        return float(np.sqrt(np.mean((loss.predictions(raw(W))[:, 0] - y) ** 2)))
 
     result = DenseResult([W.copy()], [rmse_at(W)], [])
     for _ in range(max_iter):
         if result.rmse[-1] <= tol:
             break
-        residual = network_outputs(W, signs, shift, X) - y
-        J = dense_jacobian(W, signs, shift, X)
+        slopes = loss.gradient(y[:, None], raw(W))[:, 0]
+        h = np.maximum(loss.curvature(y[:, None], raw(W))[:, 0], np.abs(slopes) / loss.reach)
+        J = dense_jacobian(W, signs, shift, X) * np.sqrt(h)[:, None]
+        residual = slopes / np.sqrt(h)
         D = (W - initial).ravel()
         G = J @ J.T
         step = None
@@ -386,7 +399,8 @@ def dense_gauss_newton(W, signs, shift, X, y, *, alpha=0.0, tol=0.0, max_iter=10
                 rule.refuse()
         if step is None:
             break
-        predicted = 0.5 * np.sum((residual + J @ step) ** 2) + 0.5 * ridge * np.sum((D + step) ** 2)
+        predicted = 0.5 * np.sum((residual + J @ step) ** 2) - 0.5 * np.sum(residual**2)
+        predicted += loss_at(W) + 0.5 * ridge * (np.sum((D + step) ** 2) - np.sum(D**2))
         before, trial = loss_at(W), W + step.reshape(W.shape)
         accepted = loss_at(trial) < before
         if accepted:

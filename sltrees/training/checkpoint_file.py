@@ -14,7 +14,7 @@ from sltrees.files.errors import ArchiveError
 from sltrees.gram import HELD_AS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import unpack_network
-from sltrees.records import IterationRecord
+from sltrees.records import LATER, IterationRecord
 from sltrees.training.lineage import DATA, Iteration, Lineage
 
 KIND = "checkpoint"
@@ -138,6 +138,8 @@ def _unpacked_record(k, entry):
     """The record of iteration k of a file."""
     contents, values = Contents(entry), {}
     for name, kind in _RECORD_TYPES.items():
+        if name in LATER and name not in entry:
+            continue
         value = contents.take(name)
         if name == "seconds":
             fits = isinstance(value, dict) and all(isinstance(seconds, float) for seconds in value.values())

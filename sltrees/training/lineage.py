@@ -181,7 +181,7 @@ class Lineage:
         """Whether iterations are left to be replayed."""
         return self._n_replayed < self._n_to_replay
 
-    def solve(self, gram, c, right, executor, forcing=None, start=None):
+    def solve(self, gram, c, right, executor, forcing=None, start=None, curvature=None):
         """Solve (G + c I) g = right, as `gram` does, or recall what it found.
 
         Parameters
@@ -190,7 +190,7 @@ class Lineage:
         c : float
         right : ndarray of shape (n,)
         executor : ThreadExecutor
-        forcing, start : optional
+        forcing, start, curvature : optional
             As of `GramSystem.solve`.
 
         Returns
@@ -204,14 +204,14 @@ class Lineage:
         """
         self._n_solutions += 1
         if not self.replaying:
-            self._g = gram.solve(c, right, executor, forcing, start)
+            self._g = gram.solve(c, right, executor, forcing, start, curvature)
             return self._g
         iteration, last = self.iterations[self._n_replayed], self.iterations[self._n_to_replay - 1]
         if self._n_solutions <= iteration.n_refused:
             return None
         if self._n_solutions > iteration.n_refused + 1:
             raise _diverged(self._n_replayed, "its step was taken, and now is too long")
-        if last.made_at == self._n_replayed and not gram.make_preconditioner(last.solver, executor):
+        if last.made_at == self._n_replayed and not gram.make_preconditioner(last.solver, executor, curvature):
             raise _diverged(self._n_replayed, "its system had a Cholesky factor, and now has none")
         return iteration.g
 

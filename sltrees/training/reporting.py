@@ -26,7 +26,7 @@ class Attempt:
     ----------
     before, after : State
         Without the step, and with it.
-    validation_rmse : float
+    validation_rmse, validation_loss : float
         Without it; NaN where there is no validation set.
     seconds : dict of str to float
         By phase.
@@ -43,6 +43,7 @@ class Attempt:
     def __init__(self, iteration, state, method, gram, validation):
         self.iteration, self.before, self.after = iteration, state, None
         self.validation_rmse = float("nan") if validation is None else validation.rmse
+        self.validation_loss = float("nan") if validation is None else validation.mean_loss
         self.seconds = dict.fromkeys(PHASES if validation is not None else PHASES[:-1], 0.0)
         self._n_fired = method.n_fired
         self._solved_before = gram.n_cg_steps, gram.n_factorisations
@@ -84,6 +85,8 @@ class Attempt:
             bytes_resident=method.bytes_resident + gram.bytes_needed(len(self.before.residual), n_threads),
             seconds=self.seconds,
             seconds_elapsed=seconds_elapsed,
+            mean_loss=self.before.mean_loss,
+            validation_loss=self.validation_loss,
         )
 
 
@@ -170,9 +173,11 @@ class Report:
             message += f": {cluster_error}"
         if left is not None:
             message += f"; given back are the weights after {validation.best_iteration} iterations, best on eval_set"
-        validation_rmse = float("nan")
-        if validation is not None:
-            validation_rmse = validation.rmse if left is None else validation.best_rmse
+        validation_rmse = validation_loss = float("nan")
+        if validation is not None and left is None:
+            validation_rmse, validation_loss = validation.rmse, validation.mean_loss
+        elif validation is not None:
+            validation_rmse, validation_loss = validation.best_rmse, validation.best_mean_loss
         result = TrainingResult(
             status=status,
             message=message,
@@ -184,6 +189,8 @@ class Report:
             history=self.history,
             seconds_setup=self.seconds_setup,
             seconds=self.seconds_elapsed,
+            mean_loss=state.mean_loss,
+            validation_loss=validation_loss,
         )
         for callback in self._callbacks:
             callback.on_end(self.trainer, result)

@@ -30,7 +30,7 @@ def unit_of_ridge(network, samples, objective, trace, executor, n_samples_before
     network : ShiftedReLUNetwork
         Drawn for the samples.
     samples : Samples
-    objective : SquaredError
+    objective : SquaredError or LossOfOutputs
     trace : float
         Of G, scaled by the weights of the samples, where training begins.
     executor : ThreadExecutor

@@ -24,7 +24,7 @@ from sltrees.records import TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.forcing import SHARE_OF_TOL, ForcingTerms
-from sltrees.training.objective import SquaredError
+from sltrees.training.objective import LossOfOutputs, objective_of
 from sltrees.training.reporting import Attempt, Report
 from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
 from sltrees.training.step import LinearModel, State
@@ -68,9 +68,13 @@ class Run:
     def __init__(
         self, trainer, samples, y, sample_weight, n_samples_before=0, validation=None, lineage=None, shared=None
     ):
-        self.trainer, self.samples, self.objective = trainer, samples, SquaredError(y, sample_weight)
-        self.X = samples.X
+        self.trainer, self.samples, self.X = trainer, samples, samples.X
+        self.objective = objective_of(trainer.loss_, y, sample_weight, trainer._offset_for(n_samples_before))
         self.n_samples_before, self.validation, self.lineage = n_samples_before, validation, lineage
+        self.objective_of_validation = None
+        if validation is not None and self.objective.is_curved:
+            trainer.loss_.refuse(np.concatenate([y, validation.y])[:, None])
+            self.objective_of_validation = LossOfOutputs(trainer.loss_, validation.y, offset=self.objective.offset)
         callbacks = trainer.callbacks + ((PrintProgress(),) if trainer.verbose else ())
         self.shared = None if lineage else shared  # a record says of all factors when they were made
         self.report = Report(trainer, callbacks, lineage)
@@ -164,7 +168,7 @@ class Run:
         """Make the state that after the step, if the network is there. Sets: state, validation."""
         if attempt.trial is None or self.method.kept is not attempt.trial:
             if self.validation is not None:
-                self.validation.rmse = attempt.validation_rmse
+                self.validation.rmse, self.validation.mean_loss = attempt.validation_rmse, attempt.validation_loss
         elif not attempt.is_kept:  # the interruption fell between keeping the step and saying so
             self.state, attempt.is_kept = attempt.after, True
 
@@ -194,6 +198,7 @@ class Run:
                 self.before = network.state
         self.set_up_method(self.report.progress)
         trainer._samples = self.X, self.objective.y, self.objective.sample_weight
+        trainer.offset_ = self.objective.offset
         trainer.n_samples_ = len(self.X)
         trainer.n_validation_samples_ = 0 if self.validation is None else len(self.validation.y)
         if held_as != "array" or available_memory() < 2 * HELD_AS[held_as].bytes_needed(len(self.X)):
@@ -206,12 +211,14 @@ class Run:
         self.model = LinearModel(self.objective, self.gram, trainer.alpha_ * self.unit)
         first_damping = 0.0 if self.n_samples_before else trainer.first_damping
         self.rule = LevenbergMarquardt(len(self.X), first_damping)
-        if self.shared is not None:
+        if self.shared is not None and not self.objective.is_curved:
             self.shared.factorise(self.gram, self.model.alpha + self.rule.damping * self.unit, self.executor)
         self.forcing = ForcingTerms(trainer.forcing)
         self.pulled = np.zeros(len(self.X))  # where no neuron flips, displacements are -J^T of this, scaled
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
         self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
+        # a loss that may be negative says nothing of how far it fell: that of the constant beside it does
+        self.loss_of_constant = self.objective.at(np.zeros(len(self.X))).loss
         self.validate(0)
         self.report.begin()
 
@@ -222,7 +229,7 @@ class Run:
             trainer.network,
             trainer.method,
             self.planes,
-            self.objective.y,
+            self.objective.targets,
             self.executor,
             alpha=trainer.alpha,
             max_memory=trainer.max_memory,
@@ -287,7 +294,12 @@ class Run:
         """Draw the network, or take it as it stands, and build what the method needs. Sets: method."""
         trainer = self.trainer
         self.method = METHODS[trainer.method].set_up(
-            trainer.network, self.planes, self.objective.y, self.executor, progress, ridge=has_ridge(trainer.alpha)
+            trainer.network,
+            self.planes,
+            self.objective.targets,
+            self.executor,
+            progress,
+            ridge=has_ridge(trainer.alpha),
         )
 
     def begin_anew(self):
@@ -307,9 +319,8 @@ class Run:
 
     def evaluate(self, where, displacement_squared):
         """Residual and loss where a method or a trial stands: a `State`."""
-        residual = self.objective.residual(where.outputs)
         jacobian_displacement = where.jacobian_displacement if self.model.alpha else None
-        return self.model.state(residual, jacobian_displacement, displacement_squared)
+        return self.model.state(where.outputs, jacobian_displacement, displacement_squared)
 
     def synchronise(self):
         """Make residual and loss those of the weights as they are, where they were carried along. Sets: state."""
@@ -320,7 +331,7 @@ class Run:
     def validate(self, iteration):
         """See what the network makes of the validation set, if there is one, after so many iterations."""
         if self.validation is not None:
-            self.validation.look(self.trainer.network, self.executor, iteration)
+            self.validation.look(self.trainer.network, self.executor, iteration, self.objective_of_validation)
 
     def restore_best(self):
         """Give the network the best weights on the validation set, if they are not the last. Sets: state."""
@@ -328,8 +339,8 @@ class Run:
         if best is None or self.validation.is_best:
             return
         # all there is to compute comes first, so that Ctrl-C finds the network and its state as they were or restored
-        residual = self.objective.residual(outputs(network, best, self.X, self.executor))
-        state = self.model.state(residual, None, self.displacement_squared(best))
+        found = outputs(network, best, self.X, self.executor)
+        state = self.model.state(found, None, self.displacement_squared(best))
         self.restored, self.left = (best, state), self.state
         restore(network, best)
         self.state = state
@@ -347,9 +358,9 @@ class Run:
                 return self.why_stuck()
             # with lam <= alpha a step goes at least half of the way to the minimum of the model
             change_rms = step.change_rms + step.residual_rms  # of the exact step, at most
-            if self.model.alpha and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol:
+            if self.has_minimum and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol:
                 return TrainingStatus.CONVERGED
-            if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.loss:
+            if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.magnitude:
                 return self.why_stuck()
             self.take(attempt)
             if self.method.is_worn:
@@ -359,8 +370,13 @@ class Run:
             if self.validation is not None and self.validation.is_hopeless:
                 return TrainingStatus.EARLY_STOPPED
             if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
-                return TrainingStatus.CONVERGED if self.model.alpha else self.why_stuck()
+                return TrainingStatus.CONVERGED if self.has_minimum else self.why_stuck()
         return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
+
+    @property
+    def has_minimum(self):
+        """Whether what is lowered has a minimum above 0: it has a ridge, or is another loss than squared errors."""
+        return bool(self.model.alpha) or self.objective.is_curved
 
     def has_converged(self):
         """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
@@ -391,10 +407,9 @@ class Run:
         forcing = self.model.up_to(forcing, longest, self.state, damping * self.unit)
         # without flips, and where the ridge has its minimum, this is the solution
         start = self.model.pull(c) * self.pulled if self.model.alpha else None
-        if self.lineage is None:
-            g = self.gram.solve(c, right, self.executor, forcing, start)
-        else:  # which recalls the solution where it is replayed
-            g = self.lineage.solve(self.gram, c, right, self.executor, forcing, start)
+        system = c, right, self.executor, forcing, start, self.state.curvature
+        # a lineage recalls the solution where it is replayed
+        g = self.gram.solve(*system) if self.lineage is None else self.lineage.solve(self.gram, *system)
         return None if g is None else self.model.step(self.state, c, g, damping)
 
     def take(self, attempt):
@@ -415,7 +430,7 @@ class Run:
         with timed(seconds, "outputs"):
             before, after = attempt.before, self.evaluate(trial, step.displacement_squared)
             # rounding of the outputs that were carried along must not decide
-            doubt = self.objective.loss_error(trial.error, before.rmse, after.rmse)
+            doubt = self.objective.loss_error(trial.error, before, after)
             if doubt > NEGLIGIBLE_DOUBT * abs(before.loss - after.loss):
                 self.method.synchronise(trial)
                 attempt.before = self.state = self.evaluate(self.method, before.displacement_squared)
@@ -425,7 +440,7 @@ class Run:
     def keep(self, attempt):
         """Keep the step that was tried. Sets: state, gram, validation."""
         if self.validation is not None:
-            self.validation.rmse = float("nan")  # until it is known
+            self.validation.rmse = self.validation.mean_loss = float("nan")  # until it is known
         self.method.keep(attempt.trial, self.gram, attempt.seconds)
         self.state, attempt.is_kept = attempt.after, True
         if self.validation is not None:
@@ -444,9 +459,11 @@ class Run:
         """The iteration is over; may be called again. Sets: rule, flat_steps, history, attempt."""
         if attempt.lowers_loss:
             fallen, share = attempt.before.loss - attempt.after.loss, FLAT_DECREASE
-            if self.model.alpha:
+            if self.has_minimum:
                 share = self.trainer.tol
-            self.flat_steps = self.flat_steps + 1 if fallen <= share * attempt.before.loss else 0
+            below = self.loss_of_constant - attempt.after.loss
+            whole = below if self.objective.is_curved else attempt.before.loss
+            self.flat_steps = self.flat_steps + 1 if fallen <= share * whole else 0
             self.rule.accept(attempt.ratio)
             self.forcing.took(attempt.step.decrease)
             self.pulled = attempt.step.shrink * self.pulled + attempt.step.scaled_g

@@ -11,6 +11,10 @@ so that e + J p = c g is the predicted residual.
 Weights s of the samples turn |e|^2 into sum_i s_i e_i^2, as if each sample were there s_i times: then e, J and J D
 stand for themselves times s^(1/2), row by row, g for g / s^(1/2), and n for sum_i s_i. In the code "scaled" is what is
 meant so.
+
+Of another loss l, with slopes l' and curvatures h at the outputs, e is l'/h, and H = diag(h). The model is then
+sum_i s_i h_i (e + J p)_i^2/2 in place of |e + J p|^2/2, and the system (G + c H^-1) g = e - (alpha/c) J D, which
+`GramSystem.solve` solves as (H^(1/2) G H^(1/2) + c I) u = ... with g = H^(1/2) u: all else stays as it is.
 """
 
 from __future__ import annotations
@@ -23,11 +27,14 @@ import numpy as np
 class State(typing.NamedTuple):
     """Where training stands: what the loss is made of."""
 
-    residual: np.ndarray | None  # (n,) f - y; None: nothing is known yet
+    residual: np.ndarray | None  # (n,) f - y, or as of `Fit`; None: nothing is known yet
     jacobian_displacement: np.ndarray | None  # (n,) J D, only with alpha > 0
     displacement_squared: float  # |D|^2, only with alpha > 0
     loss: float
     rmse: float
+    curvature: np.ndarray | None = None  # (n,) of the loss; None: 1 each
+    magnitude: float = float("nan")  # of what is added up to the loss
+    mean_loss: float = float("nan")  # without the ridge
 
     @classmethod
     def unknown(cls):
@@ -36,11 +43,11 @@ class State(typing.NamedTuple):
 
 
 class LinearModel:
-    """The loss, |e|^2/2 + alpha |D|^2/2, and what steps do to it where the network is linear in its weights.
+    """The loss with its ridge, alpha |D|^2/2, and what steps do to it where the network is linear in its weights.
 
     Parameters
     ----------
-    objective : SquaredError
+    objective : SquaredError or LossOfOutputs
     gram : GramSystem
         G, scaled.
     alpha : float
@@ -50,14 +57,23 @@ class LinearModel:
     def __init__(self, objective, gram, alpha):
         self.objective, self.gram, self.alpha = objective, gram, alpha
 
-    def state(self, residual, jacobian_displacement, displacement_squared):
-        """The state with these. Cost: O(n)."""
-        loss = self.loss(residual, displacement_squared)
-        return State(residual, jacobian_displacement, displacement_squared, loss, self.objective.rms(residual))
+    def state(self, outputs, jacobian_displacement, displacement_squared):
+        """The state with these outputs of the network. Cost: O(n)."""
+        fit, ridge = self.objective.at(outputs), 0.5 * self.alpha * displacement_squared
+        return State(
+            residual=fit.residual,
+            jacobian_displacement=jacobian_displacement,
+            displacement_squared=displacement_squared,
+            loss=fit.loss + ridge,
+            rmse=fit.rmse,
+            curvature=fit.curvature,
+            magnitude=fit.magnitude + ridge,
+            mean_loss=fit.mean_loss,
+        )
 
-    def loss(self, residual, displacement_squared):
-        """|e|^2/2 + alpha |D|^2/2, e scaled. Cost: O(n)."""
-        return self.objective.loss(residual) + 0.5 * self.alpha * displacement_squared
+    def parabolas(self, residual, curvature, displacement_squared):
+        """sum_i s_i h_i e_i^2/2 + alpha |D|^2/2. Cost: O(n)."""
+        return self.objective.parabolas(residual, curvature) + 0.5 * self.alpha * displacement_squared
 
     def system(self, state, lam):
         """What to solve for the step with damping lam: (c, right), both scaled. Cost: O(n)."""
@@ -68,9 +84,9 @@ class LinearModel:
         return c, self.objective.roots * right
 
     def value(self, state, lam):
-        """The model where no step is taken, less its part that no g changes: see `sltrees.gram.forcing`. Cost: O(1)."""
-        c = self.alpha + lam
-        return state.loss - (0.5 * self.pull(c) * lam * state.displacement_squared if self.alpha else 0.0)
+        """The model where no step is taken, less its part that no g changes: see `sltrees.gram.forcing`. Cost: O(n)."""
+        c, value = self.alpha + lam, self.parabolas(state.residual, state.curvature, state.displacement_squared)
+        return value - (0.5 * self.pull(c) * lam * state.displacement_squared if self.alpha else 0.0)
 
     def up_to(self, forcing, longest, state, lam):
         """The same `Forcing` for steps that are not taken if they are longer. Cost: O(n)."""
@@ -117,7 +133,7 @@ class Step:
     length : float
         |p|; infinite where something overflowed.
     change_rms : float
-        Of the outputs.
+        Of the outputs, weighted by curvature where there is one: the root of what the parabolas tell of a step.
     predicted_decrease : float
         Of the loss.
     decrease : float
@@ -146,8 +162,12 @@ class Step:
         # rounding may leave a little below 0; NaN means that something overflowed
         self.length = float(np.sqrt(max(length_squared, 0.0))) if np.isfinite(length_squared) else np.inf
         self.change = change
-        self.change_rms = objective.rms(change)
-        self.predicted_decrease = state.loss - model.loss(state.residual + change, self.displacement_squared)
+        h = state.curvature
+        self.change_rms = objective.rms(change, h)
+        before = model.parabolas(state.residual, h, squared)
+        self.predicted_decrease = before - model.parabolas(state.residual + change, h, self.displacement_squared)
         self.decrease = self.predicted_decrease - 0.5 * (c - model.alpha) * length_squared
-        left = model.system(state, c - model.alpha)[1] - c * scaled_g - scaled_push
-        self.residual_rms = float(np.sqrt(left @ left / objective.total_weight))
+        right = model.system(state, c - model.alpha)[1]
+        left = right - (c * scaled_g if h is None else c / h * scaled_g) - scaled_push
+        left_squared = left @ left if h is None else left @ (h * left)
+        self.residual_rms = float(np.sqrt(left_squared / objective.total_weight))

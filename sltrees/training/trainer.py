@@ -12,12 +12,14 @@ from sltrees._validation import (
     as_integer,
     as_max_memory,
     as_non_negative,
+    as_number,
     as_real_vector,
     as_sample_weight,
     as_targets,
 )
 from sltrees.callbacks import Checkpoint, as_callbacks
 from sltrees.cluster.choose import LOCAL_EXECUTORS, as_executor
+from sltrees.losses.choose import as_loss, described_loss, description_of
 from sltrees.methods.choose import METHODS
 from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
@@ -30,10 +32,10 @@ from sltrees.training.validation_set import ValidationSet
 
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "first_damping")
-RUN_PARAMETERS += ("patience", "restore_best")
+RUN_PARAMETERS += ("patience", "restore_best", "loss", "offset")
 
 # What a trainer knows of the samples that it was given.
-_OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_")
+_OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
 
 
 class NewtonTrainer:
@@ -55,9 +57,10 @@ class NewtonTrainer:
         "loo": that of `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network
         linearised where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
-        Training stops when the training RMSE is at most `tol`; with alpha > 0, also when a full step would change the
-        training outputs by at most `tol` in root mean square, or when the loss fell by less than the share `tol` in
-        each of three steps.
+        Training stops when the training RMSE is at most `tol`; with alpha > 0, or under another loss than squared
+        errors, also when a full step would change the training outputs by at most `tol` in root mean square (weighted
+        by the curvature of the loss: the root of what the step lowers it by), or when the loss fell by less than the
+        share `tol` (of what it is below that of the constant `offset_`, if it is another) in each of three steps.
     max_iter : int, default 50
         Iterations at most, refused steps included.
     n_threads : int, optional
@@ -80,9 +83,17 @@ class NewtonTrainer:
     first_damping : float, default 0.0
         Damping of the first step of `fit`, relative to trace(G)/n. Where the width suffices a full step is good, and
         0 is right; where weights move far all the same, full steps are refused until damping has risen to some 0.3.
+    loss : {"squared", "log_loss", "poisson", "gamma"} or sltrees.losses.Loss, default "squared"
+        What is minimised, in place of squared errors: its sum over samples, and alpha |D|^2/2. An object of
+        `sltrees.losses`, such as `HuberLoss(1.0)`, or one of your own, which is checked by finite differences before
+        training begins: see docs/guide/losses.md. Outputs of the network, and `offset_`, are raw: the loss has the
+        predictions that they stand for.
+    offset : float or "auto", default "auto"
+        What is added to outputs under another loss than squared errors; by default the constant that fits the targets
+        best, those of the first call for samples that `extend` adds.
     patience : int, optional
         With an `eval_set`, training stops when so many accepted steps in a row have not lowered the RMSE on it; by
-        default it never does for that.
+        default it never does for that. (Under another loss than squared errors the loss on it, also in what follows.)
     restore_best : bool, default True
         With an `eval_set`, leave the network with the weights of the lowest RMSE on it, whatever ended training but
         Ctrl-C. They are copied when they are reached: k d numbers of memory for k materialised neurons.
@@ -98,6 +109,10 @@ class NewtonTrainer:
         Those of `eval_set`, likewise; 0 without one.
     alpha_ : float
         The ridge, likewise.
+    offset_ : float
+        What is added to outputs, likewise: 0 for squared errors.
+    loss_ : Loss or None
+        None for squared errors.
 
     Raises
     ------
@@ -125,6 +140,7 @@ class NewtonTrainer:
 
     # of trainers from pickles of earlier versions, whose steps were exact, and whose first was a full one
     forcing, first_damping = 0.0, 0.0
+    loss, loss_, offset = "squared", None, "auto"  # likewise
 
     def __init__(
         self,
@@ -140,6 +156,8 @@ class NewtonTrainer:
         max_gram=None,
         forcing="auto",
         first_damping=0.0,
+        loss="squared",
+        offset="auto",
         patience=None,
         restore_best=True,
         callbacks=(),
@@ -160,6 +178,9 @@ class NewtonTrainer:
         self.max_gram = None if max_gram is None else as_integer(max_gram, "max_gram", minimum=0)
         self.forcing = as_forcing(forcing)
         self.first_damping = as_non_negative(first_damping, "first_damping")
+        self.loss, self.loss_ = loss, as_loss(loss)
+        self.offset = offset if isinstance(offset, str) and offset == "auto" else as_number(offset, "offset")
+        self._check_loss()
         self.patience = None if patience is None else as_integer(patience, "patience", minimum=1)
         self.restore_best = as_flag(restore_best, "restore_best")
         self.callbacks = as_callbacks(callbacks)
@@ -168,9 +189,28 @@ class NewtonTrainer:
         self._lineage = None  # of the run that is under way, if a callback wants it
         self._resumed = None  # the lineage that the next run has to replay
 
+    def _check_loss(self):
+        """ValueError for what a loss has not."""
+        if self.loss_ is None and self.offset not in ("auto", 0.0):
+            raise ValueError(f"offset must be 'auto' or 0 for the loss 'squared', got {self.offset}")
+        if self.loss_ is not None and self.loss_.couples:
+            raise ValueError(
+                f"loss must be one of a single output, got {type(self.loss_).__name__}, which couples them"
+            )
+        if self.loss_ is not None and self.alpha == "loo":
+            raise ValueError(
+                "alpha='loo' is for the loss 'squared': give alpha as a number, chosen by samples held out"
+            )
+
+    def _offset_for(self, n_samples_before):
+        """What a run is to add to outputs; None: the constant that fits best."""
+        if self.offset != "auto":
+            return self.offset
+        return getattr(self, "offset_", None) if n_samples_before else None
+
     @classmethod
     def from_checkpoint(
-        cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0
+        cls, path, *, n_threads=None, executor="threads", max_memory=None, loss=None, callbacks=(), verbose=0
     ) -> Self:
         """A trainer whose `fit` goes on where a run was cut off, and ends as that run would have, bit for bit.
 
@@ -180,6 +220,8 @@ class NewtonTrainer:
             Of a `sltrees.callbacks.Checkpoint`.
         n_threads, executor, max_memory : optional
             As of the class: the result does not depend on them.
+        loss : Loss, optional
+            That of the run, if it was the user's own. (Another one is found out where the run is replayed.)
         callbacks : sequence of sltrees.callbacks.Callback, default ()
             They are told of all iterations, those made before the run was cut off included. Unless there is a
             `Checkpoint` among them, one for `path` is added.
@@ -246,9 +288,12 @@ class NewtonTrainer:
         cls(ShiftedReLUNetwork(2, random_state=0), callbacks=callbacks, **options)  # bad ones are not the file's fault
 
         def make_trainer(network, parameters):
-            parameters = {"forcing": 0.0, "first_damping": 0.0} | parameters  # as runs of earlier versions were
+            # as runs of earlier versions were
+            earlier = {"forcing": 0.0, "first_damping": 0.0, "loss": "squared", "offset": "auto"}
+            parameters = earlier | parameters
             if set(parameters) != set(RUN_PARAMETERS):
                 raise ValueError(f"'parameters' must be {', '.join(RUN_PARAMETERS)}, got {', '.join(parameters)}")
+            parameters["loss"] = described_loss(parameters["loss"], loss)
             return cls(network, callbacks=callbacks, **options, **parameters)
 
         trainer, lineage = read_checkpoint(path, make_trainer)
@@ -453,8 +498,11 @@ class NewtonTrainer:
             data |= {} if validation is None else {"X_val": validation.X, "y_val": validation.y}
             if lineage is None:
                 parameters = {name: getattr(self, name) for name in RUN_PARAMETERS}
+                parameters["loss"] = description_of(self.loss_)
                 if n_samples_before and self.alpha == "loo":  # samples that join change no ridge
                     parameters["alpha"] = self.alpha_
+                if n_samples_before and self.loss_ is not None:  # nor the loss
+                    parameters["offset"] = self.offset_
                 lineage = Lineage.of_new_run(parameters, data, n_samples_before)
             else:
                 lineage.check(self.network, data)

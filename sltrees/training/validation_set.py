@@ -1,4 +1,7 @@
-"""Samples held out of training: what the network makes of them step by step, and its best weights so far."""
+"""Samples held out of training: what the network makes of them step by step, and its best weights so far.
+
+The best weights are those of the lowest RMSE, or of the lowest loss where it is another than that of squared errors.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from sltrees.network.use import frozen, standing
 
 
 class ValidationSet:
-    """The RMSE on samples that are not trained on, and when to stop for it.
+    """The loss on samples that are not trained on, and when to stop for it.
 
     Parameters
     ----------
@@ -19,14 +22,14 @@ class ValidationSet:
     patience : int, optional
         Looks in a row without an improvement after which there is no hope; by default there always is.
     keep_best : bool, default True
-        Copy the weights whenever the RMSE is the lowest so far.
+        Copy the weights whenever they are the best so far.
 
     Attributes
     ----------
-    rmse : float
+    rmse, mean_loss : float
         At the last look; NaN before the first.
-    best_rmse : float
-        The lowest so far; that of the first look where no other is lower.
+    best_rmse, best_mean_loss : float
+        Those of the best so far; of the first look where no other is better.
     best_iteration : int or None
         Iterations made when it was reached.
     best : Neurons or None
@@ -48,7 +51,7 @@ class ValidationSet:
     def __init__(self, X, y, *, patience=None, keep_best=True):
         self.X, self.y = X, y
         self._patience, self._keep_best = patience, keep_best
-        self.rmse = self.best_rmse = float("nan")
+        self.rmse = self.best_rmse = self.mean_loss = self.best_mean_loss = float("nan")
         self.best_iteration = self.best = None
         self._n_since_best = 0
 
@@ -57,7 +60,7 @@ class ValidationSet:
         best = n_neurons * array_bytes(self.X.shape[1], dtype=dtype) if self._keep_best else 0.0
         return self.X.nbytes + 3 * self.y.nbytes + best
 
-    def look(self, network, executor, iteration):
+    def look(self, network, executor, iteration, objective=None):
         """Predict with the network as it stands after so many iterations.
 
         Parameters
@@ -65,6 +68,8 @@ class ValidationSet:
         network : ShiftedReLUNetwork
         executor : ThreadExecutor
         iteration : int
+        objective : LossOfOutputs, optional
+            Of these samples; by default squared errors.
 
         Notes
         -----
@@ -73,16 +78,23 @@ class ValidationSet:
         """
         with standing(network) as state:
             found = outputs(network, state.neurons, self.X, executor)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rmse = float(np.sqrt(np.mean((found - self.y) ** 2)))
-        if self.best_iteration is None or rmse < self.best_rmse or np.isnan(self.best_rmse) > np.isnan(rmse):
+        if objective is None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                rmse = float(np.sqrt(np.mean((found - self.y) ** 2)))
+                mean_loss = 0.5 * rmse**2
+            now, best = rmse, self.best_rmse
+        else:
+            fit = objective.at(found)
+            rmse, mean_loss = fit.rmse, fit.mean_loss
+            now, best = mean_loss, self.best_mean_loss
+        if self.best_iteration is None or now < best or np.isnan(best) > np.isnan(now):
             self.best = None  # its memory goes first
             if self._keep_best:
                 self.best = frozen(network, executor)
-            self.best_rmse, self.best_iteration, self._n_since_best = rmse, iteration, 0
+            self.best_rmse, self.best_mean_loss, self.best_iteration, self._n_since_best = rmse, mean_loss, iteration, 0
         else:
             self._n_since_best += 1
-        self.rmse = rmse
+        self.rmse, self.mean_loss = rmse, mean_loss
 
     @property
     def is_best(self):

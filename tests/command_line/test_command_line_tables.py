@@ -749,3 +749,36 @@ def test_starting_the_command_line_does_not_import_what_it_does_not_need():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------------- losses
+
+
+def test_a_loss_is_asked_for_learned_under_and_said(run, tmp_path):
+    rows = [[a, b, str(round(float(price)))] for a, b, price in houses()]
+    data, out = write(tmp_path / "a.csv", rows), tmp_path / "model.npz"
+    done = run("fit", data, "--target", "3", "--out", out, "--loss", "poisson", "--task", "regression", *KERNEL)
+    assert done.code == 0
+    assert "poisson" in done.out
+    assert "D^2" in done.out
+    summary = json.loads(run("info", out, "--json").out)
+    assert (summary["loss"], summary["score_name"]) == ("poisson", "D^2")
+    options = ("--loss", "quantile", "--quantile", "0.9", "--task", "regression", "--quiet")
+    assert run("fit", data, "--target", "3", "--out", out, *options, *KERNEL).code == 0
+    shares = run("predict", out, data).out
+    held = [float(row[2]) <= float(line[-1]) for row, line in zip(rows, records(shares)[-len(rows) :], strict=True)]
+    assert np.mean(held) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--loss", "log_loss"), "loss must be one of"),
+        (("--loss", "hinge"), "loss must be one of"),
+        (("--quantile", "0.9"), "--quantile needs --loss quantile, got --loss None"),
+        (("--loss", "quantile", "--quantile", "2"), "quantile must be above 0 and below 1, got 2"),
+    ],
+)
+def test_losses_that_are_refused(run, tmp_path, options, message):
+    data = write(tmp_path / "a.csv", houses())
+    run("fit", data, "--target", "3", "--out", tmp_path / "m.npz", "--quiet", *options, *KERNEL).fails("fit", message)

@@ -134,7 +134,6 @@ def test_many_samples_have_centres(monkeypatch):
         ({"loss": "quantile", "quantile": 1.0}, Y, "quantile must be above 0 and below 1, got 1"),
         ({"loss": "poisson"}, -MEANS, "y must be at least 0.*got from -"),
         ({"loss": "gamma"}, MEANS * (np.arange(len(X)) > 0), "y must be above 0.*got from 0"),
-        ({"loss": "huber", "model": "network"}, Y, "loss must be 'squared' for networks, got 'huber'"),
     ],
 )
 def test_what_is_refused(options, y, message):
@@ -232,3 +231,35 @@ def test_too_little_memory_is_refused_beforehand(monkeypatch):
     with pytest.raises(MemoryError, match="kernel ridge regression on"):
         model.set_params(evenness=1.0, alpha=0.1).fit(rows, rows[:, 0])
     assert np.array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("loss", ["huber", "quantile", "poisson"])
+def test_the_order_of_samples_changes_nothing(loss):
+    y = np.round(MEANS) if loss == "poisson" else Y
+    order = np.random.default_rng(0).permutation(120)
+    one, other = regressor(loss, n_jobs=1).fit(X[:120], y[:120]), regressor(loss).fit(X[order], y[order])
+    assert np.allclose(one.predict(X_NEW), other.predict(X_NEW), rtol=1e-4, atol=1e-4)
+    assert np.allclose(one.residuals_[order], other.residuals_, rtol=1e-4, atol=1e-4)
+    assert one.fitted_model_.alpha_ == other.fitted_model_.alpha_
+
+
+@pytest.mark.parametrize("loss", ["gamma", "poisson"])
+def test_intervals_are_as_wide_as_errors_are_expected_to_be(loss, tmp_path):
+    rng = np.random.default_rng(0)
+    means, means_new = 20.0 * MEANS, 20.0 * MEANS_NEW
+    if loss == "gamma":
+        y, y_new = means * rng.gamma(4.0, 0.25, len(means)), means_new * rng.gamma(4.0, 0.25, len(means_new))
+    else:
+        y, y_new = rng.poisson(means).astype(float), rng.poisson(means_new).astype(float)
+    model = regressor(loss).fit(X, y)
+    lower, upper = model.predict_interval(X_NEW, 0.8).T
+    held = (lower <= y_new) & (y_new <= upper)
+    large = means_new > np.median(means_new)
+    assert 0.65 < held[large].mean() < 0.95
+    assert 0.65 < held[~large].mean() < 0.95
+    assert (upper - lower)[large].mean() > 1.5 * (upper - lower)[~large].mean()
+    model.save(tmp_path / "model.npz")
+    assert np.array_equal(NewtonRegressor.load(tmp_path / "model.npz").predict_interval(X_NEW, 0.8).T, [lower, upper])
+    squared = regressor("squared").fit(X, y)
+    assert squared.residual_scales_ is None
+    assert np.ptp(np.diff(squared.predict_interval(X_NEW, 0.8), axis=1)) < 1e-9 * np.ptp(y)

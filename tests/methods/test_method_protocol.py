@@ -45,7 +45,7 @@ def gram_of(method, X):
 def step_from(method, gram, y, alpha, executor):
     """The Newton step from where a method stands."""
     model = LinearModel(SquaredError(y), gram, alpha)
-    state = model.state(method.outputs - y, method.jacobian_displacement, 0.0)
+    state = model.state(method.outputs, method.jacobian_displacement, 0.0)
     c, right = model.system(state, 0.0)
     return model.step(state, c, gram.solve(c, right, executor), 0.0)
 

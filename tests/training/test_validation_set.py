@@ -46,7 +46,7 @@ def described(result):
     """Everything of the records but times, and what only an eval_set brings."""
     rows = [dataclasses.asdict(record) for record in result.history]
     for row in rows:
-        for name in ("seconds", "seconds_elapsed", "validation_rmse"):
+        for name in ("seconds", "seconds_elapsed", "validation_rmse", "validation_loss"):
             del row[name]
     return repr(rows)
 

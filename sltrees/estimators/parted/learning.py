@@ -140,7 +140,7 @@ def extend_parts(estimator, X, y, sample_weight):
         X, y, weights, *_ = parts.drawn(np.arange(parts.n_samples))
         estimator._extend_alone(X, y, weights)
         return
-    if estimator._is_under_loss():
+    if estimator.loss != "squared":
         raise ValueError(f"loss must be 'squared' for collections of Dask, got {estimator.loss!r}")
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and parts.columns is not None and list(names) != parts.columns:

@@ -1,0 +1,106 @@
+"""How an estimator has networks learn under a loss that is not the squared error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sltrees.estimators.distinct_samples import deal_alike
+from sltrees.estimators.parameters import n_threads_of
+from sltrees.estimators.progress import Progress
+from sltrees.estimators.targets import centre_and_spread
+from sltrees.estimators.under_loss import FOLDS, FROM_THE_MIDDLE, choose_ridge, settle_loss
+from sltrees.execution.threads import ThreadExecutor
+from sltrees.kernels.unit_rows import UnitRowsKernel
+from sltrees.losses import LogisticLoss
+
+
+def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed):
+    """Have a network for each output learn under the loss of an estimator. Sets: all that is learned.
+
+    Parameters
+    ----------
+    estimator : NewtonRegressor or NewtonClassifier
+        With its coding of targets.
+    X, y, targets, weights : ndarray
+        As of `sltrees.estimators.under_loss.fit_under_loss`.
+    eval_samples : tuple (X, targets) or None
+    seed : int
+
+    Notes
+    -----
+    Three or more classes are learned one against the rest. The ridge, and the scale of Huber's loss, are those that
+    suit the kernel of at most 1,000 samples. Cost: that of a training for each output, and for classes, whose
+    probabilities are fitted to samples left out, of another one on a part of the samples.
+    """
+    loss, Y, shaped, centre, spread = estimator._posed(targets, weights)
+    loss.refuse(Y)
+    loss = _of_one_output(loss)
+    estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
+    progress = Progress() if estimator.verbose else None
+    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
+    estimator.centre_, estimator.spread_ = centre, spread
+    rows, scale = estimator.scaling_.transform(X), choice.scale(**estimator._kernel_options())
+    rng = np.random.default_rng(0 if estimator.random_state is None else seed)
+    loss, alpha = _posed_for_networks(estimator, loss, rows, Y, weights, rng)
+    if progress is not None:
+        progress.end()  # what networks say of their training are lines
+
+    def networks(seen, **training):
+        offsets = np.concatenate([loss.constant(column[:, None], weights[seen]) for column in Y[seen].T])
+        return estimator._new_networks(seed, alpha=alpha, loss=loss, offsets=offsets, **training)
+
+    left_out = np.full(Y.shape, np.nan)
+    if estimator._needs_left_out and len(Y) >= estimator.n_folds:
+        seen = deal_alike((rows, Y, weights), estimator._strata(Y), estimator.n_folds, rng) != 0
+        of_these = rows
+        if scale is not None:
+            of_these = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])(X)
+        options = {"tol": estimator.tol, "max_iter": estimator.max_iter, "n_threads": n_threads_of(estimator.n_jobs)}
+        model = networks(seen, **options).fit(of_these[seen], Y[seen], weights[seen])
+        left_out[~seen] = model.predict(of_these[~seen])
+    known = ~np.isnan(left_out[:, 0])
+
+    def judge(outputs):
+        estimator._judge(y[known], weights[known] / weights.mean(), Y[known], outputs[known])
+
+    eval_set = None
+    if eval_samples is not None:
+        eval_set = estimator.scaling_.transform(eval_samples[0]), estimator._posed(eval_samples[1], None)[1]
+    estimator.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
+    model = networks(slice(None), **estimator._training_options(eval_set))
+    model.draw(rows, Y, weights)
+    estimator._adopt(model, "network", judge, left_out)
+    estimator._shaped_by = estimator._shaping_parameters()
+    estimator._report_scalings(choice)
+    model.resume(rows, Y, weights, eval_set)
+
+
+def extend_networks_under_loss(estimator, X, targets, weights):
+    """Have them learn from further samples, too. Sets: `fitted_model_`."""
+    loss, Y, *_ = estimator._posed(targets, weights)
+    fresh = estimator.fitted_model_.to_extend()
+    loss.refuse(np.concatenate([Y, fresh.samples_[1]]))
+    fresh.change(**estimator._training_options(None))
+    try:
+        fresh.extend(estimator.scaling_.transform(X), Y, weights)
+        estimator.fitted_model_ = fresh
+    except KeyboardInterrupt:
+        estimator.fitted_model_ = fresh  # whole, as far as it is trained; the next call makes up for the rest
+        raise
+
+
+def _of_one_output(loss):
+    """The same loss; of several outputs together that of each one against the rest."""
+    return LogisticLoss() if loss.couples else loss
+
+
+def _posed_for_networks(estimator, loss, rows, Y, weights, rng):
+    """The loss with its scale, and the ridge, by what suits the kernel."""
+    kernel = UnitRowsKernel(estimator._kernel_shift())
+    unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
+    with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
+        alpha = estimator.alpha
+        if alpha == "loo":
+            alpha = choose_ridge(kernel, loss, (rows, Y, weights), FROM_THE_MIDDLE, unit, rng, executor)
+        alpha = max(float(alpha), np.finfo(np.float64).eps)
+        return settle_loss(kernel, loss, (rows, Y, weights), alpha * unit, FOLDS, rng, executor), alpha
