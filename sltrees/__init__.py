@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sltrees.datasets import load_digits
     from sltrees.kernels import shifted_ntk
     from sltrees.network.network import ShiftedReLUNetwork
-    from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+    from sltrees.records import IterationRecord, Laziness, TrainingResult, TrainingStatus
     from sltrees.training.trainer import NewtonTrainer
     from sltrees.trees.correlation_trees import CorrelationTrees
     from sltrees.trees.prioritized_sampler import PrioritizedSampler
@@ -28,6 +28,7 @@ else:
     _HOMES = {
         "CorrelationTrees": "sltrees.trees.correlation_trees",
         "IterationRecord": "sltrees.records",
+        "Laziness": "sltrees.records",
         "NewtonTrainer": "sltrees.training.trainer",
         "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
         "ShiftedReLUNetwork": "sltrees.network.network",
@@ -84,6 +85,7 @@ _moved.install()
 __all__ = [
     "CorrelationTrees",
     "IterationRecord",
+    "Laziness",
     "NewtonTrainer",
     "PrioritizedSampler",
     "ShiftedReLUNetwork",

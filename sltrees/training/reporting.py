@@ -146,7 +146,7 @@ class Report:
         asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self._callbacks]
         return any(asked)
 
-    def end(self, status, state, *, left=None, validation=None, cluster_error=None):
+    def end(self, status, state, *, left=None, validation=None, cluster_error=None, laziness=None):
         """The run is over: its result, of which callbacks are told.
 
         Parameters
@@ -158,6 +158,7 @@ class Report:
             That which it was taken back from, to the best weights on the validation set.
         validation : ValidationSet, optional
         cluster_error : ClusterLostError, optional
+        laziness : Laziness, optional
 
         Returns
         -------
@@ -184,6 +185,7 @@ class Report:
             history=self.history,
             seconds_setup=self.seconds_setup,
             seconds=self.seconds_elapsed,
+            laziness=laziness,
         )
         for callback in self._callbacks:
             callback.on_end(self.trainer, result)
