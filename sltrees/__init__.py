@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sltrees.datasets import load_digits
     from sltrees.kernels import shifted_ntk
     from sltrees.network.network import ShiftedReLUNetwork
-    from sltrees.records import IterationRecord, TrainingResult, TrainingStatus
+    from sltrees.records import IterationRecord, Laziness, TrainingResult, TrainingStatus
     from sltrees.training.trainer import NewtonTrainer
     from sltrees.trees.correlation_trees import CorrelationTrees
     from sltrees.trees.integer_tree import IntegerTree
@@ -31,6 +31,7 @@ else:
         "CorrelationTrees": "sltrees.trees.correlation_trees",
         "IntegerTree": "sltrees.trees.integer_tree",
         "IterationRecord": "sltrees.records",
+        "Laziness": "sltrees.records",
         "NewtonTrainer": "sltrees.training.trainer",
         "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
         "ShiftedReLUNetwork": "sltrees.network.network",
@@ -89,6 +90,7 @@ __all__ = [
     "CorrelationTrees",
     "IntegerTree",
     "IterationRecord",
+    "Laziness",
     "NewtonTrainer",
     "PrioritizedSampler",
     "ShiftedReLUNetwork",

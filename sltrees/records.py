@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import math
 import time
 from typing import Self
 
@@ -161,9 +162,74 @@ class IterationRecord:
     validation_loss: float = float("nan")
 
 
+# A run is lazy if weights moved by at most this share of their length, in root mean square over all neurons, and if at
+# most so many pairs flipped for each that fired at W(0). See docs/guide/many_samples.md for what that means.
+LAZY_MOVE = 0.05
+LAZY_FLIPS = 0.1
+
+
 @dataclasses.dataclass(frozen=True)
+class Laziness:
+    """How far training has moved the weights since they were drawn: whether the network learned as a kernel does.
+
+    Attributes
+    ----------
+    width : int
+        m.
+    move_rms, move_max : float
+        |w - w(0)| / |w(0)|, in root mean square over all m neurons, those included that did not move; and the largest.
+    ceased, begun : float
+        (neuron, sample) pairs that fired at W(0) and do not fire now, and pairs that fire now and did not, each as a
+        share of those that fired at W(0).
+
+    Notes
+    -----
+    Outputs are linear in the weights but for pairs that flip. So in the lazy limit training is kernel ridge regression
+    with the Gram matrix at W(0). A run is called lazy if ``move_rms <= 0.05`` and ``ceased + begun <= 0.1``: in what
+    was tried, outputs on other samples then were within 2% of those of the network linearised at W(0).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+    >>> X, y = np.eye(5), np.arange(5.0)
+    >>> narrow = NewtonTrainer(ShiftedReLUNetwork(200, shift=1.0, random_state=0), tol=1e-4).fit(X, y).laziness
+    >>> narrow.is_lazy, narrow.lazy_width > 2000
+    (False, True)
+    >>> NewtonTrainer(ShiftedReLUNetwork(2**17, shift=1.0, random_state=0), tol=1e-4).fit(X, y).laziness.is_lazy
+    True
+    """
+
+    width: int
+    move_rms: float
+    move_max: float
+    ceased: float
+    begun: float
+
+    @property
+    def is_lazy(self):
+        """Whether the run was lazy, by the rule above."""
+        return self.move_rms <= LAZY_MOVE and self.ceased + self.begun <= LAZY_FLIPS
+
+    @property
+    def lazy_width(self):
+        """The least width at which it would be lazy, an estimate: m max(move_rms/0.05, (ceased + begun)/0.1)^2.
+
+        For the same targets, samples, ridge and shift weights move as m^(-1/2), and flips go with the distance. It is
+        of use within a factor of two or so, and less where weights moved as far as they are long.
+        """
+        excess = max(self.move_rms / LAZY_MOVE, (self.ceased + self.begun) / LAZY_FLIPS)
+        return max(1, math.ceil(self.width * excess**2))
+
+    def __str__(self):
+        verdict = "lazy" if self.is_lazy else f"not lazy (some {self.lazy_width:.0e} neurons would be)"
+        moved = f"weights moved by {self.move_rms:.2g} of their length (rms, {self.move_max:.2g} at most)"
+        return f"{verdict}: {moved}, {self.ceased:.1%} of fired pairs ceased, {self.begun:.1%} began"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class TrainingResult:
-    """How training went.
+    """How training went. Printed, it is a few lines.
 
     Attributes
     ----------
@@ -193,6 +259,18 @@ class TrainingResult:
         Seconds in all.
     mean_loss, validation_loss : float
         As of `IterationRecord`, at the end.
+    laziness : Laziness or None
+        How far the weights are from where they were drawn; None where training was cut off or is gradient descent's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sltrees import NewtonTrainer, ShiftedReLUNetwork
+    >>> NewtonTrainer(ShiftedReLUNetwork(2000, random_state=0), tol=1e-4).fit(np.eye(5), np.arange(5.0))
+    TrainingResult: converged after ... iterations, ... s
+      the training RMSE is at most tol
+      RMSE ..., loss ...
+      not lazy (some ... neurons would be): weights moved by ...
     """
 
     status: TrainingStatus
@@ -207,6 +285,19 @@ class TrainingResult:
     seconds: float
     mean_loss: float = float("nan")
     validation_loss: float = float("nan")
+    laziness: Laziness | None = None
+
+    def __repr__(self):
+        lines = [
+            f"TrainingResult: {self.status} after {self.n_iter} iterations, {self.seconds:.3g} s",
+            self.message,
+            f"RMSE {self.rmse:.3g}, loss {self.loss:.3g}",
+        ]
+        if not math.isnan(self.validation_rmse):
+            lines[-1] += f", RMSE on eval_set {self.validation_rmse:.3g}"
+        if self.laziness is not None:
+            lines.append(str(self.laziness))
+        return "\n  ".join(lines)
 
     def cost_table(self) -> str:
         """What each iteration cost, as text: where the milliseconds went, and what was looked at.

@@ -16,14 +16,66 @@ from sltrees._core._pools cimport BLOCK, address, optional
 from sltrees._core._row_store cimport RowStore
 from sltrees._core._rows cimport (
     sl_failure_time, sl_freedom, sl_lazy_count_fired, sl_lazy_count_flips, sl_lazy_kernels_at, sl_lazy_room_needed,
+    sl_lazy_rows, sl_row,
 )
 from sltrees._core._simd cimport active_level
 from sltrees._core._threshold_tree cimport ThresholdTree
 
 cnp.import_array()
 
+ctypedef fused real:
+    float
+    double
+
 cdef enum:
     REBUILD_SHARE = 64  # more failure times than one in so many: all levels of their tree are built anew
+
+
+cdef double _dot(const real *a, const real *b, int64_t n) noexcept nogil:
+    """Of vectors of length n; eight sums side by side, or each addition would wait for the one before."""
+    cdef real lane[8]
+    cdef double total = 0
+    cdef int64_t j, k
+    for k in range(8):
+        lane[k] = 0
+    for j in range(0, n - 7, 8):
+        for k in range(8):
+            lane[k] += a[j + k] * b[j + k]
+    for j in range(n - n % 8, n):
+        total += a[j] * b[j]
+    for k in range(8):
+        total += lane[k]
+    return total
+
+
+cdef void _count_since_drawn(const sl_lazy_rows *rows, const real *initial, int64_t d, int64_t copies,
+                             const double *offset, uint8_t *fires, int64_t *counts) noexcept nogil:
+    """See `LazyRows.count_since_drawn`; `fires` (n_directions) is all 0."""
+    cdef const real *near_distance = <const real *> rows.near_distance
+    cdef const real *directions = <const real *> rows.directions
+    cdef int64_t r, e
+    cdef const sl_row *row
+    cdef const int32_t *active
+    for r in range(rows.n_rows):
+        row = &rows.row[r]
+        active = rows.active_direction + row.active_start
+        counts[2] += row.n_fired
+        if row.centre < 0:  # the near list is that of where it was drawn
+            for e in range(row.n_fired):
+                fires[active[e]] = 1
+            for e in range(row.near_start, row.near_stop):
+                if near_distance[e] > 0:
+                    counts[0] += 1
+                    counts[1] += not fires[rows.near_direction[e]]
+                    counts[2] -= fires[rows.near_direction[e]]
+            for e in range(row.n_fired):
+                fires[active[e]] = 0
+        else:
+            for e in range(row.n_active):
+                if _dot(initial + r // copies * d, directions + active[e] * rows.stride, d) > offset[active[e]]:
+                    counts[0] += 1
+                    counts[1] += e >= row.n_fired
+                    counts[2] -= e < row.n_fired
 
 
 cdef class LazyRows(RowStore):
@@ -284,6 +336,39 @@ cdef class LazyRows(RowStore):
         cdef int32_t *p_scratch = <int32_t *> address(scratch)
         with nogil:
             sl_lazy_count_flips(&self.rows, &found.found, start, stop, &counts[0, 0], p_flipped, p_scratch)
+
+    def count_since_drawn(self, initial, int64_t copies, const double[::1] offset):
+        """Pairs that fired where the rows were drawn, those that have ceased to fire, and those that have begun.
+
+        Parameters
+        ----------
+        initial, copies, offset
+            As for `add_outputs`.
+
+        Returns
+        -------
+        ndarray of shape (3,), dtype=int64
+
+        Notes
+        -----
+        Of rows without an `origin`. Near lists tell of those that have not strayed, and of others what has ever fired:
+        all that does or has a coefficient, as long as these have not been shrunk to nothing. Cost: O(near + fired
+        pairs, and for strayed rows active pairs stride).
+        """
+        counts, fires = np.zeros(3, dtype=np.int64), np.zeros(self.rows.n_directions, dtype=np.uint8)
+        cdef int64_t *p_counts = <int64_t *> address(counts)
+        cdef uint8_t *p_fires = <uint8_t *> address(fires)
+        cdef void *p_initial = address(initial)
+        cdef int64_t d = initial.shape[1]
+        cdef bint is_float = self.dtype == np.float32
+        with nogil:
+            if is_float:
+                _count_since_drawn[float](&self.rows, <const float *> p_initial, d, copies, &offset[0], p_fires,
+                                          p_counts)
+            else:
+                _count_since_drawn[double](&self.rows, <const double *> p_initial, d, copies, &offset[0], p_fires,
+                                           p_counts)
+        return counts
 
     def add_outputs(self, LazyStep step not None, initial, int64_t copies, const double[::1] offset,
                     double[::1] outputs, double[::1] moved, displacement=None, int64_t start=0, int64_t stop=-1):

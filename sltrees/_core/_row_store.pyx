@@ -293,6 +293,43 @@ cdef class RowStore:
         self._point()
         return 0
 
+    def trim(self):
+        """Give back room that active lists were given and have not needed, but for some; nothing else changes.
+
+        Where there is no memory for a copy, all stays as it is. Cost: O(rows + active pairs).
+        """
+        arrays = self._arrays
+        row = arrays["row"]
+        room = row["n_active"] + row["n_active"] // 4 + 1
+        ends = np.cumsum(room, dtype=np.int64)
+        cdef int64_t r, k = self.rows.n_rows, itemsize = self.dtype.itemsize
+        used = int(ends[k - 1]) if k else 0
+        if used >= self.active_used:
+            return
+        try:
+            direction = np.empty(used + BLOCK, dtype=np.int32)
+            coefficient = np.empty(used + BLOCK, dtype=self.dtype)
+        except MemoryError:  # a step is being kept, and must be kept whole
+            return
+        cdef const int64_t[::1] stop = ends
+        cdef const int32_t[::1] size = room
+        cdef int32_t *p_direction = <int32_t *> address(direction)
+        cdef char *p_coefficient = <char *> address(coefficient)
+        cdef int64_t at
+        with nogil:
+            for r in range(k):
+                at = stop[r] - size[r]
+                memcpy(p_direction + at, self.rows.active_direction + self.rows.row[r].active_start,
+                       self.rows.row[r].n_active * sizeof(int32_t))
+                memcpy(p_coefficient + at * itemsize,
+                       <char *> self.rows.active_coefficient + self.rows.row[r].active_start * itemsize,
+                       self.rows.row[r].n_active * itemsize)
+                self.rows.row[r].active_start = <int32_t> at
+                self.rows.row[r].room = size[r]
+        self.active_used = <int32_t> used
+        arrays["active_direction"], arrays["active_coefficient"] = direction, coefficient
+        self._point()
+
     cdef int _reserve_for_strayed(self, LazyFindings found) except -1:
         """Room for the new near lists of strayed rows, and for the places where they were built."""
         arrays = self._arrays

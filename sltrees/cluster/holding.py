@@ -173,6 +173,11 @@ class Holding:
         """How many draws fire on each sample at W(0), shape (n,). Cost: O(k n d)."""
         return self.network.state.neurons.firing_draws(Hyperplanes(X, shift), self._executor)
 
+    def movement(self, X, shift):
+        """As of `Neurons`, for samples X; None: those trained on."""
+        planes = self.group.planes if X is None else Hyperplanes(X, shift)
+        return self.network.state.neurons.movement(planes, self._executor)
+
     def fetch(self, number, what):
         """Of one shard: "draws", "initial", or all of it "written_down". Cost: O(k d)."""
         neurons = self.network.state.neurons

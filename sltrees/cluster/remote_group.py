@@ -443,6 +443,12 @@ class RemoteGroup:
         """As of `Neurons`."""
         return sum(self._ask("firing_draws", planes.X, planes.shift))
 
+    def movement(self, planes, executor=None):
+        """As of `Neurons`."""
+        known = self.trajectory is not None  # who trains these has the samples
+        nodes, largest = zip(*self._ask("movement", None if known else planes.X, planes.shift), strict=True)
+        return self._summed(nodes), max(largest)
+
     def written_down(self, network, max_memory=None):
         """As of `Neurons`: all are fetched, if there is room."""
         shards = self.shards

@@ -24,7 +24,7 @@ from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.packing import pack_network, unpack_network
 from sltrees.network.random_streams import MAX_SEED
 from sltrees.preprocessing import InputScaling
-from sltrees.records import LATER, IterationRecord, TrainingResult, TrainingStatus
+from sltrees.records import LATER, IterationRecord, Laziness, TrainingResult, TrainingStatus
 
 KIND = "estimator"  # of files
 NAMES = {"classifier": "NewtonClassifier", "regressor": "NewtonRegressor"}  # by what files call them
@@ -437,7 +437,11 @@ def _unpacked_result(entry):
     if not isinstance(entry, dict) or not isinstance(entry.get("history"), list):
         raise ArchiveError("a result of training must hold its history")
     history = [_checked(IterationRecord, record) for record in entry["history"]]
-    return _checked(TrainingResult, entry | {"status": TrainingStatus(entry.get("status")), "history": history})
+    laziness = entry.get("laziness")  # there is none in files of earlier versions
+    if laziness is not None:
+        laziness = _checked(Laziness, laziness)
+    status = TrainingStatus(entry.get("status"))
+    return _checked(TrainingResult, entry | {"status": status, "history": history, "laziness": laziness})
 
 
 def _checked(cls, values):

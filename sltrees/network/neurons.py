@@ -8,6 +8,7 @@ import numpy as np
 
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.network.hyperplanes import Hyperplanes
+from sltrees.network.movement import movement_of
 from sltrees.network.prediction import NEURONS_PER_PART, add_up, counting_parts
 from sltrees.network.shards import NeuronShard
 
@@ -38,6 +39,20 @@ class Neurons(typing.Protocol):
 
     def firing_draws(self, planes, executor):
         """How many draws fire on each sample at W(0): shape (n,), float64. Cost: O(k n d)."""
+
+    def movement(self, planes, executor):
+        """How far they have moved since they were drawn: nodes of a `FixedSum` of `Movement.sums`, and the largest.
+
+        Parameters
+        ----------
+        planes : Hyperplanes
+            Of samples that they were drawn for.
+        executor : ThreadExecutor
+
+        Notes
+        -----
+        Cost: that of `movement_of`.
+        """
 
     def frozen(self, executor):
         """The neurons as they stand, for good, whoever trains these. Cost: O(active pairs d)."""
@@ -112,6 +127,15 @@ class LocalNeurons:
             ]
 
         return sum((part for parts in executor.map(fired, self.shards) for part in parts), np.zeros(len(X)))
+
+    def movement(self, planes, executor):
+        """As of `Neurons`."""
+        sums, largest = FixedSum(), 0.0
+        moved = executor.map(lambda shard: movement_of(shard, planes), self.shards)
+        for number, part in zip(self.numbers, moved, strict=True):
+            sums.add(number, part.sums)
+            largest = max(largest, part.largest)
+        return sums.nodes, largest
 
     # ------------------------------------------------------------------ the same neurons otherwise
 

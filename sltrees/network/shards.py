@@ -9,6 +9,9 @@ import numpy as np
 
 from sltrees._core._near_lists import NearLists
 
+# Shrunk by more than this, coefficients of pairs that ceased to fire may have become 0, which is to say forgotten.
+SHRUNK_TO_NOTHING = 1e-12
+
 DRAWS_AT_A_TIME = 2048  # whose displacements are written to be looked at
 
 
@@ -28,10 +31,20 @@ class ImpliedDisplacement:
     rows : LazyRows
     owner : object with step
         Its `step`, a LazyStep, is the last one that was kept.
+    is_extended : bool, default False
+        Whether samples have joined since the rows were made: of some neurons nobody knows whether they fired on them.
     """
 
-    def __init__(self, rows, owner):
-        self.rows, self._owner = rows, owner
+    is_extended = False  # of those from pickles of earlier versions
+
+    def __init__(self, rows, owner, is_extended=False):
+        self.rows, self._owner, self.is_extended = rows, owner, is_extended
+
+    @property
+    def knows_start(self):
+        """Whether the rows were made where the neurons were drawn, and know what has fired since. Cost: O(1)."""
+        is_drawn_there = self.rows.parts()["origin"] is None and not self.is_extended
+        return is_drawn_there and self._owner.step.origin_decay > SHRUNK_TO_NOTHING
 
     def write(self, target, start):
         """Write those of rows start, start + 1, ... to a C-ordered array. Cost: O(active pairs d)."""

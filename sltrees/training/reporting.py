@@ -149,7 +149,7 @@ class Report:
         asked = [callback.on_iteration(self.trainer, self.history[-1]) for callback in self._callbacks]
         return any(asked)
 
-    def end(self, status, state, *, left=None, validation=None, cluster_error=None):
+    def end(self, status, state, *, left=None, validation=None, cluster_error=None, laziness=None):
         """The run is over: its result, of which callbacks are told.
 
         Parameters
@@ -161,6 +161,7 @@ class Report:
             That which it was taken back from, to the best weights on the validation set.
         validation : ValidationSet, optional
         cluster_error : ClusterLostError, optional
+        laziness : Laziness, optional
 
         Returns
         -------
@@ -191,6 +192,7 @@ class Report:
             seconds=self.seconds_elapsed,
             mean_loss=state.mean_loss,
             validation_loss=validation_loss,
+            laziness=laziness,
         )
         for callback in self._callbacks:
             callback.on_end(self.trainer, result)

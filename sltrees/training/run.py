@@ -15,12 +15,13 @@ from sltrees.callbacks import PrintProgress
 from sltrees.cluster.choose import make_executor
 from sltrees.cluster.messages import ClusterLostError
 from sltrees.gram import HELD_AS
+from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes
 from sltrees.network.neurons import displacement_squared, outputs
 from sltrees.network.shift import resolve_shift
 from sltrees.network.use import claim, move_to, restore, write_down
-from sltrees.records import TrainingStatus, timed
+from sltrees.records import Laziness, TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.forcing import SHARE_OF_TOL, ForcingTerms
@@ -84,6 +85,7 @@ class Run:
         self.left = None  # the state that it leaves for them
         self.before = None  # of a network that is here, and about to be trained elsewhere
         self.cluster_error = None
+        self.laziness = None  # until training has come to an end
         self.state = State.unknown()
 
     def fit(self):
@@ -100,7 +102,12 @@ class Run:
                 network.in_training = False  # by no call, see `claim`
             self.model = self.gram = self.method = None  # they hold each other, and the network its rows
         return self.report.end(
-            status, self.state, left=self.left, validation=self.validation, cluster_error=self.cluster_error
+            status,
+            self.state,
+            left=self.left,
+            validation=self.validation,
+            cluster_error=self.cluster_error,
+            laziness=self.laziness,
         )
 
     def train(self):
@@ -112,6 +119,7 @@ class Run:
                 self.lineage.check_end(status)
             self.synchronise()
             self.restore_best()
+            self.measure_laziness()
             return status
         except KeyboardInterrupt:
             return self.interrupted()
@@ -344,6 +352,14 @@ class Run:
         self.restored, self.left = (best, state), self.state
         restore(network, best)
         self.state = state
+
+    def measure_laziness(self):
+        """See how far the neurons have moved since they were drawn. Sets: laziness."""
+        network = self.trainer.network
+        nodes, largest = network.state.neurons.movement(self.planes, self.executor)
+        squares, fired, ceased, begun = FixedSum(nodes).total(np.zeros(4)).tolist()
+        move_rms, fired = float(np.sqrt(squares / network.width)), max(fired, 1.0)  # where none fires, none moves
+        self.laziness = Laziness(network.width, move_rms, largest, ceased / fired, begun / fired)
 
     # ------------------------------------------------------------------ iterations
 

@@ -91,6 +91,13 @@ class Actions:
         driver.find_sides()
         self.visited = [np.append(beta, np.zeros(n)) for beta in self.visited]
 
+    def trim(self):
+        """Twice: the second time there is nothing to give back."""
+        self.driver.rows.trim()
+        before = self.driver.rows.parts()["active_used"]
+        self.driver.rows.trim()
+        assert self.driver.rows.parts()["active_used"] == before
+
     def only_stamp(self):
         """As after many stamps: every row is visited, and then there is one stamp."""
         self.driver.move(np.zeros(self.driver.n), visit_all=True)
@@ -124,6 +131,10 @@ class RowsMachine(RuleBasedStateMachine):
     @rule(size=sizes, seed=seeds, shrink=shrinks)
     def try_twice(self, **step):
         self.count().try_twice(**step)
+
+    @rule()
+    def trim(self):
+        self.count().trim()
 
     @precondition(lambda self: self.actions.driver.n < 80)
     @rule(n=st.sampled_from([0, 1, 2, 8, 17]), seed=seeds, of_each=st.booleans())
@@ -166,6 +177,8 @@ def test_replayed_steps_agree_with_the_dense_model(seed, problem, dtype):
             actions = Actions(build([seed, problem, t], dtype))
         size, shrink = rng.choice([0.0, 1e-3, 0.03, 0.2, 1.0]), rng.choice([1.0, 1.0, 0.999, 0.3, 0.0])
         step, visit_all = int(rng.integers(1 << 30)), bool(rng.random() < 0.1)
+        if t % 4 == 3:
+            actions.trim()
         choice = rng.integers(5)
         if t % 15 == 7:
             actions.add_directions(int(rng.choice([0, 1, 9])), step, visit_all)

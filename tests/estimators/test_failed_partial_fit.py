@@ -46,6 +46,7 @@ INSIDE_NETWORKS = [
     (Run, "solve"),
     (Run, "keep"),
     (Run, "conclude"),
+    (Run, "measure_laziness"),
     (Report, "end"),
 ]
 INSIDE_KERNELS = [

@@ -52,6 +52,7 @@ class ShardGroup:
 
     Attributes
     ----------
+    planes : Hyperplanes
     n_fired : int
         Fired pairs after the last step kept.
     moved_from_start : bool
@@ -60,7 +61,7 @@ class ShardGroup:
 
     def __init__(self, shards, numbers, trajectory, planes, skin, ridge, executor):
         self.shards, self.numbers, self.trajectory = shards, numbers, trajectory
-        self._planes, self.skin, self.ridge, self.executor = planes, skin, ridge, executor
+        self.planes, self.skin, self.ridge, self.executor = planes, skin, ridge, executor
         self.n_fired = sum(shard.rows.n_fired for shard in shards)
         self.moved_from_start = any(shard.shard.displacement is not None for shard in shards)
         self._padded = None  # the samples, once products by pairs were asked for
@@ -73,7 +74,7 @@ class ShardGroup:
     @property
     def n_samples(self):
         """n. Cost: O(1)."""
-        return len(self._planes.X)
+        return len(self.planes.X)
 
     @property
     def n_neurons(self):
@@ -154,15 +155,23 @@ class ShardGroup:
         Cost: O(visited + flips active).
         """
         if self.trajectory.trial is not None:
-            self.executor.map(self._apply_to, self.shards)
+            if self._apply_to(self.shards, self.nbytes > FINDINGS_KEPT):
+                return_freed_memory()
             self.n_fired = sum(shard.rows.n_fired for shard in self.shards)
             self.trajectory.keep(visited)
         return self.n_fired
 
-    def _apply_to(self, shard):
-        if shard.pending or shard.found is not None:
-            advance, position, step = self.trajectory.trial
-            shard.apply(step, advance.visit_all, stamp=0 if advance.visit_all else len(position.history))
+    def _apply_to(self, shards, is_large):
+        """Keep the step in these shards; whether any was trimmed, which they may be where the group is large."""
+        advance, position, step = self.trajectory.trial
+        stamp = 0 if advance.visit_all else len(position.history)
+
+        def apply(shard):
+            return (shard.pending or shard.found is not None) and shard.apply(
+                step, advance.visit_all, stamp, trim=is_large
+            )
+
+        return any(self.executor.map(apply, shards))
 
     def count_flips(self, pairs, n_flips):
         """Add what the step under review changes to pair counts; from here on it is kept.
@@ -182,11 +191,12 @@ class ShardGroup:
         advance, _, step = self.trajectory.trial
         again = [shard for shard in self.shards if shard.pending and shard.found is None]
         kept = [shard for shard in self.shards if shard.found is not None and shard.found.n_flips]
+        is_large = self.nbytes > FINDINGS_KEPT
         for start in range(0, len(again), _SHARDS_FOUND_AGAIN):
             some = again[start : start + _SHARDS_FOUND_AGAIN]
             self.executor.map(lambda shard: shard.find(step, advance.visit_all), some)
             pairs.add_counts([self._counter(shard) for shard in some], self.executor)
-            self.executor.map(self._apply_to, some)
+            self._apply_to(some, is_large)
         if again:
             return_freed_memory()
         pairs.add_counts([self._counter(shard) for shard in kept], self.executor, few=n_flips < FEW_FLIPS)
@@ -234,7 +244,7 @@ class ShardGroup:
 
         def product(shard):
             out = np.zeros(len(v))
-            shard.rows.gram_product(self._planes.X, v, out)
+            shard.rows.gram_product(self.planes.X, v, out)
             return out
 
         sums = FixedSum()
@@ -245,8 +255,8 @@ class ShardGroup:
     def product_by_pairs(self, v):
         """m G v, from pairs that are listed both ways: nodes of a `FixedSum`. Cost: O(fired pairs d)."""
         if self._padded is None:
-            self._padded = padded(self._planes.X)
-        sums, d = FixedSum(), self._planes.X.shape[1]
+            self._padded = padded(self.planes.X)
+        sums, d = FixedSum(), self.planes.X.shape[1]
         for number, pairs in zip(self.numbers, self._fired_pairs(), strict=True):
             sums.add(number, pairs.product(self._padded, d, v, self.executor))
         return sums.nodes
@@ -270,7 +280,7 @@ class ShardGroup:
 
     def diagonal(self):
         """Neurons that fire on each sample, shape (n,), int64. Cost: O(fired pairs)."""
-        none = np.zeros(len(self._planes.X), dtype=np.int64)
+        none = np.zeros(len(self.planes.X), dtype=np.int64)
         return sum(self.executor.map(lambda shard: shard.rows.diagonal, self.shards), none)
 
     def check(self, check_rows):
@@ -281,7 +291,7 @@ class ShardGroup:
         for shard in self.shards:
             assert shard.found is None
             assert not shard.pending
-            check_rows(shard.rows, self.step, shard._initial, shard._copies, self._planes.offsets)
+            check_rows(shard.rows, self.step, shard._initial, shard._copies, self.planes.offsets)
         assert self.n_fired == sum(len(shard.rows.pattern[1]) for shard in self.shards)
 
     # ------------------------------------------------------------------ making groups
@@ -388,7 +398,7 @@ class ShardGroup:
         Cost: O(k q d) for q further samples, and a copy of all lists.
         """
         neurons, known = drawing.state.neurons, len(self.shards)
-        n = len(self._planes.X)
+        n = len(self.planes.X)
         further = Hyperplanes(planes.X[n:], planes.shift)
         tasks = [(lambda shard: shard.with_samples(planes, further), (shard,)) for shard in self.shards]
         tasks += [

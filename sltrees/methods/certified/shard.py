@@ -12,6 +12,8 @@ from sltrees.network.shards import ImpliedDisplacement
 from sltrees.network.weights import signs_of
 from sltrees.records import StepCounts
 
+# Where neurons are so many that memory counts, lists are trimmed after a step that visited more than one in so many.
+VISITED_TO_TRIM = 8
 _ROWS_AT_A_TIME = 4096  # that are moved to where their lists were built
 
 
@@ -34,6 +36,7 @@ class CertifiedShard:
         self._initial, self._copies = shard.initial, shard.copies
         self.found = None  # what the step under review found; None also where it is to be found again
         self.pending = False  # whether a step was reviewed that is neither applied nor dropped
+        self.is_extended = False  # whether samples have joined since the rows were made
         self.fired_pairs = None  # those after the last step kept, once products with G were asked for
 
     @classmethod
@@ -96,11 +99,13 @@ class CertifiedShard:
             weights = rows.centre_displacement(start, stop)[own, : further.X.shape[1]]
             weights += self._initial[(start + own) // self._copies]
             collect(near, weights, further.X)
-        return CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
+        shard = CertifiedShard(rows.with_directions(planes.directions, near), self.shard, planes, self._skin)
+        shard.is_extended = True
+        return shard
 
     def implied(self, group):
         """The shard of the network, its displacement implied by the rows where `group` says that they stand."""
-        return self.shard._replace(displacement=ImpliedDisplacement(self.rows, group))
+        return self.shard._replace(displacement=ImpliedDisplacement(self.rows, group, self.is_extended))
 
     def review(self, step, visit_all):
         """Look at the neurons whose certificate may end with this step. Sets: found, pending.
@@ -131,8 +136,12 @@ class CertifiedShard:
         rebuild(self.rows, step, found, self._initial, self._copies, self._planes, self._skin)
         self.found = found
 
-    def apply(self, step, visit_all, stamp):
-        """Keep the step under review, if it has not been kept yet. Sets: found, pending."""
+    def apply(self, step, visit_all, stamp, trim=False):
+        """Keep the step under review, if it has not been kept yet. Sets: found, pending.
+
+        With `trim`, after many visits lists are given what room they need; returns whether they were.
+        """
+        is_trimmed = False
         if self.pending:
             if self.found is None:
                 self.find(step, visit_all)
@@ -140,7 +149,11 @@ class CertifiedShard:
                 self.fired_pairs = None
             self.rows.apply(step, self.found, stamp)
             self.pending = False
+            is_trimmed = trim and self.found.n_visited * VISITED_TO_TRIM > self.shard.n_neurons
+            if is_trimmed:
+                self.rows.trim()
         self.found = None
+        return is_trimmed
 
     def drop(self):
         """The step under review is not kept. Sets: found, pending."""
