@@ -169,7 +169,7 @@ def run_elsewhere(name, n, model, limit):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
-        return {"note": f"more than {limit:.0f} s"}
+        return {"note": f"> {limit:.0f} s"}
     if done.returncode:
         return {"note": (done.stderr.strip().splitlines() or ["killed"])[-1][:100]}
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -189,9 +189,10 @@ def summary(rows):
             done = [row for row in of_model if row["score"] not in ("", None)]
             if done:
                 seconds = statistics.median(float(row["seconds"]) for row in done)
-                line.append(f"{float(done[0]['score']):.3f} ({seconds:.1f} s)")
+                score = f"{float(done[0]['score']):.3f}".replace("0.", ".", 1)
+                line.append(f"{score} ({seconds:.1f})")
             else:
-                line.append(of_model[0]["note"] if of_model and of_model[0]["note"].startswith("more") else "-")
+                line.append(of_model[0]["note"] if of_model and of_model[0]["note"].startswith(">") else "-")
         body.append(line)
     return table(["set, samples", *models], body)
 
