@@ -9,6 +9,7 @@ from sltrees import (
     CorrelationTrees,
     IntegerTree,
     IterationRecord,
+    Laziness,
     NewtonTrainer,
     PrioritizedSampler,
     ShiftedReLUNetwork,
@@ -109,6 +110,7 @@ def training() -> None:
     trainer = NewtonTrainer(network, max_iter=3, callbacks=[Quiet()], n_threads=1)
     result = trainer.fit(X, X[:, 0])
     assert_type(result, TrainingResult)
+    assert_type(result.laziness, Laziness | None)
     assert_type(trainer.extend(X[:3] + 1.0, X[:3, 0]), TrainingResult)
     print(result.status == TrainingStatus.CONVERGED, result.cost_table())
     assert_type(network.predict(X), npt.NDArray[np.float64])

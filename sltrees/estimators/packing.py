@@ -448,7 +448,7 @@ def _checked(cls, values):
     """An instance of a data class; ArchiveError if not all fields are there and of their types."""
     kinds = typing.get_type_hints(cls)
     if isinstance(values, dict):
-        values = dict.fromkeys(LATER, float("nan")) | values
+        values = {name: float("nan") for name in LATER if name in kinds} | values
     if not isinstance(values, dict) or set(values) != set(kinds):
         raise ArchiveError(f"{cls.__name__} must have {', '.join(kinds)}")
     for name, kind in kinds.items():

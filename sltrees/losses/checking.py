@@ -41,6 +41,8 @@ def check_loss(loss, y):
         ...
     ValueError: gradient of Wrong must be the derivative of value: at y=[0.] and f=[-1.595] it is -0.20..., not 0.20...
     """
+    if not loss.reach > 0:
+        raise ValueError(f"reach of {_name(loss)} must be above 0, got {loss.reach}")
     y = y[:: -(-len(y) // _MOST)]
     constant = np.asarray(loss.constant(y, np.ones(len(y))), dtype=np.float64)
     if constant.shape != y.shape[1:] or not np.isfinite(constant).all():

@@ -7,6 +7,8 @@ import scipy.special
 
 _LEAST = 1e-10  # curvature where a class is certain
 
+LEAST_SHARE = 1e-6  # of a class, for its logit
+
 
 class LogisticLoss:
     """log(1 + exp(f)) - y f for labels y of 0 and 1: raw outputs are logits.
@@ -37,10 +39,8 @@ class LogisticLoss:
         return np.maximum(scipy.special.expit(f) * scipy.special.expit(-f), _LEAST)
 
     def constant(self, y, weights):
-        """As of `Loss`: the logit of the share, which is kept from 0 and 1 by half a sample."""
-        total = weights.sum()
-        share = (weights @ y + 0.5 * total / len(y)) / (total + total / len(y))
-        return scipy.special.logit(share)
+        """As of `Loss`: the logit of the share, which is kept from 0 and 1."""
+        return scipy.special.logit(np.clip(weights @ y / weights.sum(), LEAST_SHARE, 1.0 - LEAST_SHARE))
 
     def predictions(self, f):
         """As of `Loss`: probabilities."""
@@ -86,9 +86,8 @@ class HalfMultinomialLoss:
         return np.clip(bound, _LEAST, 0.5)
 
     def constant(self, y, weights):
-        """As of `Loss`: logarithms of shares, kept from 0 by half a sample, of mean 0."""
-        shares = weights @ y + 0.5 * weights.sum() / len(y)
-        logarithms = np.log(shares)
+        """As of `Loss`: logarithms of shares, kept from 0, of mean 0."""
+        logarithms = np.log(np.maximum(weights @ y / weights.sum(), LEAST_SHARE))
         return logarithms - logarithms.mean()
 
     def predictions(self, f):

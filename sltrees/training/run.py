@@ -225,6 +225,9 @@ class Run:
         self.pulled = np.zeros(len(self.X))  # where no neuron flips, displacements are -J^T of this, scaled
         self.flat_steps = 0  # steps kept in a row that hardly lowered the loss
         self.state = self.evaluate(self.method, self.displacement_squared(network.state.neurons))
+        # other losses are of targets in any unit: of small ones all predictions are near
+        unit = min(1.0, float(np.std(self.objective.y))) if self.objective.is_curved else 1.0
+        self.small_rmse = unit * trainer.tol
         # a loss that may be negative says nothing of how far it fell: that of the constant beside it does
         self.loss_of_constant = self.objective.at(np.zeros(len(self.X))).loss
         self.validate(0)
@@ -396,9 +399,9 @@ class Run:
 
     def has_converged(self):
         """Whether the training RMSE is at most tol, also as computed from the weights. Sets: state."""
-        if self.state.rmse <= self.trainer.tol:
+        if self.state.rmse <= self.small_rmse:
             self.synchronise()  # as a rule the last thing to do
-        return self.state.rmse <= self.trainer.tol
+        return self.state.rmse <= self.small_rmse
 
     def solve(self, seconds):
         """The step at the present damping, or at the least at which it can be computed; None where there is none."""

@@ -57,10 +57,11 @@ class NewtonTrainer:
         "loo": that of `sltrees.linalg.leave_one_out.ALPHAS` with the smallest leave-one-out error of the network
         linearised where `fit` begins: exact, and a good choice where weights move little, that is, for wide networks.
     tol : float, default 1e-6
-        Training stops when the training RMSE is at most `tol`; with alpha > 0, or under another loss than squared
-        errors, also when a full step would change the training outputs by at most `tol` in root mean square (weighted
-        by the curvature of the loss: the root of what the step lowers it by), or when the loss fell by less than the
-        share `tol` (of what it is below that of the constant `offset_`, if it is another) in each of three steps.
+        Training stops when the training RMSE is at most `tol` (under another loss than squared errors times the
+        standard deviation of the targets, if that is below 1); with alpha > 0, or under another loss, also when a full
+        step would change the training outputs by at most `tol` in root mean square (weighted by the curvature of the
+        loss: the root of what the step lowers it by), or when the loss fell by less than the share `tol` (of what it is
+        below that of the constant `offset_`, if it is another) in each of three steps.
     max_iter : int, default 50
         Iterations at most, refused steps included.
     n_threads : int, optional
@@ -110,7 +111,7 @@ class NewtonTrainer:
     alpha_ : float
         The ridge, likewise.
     offset_ : float
-        What is added to outputs, likewise: 0 for squared errors.
+        What is added to outputs, likewise: 0 for squared errors, else `offset` or what the loss has as its constant.
     loss_ : Loss or None
         None for squared errors.
 

@@ -115,7 +115,7 @@ def test_probabilities_of_networks(n_classes, tmp_path):
     assert np.allclose(probabilities.sum(axis=1), 1.0)
     assert log_loss(labels_new, probabilities) < 0.85 * log_loss(labels_new, np.tile(shares, (300, 1)))
     assert (model.sharpness_ == 0.5) == (n_classes == 2)  # logits, or one against the rest
-    assert model.confusion_.sum() == pytest.approx(30, rel=0.1)  # of a fold
+    assert model.confusion_.sum() == pytest.approx(40, rel=0.1)  # of a fold of three
     model.save(tmp_path / "model.npz")
     assert np.array_equal(NewtonClassifier.load(tmp_path / "model.npz").predict_proba(X_NEW), probabilities)
     assert len(model.history_) == (1 if n_classes == 2 else 3)
