@@ -163,9 +163,9 @@ class CorrelationTrees(CorrelationQueries):
 
         Notes
         -----
-        `query`, `query_all`, `count`, `count_all` and `any` take it into account; the values that they report are those
-        that are held. With axis "data" a weight that is written has no slack any more. Moving a weight by v changes its
-        products by at most |v| times the length of the longest data point.
+        `query`, `query_all`, `count`, `count_all` and `any` take it into account, without rounding t - s; the values
+        that they report are those that are held. With axis "data" a weight that is written has no slack any more.
+        Moving a weight by v changes its products by at most |v| times the length of the longest data point.
 
         Cost: O(k); while a tree has slack, `query_all` looks at the maximum of each.
 
@@ -428,7 +428,7 @@ class CorrelationTrees(CorrelationQueries):
         bank, slack = self._bank_of(len(weights), columns.n), self._slack
         rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
         if (which == "weights") == (self._axis == "data"):
-            rows, slack = kept, None if slack is None else slack[kept]
+            rows, slack = kept, None if slack is None or not slack[kept].any() else slack[kept]
         else:
             leaves = kept
         self._copy_into(bank, rows, leaves)
