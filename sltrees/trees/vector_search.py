@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import scipy.sparse
 from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, refuse_large
 from sltrees._core._vector_panels import METRICS, VectorPanels, squared_lengths
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
+from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix, as_real_rows
 from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.trees._packed_vectors import PACKED_AT_ONCE, PackedVectors
 
@@ -286,9 +287,7 @@ class VectorSearch:
         return self._in_parts(len(queries), ask)
 
     def _as_queries(self, queries):
-        if np.ndim(queries) == 2 and len(queries) == 0:
-            return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
-        queries = as_real_matrix(queries, "queries", self.dtype, n_columns=self.n_features)
+        queries = as_real_rows(queries, "queries", self.dtype, self.n_features)
         return queries, _squares_of(queries, "queries", self._held.metric)
 
     def _in_parts(self, n_queries, ask):
@@ -363,7 +362,8 @@ class VectorSearch:
 
         Notes
         -----
-        Cost: O(k d). Where a vector is 2**40 times longer than all there were at first, once more O(n d).
+        Cost: O(k d). Where a vector is 2**40 times longer than all there were at first (for "euclidean" 2**20
+        times), once more O(n d).
 
         Examples
         --------
@@ -416,9 +416,7 @@ class VectorSearch:
         self._held.panels.remove(ids)
 
     def _as_vectors(self, vectors):
-        if np.size(vectors) == 0 and np.ndim(vectors) <= 2:
-            return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
-        vectors = as_real_matrix(vectors, "vectors", self.dtype, n_columns=self.n_features)
+        vectors = as_real_rows(vectors, "vectors", self.dtype, self.n_features)
         return vectors, _squares_of(vectors, "vectors", self._held.metric)
 
     def _as_ids(self, ids):
@@ -484,9 +482,19 @@ class VectorSearch:
     def __len__(self) -> int:
         return self._held.panels.n_live
 
+    def __iter__(self) -> Iterator[npt.NDArray[np.floating[Any]]]:
+        """The vectors that are there, by ascending id as in `ids`; copies, all made before the first. Cost: O(n d)."""
+        return iter(self[self.ids])
+
     def __contains__(self, id: Any) -> bool:
+        """Whether there is a vector of this id; of anything else than an integer there is none."""
         panels = self._held.panels
-        return isinstance(id, (int, np.integer)) and 0 <= id < panels.n and bool(panels.live[id])
+        return (
+            isinstance(id, (int, np.integer))
+            and not isinstance(id, bool)
+            and 0 <= id < panels.n
+            and bool(panels.live[id])
+        )
 
     def __getitem__(self, id: Any) -> npt.NDArray[np.floating[Any]]:
         """The vector of an id, or those of several: a copy."""

@@ -180,6 +180,8 @@ def test_equality_and_duplicates(axis):
         (lambda t: t.set_slack([9], 1.0), IndexError, "rows must be in [0, 3), got 9"),
         (lambda t: t.set_slack([0], np.nan), ValueError, "slack must not be NaN"),
         (lambda t: t.add_weights([[1.0]]), ValueError, "weights must have 2 columns, got 1"),
+        (lambda t: t.add_weights(np.empty((3, 0))), ValueError, "weights must have 2 columns, got shape (3, 0)"),
+        (lambda t: t.add_data(np.empty((0, 7))), ValueError, "data must have 2 columns, got shape (0, 7)"),
         (lambda t: t.add_weights([[1.0, np.nan]]), ValueError, "weights must be finite"),
         (lambda t: t.add_data([[1e200, 1e200]]), ValueError, "products of weights and data must be finite"),
         (lambda t: t.remove_weights([0, 1, 2]), ValueError, "some weights must be left, got all 3 to remove"),
