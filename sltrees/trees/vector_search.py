@@ -41,7 +41,8 @@ class VectorSearch:
     n_threads : int, optional
         By default one per processor available to this process.
     max_memory : float, optional
-        Bytes that the vectors may take; by default all that the machine has available.
+        Bytes that the vectors may take, also where more are added, beside those there are; by default all that the
+        machine has available. Copies and pickles have no limit of their own.
 
     Raises
     ------
@@ -90,6 +91,8 @@ class VectorSearch:
     (array([[0, 1]]), array([[1., 1.]]))
     """
 
+    _max_memory: float | None = None  # of copies and pickles, too: all that the machine has available
+
     def __init__(
         self,
         vectors: npt.ArrayLike,
@@ -106,7 +109,8 @@ class VectorSearch:
             raise ValueError(f"vectors must have at most {_MOST_FEATURES} columns, got {vectors.shape[1]}")
         squares = _squares_of(vectors, "vectors", metric)
         needed = self.bytes_needed(*vectors.shape, dtype, metric=METRICS[metric])
-        check_memory(needed, as_max_memory(max_memory), "the search", "use fewer vectors, or float32")
+        self._max_memory = as_max_memory(max_memory)
+        check_memory(needed, self._max_memory, "the search", "use fewer vectors, or float32")
         self._held = PackedVectors(vectors, squares, np.ones(len(vectors), dtype=bool), metric, len(vectors))
 
     @staticmethod
@@ -440,6 +444,13 @@ class VectorSearch:
         capacity = max(2 * capacity, n) if n > capacity else capacity
         more = self.bytes_needed(capacity, self.n_features, self.dtype, metric=self.metric)
         refuse_large(float(more), f"room for {capacity} vectors", "use fewer vectors, or float32")
+        if self._max_memory is not None:
+            check_memory(
+                more + self.nbytes,
+                self._max_memory,
+                f"room for {capacity} vectors, beside those there are,",
+                "use fewer vectors, or float32",
+            )
         self._held = held.with_vectors(ids, vectors, squares, n, capacity)  # in one statement: all of them, or none
 
     # ------------------------------------------------------------------ what there is

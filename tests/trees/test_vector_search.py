@@ -319,6 +319,18 @@ def test_memory_is_as_announced(metric, dtype, n):
     VectorSearch(np.ones((n, 7), dtype), metric=metric, max_memory=needed)
 
 
+def test_growth_keeps_within_max_memory():
+    needed = VectorSearch.bytes_needed(64, 7, np.float64)
+    search = VectorSearch(np.ones((64, 7)), max_memory=needed)
+    before = search.copy()
+    with pytest.raises(MemoryError, match=r"room for 128 vectors, .* max_memory allows"):
+        search.add(np.ones((1, 7)))
+    assert search == before
+    search.remove([3])
+    assert search.add(np.ones((1, 7))).tolist() == [3]  # there is room for it
+    search._check()
+
+
 def test_results_without_room_are_refused(monkeypatch):
     search = VectorSearch(np.ones((20000, 1)), n_threads=1)
     monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1e8)
