@@ -36,6 +36,15 @@ def as_real_matrix(array, name, dtype, *, n_columns=None):
     return matrix
 
 
+def as_real_rows(array, name, dtype, n_columns):
+    """As `as_real_matrix`, but there may be no rows: of shape (0, n_columns), or (0,) as an empty list has."""
+    if np.size(array) == 0 and np.shape(array) in ((0,), (0, n_columns)):
+        return np.empty((0, n_columns), dtype=dtype)
+    if np.size(array) == 0:
+        raise ValueError(f"{name} must have {n_columns} columns, got shape {np.shape(array)}")
+    return as_real_matrix(array, name, dtype, n_columns=n_columns)
+
+
 def as_real_vector(array, name, dtype, *, length):
     """Convert to a C-ordered (length,) array of finite numbers; errors as in `as_real_matrix`."""
     vector = _as_real(array, name, dtype)

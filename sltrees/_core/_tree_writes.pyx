@@ -259,9 +259,10 @@ cdef class TreeWrites(TreeQueries):
             Compared strictly.
         replacement : float, optional
             What to put in their places; it must not pass the threshold itself. By default -inf (inf for
-            orientation "min"), which no query reports.
+            orientation "min"), which is above no threshold.
         inclusive : bool, default False
-            Values equal to the threshold pass, too.
+            Values equal to the threshold pass, too; but for -inf (inf for orientation "min"), which is what has been
+            taken out. `query` reports these, where its threshold is -inf.
         crossing : float, optional
             Report which values this moves across another threshold, as `update_many` does.
 

@@ -245,11 +245,11 @@ class CorrelationQueries:
                 raise ValueError(f"threshold must be one for each of {self._bank.n_rows} trees, got {threshold.size}")
         else:
             threshold = as_threshold(threshold)
-        return threshold if self._slack is None else threshold - self._slack
+        return threshold if self._slack is None else _below(threshold, self._slack)
 
     def _limit(self, row, threshold):
         """What products of a tree are compared with."""
-        return threshold if self._slack is None else threshold - self._slack[row]
+        return threshold if self._slack is None else float(_below(threshold, self._slack[row]))
 
     # ------------------------------------------------------------------ what there is
 
@@ -314,3 +314,12 @@ class CorrelationQueries:
     def slack(self) -> npt.NDArray[np.float64]:
         """Slack of each tree: a copy, ndarray of float64. Cost: O(trees)."""
         return np.zeros(self._bank.n_rows) if self._slack is None else self._slack.copy()
+
+
+def _below(thresholds, slack):
+    """Thresholds less their slack, rounded down: a product above the exact difference is above it, too."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        limits = np.subtract(thresholds, slack)
+        taken = limits - thresholds
+        error = (thresholds - (limits - taken)) - (slack + taken)  # exactly what was rounded; NaN for infinite ones
+        return np.where(error < 0, np.nextafter(limits, -np.inf), limits)

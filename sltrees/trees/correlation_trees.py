@@ -11,7 +11,7 @@ from sltrees._core import TreeBank
 from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array
 from sltrees._core._products import Columns
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
+from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_rows, as_real_vector
 from sltrees.trees._correlation_queries import CorrelationQueries
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time (_core/_tree_bank.pyx)
@@ -163,9 +163,9 @@ class CorrelationTrees(CorrelationQueries):
 
         Notes
         -----
-        `query`, `query_all`, `count`, `count_all` and `any` take it into account; the values that they report are those
-        that are held. With axis "data" a weight that is written has no slack any more. Moving a weight by v changes its
-        products by at most |v| times the length of the longest data point.
+        `query`, `query_all`, `count`, `count_all` and `any` take it into account, without rounding t - s; the values
+        that they report are those that are held. With axis "data" a weight that is written has no slack any more.
+        Moving a weight by v changes its products by at most |v| times the length of the longest data point.
 
         Cost: O(k); while a tree has slack, `query_all` looks at the maximum of each.
 
@@ -384,9 +384,9 @@ class CorrelationTrees(CorrelationQueries):
 
     def _add(self, which, vectors):
         """Append weights or data points: in the end by one statement, so that all of it has happened or nothing."""
-        if np.size(vectors) == 0 and np.ndim(vectors) <= 2:
+        vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
+        if len(vectors) == 0:
             return
-        vectors = as_real_matrix(vectors, which, self._dtype, n_columns=self._weights.shape[1])
         weights, data, largest = self._weights, self.data, self._largest
         if which == "weights":
             _refuse_overflow(vectors, largest)
@@ -428,7 +428,7 @@ class CorrelationTrees(CorrelationQueries):
         bank, slack = self._bank_of(len(weights), columns.n), self._slack
         rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
         if (which == "weights") == (self._axis == "data"):
-            rows, slack = kept, None if slack is None else slack[kept]
+            rows, slack = kept, None if slack is None or not slack[kept].any() else slack[kept]
         else:
             leaves = kept
         self._copy_into(bank, rows, leaves)

@@ -45,7 +45,7 @@ class IntegerTree:
     Notes
     -----
     Every integer stands for a float64 in the same order, so the kernels are those of float64, and nothing is rounded.
-    Thresholds may be any real numbers: they are compared as these numbers, as far as they are float or int.
+    Thresholds may be any real numbers: they are compared as these numbers, as far as they are float, int or Fraction.
 
     Cost and memory: those of a `ThresholdTree` of float64, and a pass over what is written.
 
@@ -427,17 +427,17 @@ class IntegerTree:
         """What stands for a threshold: the integer on that side of it on which values pass as they pass it."""
         if not isinstance(threshold, numbers.Real) or isinstance(threshold, bool):
             raise TypeError(f"threshold must be a real number, got {threshold!r}")
+        if threshold != threshold:
+            raise ValueError("threshold must not be NaN")
         if isinstance(threshold, numbers.Integral):
             whole = int(threshold)
-        elif math.isfinite(threshold):
+        elif not isinstance(threshold, numbers.Rational) and math.isinf(threshold):
+            return float(threshold)
+        else:
             down = (self.orientation == "max") != inclusive  # above t is above the integer below it
             whole = math.floor(threshold) if down else math.ceil(threshold)
-        elif threshold != threshold:
-            raise ValueError("threshold must not be NaN")
-        else:
-            return float(threshold)
         if abs(whole) > _LARGEST:  # beyond all values
-            return math.copysign(math.inf, whole)
+            return math.inf if whole > 0 else -math.inf
         return float(_encoded(whole))
 
     def _check(self):
@@ -451,7 +451,12 @@ def _encoded(values):
     if np.ndim(values) == 0:
         whole = np.array(as_integer(np.asarray(values)[()], "values"), dtype=object)
     else:
-        whole = as_integers(values, "values")
+        try:
+            whole = as_integers(values, "values")
+        except TypeError:
+            whole = np.array(values, dtype=object)  # integers of more than 64 bits have no dtype
+            if not all(isinstance(v, int) for v in whole) or not any(abs(v) > _LARGEST for v in whole):
+                raise
     too_large = (whole > _LARGEST) | (whole < -_LARGEST)
     if np.any(too_large):
         raise ValueError(f"values must be from {-_LARGEST} to {_LARGEST}, got {np.extract(too_large, whole)[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import scipy.sparse
 from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, refuse_large
 from sltrees._core._vector_panels import METRICS, VectorPanels, squared_lengths
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix
+from sltrees._validation import as_choice, as_integer, as_max_memory, as_real_matrix, as_real_rows
 from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.trees._packed_vectors import PACKED_AT_ONCE, PackedVectors
 
@@ -40,7 +41,8 @@ class VectorSearch:
     n_threads : int, optional
         By default one per processor available to this process.
     max_memory : float, optional
-        Bytes that the vectors may take; by default all that the machine has available.
+        Bytes that the vectors may take, also where more are added, beside those there are; by default all that the
+        machine has available. Copies and pickles have no limit of their own.
 
     Raises
     ------
@@ -59,6 +61,8 @@ class VectorSearch:
     one partial sum for the coordinates j, j + 8, j + 16, ... for each j < 8, and these are added half on half. So a
     value depends on its two vectors alone: not on the number of threads, the instruction level, or what else is
     searched. Of vectors of small integers values are exact, and so are ties at the threshold.
+    Of float64 vectors so small that products or squares underflow (below some 1e-292), pairs with values beyond the
+    threshold only by what underflow took away may be ruled out.
 
     Columns of float32 lie in panels of 64, four cache lines side by side, and products with a panel are compared while
     they are in cache: the matrix of all products is never held. For "cosine" columns are of unit length; for
@@ -89,6 +93,8 @@ class VectorSearch:
     (array([[0, 1]]), array([[1., 1.]]))
     """
 
+    _max_memory: float | None = None  # of copies and pickles, too: all that the machine has available
+
     def __init__(
         self,
         vectors: npt.ArrayLike,
@@ -105,7 +111,8 @@ class VectorSearch:
             raise ValueError(f"vectors must have at most {_MOST_FEATURES} columns, got {vectors.shape[1]}")
         squares = _squares_of(vectors, "vectors", metric)
         needed = self.bytes_needed(*vectors.shape, dtype, metric=METRICS[metric])
-        check_memory(needed, as_max_memory(max_memory), "the search", "use fewer vectors, or float32")
+        self._max_memory = as_max_memory(max_memory)
+        check_memory(needed, self._max_memory, "the search", "use fewer vectors, or float32")
         self._held = PackedVectors(vectors, squares, np.ones(len(vectors), dtype=bool), metric, len(vectors))
 
     @staticmethod
@@ -286,9 +293,7 @@ class VectorSearch:
         return self._in_parts(len(queries), ask)
 
     def _as_queries(self, queries):
-        if np.ndim(queries) == 2 and len(queries) == 0:
-            return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
-        queries = as_real_matrix(queries, "queries", self.dtype, n_columns=self.n_features)
+        queries = as_real_rows(queries, "queries", self.dtype, self.n_features)
         return queries, _squares_of(queries, "queries", self._held.metric)
 
     def _in_parts(self, n_queries, ask):
@@ -363,7 +368,8 @@ class VectorSearch:
 
         Notes
         -----
-        Cost: O(k d). Where a vector is 2**40 times longer than all there were at first, once more O(n d).
+        Cost: O(k d). Where a vector is 2**40 times longer than all there were at first (for "euclidean" 2**20
+        times), once more O(n d).
 
         Examples
         --------
@@ -416,9 +422,7 @@ class VectorSearch:
         self._held.panels.remove(ids)
 
     def _as_vectors(self, vectors):
-        if np.size(vectors) == 0 and np.ndim(vectors) <= 2:
-            return np.empty((0, self.n_features), dtype=self.dtype), np.empty(0)
-        vectors = as_real_matrix(vectors, "vectors", self.dtype, n_columns=self.n_features)
+        vectors = as_real_rows(vectors, "vectors", self.dtype, self.n_features)
         return vectors, _squares_of(vectors, "vectors", self._held.metric)
 
     def _as_ids(self, ids):
@@ -442,6 +446,13 @@ class VectorSearch:
         capacity = max(2 * capacity, n) if n > capacity else capacity
         more = self.bytes_needed(capacity, self.n_features, self.dtype, metric=self.metric)
         refuse_large(float(more), f"room for {capacity} vectors", "use fewer vectors, or float32")
+        if self._max_memory is not None:
+            check_memory(
+                more + self.nbytes,
+                self._max_memory,
+                f"room for {capacity} vectors, beside those there are,",
+                "use fewer vectors, or float32",
+            )
         self._held = held.with_vectors(ids, vectors, squares, n, capacity)  # in one statement: all of them, or none
 
     # ------------------------------------------------------------------ what there is
@@ -484,9 +495,19 @@ class VectorSearch:
     def __len__(self) -> int:
         return self._held.panels.n_live
 
+    def __iter__(self) -> Iterator[npt.NDArray[np.floating[Any]]]:
+        """The vectors that are there, by ascending id as in `ids`; copies, all made before the first. Cost: O(n d)."""
+        return iter(self[self.ids])
+
     def __contains__(self, id: Any) -> bool:
+        """Whether there is a vector of this id; of anything else than an integer there is none."""
         panels = self._held.panels
-        return isinstance(id, (int, np.integer)) and 0 <= id < panels.n and bool(panels.live[id])
+        return (
+            isinstance(id, (int, np.integer))
+            and not isinstance(id, bool)
+            and 0 <= id < panels.n
+            and bool(panels.live[id])
+        )
 
     def __getitem__(self, id: Any) -> npt.NDArray[np.floating[Any]]:
         """The vector of an id, or those of several: a copy."""

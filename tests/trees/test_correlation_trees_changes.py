@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -65,6 +66,36 @@ def test_with_slack_nothing_is_missed_as_a_weight_moves(seed):
     trees.set_slack(np.arange(20), np.linalg.norm(moved - weights, axis=1) * longest * (1 + 1e-12))
     reported = trees.query_all(1.0).toarray() != 0
     assert np.all(reported[moved @ data.T > 1.0])
+
+
+@dtypes
+def test_slack_is_subtracted_without_rounding(seed, dtype):
+    trees = CorrelationTrees(np.ones((1, 1), dtype), np.ones((1, 1), dtype))
+    for slack in (2.0**-60, 5e-324, 2.0**-54, 1.0, 1e300):  # 1 - slack would be rounded to 1
+        trees.set_slack([0], slack)
+        assert trees.query(0, 1.0).tolist() == [0]
+        assert (trees.count(0, 1.0), trees.any(0, 1.0)) == (1, True)
+        assert trees.query_all(1.0).nnz == trees.query_all([1.0]).nnz == trees.count_all(1.0)[0] == 1
+        assert trees.query(0, np.inf).size == 0
+        assert trees.query(0, -np.inf).tolist() == [0]
+    rng = np.random.default_rng(seed)
+    sizes = 2.0 ** rng.integers(-60, 3, 200)
+    products = rng.integers(-8, 9, 200) * 2.0**-3
+    trees = CorrelationTrees([[1.0]], products[:, None])
+    for t, slack in zip(products + rng.integers(-1, 2, 200) * sizes, sizes, strict=True):
+        trees.set_slack([0], slack)
+        passing = [Fraction(p) > Fraction(t) - Fraction(slack) for p in products]
+        assert np.array_equal(trees.query(0, t), np.flatnonzero(passing))
+        assert trees.count_all(t)[0] == sum(passing)
+
+
+def test_the_only_tree_with_slack_may_go():
+    for axis, remove in (("data", "remove_weights"), ("weights", "remove_data")):
+        trees = CorrelationTrees(*problem(0), axis=axis)
+        trees.set_slack([3], 1.0)
+        getattr(trees, remove)([3])
+        trees._check()
+        assert not trees.slack.any()
 
 
 def test_a_weight_that_is_written_has_no_slack_any_more():
@@ -149,6 +180,8 @@ def test_equality_and_duplicates(axis):
         (lambda t: t.set_slack([9], 1.0), IndexError, "rows must be in [0, 3), got 9"),
         (lambda t: t.set_slack([0], np.nan), ValueError, "slack must not be NaN"),
         (lambda t: t.add_weights([[1.0]]), ValueError, "weights must have 2 columns, got 1"),
+        (lambda t: t.add_weights(np.empty((3, 0))), ValueError, "weights must have 2 columns, got shape (3, 0)"),
+        (lambda t: t.add_data(np.empty((0, 7))), ValueError, "data must have 2 columns, got shape (0, 7)"),
         (lambda t: t.add_weights([[1.0, np.nan]]), ValueError, "weights must be finite"),
         (lambda t: t.add_data([[1e200, 1e200]]), ValueError, "products of weights and data must be finite"),
         (lambda t: t.remove_weights([0, 1, 2]), ValueError, "some weights must be left, got all 3 to remove"),

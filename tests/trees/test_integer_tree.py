@@ -118,6 +118,11 @@ def test_as_a_sequence():
         (lambda: IntegerTree([True]), TypeError, "values must be integers, got dtype bool"),
         (lambda: IntegerTree([[1]]), ValueError, "values must have 1 dimension, got shape (1, 1)"),
         (lambda: IntegerTree([L + 1]), ValueError, f"values must be from {-L} to {L}, got {L + 1}"),
+        (lambda: IntegerTree([2**64]), ValueError, f"values must be from {-L} to {L}, got {2**64}"),
+        (lambda: IntegerTree([1, -(2**70)]), ValueError, f"got {-(2**70)}"),
+        (lambda: IntegerTree([2**64, "a"]), TypeError, "values must be integers"),
+        (lambda: IntegerTree(np.array([1], object)), TypeError, "values must be integers, got dtype object"),
+        (lambda: IntegerTree([1]).extend([2**64]), ValueError, f"got {2**64}"),
         (lambda: IntegerTree([-(2**63)]), ValueError, f"got {-(2**63)}"),
         (lambda: IntegerTree(np.array([2**64 - 1], np.uint64)), ValueError, f"got {2**64 - 1}"),
         (lambda: IntegerTree([1], orientation="up"), ValueError, "orientation must be 'max' or 'min'"),
@@ -139,3 +144,8 @@ def test_thresholds_that_are_fractions():
     assert tree.query(2**60 + Fraction(1, 2)).tolist() == [1]
     assert tree.query(2**60 + Fraction(1, 2), inclusive=True).tolist() == [1]
     assert tree.query(2**60 - Fraction(1, 2), inclusive=True).tolist() == [0, 1]
+    for orientation, below in (("max", []), ("min", [0, 1])):
+        tree = IntegerTree([2**60, 2**60 + 1], orientation=orientation)
+        for beyond in (Fraction(10**400, 3), 10**400):  # float64 has no such number
+            assert tree.query(beyond).tolist() == below
+            assert tree.query(-beyond, inclusive=True).tolist() == [0, 1][len(below) :]

@@ -297,6 +297,8 @@ def test_properties():
     )
     assert search.ids.tolist() == [0, 2]
     assert [i in search for i in (0, 1, 2, 3, -1, "a")] == [True, False, True, False, False, False]
+    assert (True in search, np.True_ in search) == (False, False)  # no ids
+    assert [vector.tolist() for vector in search] == [[1, 2], [5, 6]]  # by id
     assert search[2].tolist() == [5, 6]
     assert search[[2, 0]].tolist() == [[5, 6], [1, 2]]
     assert not search.vectors.flags.writeable
@@ -315,6 +317,18 @@ def test_memory_is_as_announced(metric, dtype, n):
     with pytest.raises(MemoryError, match=f"the search needs {needed:,} bytes, max_memory allows"):
         VectorSearch(np.ones((n, 7), dtype), metric=metric, max_memory=needed - 1)
     VectorSearch(np.ones((n, 7), dtype), metric=metric, max_memory=needed)
+
+
+def test_growth_keeps_within_max_memory():
+    needed = VectorSearch.bytes_needed(64, 7, np.float64)
+    search = VectorSearch(np.ones((64, 7)), max_memory=needed)
+    before = search.copy()
+    with pytest.raises(MemoryError, match=r"room for 128 vectors, .* max_memory allows"):
+        search.add(np.ones((1, 7)))
+    assert search == before
+    search.remove([3])
+    assert search.add(np.ones((1, 7))).tolist() == [3]  # there is room for it
+    search._check()
 
 
 def test_results_without_room_are_refused(monkeypatch):
@@ -404,6 +418,10 @@ def test_vectors_that_are_refused(vectors, options, error, message):
         (lambda s: s.nearest([[1.0, 2.0]], 0), ValueError, "k must be at least 1, got 0"),
         (lambda s: s.nearest([[1.0, 2.0]], 1.5), ValueError, "k must be an integer, got 1.5"),
         (lambda s: s.add([[1.0]]), ValueError, "vectors must have 2 columns, got 1"),
+        (lambda s: s.add(np.empty((5, 0))), ValueError, "vectors must have 2 columns, got shape (5, 0)"),
+        (lambda s: s.add(np.empty((0, 7))), ValueError, "vectors must have 2 columns, got shape (0, 7)"),
+        (lambda s: s.search(np.empty((0, 7)), 0.0), ValueError, "queries must have 2 columns, got shape (0, 7)"),
+        (lambda s: s.update([], np.empty((5, 0))), ValueError, "vectors must have 2 columns, got shape (5, 0)"),
         (lambda s: s.add([[1.0, np.nan]]), ValueError, "vectors must be finite"),
         (lambda s: s.update([3], [[1.0, 2.0]]), IndexError, "ids must be in [0, 3), got 3"),
         (lambda s: s.update([-1], [[1.0, 2.0]]), IndexError, "ids must be in [0, 3), got -1"),
