@@ -193,6 +193,40 @@ def test_further_samples_are_encoded_alike():
     assert len(model.fitted_model_.X_) == N
 
 
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("make", [NewtonRegressor, NewtonClassifier])
+def test_rows_of_weight_0_are_not_learned_from_by_the_encoder_either(kind, make):
+    found = columns()
+    y = target(found) + np.random.default_rng(0).standard_normal(30)[[int(t.split()[1]) for t in found["town"]]]
+    wrong = y.copy()
+    wrong[150:] *= -1000.0
+    if make is NewtonClassifier:
+        y, wrong = y > 0.5, wrong > 0.5
+    less = FRAMES[kind]({name: values[:150] for name, values in found.items()})
+    found["size"][150:], found["colour"][150:] = [1e6] * 50, ["green"] * 50
+    weights = np.r_[np.ones(150), np.zeros(50)]
+    model = make(**KERNEL).fit(FRAMES[kind](found), wrong, sample_weight=weights)
+    alone = make(**KERNEL).fit(less, y[:150])
+    assert model.encoder_.to_dict() == alone.encoder_.to_dict()
+    np.testing.assert_array_equal(model.feature_ranges_, alone.feature_ranges_)
+    np.testing.assert_array_equal(model.predict(less), alone.predict(less))
+
+
+def test_rows_of_weight_0_count_for_no_median_and_no_range():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, 2))
+    y, weights = X[:, 1], np.r_[np.ones(150), np.zeros(50)]
+    X[150:] += 1e4
+    for gaps in (False, True):
+        if gaps:
+            X[::5, 0] = np.nan
+        model = NewtonRegressor(**KERNEL).fit(X, y, sample_weight=weights)
+        alone = NewtonRegressor(**KERNEL).fit(X[:150], y[:150])
+        np.testing.assert_array_equal(model.feature_ranges_, alone.feature_ranges_)
+        np.testing.assert_array_equal(model.predict(X), alone.predict(X))
+        np.testing.assert_array_equal(model.outside_range([[100.0, 0.0]]), alone.outside_range([[100.0, 0.0]]))
+
+
 def test_dates_that_were_never_seen_are_no_new_categories():
     days = np.arange(N)
     y = np.sin(2 * np.pi * days / 7)  # of the week
