@@ -100,6 +100,39 @@ def test_categories_may_be_named():
             FrameEncoder(wrong).fit(frame)
 
 
+@pytest.mark.parametrize(
+    ("values", "categories"),
+    [
+        ([3, 1, 2, 1], ["1", "2", "3"]),
+        ([3, None, 2, 2], ["2", "3", "NA"]),
+        ([2**60 + 1, None, 2**60, 2**60], [str(2**60), str(2**60 + 1), "NA"]),
+        ([0.5, 0.1, 0.5, 0.1], ["0.1", "0.5"]),
+        ([True, False, True, False], ["False", "True"]),
+        ([True, None, True, False], ["False", "True", "NA"]),
+        (["a", "b", "a", "b"], ["a", "b"]),
+    ],
+    ids=str,
+)
+def test_what_has_the_type_of_categories_is_categories(values, categories):
+    frame = pd.DataFrame({"c": pd.Categorical(values), "x": [1.0, 2.0, 3.0, 4.0]})
+    encoder = FrameEncoder()
+    X = encoder.fit_transform(frame)
+    assert list(encoder.get_feature_names_out()) == [*(f"c={category}" for category in categories), "x"]
+    np.testing.assert_array_equal(X[:, :-1].sum(axis=1), np.ones(4))
+    np.testing.assert_array_equal(encoder.transform(frame), X)
+    np.testing.assert_array_equal(encoder.transform(frame.astype({"c": object})), X)
+    model = NewtonRegressor(**KERNEL).fit(frame, X[:, 0])
+    np.testing.assert_array_equal(model.encoder_.transform(frame), X)
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "3"])], ids=str)
+def test_categories_of_polars_are_categories(dtype):
+    frame = pl.DataFrame({"c": pl.Series(["3", "1", None, "1"], dtype=dtype), "x": [1.0, 2.0, 3.0, 4.0]})
+    encoder = FrameEncoder().fit(frame)
+    assert list(encoder.get_feature_names_out()) == ["c=1", "c=3", "c=NA", "x"]
+    np.testing.assert_array_equal(encoder.transform(frame)[:, :3], [[0, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]])
+
+
 def test_values_that_were_not_seen_and_columns_that_are_others():
     encoder = FrameEncoder().fit(pd.DataFrame({"a": ["x", "y", "x"], "b": [1.0, 2.0, 3.0]}))
     np.testing.assert_array_equal(
