@@ -550,7 +550,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if eval_samples is None:
             return None
         X, targets = eval_samples
-        return self.scaling_.transform(X), (targets - self.centre_) / self.spread_
+        return self.scaling_.transform(self._filled(X)), (targets - self.centre_) / self.spread_
 
 
 def _forget(estimator):

@@ -79,13 +79,17 @@ class ColumnsOfSamples:
             if names is not None:
                 self.encoder_.feature_names_in_ = names
             return X
+        return self._filled(X) if hasattr(self, "scaling_") else X  # those of an evaluation set are filled later
+
+    def _filled(self, X):
+        """Numbers with the mean of training in place of NaN."""
         return np.where(np.isnan(X), self.scaling_.middle_, X)
 
     def _features(self, X):
         """The features of samples to predict for."""
         if self.encoder_ is None:
             X = as_dense(validate_data(self, with_names(X), reset=False, **_NUMBERS))
-            return np.where(np.isnan(X), self.scaling_.middle_, X) if np.isnan(X).any() else X
+            return self._filled(X) if np.isnan(X).any() else X
         validate_data(self, with_names(X), reset=False, skip_check_array=True)
         if not is_frame(X):
             X = as_dense(X)
