@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sltrees.estimators.columns_of_samples import ColumnsOfSamples
 from sltrees.estimators.distinct_samples import distinct_samples
@@ -40,7 +40,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     - `_needs_left_out`: whether outputs at samples left out are needed even of a model that was asked for;
     - `_name_in_files`: what files call the class;
-    - `_validate_samples(X, y, reset)`: X of float64 and y, checked; `reset`: they are those of a first fit;
+    - `_validate_samples(X, y, sample_weight, reset)`: X of float64, y and weights, checked, of samples of weight above
+      0; `reset`: they are those of a first fit;
     - `_learn_coding(y, weights, classes)`: sets what codes targets;
     - `_code(y)`: targets as columns of numbers, shape (n, C);
     - `_with_class_weights(y, weights)`: weights of samples times those of their classes;
@@ -167,10 +168,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             _forget(self)  # the kernel, whatever it was, begins anew
             fit_parts(self, X, y, sample_weight, eval_set, classes, seed)
             return
-        X, y = self._validate_samples(X, y, reset=model is None)
-        X, y, weights = self._weighted(X, y, sample_weight)
-        if not len(X):
+        if sample_weight is not None and not np.any(sample_weight):
             raise ValueError("sample_weight must be above 0 for at least one sample, got none")
+        X, y, weights = self._validate_samples(X, y, sample_weight, reset=model is None)
         if model is None:
             self._learn_coding(y, weights, classes)
         targets, weights = self._code(y), self._with_class_weights(y, weights)
@@ -416,8 +416,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if is_collection(X) or is_collection(y):
             extend_parts(self, X, y, sample_weight)
             return self
-        X, y = self._validate_samples(X, y, reset=False)
-        X, y, weights = self._weighted(X, y, sample_weight)
+        X, y, weights = self._validate_samples(X, y, sample_weight, reset=False)
         with np.errstate(over="ignore"):
             targets, weights = self._code(y), self._with_class_weights(y, weights) / self._weight_unit
         if not np.isfinite(weights.sum()):
@@ -536,16 +535,6 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     # ------------------------------------------------------------------ checks
 
-    def _weighted(self, X, y, sample_weight):
-        """Samples of weight above 0, and their weights."""
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        with np.errstate(over="ignore"):
-            total = weights.sum()
-        if not np.isfinite(total):
-            raise ValueError(f"the sum of sample_weight must be finite in float64, got weights up to {weights.max():g}")
-        present = weights > 0
-        return (X, y, weights) if present.all() else (X[present], y[present], weights[present])
-
     def _eval_samples(self, eval_set):
         """Samples and coded targets of an evaluation set; None for None."""
         if eval_set is None:
@@ -553,7 +542,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
         if not (isinstance(pair, tuple) and len(pair) == 2):
             raise ValueError("eval_set must be a pair (X, y), or a list of one such pair")
-        X, y = self._validate_samples(*pair, reset=False)
+        X, y, _ = self._validate_samples(*pair, None, reset=False)
         return X, self._code(y)
 
     def _scaled_eval_set(self, eval_samples):
@@ -561,7 +550,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if eval_samples is None:
             return None
         X, targets = eval_samples
-        return self.scaling_.transform(X), (targets - self.centre_) / self.spread_
+        return self.scaling_.transform(self._filled(X)), (targets - self.centre_) / self.spread_
 
 
 def _forget(estimator):

@@ -318,10 +318,10 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         outputs = self._outputs(X)
         return np.zeros((len(outputs), 1)) if len(self.classes_) == 1 else log_probabilities(outputs, self.sharpness_)
 
-    def _validate_samples(self, X, y, *, reset):
-        X, y = self._features_and_targets(X, y, reset)
+    def _validate_samples(self, X, y, sample_weight, *, reset):
+        X, y, weights = self._features_and_targets(X, y, sample_weight, reset)
         check_classification_targets(y)
-        return X, y
+        return X, y, weights
 
     def _learn_coding(self, y, weights, classes):
         self.classes_ = np.unique(y if classes is None else classes)

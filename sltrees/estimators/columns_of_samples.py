@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
 
 from sltrees.estimators.frame_encoder import FrameEncoder, is_frame, needs_encoding
 from sltrees.estimators.frame_names import with_names
@@ -28,25 +36,33 @@ class ColumnsOfSamples:
         tags.input_tags.allow_nan = True
         return tags
 
-    def _features_and_targets(self, X, y, reset, **rules):
-        """Features, finite, and targets. Sets with `reset`: encoder_, feature_ranges_ and what scikit-learn does.
+    def _features_and_targets(self, X, y, sample_weight, reset, **rules):
+        """Features, finite, targets and weights of the samples of weight above 0: of others nothing is learned.
 
-        `rules` are those of targets, as `sklearn.utils.check_X_y` knows them.
+        `rules` are those of targets, as `sklearn.utils.check_X_y` knows them. Sets with `reset`: encoder_,
+        feature_ranges_ and what scikit-learn does.
         """
         if reset:
             self.encoder_ = FrameEncoder(self.categorical_features) if self._asks_for_encoding(X) else None
         if self.encoder_ is None:
             X, y = validate_data(self, with_names(X), y, reset=reset, **_NUMBERS, **rules)
-            X = as_dense(X)
+            X, y, weights = _weighted(as_dense(X), y, sample_weight)
             if np.isnan(X).any():
                 X = self._with_gaps_filled(X, y, reset)
         else:
             validate_data(self, with_names(X), y, reset=reset, skip_check_array=True)
-            X = self.encoder_.fit_transform(X, y) if reset else self.encoder_.transform(X)
+            check_consistent_length(X, y)
+            if reset:
+                X, y, weights = _weighted(X, y, sample_weight)
+                X = self.encoder_.fit_transform(X, y)
+            else:
+                X = self.encoder_.transform(X)
             X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
+            if not reset:  # of further samples there may be none that counts
+                X, y, weights = _weighted(X, y, sample_weight)
         if reset:
             self.feature_ranges_ = np.stack([X.min(axis=0), X.max(axis=0)])
-        return X, y
+        return X, y, weights
 
     def _asks_for_encoding(self, X):
         by_dtype = isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"
@@ -63,13 +79,17 @@ class ColumnsOfSamples:
             if names is not None:
                 self.encoder_.feature_names_in_ = names
             return X
+        return self._filled(X) if hasattr(self, "scaling_") else X  # those of an evaluation set are filled later
+
+    def _filled(self, X):
+        """Numbers with the mean of training in place of NaN."""
         return np.where(np.isnan(X), self.scaling_.middle_, X)
 
     def _features(self, X):
         """The features of samples to predict for."""
         if self.encoder_ is None:
             X = as_dense(validate_data(self, with_names(X), reset=False, **_NUMBERS))
-            return np.where(np.isnan(X), self.scaling_.middle_, X) if np.isnan(X).any() else X
+            return self._filled(X) if np.isnan(X).any() else X
         validate_data(self, with_names(X), reset=False, skip_check_array=True)
         if not is_frame(X):
             X = as_dense(X)
@@ -125,6 +145,19 @@ class ColumnsOfSamples:
 
 
 _NUMBERS = {"dtype": np.float64, "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
+
+
+def _weighted(X, y, sample_weight):
+    """Samples of weight above 0, and their weights."""
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(f"the sum of sample_weight must be finite in float64, got weights up to {weights.max():g}")
+    present = np.flatnonzero(weights)
+    if len(present) == len(weights):
+        return X, y, weights
+    return _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
 
 
 def as_dense(X):

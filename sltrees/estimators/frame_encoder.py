@@ -137,10 +137,10 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         X = _checked(X)
         validate_data(self, with_names(X), reset=True, skip_check_array=True)
         targets = None if y is None else as_targets(y)
-        wanted = _positions(self.categorical_features, X)
+        wanted, typed = _positions(self.categorical_features, X), _of_categories(self.categorical_features, X)
         columns, features = [], []
         for place, (name, values) in enumerate(_columns_of(X)):
-            column, values = _decide(name, values, place in wanted)
+            column, values = _decide(name, values, place in wanted, place in typed)
             many = column.kind == "categorical" and len(column.categories) > self.max_categories
             if many and targets is not None:
                 column, encoded = with_rates(column, values, targets)
@@ -362,13 +362,27 @@ def _is_of_numbers(dtype):
     return getattr(dtype, "kind", "") in tuple("biuf") or (hasattr(dtype, "is_numeric") and dtype.is_numeric())
 
 
+def _is_of_categories(dtype):
+    """Of a column of pandas; categories of polars are strings."""
+    return getattr(dtype, "name", None) == "category"
+
+
 def _as_array(column):
     kind = getattr(column.dtype, "kind", None)
+    if _is_of_categories(column.dtype):
+        return column.astype(object).to_numpy()  # whole numbers stay whole beside missing values
     if kind in tuple("biuf"):  # of pandas, where there may be missing values in columns of integers
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if kind == "M":
         return column.to_numpy(dtype="datetime64[ns]")  # of time zones in UTC
     return column.to_numpy()
+
+
+def _of_categories(wanted, X):
+    """The columns whose type says that they are categories, of numbers, booleans or anything else, if types decide."""
+    if not (isinstance(wanted, str) and wanted == "from_dtype" and is_frame(X)):
+        return set()
+    return {place for place, name in enumerate(X.columns) if _is_of_categories(_column(X, name).dtype)}
 
 
 def _positions(wanted, X):
@@ -396,9 +410,9 @@ def _positions(wanted, X):
 # ---------------------------------------------------------------------- columns
 
 
-def _decide(name, values, is_said_categorical):
+def _decide(name, values, is_said_categorical, is_of_categories):
     """What a column is, and its values as that wants them."""
-    kind = "words" if is_said_categorical else _kind_of(values)
+    kind = "words" if is_said_categorical or is_of_categories else _kind_of(values)
     if kind == "words":
         words = _as_words(values)
         present = [word for word in words if word is not None]

@@ -65,7 +65,8 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
 
     eval_set = None
     if eval_samples is not None:
-        eval_set = estimator.scaling_.transform(eval_samples[0]), estimator._posed(eval_samples[1], None)[1]
+        X_val = estimator._filled(eval_samples[0])
+        eval_set = estimator.scaling_.transform(X_val), estimator._posed(eval_samples[1], None)[1]
     estimator.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
     model = networks(slice(None), **estimator._training_options(eval_set))
     model.draw(rows, Y, weights)

@@ -326,9 +326,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         """Whether predictions have shape (n,), as targets had in `fit`, rather than (n, C)."""
         return self._target_shape == ()
 
-    def _validate_samples(self, X, y, *, reset):
-        X, y = self._features_and_targets(X, y, reset, multi_output=True, y_numeric=True)
-        return X, np.asarray(y, dtype=np.float64)
+    def _validate_samples(self, X, y, sample_weight, *, reset):
+        X, y, weights = self._features_and_targets(X, y, sample_weight, reset, multi_output=True, y_numeric=True)
+        return X, np.asarray(y, dtype=np.float64), weights
 
     def _learn_coding(self, y, weights, classes):
         self._target_shape = y.shape[1:]

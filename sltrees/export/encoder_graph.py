@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from sltrees.export.onnx_graph import NODES
 from sltrees.tables._dates import date_turns
 
 MISSING_WORDS = ("", "None", "nan", "NaN", "NaT", "<NA>")  # what runtimes make of the missing values of Python
@@ -30,13 +31,15 @@ def encoded(graph, columns, input_dtype, outputs):
         Name of the features, shape (n, features), float64, in the order of `FrameEncoder.get_feature_names_out`.
     inputs : list of (name, element type, shape)
         "X" with all columns if all are numbers; else one of shape (n, 1) for each column that is learned from, called
-        like it, with a "_" behind it where an output is called so.
+        like it, with a "_" behind it where it is called "" or like an output or a node.
     metadata : dict of str to str
         "columns": for each input in JSON "input", "column" and "kind"; none of it for "X".
 
     Notes
     -----
-    Words that were not seen in training become what `FrameEncoder` makes of them. Cost: O(columns + categories).
+    Words that were not seen in training become what `FrameEncoder` makes of them. Missing words are "", and what
+    runtimes make of None and NaN where no category is called so; longer blank strings are words that were not seen.
+    Cost: O(columns + categories).
     """
     double = graph.type_of(np.float64)
     if all(column.kind in ("numeric", "left out") for column in columns):
@@ -51,8 +54,8 @@ def encoded(graph, columns, input_dtype, outputs):
         if not column.feature_names:
             continue
         name = column.name
-        if name in outputs:
-            while name in taken:
+        if not name or name in outputs or name.startswith(NODES):  # an input needs a name of its own
+            while not name or name in taken:
                 name += "_"
         inputs.append((name, graph.type_of(types.get(column.kind, object)), ["n", 1]))
         said.append({"input": name, "column": column.name, "kind": column.kind})

@@ -130,7 +130,7 @@ def to_onnx(networks, path, *, scaling=None, output_scale=None, output_offset=No
     does. Of one that learned from a frame with other columns, too, each column is an input of shape (n, 1), called like
     it: numbers and booleans of `input_dtype`; dates as float64, days since 1970, since ONNX has no dates; categories as
     strings, "" for what is missing. (Metadata have the kinds, as JSON under "columns", and the names of inputs, which
-    have a "_" more where the output is called like the column.) Outputs are "y" of a regressor, float64; of a
+    have a "_" more where the column is called "" or like an output.) Outputs are "y" of a regressor, float64; of a
     classifier "label" and "probabilities", in the order of `classes_`. Of the kernel, correlations are
     computed in float64, so that it has an error of some 1e-8 where a sample is one that was learned from, times the
     largest coefficients; memory is 8 bytes x samples x 4,096 at a time, and some twenty times that.

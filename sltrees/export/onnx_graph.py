@@ -10,11 +10,12 @@ from sltrees.network.prediction import NEURONS_PER_PART
 
 # of 2020: every runtime in use reads them, and nothing newer is needed
 OPSETS, IR_VERSION = {"": 13, "ai.onnx.ml": 2}, 7
+NODES = "sltrees/"  # what names of nodes and constants begin with
 CENTRES_PER_PART = 4096  # so that no runtime holds the kernel of all at once
 
 
 class Graph:
-    """Nodes and constants of an ONNX graph as they are added; "sltrees/" keeps their names apart from inputs'."""
+    """Nodes and constants of an ONNX graph as they are added; `NODES` keeps their names apart from inputs'."""
 
     def __init__(self, onnx):
         self._onnx = onnx
@@ -26,14 +27,14 @@ class Graph:
 
     def constant(self, values):
         """Name of a new constant."""
-        name = f"sltrees/constant_{len(self.constants)}"
+        name = f"{NODES}constant_{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
     def add(self, operator, *inputs, output=None, **attributes):
         """Name of the output of a new node; inputs are names, or arrays, which become constants."""
         inputs = [given if isinstance(given, str) else self.constant(given) for given in inputs]
-        output = f"sltrees/{operator}_{len(self.nodes)}" if output is None else output
+        output = f"{NODES}{operator}_{len(self.nodes)}" if output is None else output
         self.nodes.append(self._onnx.helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 

@@ -48,6 +48,21 @@ def test_a_pipeline_transforms_the_evaluation_set(make):
     assert None not in curves[0]
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_gaps_of_an_evaluation_set_are_filled_as_those_to_predict_for(loss):
+    X, y = wave(60)
+    gaps = X[40:].copy()
+    gaps[::3, 0] = np.nan
+    filled = np.where(np.isnan(gaps), X[:40].mean(axis=0), gaps)
+    options = {**NETWORK, "width": 256, "max_iter": 3, "loss": loss}
+    curves = []
+    for seen in (gaps, filled):
+        model = NewtonRegressor(**options).fit(X[:40], y[:40], X_val=seen, y_val=y[40:])
+        curves.append([record.validation_rmse for record in model.history_[0]])
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-6)
+    np.testing.assert_allclose(model.predict(gaps), model.predict(filled), rtol=1e-6)
+
+
 def test_an_evaluation_set_is_given_once_and_whole():
     X, y = wave(20)
     for given, said in (

@@ -100,6 +100,39 @@ def test_categories_may_be_named():
             FrameEncoder(wrong).fit(frame)
 
 
+@pytest.mark.parametrize(
+    ("values", "categories"),
+    [
+        ([3, 1, 2, 1], ["1", "2", "3"]),
+        ([3, None, 2, 2], ["2", "3", "NA"]),
+        ([2**60 + 1, None, 2**60, 2**60], [str(2**60), str(2**60 + 1), "NA"]),
+        ([0.5, 0.1, 0.5, 0.1], ["0.1", "0.5"]),
+        ([True, False, True, False], ["False", "True"]),
+        ([True, None, True, False], ["False", "True", "NA"]),
+        (["a", "b", "a", "b"], ["a", "b"]),
+    ],
+    ids=str,
+)
+def test_what_has_the_type_of_categories_is_categories(values, categories):
+    frame = pd.DataFrame({"c": pd.Categorical(values), "x": [1.0, 2.0, 3.0, 4.0]})
+    encoder = FrameEncoder()
+    X = encoder.fit_transform(frame)
+    assert list(encoder.get_feature_names_out()) == [*(f"c={category}" for category in categories), "x"]
+    np.testing.assert_array_equal(X[:, :-1].sum(axis=1), np.ones(4))
+    np.testing.assert_array_equal(encoder.transform(frame), X)
+    np.testing.assert_array_equal(encoder.transform(frame.astype({"c": object})), X)
+    model = NewtonRegressor(**KERNEL).fit(frame, X[:, 0])
+    np.testing.assert_array_equal(model.encoder_.transform(frame), X)
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1", "2", "3"])], ids=str)
+def test_categories_of_polars_are_categories(dtype):
+    frame = pl.DataFrame({"c": pl.Series(["3", "1", None, "1"], dtype=dtype), "x": [1.0, 2.0, 3.0, 4.0]})
+    encoder = FrameEncoder().fit(frame)
+    assert list(encoder.get_feature_names_out()) == ["c=1", "c=3", "c=NA", "x"]
+    np.testing.assert_array_equal(encoder.transform(frame)[:, :3], [[0, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]])
+
+
 def test_values_that_were_not_seen_and_columns_that_are_others():
     encoder = FrameEncoder().fit(pd.DataFrame({"a": ["x", "y", "x"], "b": [1.0, 2.0, 3.0]}))
     np.testing.assert_array_equal(
@@ -191,6 +224,40 @@ def test_further_samples_are_encoded_alike():
     model.partial_fit(frame[150:], y[150:])
     assert model.encoder_ is before
     assert len(model.fitted_model_.X_) == N
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("make", [NewtonRegressor, NewtonClassifier])
+def test_rows_of_weight_0_are_not_learned_from_by_the_encoder_either(kind, make):
+    found = columns()
+    y = target(found) + np.random.default_rng(0).standard_normal(30)[[int(t.split()[1]) for t in found["town"]]]
+    wrong = y.copy()
+    wrong[150:] *= -1000.0
+    if make is NewtonClassifier:
+        y, wrong = y > 0.5, wrong > 0.5
+    less = FRAMES[kind]({name: values[:150] for name, values in found.items()})
+    found["size"][150:], found["colour"][150:] = [1e6] * 50, ["green"] * 50
+    weights = np.r_[np.ones(150), np.zeros(50)]
+    model = make(**KERNEL).fit(FRAMES[kind](found), wrong, sample_weight=weights)
+    alone = make(**KERNEL).fit(less, y[:150])
+    assert model.encoder_.to_dict() == alone.encoder_.to_dict()
+    np.testing.assert_array_equal(model.feature_ranges_, alone.feature_ranges_)
+    np.testing.assert_array_equal(model.predict(less), alone.predict(less))
+
+
+def test_rows_of_weight_0_count_for_no_median_and_no_range():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, 2))
+    y, weights = X[:, 1], np.r_[np.ones(150), np.zeros(50)]
+    X[150:] += 1e4
+    for gaps in (False, True):
+        if gaps:
+            X[::5, 0] = np.nan
+        model = NewtonRegressor(**KERNEL).fit(X, y, sample_weight=weights)
+        alone = NewtonRegressor(**KERNEL).fit(X[:150], y[:150])
+        np.testing.assert_array_equal(model.feature_ranges_, alone.feature_ranges_)
+        np.testing.assert_array_equal(model.predict(X), alone.predict(X))
+        np.testing.assert_array_equal(model.outside_range([[100.0, 0.0]]), alone.outside_range([[100.0, 0.0]]))
 
 
 def test_dates_that_were_never_seen_are_no_new_categories():

@@ -187,3 +187,26 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 2 classes"):
         to_onnx(NewtonClassifier("kernel").fit(X, np.ones(N)), tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["", "sltrees/Cast_0", "y"])
+def test_any_column_has_an_input(tmp_path, name):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.standard_normal(N), name: rng.choice(["u", "v"], N)})
+    estimator = NewtonRegressor("kernel", feature_learning=False).fit(frame, frame["a"] + (frame[name] == "u"))
+    to_onnx(estimator, tmp_path / "m.onnx")
+    inputs_of, session = inputs_of_guide(tmp_path / "m.onnx")
+    assert [given.name for given in session.get_inputs()] == ["a", f"{name}_"]
+    (found,) = session.run(["y"], inputs_of(frame))
+    np.testing.assert_allclose(found, estimator.predict(frame), atol=1e-6)
+
+
+def test_words_like_missing_values_are_words_beside_empty_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    words = rng.choice(["None", "nan", "x", ""], N)
+    frame = pd.DataFrame({"a": rng.standard_normal(N), "word": words})
+    estimator = NewtonRegressor("kernel", feature_learning=False).fit(frame, 3.0 * (words == "None") - (words == ""))
+    to_onnx(estimator, tmp_path / "m.onnx")
+    inputs_of, session = inputs_of_guide(tmp_path / "m.onnx")
+    (found,) = session.run(["y"], inputs_of(frame))
+    np.testing.assert_allclose(found, estimator.predict(frame), atol=1e-6)

@@ -96,7 +96,7 @@ def fit_parts(estimator, X, y, sample_weight, eval_set, classes, seed):
     is_out[rng.choice(size, min(int(HELD_OUT * n), MOST_HELD_OUT, size // 2), replace=False)] = True
     left_out = [rows[is_out & (of_part == at)] for at in range(len(parts.delayed))]
 
-    X, y = estimator._validate_samples(X, y, reset=True)
+    X, y, weights = estimator._validate_samples(X, y, weights, reset=True)
     labelled = is_classifier(estimator)
     estimator._learn_coding(*((parts.classes, parts.totals) if labelled else (y, weights)), classes)
     progress = Progress() if estimator.verbose else None
