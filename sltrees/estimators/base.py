@@ -168,8 +168,6 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             _forget(self)  # the kernel, whatever it was, begins anew
             fit_parts(self, X, y, sample_weight, eval_set, classes, seed)
             return
-        if sample_weight is not None and not np.any(sample_weight):
-            raise ValueError("sample_weight must be above 0 for at least one sample, got none")
         X, y, weights = self._validate_samples(X, y, sample_weight, reset=model is None)
         if model is None:
             self._learn_coding(y, weights, classes)

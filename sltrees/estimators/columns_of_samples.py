@@ -157,6 +157,8 @@ def _weighted(X, y, sample_weight):
     present = np.flatnonzero(weights)
     if len(present) == len(weights):
         return X, y, weights
+    if not len(present):  # newer versions of scikit-learn have said so
+        raise ValueError("sample_weight must not be zero for all samples")
     return _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sltrees.network.shards import DRAWS_AT_A_TIME, ImpliedDisplacement
 
-PRODUCTS_AT_A_TIME = 1 << 21
+PRODUCTS_AT_A_TIME = 1 << 18
 
 
 class Movement(typing.NamedTuple):
