@@ -413,3 +413,22 @@ def test_a_loss_of_ones_own_is_learned_under_and_resumed(tmp_path):
         fit("poisson", [Checkpoint(path), PowerCut(2)])
     with pytest.raises(ArchiveError, match="loss must be None where it is no loss of the user's own"):
         NewtonTrainer.from_checkpoint(path, loss=LogCosh())
+
+
+def test_the_unit_of_targets_and_the_way_of_counting_samples_change_nothing(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 3))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    y, labels, weights = rng.gamma(2.0, 0.5, 40), (X[:, 1] > 0.3).astype(float), rng.integers(1, 4, 40)
+
+    def trained(loss, X, y, **given):
+        trainer = NewtonTrainer(ShiftedReLUNetwork(512, random_state=0), loss=loss, alpha=1.0, max_iter=8)
+        return trainer, trainer.fit(X, y, **given)
+
+    _, expected = trained("gamma", X, y)
+    _, small = trained("gamma", X, 1e-8 * y)
+    assert small.n_iter == expected.n_iter
+    assert small.mean_loss - np.log(1e-8) == pytest.approx(expected.mean_loss, rel=1e-6)
+    one, _ = trained("log_loss", X, labels, sample_weight=weights.astype(float))
+    other, _ = trained("log_loss", np.repeat(X, weights, axis=0), np.repeat(labels, weights))
+    assert one.offset_ == pytest.approx(other.offset_, rel=1e-12)
