@@ -8,7 +8,8 @@ import numpy as np
 
 from sltrees.network.shards import DRAWS_AT_A_TIME, ImpliedDisplacement
 
-PRODUCTS_AT_A_TIME = 1 << 18
+# products with samples: memory that is small beside that of training, but rows enough for BLAS
+PRODUCTS_AT_A_TIME, FEWEST_AT_A_TIME = 1 << 16, 16
 
 
 class Movement(typing.NamedTuple):
@@ -47,7 +48,7 @@ def movement_of(shard, planes):
     """
     knows_start = isinstance(shard.displacement, ImpliedDisplacement) and shard.displacement.knows_start
     squares, largest, counts = 0.0, 0.0, np.zeros(3, dtype=np.int64)
-    at_a_time = min(DRAWS_AT_A_TIME, max(1, PRODUCTS_AT_A_TIME // max(1, len(planes.X))))
+    at_a_time = min(DRAWS_AT_A_TIME, max(FEWEST_AT_A_TIME, PRODUCTS_AT_A_TIME // max(1, len(planes.X))))
     for start in range(0, shard.draws.size, at_a_time):
         stop = min(start + at_a_time, shard.draws.size)
         initial, moved_by = shard.initial[start:stop], shard.displacements(start * shard.copies, stop * shard.copies)
