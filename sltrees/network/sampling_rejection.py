@@ -125,7 +125,9 @@ class Proposals:
         weights = np.empty((numbers.size, planes.X.shape[1]), dtype=np.float32)
         fill_normals(seed.spawn(1)[0], weights)
         # what the basis sees of them gives way to the coordinates drawn; in single precision, as the others are
-        weights += (coordinates.astype(np.float32) - weights @ used.T) @ used
+        # (on some processors BLAS sets the flag "invalid" for lanes that it does not use: numpy issues 13173, 24067)
+        with np.errstate(invalid="ignore"):
+            weights += (coordinates.astype(np.float32) - weights @ used.T) @ used
         return numbers, weights
 
     def neighbours(self, i):
