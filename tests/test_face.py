@@ -116,14 +116,7 @@ assert_type(sltrees.__version__, str)
 @pytest.mark.parametrize(
     ("more", "complaint"), [("", None), ("sltrees.RandomForest", 'Module has no attribute "RandomForest"')]
 )
-def test_type_checkers_see_what_is_there_and_what_is_not(tmp_path, more, complaint):
-    pytest.importorskip("mypy")
-    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-scipy.*,threadpoolctl.*]\nignore_missing_imports = True\n")
-    (tmp_path / "typed.py").write_text(f"{TYPED}{more}\n")
-    environment = os.environ | {"PYTHONPATH": str(FACE.parent.parent)}
-    if (FACE.parent.parent / "pyproject.toml").exists():  # mypy finds by itself what was installed
-        environment["MYPYPATH"] = str(FACE.parent.parent)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "mypy.ini", "typed.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-    assert (done.returncode == 0) is (complaint is None), done.stdout
-    assert complaint is None or complaint in done.stdout
+def test_type_checkers_see_what_is_there_and_what_is_not(run_mypy, more, complaint):
+    status, said = run_mypy(f"{TYPED}{more}\n")
+    assert (status == 0) is (complaint is None), said
+    assert complaint is None or complaint in said

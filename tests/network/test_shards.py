@@ -164,7 +164,7 @@ def test_predictions_are_made_in_bounded_memory(init, monkeypatch):
     _, _, network, _ = trained(init)
     n_parts = network.neurons_.size / prediction.NEURONS_PER_PART if init == "paired" else 40_000 / 8192
     assert n_parts > 2
-    unseen = unit_rows(np.random.default_rng(2), 50_000, 6).astype(np.float32)
+    unseen = unit_rows(np.random.default_rng(2), 20_000, 6).astype(np.float32)
     expected = network.predict(unseen, n_threads=2)
     monkeypatch.setattr(prediction, "NUMBERS_OF_PARTS", 1)
     tracemalloc.start()
