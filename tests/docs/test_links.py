@@ -1,6 +1,7 @@
 """Links and paths in Markdown files of the repository: what they name is there."""
 
 import re
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,19 @@ def broken_links(page):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_within_the_repository_lead_somewhere(page):
     assert broken_links(page) == []
+
+
+def links_elsewhere(page):
+    """Addresses on other sites."""
+    return {target for target in LINK.findall(prose(page)) if target.startswith("http")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_other_sites_are_linked_to_for_papers_of_the_bibliography_and_for_asv(page):
+    known = links_elsewhere(ROOT / "docs/background/bibliography.md")
+    assert len(known) >= 20
+    assert links_elsewhere(page) - known <= {"https://asv.readthedocs.io"}
+    assert {urllib.parse.urlsplit(link).netloc for link in known} == {"arxiv.org", "doi.org"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
