@@ -60,7 +60,8 @@ class FeatureScales(typing.NamedTuple):
     scales : ndarray of shape (d,)
         Standardised columns are multiplied by them; 1 without rounds. Of the metric "full" the roots of its diagonal.
     importances : ndarray of shape (d,)
-        The share of each column in the spread of scaled samples; they sum to 1.
+        The share of each column in the spread of samples that are scaled by these rounds, or by one if none is chosen
+        and the function is better than a constant; they sum to 1.
     errors : list of float
         Mean squared error at samples left out, with 0, 1, ... rounds; empty if nothing was compared.
     standard_errors : list of float
@@ -152,7 +153,7 @@ def learn_scales(
     >>> found.rounds > 1, bool(found.importances[0] > 0.9)
     (True, True)
     """
-    options = shift, alpha, metric
+    options, comparison = (shift, alpha, metric), None
     if len(X) < n_folds * FEWEST_IN_A_FOLD:
         rounds, errors, standard_errors, out_of_fold = rounds or 0, [], [], None
         sequence = _sequence(scaling, X, Y, weights, options, n_threads)
@@ -168,10 +169,13 @@ def learn_scales(
         if rounds:  # the last round on all: what is learned from more samples is finer
             sequence.scale_by(sequence.mean(comparison.scales[rounds - 1], rounds - 1))
             sequence.next_round()
-    scales = sequence.of_columns()
-    importances = sequence.spread * scales**2
+    learned, scales = sequence.scaling, sequence.of_columns()
+    if not rounds and comparison is not None and comparison.tells_of_columns():
+        # they are not scaled, but a round tells what the function varies along
+        sequence.scale_by(sequence.mean(comparison.scales[1], 1))
+    importances = sequence.spread * sequence.of_columns() ** 2
     importances /= importances.sum() or 1.0
-    found = sequence.scaling, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha
+    found = learned, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha
     return FeatureScales(*found)
 
 
@@ -356,6 +360,8 @@ class _Folds:
                 self.scalings.append([sequence.scaling for sequence in self.sequences])
                 self.alphas.append([sequence.model.alpha_ for sequence in self.sequences])
                 squares.append(np.sum((outputs[-1] - self.Y) ** 2, axis=1))
+                if k == 0:
+                    self.gains = np.sum(self.Y**2, axis=1) - squares[0]
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
                 errors = [error if np.isfinite(error) else np.inf for error in errors]
                 if rounds is None and k and errors[-1] > (1.0 - LEAST_GAIN) * min(errors[:-1]):
@@ -371,6 +377,12 @@ class _Folds:
             rounds = next(within, 0)  # 0 where errors are not finite
         alpha = float(np.median(self.alphas[rounds]))
         return errors, standard_errors, rounds, OutOfFold(self.folds, self.scalings[rounds], outputs[rounds], alpha)
+
+    def tells_of_columns(self):
+        """Whether there was a round of a function that is better than a constant, by more than the standard error."""
+        gain = np.average(self.gains, weights=self.weights)
+        deviations = self.weights * (self.gains - gain)
+        return len(self.scales) > 1 and bool(gain * self.weights.sum() > np.sqrt(np.sum(deviations**2)))
 
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""

@@ -80,6 +80,18 @@ def test_noise_has_no_features():
     assert np.allclose(found.importances, 1 / 8)
 
 
+def test_importances_tell_of_columns_where_no_round_is_chosen():
+    """Of a function that varies along all columns, and along one of them more: scales are not worth their error."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 4))
+    found = learned(X, np.sin(X) @ [1.7, 1.0, 1.0, 1.0] + 1.5 * rng.standard_normal(200))
+    assert found.rounds == 0
+    assert np.array_equal(found.scales, np.ones(4))
+    assert np.isclose(found.importances.sum(), 1)
+    assert np.argmax(found.importances) == 0
+    assert found.importances[0] > 1.2 * np.sort(found.importances)[-2]
+
+
 def test_the_fewest_rounds_within_a_standard_error_are_chosen():
     found = learned(*few_of_many(noise=1.0))
     best = min(found.errors)
