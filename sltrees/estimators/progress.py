@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+_ENOUGH = 0.01  # of a stage, to tell what is left of it by: a first step of many digits tells nothing
 _EVERY = 1.0  # seconds
 _BAR = 20  # letters
 
@@ -41,8 +42,10 @@ class Progress:
             self._write(f"{stage}: begun")
         elif now - self._told >= _EVERY and done and total:
             self._told = now
-            left = (now - self._began) * (total - done) / done
-            self._write(f"{stage}: {done / total:.0%}, {left:.0f} s left")
+            line = f"{stage}: {done / total:.0%}"
+            if done >= _ENOUGH * total:
+                line += f", {(now - self._began) * (total - done) / done:.0f} s left"
+            self._write(line)
 
     def end(self):
         """Leave the line of a terminal, if something stands there. Cost: O(1)."""

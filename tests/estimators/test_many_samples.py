@@ -145,12 +145,14 @@ def test_memory_is_looked_at_first(monkeypatch):
 
 
 def test_progress_is_told_at_most_once_a_second():
-    lines, seconds = [], iter([0.0, 0.5, 1.5, 2.0, 2.6, 3.0])
+    lines, seconds = [], iter([0.0, 0.5, 1.5, 2.0, 2.6, 3.0, 5.0])
     progress = Progress(lines.append, lambda: next(seconds))
     for done in (0, 1, 2, 3, 4):
         progress("first", done, 4)
     progress("second", 0, 4)
-    assert lines == ["first: begun", "first: 50%, 2 s left", "first: 100%, 0 s left", "second: begun"]
+    progress("second", 0.03, 4)  # too little to tell by
+    assert lines[:3] == ["first: begun", "first: 50%, 2 s left", "first: 100%, 0 s left"]
+    assert lines[3:] == ["second: begun", "second: 1%"]
 
 
 def test_verbose_says_what_is_done(few_are_many, capsys):
