@@ -19,7 +19,7 @@ import numpy as np
 from sltrees._memory import array_bytes, check_memory
 from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor, threads_for
 from sltrees.kernels.derivatives import gradient_products, squared_gradients
 
 FEWEST_IN_A_FOLD = 20
@@ -350,7 +350,7 @@ class _Folds:
     def chosen(self, rounds, advance=None):
         """Errors, their standard errors, the number of rounds, by default the best, and what that learned."""
         outputs, squares = [], []
-        with ThreadExecutor(self.n_threads) as executor:
+        with ThreadExecutor(threads_for(len(self.sequences), self.n_threads)) as executor:
             most = MOST_ROUNDS if rounds is None else rounds
             for k in range(most + 1):
                 if advance is not None:
