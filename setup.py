@@ -54,6 +54,7 @@ MODULES = [
     "_lazy_rows",  # rows that are looked at only when they may have crossed a hyperplane
     "_gram",  # the Gram matrix from pair counts
     "_fired_pairs",  # products with the Gram matrix, and columns of it, from the pairs that fire
+    "_pair_bits",  # the same counted by bits, where many neurons fire on many samples
     "_normals",  # random numbers
     "_orthants",  # the limit kernel
     "_lapack",  # triangular factors, with the interpreter free

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+_NO_LIMIT = 2.0**62  # of version 1, which has a number for that
 _ROOT = Path("/")  # where /proc and /sys are; another one in tests
 
 
@@ -29,7 +30,8 @@ def available_memory() -> float:
         free = 1024.0 * int(line.split()[1])
     except (OSError, ValueError):  # not Linux
         free = _of_system("SC_AVPHYS_PAGES")
-    return min([physical_memory(), free, *(max(limit - used, 0.0) for limit, used in _control_groups())])
+    unused = (max(limit - used, 0.0) for limit, used in _control_groups())  # none above its limit
+    return min([_of_system("SC_PHYS_PAGES"), free, *unused])
 
 
 def _of_system(pages):
@@ -60,16 +62,24 @@ def _control_groups():
 
 
 def _limit_and_use(group, limit, use, cached):
-    most, used = float(int((group / limit).read_text())), 0.0
+    most, used = float(int(_text(f"{group}/{limit}"))), 0.0
+    if most > _NO_LIMIT:
+        return most, 0.0
     with contextlib.suppress(OSError, ValueError):
-        used = float(int((group / use).read_text()))
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        used = float(int(_text(f"{group}/{use}")))
+        statistics = dict(line.split() for line in _text(f"{group}/memory.stat").splitlines())
         used -= int(statistics.get(cached, 0))
     return most, max(used, 0.0)
 
 
 def _lines(name):
-    return (_ROOT / name).read_text().splitlines()
+    return _text(f"{_ROOT}/{name}").splitlines()
+
+
+def _text(path):
+    """What a file holds, a line at least at a time: several times quicker than `Path.read_text`."""
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read()
 
 
 def peak_rss_bytes():

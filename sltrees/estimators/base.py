@@ -26,6 +26,7 @@ from sltrees.estimators.scaling_choice import choose_scaling
 from sltrees.estimators.selection import with_scalings
 from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.estimators.under_loss import extend_under_loss, fit_under_loss
+from sltrees.execution.blas import BlasHold
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 
@@ -122,17 +123,23 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     _learning = None  # who is, while somebody is
 
     def _alone(self, learn, *arguments):
-        """The result of a call that learns, while no other does: RuntimeError if one is under way."""
-        me = object()
+        """The result of a call that learns, while no other does: RuntimeError if one is under way.
+
+        BLAS is held to one thread from the beginning to the end: between two calls that hold it, threads of its own
+        would wait for work on a processor that ours have work for, and results would depend on how many there are.
+        """
+        me, hold = object(), BlasHold()
         try:
             with _CLAIMS:
                 if self._learning is not None:
                     raise RuntimeError("the estimator is learning already: one fit or partial_fit at a time")
                 self._learning = me
+            hold.begin()
             return learn(*arguments)
-        finally:  # without a call, so that Ctrl-C cannot fall between
-            if self._learning is me:
+        finally:
+            if self._learning is me:  # without a call, so that Ctrl-C cannot fall between
                 self._learning = None
+            hold.release()
 
     def __getstate__(self):
         """What copies and pickles hold: nobody learns with them."""

@@ -5,6 +5,10 @@ of its derivatives, so that the metric, their square, takes the square root (dia
 How many rounds there are is decided by errors of samples from whose targets the scales were not learned either: rounds
 are repeated without each fold, and measured on it. What was learned so is also what other models are compared with.
 
+Of several outputs those count most that something is known of: outputs are turned so that samples left out tell along
+each direction which share of it is explained, and derivatives along it count as much. Where a class is a slice of a
+function of few features, say, one of ten outputs is mostly noise, and its derivatives are along all features alike.
+
 With the metric "full" it is directions that shrink, not columns alone: standardised samples are multiplied by the
 fourth root of the matrix of mean products of derivatives, instead of by those of its diagonal.
 """
@@ -19,7 +23,7 @@ import numpy as np
 from sltrees._memory import array_bytes, check_memory
 from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor, threads_for
 from sltrees.kernels.derivatives import gradient_products, squared_gradients
 
 FEWEST_IN_A_FOLD = 20
@@ -194,6 +198,49 @@ def rescaled(scaling, scales):
     return other
 
 
+def directions_explained(Y, weights, left_out):
+    """Directions of outputs, each as long as the share of it is that is explained.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n, C)
+    weights : ndarray of shape (n,)
+    left_out : ndarray of shape (n, C)
+        Outputs at the samples, each learned without it.
+
+    Returns
+    -------
+    ndarray of shape (C, k)
+        A direction in each column, orthogonal, but for those along which nothing is explained. The share is the
+        covariance of targets with outputs along it over the variance of targets, up to 1. The identity where nothing is
+        explained at all, or outputs are not finite.
+
+    Notes
+    -----
+    Shrunk by that share, outputs along canonical directions have the least error to be expected. Cost: O(n C^2 + C^3).
+
+    References
+    ----------
+    Breiman and Friedman, "Predicting multivariate responses in multiple linear regression", JRSS B 59 (1997).
+
+    Examples
+    --------
+    >>> Y = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> directions_explained(Y, np.ones(4), Y * [0.75, -0.25]) ** 2  # nothing is known of the second output
+    array([[0.5625],
+           [0.    ]])
+    """
+    if not np.isfinite(left_out).all():
+        return np.eye(Y.shape[1])
+    Y, left_out = (values - np.average(values, axis=0, weights=weights) for values in (Y, left_out))
+    products = (weights[:, None] * Y).T @ left_out
+    explained, directions = np.linalg.eigh(products + products.T)
+    spread = np.einsum("ij,ij->j", directions, (weights[:, None] * Y).T @ Y @ directions)
+    there = spread > 1e-9 * spread.max()
+    shares = np.where(there, np.clip(0.5 * explained / np.where(there, spread, 1.0), 0.0, 1.0), 0.0)
+    return (directions * shares)[:, shares > 0] if shares.any() else np.eye(Y.shape[1])
+
+
 class _Sequence:
     """Rounds on some samples, one after the other; what they learn are scales of columns."""
 
@@ -202,20 +249,21 @@ class _Sequence:
         self.X, self.Y, self.weights, (self.shift, self.alpha) = X, Y, weights, options
         self.spread = _spread(scaling, X, weights)
         self.scales = self.no_scales(X.shape[1])
-        self.model = None
+        self.model = self.observed = None  # observed: targets and weights of what the model leaves out
 
     def learn(self):
-        """The model with the scales as they are. Sets: model, first_alpha.
+        """The model with the scales as they are. Sets: model, observed, first_alpha.
 
         Where a first ridge is known, that of the model is one near that of the round before, by a half of the samples.
         """
         samples = to_learn_from(self.scaling.transform(self.X), self.Y, self.weights)
+        self.observed = samples[1:3] if samples[3] is None else samples[3][1:]
         self.model = KernelRidge(
             shift=self.shift,
             alpha=self.alpha,
             first_alpha=self.first_alpha,
             climb_on=max(FEWEST_TO_CHOOSE_BY, len(samples[0]) // 2),
-            most_left_out=0,
+            most_left_out=len(samples[0]) if self.Y.shape[1] > 1 else 0,
             n_threads=self.n_threads,
         ).fit(*samples)
         if self.first_alpha is not None:
@@ -225,8 +273,10 @@ class _Sequence:
     def next_round(self):
         """New scales, from the derivatives of the model. Sets: scales, scaling, model (None)."""
         model = self.model or self.learn()
-        scaled = self.scaling.scaled(self.X)
-        scales = self.scales_by(scaled, model.X_, model.dual_, self.shift, self.weights)
+        scaled, dual = self.scaling.scaled(self.X), model.dual_
+        if self.Y.shape[1] > 1 and model.left_out_ is not None:
+            dual = dual @ directions_explained(*self.observed, model.left_out_)
+        scales = self.scales_by(scaled, model.X_, dual, self.shift, self.weights)
         self.model = None
         if scales is not None:  # of a constant function nothing tells columns apart
             self.scale_by(scales)
@@ -350,7 +400,7 @@ class _Folds:
     def chosen(self, rounds, advance=None):
         """Errors, their standard errors, the number of rounds, by default the best, and what that learned."""
         outputs, squares = [], []
-        with ThreadExecutor(self.n_threads) as executor:
+        with ThreadExecutor(threads_for(len(self.sequences), self.n_threads)) as executor:
             most = MOST_ROUNDS if rounds is None else rounds
             for k in range(most + 1):
                 if advance is not None:
@@ -364,7 +414,7 @@ class _Folds:
                     self.gains = np.sum(self.Y**2, axis=1) - squares[0]
                 errors = [float(np.average(square, weights=self.weights)) for square in squares]
                 errors = [error if np.isfinite(error) else np.inf for error in errors]
-                if rounds is None and k and errors[-1] > (1.0 - LEAST_GAIN) * min(errors[:-1]):
+                if rounds is None and k and errors[-1] > min(errors[:-1]) - self.least_gain(min(errors[:-1])):
                     break
         best = int(np.argmin(errors))
         total = self.weights.sum()
@@ -383,6 +433,14 @@ class _Folds:
         gain = np.average(self.gains, weights=self.weights)
         deviations = self.weights * (self.gains - gain)
         return len(self.scales) > 1 and bool(gain * self.weights.sum() > np.sqrt(np.sum(deviations**2)))
+
+    def least_gain(self, error):
+        """What a round has to lower an error by for another one to follow: a share of what little is known, if less.
+
+        Of several outputs most of the error may be along directions of which nothing can be known.
+        """
+        explained = float(np.average(np.sum(self.Y**2, axis=1), weights=self.weights)) - error
+        return LEAST_GAIN * (min(error, explained) if explained > 0 and self.Y.shape[1] > 1 else error)
 
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""

@@ -19,7 +19,7 @@ from sltrees.estimators.kernel_solvers.climbing import NO_BETTER, climb
 from sltrees.estimators.kernel_solvers.samples import SamplesHere
 from sltrees.estimators.kernel_solvers.subsample import subsample
 from sltrees.execution.inline import InlineExecutor
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor, threads_or_inline
 from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.linalg.cholesky import TILE, CholeskyFactor
 from sltrees.linalg.factored_ridge import FactoredRidge
@@ -138,7 +138,7 @@ class KernelRidge:
         """Learn. `observations` are those that samples were merged of, if they were. Sets: the attributes."""
         self.solver_ = _solver(self.solver, len(X))
         self._check_memory(X, Y, self.solver_)
-        with ThreadExecutor(self.n_threads) as executor:
+        with threads_or_inline(self.n_threads) as executor:
             if self.solver_ == "eigen" and self.first_alpha is not None and len(X) > FEW_SAMPLES:
                 self._fit_by_factors(X, Y, weights, observations, executor)
             elif self.solver_ == "eigen":
@@ -377,7 +377,7 @@ class KernelRidge:
         off = SINGLE_ERROR * np.linalg.norm(self.dual_, axis=0).max()
         dtype = np.float32 if self.blocks_ is not None and off < NEGLIGIBLE else np.float64
         rows, centres, dual = (np.ascontiguousarray(array, dtype) for array in (X, self.X_, self.dual_))
-        with ThreadExecutor(self.n_threads) as executor:
+        with threads_or_inline(self.n_threads) as executor:
             return _kernel(self.shift, dtype).times(rows, centres, dual, executor) + self.constant_
 
 
@@ -400,7 +400,7 @@ def rough_alpha(X, Y, weights, shift):
     Cost: O(n^3).
     """
     X, Y, weights, observations = to_learn_from(X, Y, weights)
-    with ThreadExecutor(1) as executor:
+    with threads_or_inline(1) as executor:
         kernel = _kernel(shift).between(X, X)
         problem = executor.run(
             lambda: RidgeProblem(kernel, Y, weights=weights, intercept=True, observations=observations)

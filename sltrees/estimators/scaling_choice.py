@@ -9,7 +9,7 @@ import numpy as np
 from sltrees.estimators.distinct_samples import distinct_samples
 from sltrees.estimators.feature_learning import FeatureScales, learn_scales, scales_after
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, KernelRidge, rough_alpha
-from sltrees.execution.threads import ThreadExecutor
+from sltrees.execution.threads import ThreadExecutor, threads_for
 from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
@@ -221,7 +221,7 @@ def choose_scaling(
 
     best, kernels, errors = 0, [None], [np.inf]
     if needs_kernel or len(scalings) > 1:
-        with ThreadExecutor(n_threads) as executor:
+        with ThreadExecutor(threads_for(len(scalings), n_threads)) as executor:
             kernels = executor.run_all(lambda scaling: fitted(scaling, samples=fewer), scalings)
         errors = [model.error_ for model in kernels]
         best = int(np.argmin(errors))

@@ -74,8 +74,9 @@ class InlineExecutor:
 @contextlib.contextmanager
 def _interruptions_deferred():
     """Ctrl-C pressed inside takes effect at the end. Only the main thread ever receives it."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if is_main else None
+    if not callable(handler):
         yield
         return
     pressed = []

@@ -66,7 +66,7 @@ class PairCounts:
             self.counts[...] = 0
         if few or threads == 1:
             pieces = [(counters, 0, n, self.counts)]
-        elif n <= PRIVATE_COUNTS:
+        elif n <= PRIVATE_COUNTS and len(counters) >= threads:
             # each thread counts for some of the counters, in an array of its own: none has to pass over others' rows
             while len(self._private) < threads - 1:
                 self._private.append(np.empty_like(self.counts))

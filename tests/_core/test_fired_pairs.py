@@ -7,7 +7,9 @@ import pytest
 
 from sltrees._core import _simd
 from sltrees._core._fired_pairs import ROWS_AT_ONCE, add_columns, collect, gather, padded_length, transposed
+from sltrees._core._pair_bits import NEURONS_OF_BLOCK, add_common, fired_bits
 from sltrees._core._pools import padded
+from sltrees.gram import pair_bits
 
 levels = pytest.mark.parametrize("level", _simd.supported_levels())
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -108,3 +110,39 @@ def test_columns_count_neurons_that_fire_on_both(seed):
     add_columns(*neurons, *samples, some, counts)
     H = fires.T.astype(int) @ fires.astype(int)
     assert np.array_equal(counts, 1 + H[some])
+
+
+def symmetric(counts):
+    """H of ordered pair counts."""
+    return counts + counts.T - np.diag(counts.diagonal())
+
+
+# samples whose halves are equal and unequal; neurons around words and blocks
+@levels
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (64, 2), (65, 3), (0, 4), (NEURONS_OF_BLOCK + 1, 50), (1100, 51), (5, 0)])
+def test_bits_count_each_pair_once_in_the_row_that_is_asked_for(seed, level, k, n):
+    _simd.set_active_level(level)
+    fires, indptr, columns = pattern_of(np.random.default_rng(seed), k, n, 0.4)
+    bits, counts, parts = fired_bits(indptr, columns, n), np.zeros((n, n), np.int32), np.zeros((n, n), np.int32)
+    add_common(bits, 0, n, 1, counts)
+    H = fires.T.astype(int) @ fires.astype(int)
+    assert np.array_equal(symmetric(counts), H)
+    for start, stop in itertools.pairwise([0, n // 3, n // 2, n]):
+        add_common(bits, start, stop, -2, parts)
+        assert not parts[stop:].any()
+    assert np.array_equal(parts, -2 * counts)
+    per_row = np.count_nonzero(counts, axis=1)
+    if H.all() and n:
+        assert per_row.max() - per_row.min() <= 1
+
+
+def test_flips_are_counted_by_bits_as_what_fires_after_them_less_what_fires_before(seed):
+    rng, n = np.random.default_rng(seed), 40
+    fires, indptr, columns = pattern_of(rng, 600, n, 0.4)
+    flips = rng.random(fires.shape) < 0.1
+    neurons, samples = (where.astype(np.int32) for where in np.nonzero(flips))
+    counts = np.zeros((n, n), np.int32)
+    pair_bits.fired_counter((indptr, columns), n)(0, n, counts)
+    pair_bits.flips_counter((indptr, columns), (neurons, samples), n)(0, n, counts)
+    after = (fires ^ flips).astype(int)
+    assert np.array_equal(symmetric(counts), after.T @ after)

@@ -22,6 +22,7 @@ STUBS = (
     "_near_lists",
     "_normals",
     "_orthants",
+    "_pair_bits",
     "_pools",
     "_primitives",
     "_products",

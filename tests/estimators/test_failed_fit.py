@@ -13,6 +13,7 @@ from sltrees.callbacks import Callback
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.networks import Networks
+from sltrees.execution.blas import n_holders
 from sltrees.linalg.cholesky import CholeskyFactor
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.training.run import Run
@@ -169,6 +170,20 @@ def test_a_callback_does_not_learn_with_the_estimator_that_calls_it():
     estimator.set_params(callbacks=()).fit(X, Y)
 
 
+def test_blas_is_held_from_the_beginning_of_learning_to_its_end():
+    X, Y = samples(12)
+    held = []
+
+    class Regressor(NewtonRegressor):
+        def _learn_coding(self, *arguments):
+            held.append(n_holders())
+            super()._learn_coding(*arguments)
+
+    Regressor("kernel").fit(X, Y)
+    assert held == [1]
+    assert n_holders() == 0
+
+
 def test_ctrl_c_anywhere_leaves_nobody_learning():
     X, Y = samples(12)
     estimator = NewtonClassifier("kernel", alpha=0.1, evenness=1.0, n_jobs=1)
@@ -178,6 +193,7 @@ def test_ctrl_c_anywhere_leaves_nobody_learning():
 
     def check(outcome):
         assert estimator._learning is None
+        assert n_holders() == 0
 
     codes = code_of(NewtonEstimator._alone, NewtonEstimator._fit, NewtonEstimator._fit_alone, NewtonEstimator._become)
     interrupted_everywhere(act, codes, check)

@@ -72,6 +72,21 @@ def test_features_that_matter_are_found():
     assert np.isclose(found.scales @ found.scales, 12)  # the total spread is kept
 
 
+def test_of_several_outputs_those_count_of_which_something_is_known():
+    X, y = few_of_many(400)
+    classes = np.searchsorted(np.quantile(y, np.arange(1, 8) / 8), y)
+    Y, rng = (np.eye(8)[classes] - 1 / 8) / np.sqrt(7 / 64), np.random.default_rng(0)
+    scaling, options = InputScaling().fit(X), {"shift": 1.0, "n_folds": 3, "n_threads": 1}
+    samples = X, Y, np.ones(400), np.zeros(400)
+    found = learn_scales(scaling, *samples, rounds=None, rng=np.random.default_rng(0), **options)
+    assert found.rounds > 3
+    assert found.importances[:2].sum() > 0.7  # 0.5 where one direction counts as much as another
+    # what is known of does not depend on how outputs are turned
+    Q = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    turned = learn_scales(scaling, X, Y @ Q, *samples[2:], rounds=found.rounds, rng=np.random.default_rng(0), **options)
+    assert np.allclose(turned.scales, found.scales, rtol=1e-6)
+
+
 def test_noise_has_no_features():
     rng = np.random.default_rng(1)
     found = learned(rng.standard_normal((300, 8)), rng.standard_normal(300))

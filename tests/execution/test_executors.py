@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sltrees.execution import threads
 from sltrees.execution.blas import set_threads
 from sltrees.execution.inline import InlineExecutor
-from sltrees.execution.threads import ThreadExecutor, default_threads
+from sltrees.execution.threads import ThreadExecutor, default_threads, threads_for, threads_or_inline
 
 THREADS = (1, 2, 3, 8)
 
@@ -116,6 +117,21 @@ def test_blas_is_held_to_one_thread_and_restored(before):
 
 def test_the_default_is_the_number_of_processors_available():
     assert ThreadExecutor().n_threads == default_threads() >= 1
+
+
+def test_one_thread_is_that_of_the_caller_unless_it_has_to_receive_ctrl_c():
+    assert type(threads_or_inline(1)) is ThreadExecutor
+    with ThreadExecutor(1) as executor:
+        assert type(executor.run(threads_or_inline, 1)) is InlineExecutor
+        assert executor.run(threads_or_inline, 2).n_threads == 2
+
+
+def test_a_thread_for_each_of_a_few_tasks_only_where_all_processors_may_be_used(monkeypatch):
+    monkeypatch.setattr(threads, "default_threads", lambda: 2)
+    assert [threads_for(n_tasks) for n_tasks in (1, 2, 3, 4)] == [2, 2, 3, 2]
+    assert threads_for(3, 1) == 1
+    monkeypatch.setattr(threads, "default_threads", lambda: 8)
+    assert threads_for(3, 2) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from problems import random_problem, unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
 from sltrees.callbacks import Callback
 from sltrees.datasets.parity import digits_parity
+from sltrees.gram import pair_bits
 from sltrees.methods.certified import group
 from sltrees.methods.certified.skin import SKINS
 from sltrees.methods.certified.trajectory import MAX_STAMPS
@@ -287,7 +288,7 @@ def test_coefficients_that_grow_huge_and_cancel_are_begun_anew(seed, alpha):
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_pairs_are_counted_alike_however_many_rows_of_counts_are_added_to_at_a_time(monkeypatch, n_threads):
+def test_pairs_are_counted_alike_by_bits_and_by_lists_however_many_rows_are_added_to_at_a_time(monkeypatch, n_threads):
     X, y = random_problem(0, 40, 3)
     calls, real = [], group._few_rows_at_a_time
 
@@ -303,6 +304,10 @@ def test_pairs_are_counted_alike_however_many_rows_of_counts_are_added_to_at_a_t
         return network.digest(), [record.loss for record in history]
 
     expected = train()
+    assert not calls  # by bits
+    monkeypatch.setattr(pair_bits, "pays", lambda *arguments: False)
+    assert train() == expected
+    assert calls
     assert not any(calls)
     calls.clear()
     monkeypatch.setattr(group, "COUNTS_IN_CACHE", 4 * 40 * 11)

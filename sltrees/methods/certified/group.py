@@ -11,6 +11,7 @@ import numpy as np
 
 from sltrees._core._pools import padded
 from sltrees._memory import return_freed_memory
+from sltrees.gram import pair_bits
 from sltrees.gram.fired_pairs import count_columns
 from sltrees.linalg.fixed_sums import FixedSum
 from sltrees.methods.certified.shard import CertifiedShard
@@ -203,15 +204,21 @@ class ShardGroup:
 
     def _counter(self, shard):
         """Of the flips of a shard."""
+        rows, found, n, n_neurons = shard.rows, shard.found, self.n_samples, shard.shard.n_neurons
+        if pair_bits.pays(found.n_flips * rows.n_fired / max(1, n_neurons), n, n_neurons):
+            return pair_bits.flips_counter(rows.fired(), found.flips[:2], n)
 
         def count(start, stop, counts):
-            shard.rows.count_flips(shard.found, start, stop, counts)
+            rows.count_flips(found, start, stop, counts)
 
-        return _few_rows_at_a_time(count, self.n_samples, shard.found.n_flips, shard.found.n_visited)
+        return _few_rows_at_a_time(count, n, found.n_flips, found.n_visited)
 
     def _counter_anew(self, shard):
         """Of all pairs of a shard."""
-        return _few_rows_at_a_time(shard.rows.count_fired, self.n_samples, shard.rows.n_fired, shard.shard.n_neurons)
+        rows, n, n_neurons = shard.rows, self.n_samples, shard.shard.n_neurons
+        if pair_bits.pays(0.5 * rows.n_fired**2 / max(1, n_neurons), n, n_neurons):
+            return pair_bits.fired_counter(rows.fired(), n)
+        return _few_rows_at_a_time(rows.count_fired, n, rows.n_fired, n_neurons)
 
     def count_pairs(self, pairs):
         """Count all pairs that fire anew. Cost: O(sum over neurons of fired^2 + n^2)."""
