@@ -123,7 +123,7 @@ def _block_conjugate_gradients(multiply, precondition, right, advance):
         residual -= length * product
         n_steps += 1
         worst = float((np.linalg.norm(residual, axis=0) / sizes).max())
-        advance(max(0.0, -np.log10(max(worst, 1e-300))))
+        advance(-np.log10(np.clip(worst, TOL, 1.0)))
         preconditioned = precondition(residual)
         before, energy = energy, np.einsum("ij,ij->j", residual, preconditioned)
         ratio = np.divide(energy, before, out=np.zeros_like(energy), where=before > 0)
