@@ -52,6 +52,7 @@ from asv_benchmarks.compare.parts.real_data import SETS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = "newton"
+RIVALS_IN_A_TABLE = 6  # more are wider than a page
 MODELS = {
     OURS: "Newton",
     "kernel_ridge": "KernelRidge",
@@ -392,7 +393,7 @@ def report(summary):
                     ranks = [number(summary.rank(model, chosen), 2) for model in summary.models]
                     body.append([f"mean rank{label}", "", "", *ranks])
             title = f"{task.capitalize()}: {what} (mean of {summary.folds} folds)"
-            parts += [title, table(["set", "n", "d", *titles], body)]
+            parts += [title, *narrow_tables(["set", "n", "d", *titles], body)]
         lines = []
         for label, chosen in groups(summary, task):
             for model in summary.models:
@@ -403,6 +404,14 @@ def report(summary):
             head = [f"Newton less, in {score}", "mean", "standard error", "sets"]
             parts += [f"{task.capitalize()}: paired differences over sets", table(head, lines)]
     return "\n\n".join(parts)
+
+
+def narrow_tables(head, body):
+    """Tables of so many models each: the name of the set and the first model, ours, are columns of all."""
+    first, *others = range(3, len(head))
+    rivals = [others[start : start + RIVALS_IN_A_TABLE] for start in range(0, len(others), RIVALS_IN_A_TABLE)] or [[]]
+    chosen = [[0, 1, 2, first, *rivals[0]], *([0, first, *more] for more in rivals[1:])]
+    return [table([head[i] for i in columns], [[row[i] for i in columns] for row in body]) for columns in chosen]
 
 
 def groups(summary, task):
