@@ -358,7 +358,7 @@ class Run:
         self.state = state
 
     def let_go(self):
-        """Let go of what only steps need, before the end takes memory: nothing is left to settle. Sets: method, gram."""
+        """Let go of what only steps need: nothing is left to settle. Sets: method, gram, model."""
         self.method.release()
         self.model = self.gram = self.method = None
 
