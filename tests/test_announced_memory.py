@@ -10,25 +10,31 @@ import pytest
 from announced_memory import CASES
 
 TOO_MUCH = 1.15  # times what is taken
-# where a preconditioner need not grow as far as it may, and where little is taken beside what allocators keep
-MORE = {"products": 1.3, "narrow": 1.2}
-NOISE = 1.05  # of what the kernel counts, from run to run
+
+
+RUNS = 3  # at most, of which the one that takes most counts: how threads meet decides what they hold at once
 
 
 @functools.cache
 def measured():
-    """Bytes by case: taken at the peak, announced. Of resident memory, as the kernel counts it."""
+    """Bytes of each case: taken at the peak, announced. Of resident memory, as the kernel counts it."""
+    return measure()
+
+
+def measure(*numbers):
     program = Path(__file__).with_name("announced_memory.py")
-    run = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, program, *map(str, numbers)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    cases = [json.loads(line) for line in run.stdout.splitlines()]
-    return {case["case"]: (case["taken"], case["announced"]) for case in cases}
+    return [(case["taken"], case["announced"]) for case in map(json.loads, run.stdout.splitlines())]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
-@pytest.mark.parametrize("name", [name for name, *_ in CASES])
-def test_as_much_memory_is_taken_as_was_announced(name):
-    taken, announced = measured()[name]
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[name for name, *_ in CASES])
+def test_as_much_memory_is_taken_as_was_announced(number):
+    taken, announced = measured()[number]
+    for _ in range(RUNS - 1):
+        if announced > TOO_MUCH * taken:
+            ((again, announced),) = measure(number)
+            taken = max(taken, again)
     assert taken > 5e7  # else it is noise
-    assert taken <= NOISE * announced
-    assert announced <= MORE.get(name, TOO_MUCH) * taken
+    assert taken <= announced <= TOO_MUCH * taken

@@ -88,5 +88,6 @@ class TreesMethod(ExplicitMethod):
         none, one = (CorrelationTrees.bytes_needed(count, n_samples, n_features, dtype) for count in (0, 1))
         # displacements; weights being written, what undoes them, row numbers
         step = array_bytes(5, n_features, dtype=dtype) + 32
-        pair = 2 * (4 + np.dtype(dtype).itemsize) + 4  # before and after a step, and the query's own result, of some
+        # before and after a step; the query's own result, of those shards that threads are at
+        pair = 2 * (4 + np.dtype(dtype).itemsize) + 6
         return neurons * (one - none + step) + network.width * float(planes.firing.sum()) * pair

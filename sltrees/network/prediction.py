@@ -39,26 +39,28 @@ def add_up(parts, neurons_of, shift, X, executor):
     and its products with a block of samples, and the outputs of as many parts as make 32 MiB, or as there are threads.
     """
 
-    def outputs(numbered):
-        weights, signs = neurons_of(numbered[1])
-        total = np.zeros(len(X))
+    def add_outputs(part_and_total):
+        (_, part), total = part_and_total
+        weights, signs = neurons_of(part)
         for start in range(0, len(X), SAMPLES_PER_BLOCK):
             block = slice(start, start + SAMPLES_PER_BLOCK)
             add_dense_outputs(weights @ X[block].T, signs, shift, total[block])
-        return total
 
     sums, term, of_number = FixedSum(), None, None
     # does not change what is added to what
     window = max(executor.n_threads, min(PARTS_AT_A_TIME, NUMBERS_OF_PARTS // len(X)))
     for start in range(0, len(parts), window):
         some = parts[start : start + window]
-        for (number, _), part in zip(some, executor.map(outputs, some), strict=True):
+        # one array: of small ones each would keep allocators from using the memory around it again
+        totals = np.zeros((len(some), len(X)))
+        executor.map(add_outputs, list(zip(some, totals, strict=True)))
+        for (number, _), total in zip(some, totals, strict=True):
             if number == of_number:
-                term += part
+                term += total
                 continue
             if term is not None:
                 sums.add(of_number, term)
-            term, of_number = part, number
+            term, of_number = total.copy(), number
     if term is not None:
         sums.add(of_number, term)
     return sums.nodes

@@ -119,6 +119,7 @@ class Run:
                 self.lineage.check_end(status)
             self.synchronise()
             self.restore_best()
+            self.let_go()
             self.measure_laziness()
             return status
         except KeyboardInterrupt:
@@ -355,6 +356,11 @@ class Run:
         self.restored, self.left = (best, state), self.state
         restore(network, best)
         self.state = state
+
+    def let_go(self):
+        """Let go of what only steps need: nothing is left to settle. Sets: method, gram, model."""
+        self.method.release()
+        self.model = self.gram = self.method = None
 
     def measure_laziness(self):
         """See how far the neurons have moved since they were drawn. Sets: laziness."""

@@ -190,12 +190,13 @@ def test_memory_is_what_was_announced(monkeypatch):
     announced = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
     tracemalloc.start()
     try:
-        _, result = train(X, y, network, alpha=1e-3, max_iter=3, forcing=1e-3)
+        # so many steps that the preconditioner grows
+        _, result = train(X, y, network, alpha=1e-3, max_iter=6, forcing=1e-3)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert any(record.cg_steps for record in result.history)
-    assert 0.3 * announced <= peak <= announced  # with a preconditioner that did not have to grow
+    assert 0.4 * announced <= peak <= announced
 
 
 def test_checkpoints_tell_the_forcing(tmp_path):

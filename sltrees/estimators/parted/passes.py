@@ -11,11 +11,14 @@ import socket
 import typing
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from sltrees._validation import as_real_matrix, as_real_vector
 from sltrees.cluster.arithmetic import describe_arithmetic
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.execution.threads import ThreadExecutor
+
+ROWS_AT_A_TIME = 16_384  # of a part that are converted and scaled: copies of them are small beside a part
 
 
 class Described(typing.NamedTuple):
@@ -91,7 +94,9 @@ def describe(parts, which, labels):
 
 def _describe(part, number, labels):
     X, y, weights = part
-    X = _rows(X, f"part {number} of X")
+    for start in range(0, max(len(X), 1), ROWS_AT_A_TIME):
+        behind = f", from row {start} on," if start else ""
+        n_columns = _rows(X[start : start + ROWS_AT_A_TIME], f"part {number} of X{behind}").shape[1]
     y, weights = np.asarray(y), _weights(weights, len(X), number)
     if len(y) != len(X) or y.ndim not in (1, 2):
         raise ValueError(
@@ -103,7 +108,7 @@ def _describe(part, number, labels):
         totals = np.bincount(at.reshape(-1), weights[weights > 0], minlength=len(classes))
     else:
         as_real_matrix(y.reshape(len(y), -1), f"part {number} of y", np.float64)
-    return Described(len(X), X.shape[1], int(np.count_nonzero(weights)), classes, totals)
+    return Described(len(X), n_columns, int(np.count_nonzero(weights)), classes, totals)
 
 
 def draw(parts, places):
@@ -125,10 +130,9 @@ def draw(parts, places):
     """
     drawn = []
     for (X, y, weights), at in zip(parts, places, strict=True):
-        X, y = np.asarray(X), np.asarray(y)
-        weights = _weights(weights, len(X), 0)
+        y, weights = np.asarray(y), _weights(weights, len(X), 0)
         rows = np.nonzero(weights)[0][at]
-        drawn.append((X[rows], y[rows], weights[rows], rows))
+        drawn.append((np.asarray(_safe_indexing(X, rows)), y[rows], weights[rows], rows))
     return drawn
 
 
@@ -143,16 +147,28 @@ class Reader(typing.NamedTuple):
 
     estimator: typing.Any
 
-    def read(self, part, left_out):
-        """Rows of unit norm, targets and weights of a part; 0 are the weights of rows that are `left_out`."""
-        X, y, weights = part
+    def read(self, parts, left_out):
+        """Go through parts: rows of unit norm, targets and weights of some rows at a time.
+
+        Parameters
+        ----------
+        parts : list of tuple (X, y, weights or None)
+        left_out : list of ndarray, dtype=int64
+            Rows of each that are passed over, as those of weight 0 are.
+
+        Yields
+        ------
+        tuple (X, targets, weights)
+        """
         estimator = self.estimator
-        X = _rows(X, "a part of X")
-        weights = _weights(weights, len(X), 0).copy()
-        weights[left_out] = 0.0
-        X, y, weights = X[weights > 0], np.asarray(y)[weights > 0], weights[weights > 0]
-        targets, weights = estimator._coded(y, weights)
-        return estimator.scaling_.transform(X) if len(X) else X, targets, weights
+        for (X, y, weights), out in zip(parts, left_out, strict=True):
+            y, weights = np.asarray(y), _weights(weights, len(X), 0).copy()
+            weights[out] = 0.0
+            present = np.flatnonzero(weights)
+            for start in range(0, len(present), ROWS_AT_A_TIME):
+                some = present[start : start + ROWS_AT_A_TIME]
+                scaled = estimator.scaling_.transform(_rows(_safe_indexing(X, some), "a part of X"))
+                yield scaled, *estimator._coded(y[some], weights[some])
 
 
 def add_up(parts, left_out, reader, function, centres, n_threads):
@@ -175,10 +191,8 @@ def add_up(parts, left_out, reader, function, centres, n_threads):
     """
     system = NystromSystem(function.kernel, centres, function.dual.shape[1])
     with ThreadExecutor(n_threads) as executor:
-        for part, rows in zip(parts, left_out, strict=True):
-            X, Y, weights = reader.read(part, rows)
-            if len(X):
-                system.add(X, Y - function.outputs(X, executor), weights, executor)
+        for X, Y, weights in reader.read(parts, left_out):
+            system.add(X, Y - function.outputs(X, executor), weights, executor)
     return Sums((system.products, system.targets, system.totals), _rounded_by())
 
 
@@ -187,12 +201,10 @@ def add_targets(parts, left_out, reader, function, centres, n_threads):
     n_outputs = function.dual.shape[1]
     targets, totals = np.zeros((len(centres), n_outputs)), np.zeros(n_outputs)
     with ThreadExecutor(n_threads) as executor:
-        for part, rows in zip(parts, left_out, strict=True):
-            X, Y, weights = reader.read(part, rows)
-            if len(X):
-                left = weights[:, None] * (Y - function.outputs(X, executor))
-                targets += function.kernel.times(centres, X, left, executor)
-                totals += left.sum(axis=0)
+        for X, Y, weights in reader.read(parts, left_out):
+            left = weights[:, None] * (Y - function.outputs(X, executor))
+            targets += function.kernel.times(centres, X, left, executor)
+            totals += left.sum(axis=0)
     return Sums((targets, totals), _rounded_by())
 
 

@@ -196,15 +196,16 @@ class CertifiedMethod:
         listed = growth * planes.population.near_per_draw(skin) * entry
         written = any(isinstance(shard.displacement, np.ndarray) for shard in network.state.neurons.shards)
         shared = 1 if written else network.copies
-        # pools are copied when they grow, those of a shard for each thread
+        # pools are copied when they grow, one of a shard at a time by each thread
         copied = min(1.0, n_threads * NEURONS_OF_SHARD / max(neurons, 1.0))
         # lists of strayed neurons are their own, with as much again in holes before a pool is closed
-        listed_in_all = listed * ((1.0 - strayed) / shared + (2.0 + 1.5 * copied) * strayed)
+        listed_in_all = listed * ((1.0 - strayed) / shared + 2.0 * strayed)
         vectors = planes.directions.shape[1] * itemsize
         vectors_in_all = vectors * (1.125 * strayed + 2.0 * (shared < network.copies))
         # active lists have room for half as many again; lists of neurons that stray move to where there is more
         held = neurons * (74.0 + 2 * entry + listed_in_all + vectors_in_all)
-        held += pairs * entry * (1.5 + (0.8 + 1.5 * copied) * strayed)
+        held += pairs * entry * (1.5 + 0.8 * strayed)
+        held += 1.5 * copied * strayed * max(neurons * listed, pairs * entry)
         # what fires as it was drawn, before the rows have it, and what is left unused among it
         drawn = pairs * (4.0 / shared + 1.0)
         findings = neurons * strayed * (vectors + listed) + pairs * (0.8 + 3.2 * strayed)
