@@ -32,6 +32,7 @@ cdef enum:
 cdef double ROUNDING = 2.0 ** -24       # of float32
 cdef double EXACT = 2.0 ** -53          # of float64
 cdef double TINY = 2.0 ** -120          # what underflow may take away, also where it flushes to zero
+cdef double LOST = 2.0 ** -1022         # the same of a product or a square in float64
 
 cdef struct pair_t:
     int32_t row
@@ -345,13 +346,13 @@ cdef class VectorPanels:
         """What a product of packed vectors is above where their value is beyond `value`, but for the slack."""
         cdef double packed = value * scale, more = 4 * (self.d + 8) * EXACT
         if self.metric != EUCLIDEAN:
-            return packed - more * fabs(packed)
+            return packed - more * fabs(packed) - self.d * LOST * scale
         if half == -INFINITY or packed == INFINITY:
             return -INFINITY
         if packed < 0:
             return INFINITY
         packed = packed * packed / 2
-        return half - packed - more * (half + packed)
+        return half - packed - more * (half + packed) - self.d * LOST * scale * scale
 
     cdef void _limits(self, int64_t panel, const double[::1] base, const double[:, ::1] measures,
                       float[::1] limit) noexcept nogil:

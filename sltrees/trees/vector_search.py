@@ -61,8 +61,6 @@ class VectorSearch:
     one partial sum for the coordinates j, j + 8, j + 16, ... for each j < 8, and these are added half on half. So a
     value depends on its two vectors alone: not on the number of threads, the instruction level, or what else is
     searched. Of vectors of small integers values are exact, and so are ties at the threshold.
-    Of float64 vectors so small that products or squares underflow (below some 1e-292), pairs with values beyond the
-    threshold only by what underflow took away may be ruled out.
 
     Columns of float32 lie in panels of 64, four cache lines side by side, and products with a panel are compared while
     they are in cache: the matrix of all products is never held. For "cosine" columns are of unit length; for

@@ -147,6 +147,15 @@ def test_float64_beyond_the_range_of_float32(seed):
         assert_agrees(VectorSearch(vectors, metric=metric), twin, queries, thresholds_of(twin, queries))
 
 
+@pytest.mark.parametrize("metric", ["inner_product", "euclidean"])
+@pytest.mark.parametrize("exponent", [-145, -155, -158, -160, -161, -162, -170])
+def test_products_that_underflow_rule_out_nothing_that_passes(seed, metric, exponent):
+    rng = np.random.default_rng(seed)
+    vectors, queries = (10.0**exponent * rng.standard_normal((n, 9)) for n in (200, 20))
+    twin = AllPairs(vectors, metric)
+    assert_agrees(VectorSearch(vectors, metric=metric), twin, queries, thresholds_of(twin, queries))
+
+
 @metrics
 def test_nearly_all_pairs_are_ruled_out_in_float32(seed, metric):
     rng = np.random.default_rng(seed)
