@@ -32,7 +32,8 @@ class CorrelationTrees(CorrelationQueries):
         in streaming order. "weights": one tree per data point, over the weights (WTree);
         writing a weight changes one leaf of every tree.
     max_memory : float, optional
-        Bytes that may be used; by default all that the machine has available.
+        Bytes that may be used, also where weights or data are added, beside those there are; by default all that the
+        machine has available. Copies and pickles have no limit of their own.
 
     Raises
     ------
@@ -73,6 +74,8 @@ class CorrelationTrees(CorrelationQueries):
     array([2])
     """
 
+    _max_memory: float | None = None  # of copies and pickles, too: all that the machine has available
+
     def __init__(
         self,
         weights: npt.ArrayLike,
@@ -88,9 +91,9 @@ class CorrelationTrees(CorrelationQueries):
         data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
         self._largest = float(np.abs(data).max())
         _refuse_overflow(self._weights, self._largest)
-        max_memory = as_max_memory(max_memory)
+        self._max_memory = as_max_memory(max_memory)
         needed = self.bytes_needed(len(self._weights), len(data), self._weights.shape[1], self._dtype, axis=axis)
-        check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
+        check_memory(needed, self._max_memory, "the trees", "use fewer weights or data points, or float32")
         self._slack = None  # of each tree, where one has some
         self._columns = Columns(data)
         self._bank = TreeBank(*self._bank_shape(len(self._weights), len(data), axis), self._dtype)
@@ -287,7 +290,8 @@ class CorrelationTrees(CorrelationQueries):
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow.
         MemoryError
-            If there is not enough. The trees are unchanged after any of these, and after any other exception.
+            If there is not enough, or `max_memory` allows no more. The trees are unchanged after any of these, and
+            after any other exception.
 
         Notes
         -----
@@ -387,15 +391,15 @@ class CorrelationTrees(CorrelationQueries):
         vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
         if len(vectors) == 0:
             return
-        weights, data, largest = self._weights, self.data, self._largest
+        more = np.array([len(vectors), 0] if which == "weights" else [0, len(vectors)])
+        largest = self._largest if which == "weights" else max(self._largest, float(np.abs(vectors).max()))
+        _refuse_overflow(vectors if which == "weights" else self._weights, largest)
+        bank = self._bank_of(*(more + [len(self._weights), self._columns.n]), beside=self.nbytes)
+        weights, data = self._weights, self.data
         if which == "weights":
-            _refuse_overflow(vectors, largest)
             right, weights = self._columns, np.concatenate([weights, vectors])
         else:
-            largest = max(largest, float(np.abs(vectors).max()))
-            _refuse_overflow(weights, largest)
             right, data = Columns(weights), np.concatenate([data, vectors])
-        bank = self._bank_of(len(weights), len(data))
         n_rows, n_columns = self.shape
         self._copy_into(bank, np.arange(n_rows), np.arange(n_columns))
         slack = self._slack
@@ -441,10 +445,14 @@ class CorrelationTrees(CorrelationQueries):
             "_slack": slack,
         }
 
-    def _bank_of(self, n_weights, n_data):
-        """An empty bank for so many, beside the one that there is."""
+    def _bank_of(self, n_weights, n_data, *, beside=None):
+        """An empty bank for so many; `max_memory` counts where it is told how much there is beside it."""
         needed = self.bytes_needed(n_weights, n_data, self._weights.shape[1], self._dtype, axis=self._axis)
-        check_memory(needed, None, "the trees", "use fewer weights or data points, or float32")
+        advice = "use fewer weights or data points, or float32"
+        check_memory(needed, None, "the trees", advice)
+        if beside is not None and self._max_memory is not None:
+            what = f"room for {n_weights} weights and {n_data} data points, beside what there is,"
+            check_memory(needed + beside, self._max_memory, what, advice)
         return TreeBank(*self._bank_shape(n_weights, n_data, self._axis), self._dtype)
 
     def _copy_into(self, bank, rows, leaves):
