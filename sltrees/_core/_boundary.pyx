@@ -255,7 +255,7 @@ def as_places(key, values):
     """The indices of a vector that NumPy understands by a key. Cost: as many, and for a mask its length."""
     cdef int64_t n = cnp.PyArray_SIZE(values)
     if isinstance(key, slice):
-        parts = [None if part is None else as_integer(part, "slice indices")
+        parts = [part if part is None or type(part) is int else as_integer(part, "slice indices")
                  for part in (key.start, key.stop, key.step)]
         return np.arange(*slice(*parts).indices(n))
     if isinstance(key, (list, np.ndarray)):

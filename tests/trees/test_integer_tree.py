@@ -168,7 +168,7 @@ def test_random_actions_agree_with_an_array(orientation):
     run_state_machine_as_test(
         type("Machine", (IntegerMachine,), {"orientation": orientation}),
         settings=settings(
-            max_examples=500 if STRESS else 25, stateful_step_count=30, suppress_health_check=list(HealthCheck)
+            max_examples=500 if STRESS else 12, stateful_step_count=30, suppress_health_check=list(HealthCheck)
         ),
     )
 
