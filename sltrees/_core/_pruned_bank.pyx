@@ -33,7 +33,8 @@ cdef class PrunedBank:
 
     Each row has its entries side by side, in a block of memory of their number; a ThresholdTree over the row maxima
     (`top`) finds the rows with any hit. A change makes the rows that it is to leave beside those there are, and then
-    puts them in their places, where nothing can fail. Kernel class: it validates nothing.
+    puts them in their places, where nothing can fail. As rows have memory of their own, a change while another thread
+    changes or asks, and the reverse, is a RuntimeError, as of `top`. Kernel class: it validates nothing else.
 
     Parameters
     ----------
@@ -100,18 +101,23 @@ cdef class PrunedBank:
         maxima = np.empty(n, dtype=self.dtype)
         cdef const char *p_left = cnp.PyArray_BYTES(left)
         cdef char *p_products = cnp.PyArray_BYTES(products)
-        cdef row_t *made = new_rows(n)
-        with nogil:
-            while start < n and room >= 0:
-                count = min(block, n - start)
-                right.c_times(p_left + start * left_bytes, count, p_products)
-                for j in range(count):
-                    if room >= 0:
-                        room -= self._make(&made[start + j], p_products + j * self.n_columns * self.itemsize, room)
-                start += count
-        self._put(rows, made, room, maxima)
-        if kept is not None:
-            keep(cnp.PyArray_BYTES(kept), rows, p_left, left_bytes)
+        cdef row_t *made
+        self.top._begin_change()
+        try:
+            made = new_rows(n)
+            with nogil:
+                while start < n and room >= 0:
+                    count = min(block, n - start)
+                    right.c_times(p_left + start * left_bytes, count, p_products)
+                    for j in range(count):
+                        if room >= 0:
+                            room -= self._make(&made[start + j], p_products + j * self.n_columns * self.itemsize, room)
+                    start += count
+            self._put(rows, made, room, maxima)
+            if kept is not None:
+                keep(cnp.PyArray_BYTES(kept), rows, p_left, left_bytes)
+        finally:
+            self.top._end_change()
 
     def write_column_products(self, const int64_t[::1] columns, left, Columns right, kept=None):
         """As of `TreeBank`, but no column twice.
@@ -135,19 +141,24 @@ cdef class PrunedBank:
         cdef Columns others = changed
         cdef const char *p_vectors = cnp.PyArray_BYTES(vectors)
         cdef char *p_products = cnp.PyArray_BYTES(products)
-        cdef row_t *made = new_rows(self.n_rows)
-        with nogil:
-            while start < self.n_rows and room >= 0:
-                count = min(block, self.n_rows - start)
-                others.c_times(p_vectors + start * left_bytes, count, p_products)
-                for j in range(count):
-                    if room >= 0:
-                        room -= self._merge(&made[start + j], &self.row[start + j], &column[0],
-                                            p_products + j * k * self.itemsize, k, room)
-                start += count
-        self._put(everything, made, room, maxima)
-        if kept is not None:
-            keep(cnp.PyArray_BYTES(kept), columns, cnp.PyArray_BYTES(left), left_bytes)
+        cdef row_t *made
+        self.top._begin_change()
+        try:
+            made = new_rows(self.n_rows)
+            with nogil:
+                while start < self.n_rows and room >= 0:
+                    count = min(block, self.n_rows - start)
+                    others.c_times(p_vectors + start * left_bytes, count, p_products)
+                    for j in range(count):
+                        if room >= 0:
+                            room -= self._merge(&made[start + j], &self.row[start + j], &column[0],
+                                                p_products + j * k * self.itemsize, k, room)
+                    start += count
+            self._put(everything, made, room, maxima)
+            if kept is not None:
+                keep(cnp.PyArray_BYTES(kept), columns, cnp.PyArray_BYTES(left), left_bytes)
+        finally:
+            self.top._end_change()
 
     def take(self, PrunedBank other, const int64_t[::1] rows, const int64_t[::1] columns):
         """Have these rows and columns of another bank as the first ones, where none has been written.
@@ -170,12 +181,18 @@ cdef class PrunedBank:
         places[np.asarray(columns)] = np.arange(columns.shape[0])
         maxima, first = np.empty(n, dtype=self.dtype), np.arange(n)
         cdef const int64_t[::1] place = places
-        cdef row_t *made = new_rows(n)
-        with nogil:
-            for j in range(n):
-                if room >= 0:
-                    room -= self._renumber(&made[j], &other.row[rows[j]], &place[0] if place.shape[0] else NULL, room)
-        self._put(first, made, room, maxima)
+        cdef row_t *made
+        other.top._begin_query()
+        try:
+            made = new_rows(n)
+            with nogil:
+                for j in range(n):
+                    if room >= 0:
+                        room -= self._renumber(&made[j], &other.row[rows[j]], &place[0] if place.shape[0] else NULL,
+                                               room)
+            self._put(first, made, room, maxima)
+        finally:
+            other.top._end_query()
 
     def _refuse(self):
         if self.allowed == INFINITY:
@@ -286,9 +303,14 @@ cdef class PrunedBank:
 
     def entries_above(self, int64_t row, double threshold):
         """Columns (int64) and values of one row above a threshold that is at least the floor, by ascending column."""
-        cdef int64_t n = self._count(&self.row[row], threshold)
-        columns, values = np.empty(n, dtype=np.int32), np.empty(n, dtype=self.dtype)
-        self._gather(&self.row[row], threshold, <column_t *> cnp.PyArray_BYTES(columns), cnp.PyArray_BYTES(values))
+        cdef int64_t n
+        self.top._begin_query()
+        try:
+            n = self._count(&self.row[row], threshold)
+            columns, values = np.empty(n, dtype=np.int32), np.empty(n, dtype=self.dtype)
+            self._gather(&self.row[row], threshold, <column_t *> cnp.PyArray_BYTES(columns), cnp.PyArray_BYTES(values))
+        finally:
+            self.top._end_query()
         return columns.astype(np.int64), values
 
     def largest(self, int64_t row, k):
@@ -298,20 +320,35 @@ cdef class PrunedBank:
 
     def count_row(self, int64_t row, double threshold):
         """Number of columns of one row above a threshold that is at least the floor."""
-        return self._count(&self.row[row], threshold)
+        self.top._begin_query()
+        try:
+            return self._count(&self.row[row], threshold)
+        finally:
+            self.top._end_query()
 
     def count_rows(self, const double[::1] thresholds):
         """The same for all rows, each with a threshold of its own: ndarray of shape (n_rows,), dtype=int64."""
         cdef int64_t j
         counts = np.zeros(self.n_rows, dtype=np.int64)
         cdef int64_t[::1] count = counts
-        with nogil:
-            for j in range(self.n_rows):
-                count[j] = self._count(&self.row[j], thresholds[j])
+        self.top._begin_query()
+        try:
+            with nogil:
+                for j in range(self.n_rows):
+                    count[j] = self._count(&self.row[j], thresholds[j])
+        finally:
+            self.top._end_query()
         return counts
 
     def query_all(self, threshold):
         """As of `TreeBank`, of thresholds that are at least the floor, but for the number of blocks."""
+        self.top._begin_query()
+        try:
+            return self._query_all(threshold)
+        finally:
+            self.top._end_query()
+
+    def _query_all(self, threshold):
         live = np.flatnonzero(self.top.values > threshold) if isinstance(threshold, np.ndarray) else (
             self.top.query(threshold))
         limits = np.ascontiguousarray(np.broadcast_to(threshold, self.n_rows)[live], dtype=np.float64)

@@ -57,7 +57,8 @@ class CorrelationTrees(CorrelationGrowth):
 
     Cost: O(n m d) to build, on one thread. Memory: n m entries, padded to whole blocks of 64 bytes,
     plus 1/15 (float32) or 1/7 (float64) of them. With a floor: 8 (float32) or 12 bytes for each product above it and 32
-    for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then.
+    for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then. A
+    change while another thread changes or asks is a RuntimeError then, and nothing has been done.
 
     References
     ----------

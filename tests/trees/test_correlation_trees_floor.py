@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -203,3 +205,31 @@ def test_copies_pickles_and_equality(axis):
             trees._check()
     assert trees != CorrelationTrees(weights, data, axis=axis)
     assert CorrelationTrees(weights, data, axis=axis, floor=1) != CorrelationTrees(weights, data, axis=axis, floor=2)
+
+
+def test_threads_that_change_and_ask_are_refused_or_right():
+    weights, data = problem(0, 300, 400, 4)
+    trees, ends, wrong = CorrelationTrees(weights, data, floor=1.0), time.perf_counter() + 0.4, []
+
+    def work(act):
+        while time.perf_counter() < ends:
+            try:
+                act()
+            except RuntimeError as error:
+                if "hold a lock" not in str(error):
+                    wrong.append(error)
+
+    acts = (
+        lambda: trees.update_weights(np.arange(300), weights),
+        lambda: trees.update_weights(np.arange(300), 2 * weights),
+        lambda: trees.query_all(1.0),
+        lambda: trees.count_all(2.0),
+        lambda: trees.query(7, 1.5),
+    )
+    threads = [threading.Thread(target=work, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    trees._check()
