@@ -45,6 +45,7 @@ MODULES = [
     "_keyed_tree",  # which place of a tree a key has
     "_products",  # products of rows with many vectors, in one order of summation
     "_tree_bank",  # many trees of one shape
+    "_pruned_bank",  # what is above a floor of such a matrix
     "_vector_panels",  # vectors that are searched
     "_jacobian",  # sparse-Jacobian kernels
     "_pools",  # memory of lists that grow

@@ -3,8 +3,9 @@
     python tests/replay.py 10000000
 
 plays so many random actions over `SumTree`, `ThresholdMap`, `Watch`, `ThresholdWindow`, `PrioritizedSampler`,
-`CorrelationTrees` and `VectorSearch`, in processes of their own as many as there are processors, and says how many each
-has had. A failure says machine and seed: `python tests/replay.py 200 SumMachine 17` is the same again.
+`IntegerTree`, `CorrelationTrees` and `VectorSearch`, in processes of their own as many as there are processors, and
+says how many each has had. A failure says machine and seed: `python tests/replay.py 200 SumMachine 17` is the same
+again.
 """
 
 import importlib
@@ -26,6 +27,7 @@ MACHINES = (
     ("test_watch", "WatchMachine", [{"orientation": "max"}, {"orientation": "min", "keyed": True}]),
     ("test_window", "WindowMachine", [{"timed": False}, {"timed": True, "orientation": "min"}]),
     ("test_prioritized_sampler", "RingMachine", [{}]),
+    ("test_integer_tree", "IntegerMachine", [{"orientation": "max"}, {"orientation": "min"}]),
     ("test_correlation_trees_states", "CorrelationTreesMachine", [{"axis": "data"}, {"axis": "weights"}]),
     ("test_vector_search_states", "VectorSearchMachine", [{"metric": "cosine"}, {"metric": "euclidean"}]),
 )

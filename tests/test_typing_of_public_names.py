@@ -1,6 +1,8 @@
-"""Who imports the package finds types: an example with every public name passes mypy --strict, and runs."""
+"""Who imports the package finds types: an example with every public name passes mypy --strict and pyright, and runs."""
 
+import importlib.util
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,16 +10,22 @@ import pytest
 import sltrees
 
 EXAMPLE = Path(__file__).parent / "typing_of_public_names.py"
+# how each is asked, and what it says of a mistake; pyright is not among what tests need, as it brings node.js with it
+CHECKERS = {"mypy": ({}, 'Argument 1 to "query" of "CorrelationQueries" has incompatible type "str"')}
+if importlib.util.find_spec("pyright") is not None:
+    how = {"module": "pyright", "arguments": ("--pythonpath", sys.executable, "program.py")}
+    CHECKERS["pyright"] = how, 'cannot be assigned to parameter "row" of type "int"'
 
 
 @pytest.mark.typing
-def test_the_example_passes_mypy_strict_and_a_mistake_does_not(run_mypy):
-    text = EXAMPLE.read_text(encoding="utf-8")
-    status, said = run_mypy(text)
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_the_example_passes_and_a_mistake_does_not(run_mypy, checker):
+    text, (how, of_mistakes) = EXAMPLE.read_text(encoding="utf-8"), CHECKERS[checker]
+    status, said = run_mypy(text, **how)
     assert status == 0, said
-    status, said = run_mypy(text + "\n\nCorrelationTrees(X, X).query('a', 1.0)\n")
+    status, said = run_mypy(text + "\n\nCorrelationTrees(X, X).query('a', 1.0)\n", **how)
     assert status == 1
-    assert 'Argument 1 to "query" of "CorrelationQueries" has incompatible type "str"' in said
+    assert of_mistakes in said
 
 
 def test_the_example_runs_and_uses_every_public_name(tmp_path, monkeypatch):

@@ -48,7 +48,8 @@ def correlations() -> None:
     assert_type(trees.copy(), CorrelationTrees)
     assert_type(trees == trees.copy(), bool)
     assert_type(trees.shape, tuple[int, int])
-    assert_type(CorrelationTrees.bytes_needed(3, 4, 5, "float32", axis="weights"), int)
+    assert_type(CorrelationTrees.bytes_needed(3, 4, 5, "float32", axis="weights", n_above=6), int)
+    assert_type(CorrelationTrees(X, X, floor=1.0).floor, float | None)
 
 
 def integers() -> None:

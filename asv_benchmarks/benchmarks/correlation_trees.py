@@ -10,7 +10,7 @@ from .common import needed, unit_rows
 CorrelationTrees = needed("CorrelationTrees")
 
 N_WEIGHTS, N_DATA = 2**13, 2**8
-METHODS = ["data", "weights", "numpy"]  # the first two are the axes
+METHODS = ["data", "weights", "floor", "numpy"]  # the first two are the axes
 SELECTIVITIES = [1e-4, 1e-2]
 CHANGED = 64
 
@@ -35,6 +35,8 @@ class Products:
 
 def make(method):
     weights, data = unit_rows(N_WEIGHTS), unit_rows(N_DATA, seed=1)
+    if method == "floor":
+        return CorrelationTrees(weights, data, floor=threshold_above_which(2 * max(SELECTIVITIES)))
     return Products(weights, data) if method == "numpy" else CorrelationTrees(weights, data, axis=method)
 
 
@@ -119,13 +121,13 @@ class Work:
 
 
 class Memory:
-    param_names = ("axis",)
-    params = (METHODS[:2],)
+    param_names = ("method",)
+    params = (METHODS[:3],)
 
-    def setup(self, axis):
-        self.trees = made(axis)
+    def setup(self, method):
+        self.trees = made(method)
 
-    def track_bytes_per_product(self, axis):
+    def track_bytes_per_product(self, method):
         return self.trees.nbytes / (N_WEIGHTS * N_DATA)
 
     track_bytes_per_product.unit = "bytes"

@@ -6,6 +6,7 @@ import numpy as np
 
 from .common import needed, normal_values
 
+IntegerTree = needed("IntegerTree")
 ThresholdTree = needed("ThresholdTree")
 
 CALLS = {2**14: 512, 2**20: 64}  # of a query, or another operation, that are timed together
@@ -112,6 +113,31 @@ class UpdateMany:
 
     def time_update_many(self, method, n, share):
         for _ in range(self.calls):
+            self.write(self.indices, self.new)
+            self.write(self.indices, self.old)
+
+
+class Integers:
+    """2^20 times in nanoseconds: all up to one in a thousand, and 1,000 of them moved and put back; 64 times each."""
+
+    param_names = ("method",)
+    params = (["tree", "numpy"],)
+
+    def setup(self, method):
+        rng = np.random.default_rng(1)
+        times = 1_700_000_000_000_000_000 + rng.integers(0, 10**12, 2**20)
+        self.limit, self.indices = int(np.quantile(times, 1e-3)), rng.choice(times.size, 1000, replace=False)
+        self.old, self.new = times[self.indices], times[self.indices] + 10**9
+        tree = IntegerTree(times, orientation="min")
+        self.query = tree.query if method == "tree" else lambda t: np.flatnonzero(times < t)
+        self.write = tree.update_many if method == "tree" else times.__setitem__
+
+    def time_query(self, method):
+        for _ in range(64):
+            self.query(self.limit)
+
+    def time_update_many(self, method):
+        for _ in range(64):
             self.write(self.indices, self.new)
             self.write(self.indices, self.old)
 

@@ -65,10 +65,10 @@ SHARES = (0, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 0.05, 0.1, 0.2, 0.5, 0.9, 1)
 # (number of values, selectivity, least ratio to a NumPy scan)
 QUERY_BARS = (
     (10**6, 1e-4, 150),
-    (10**6, 5e-3, 40),
+    (10**6, 5e-3, 12),
     (10**6, 1e-2, 7),
     (10**7, 1e-5, 1000),
-    (10**7, 1e-2, 10),
+    (10**7, 1e-2, 4),
     (10**7, 0.5, 2),
 )
 
@@ -95,6 +95,36 @@ def queries(report, args, rng):
             scan = functools.partial(lambda v, t: np.flatnonzero(v > t), values, t)
             methods = {"tree": functools.partial(tree.query, t), "numpy": scan}
             report.compare("query", kind, n, p, methods, budget)
+
+
+def assignments(report, args, rng):
+    report.title("tree[indices] = x and tree[a:b] = x of 10^6 values, against update_many of the same indices")
+    n, budget = 10**6, 0.2 if args.quick else 1.0
+    tree = ThresholdTree(rng.standard_normal(n, dtype=np.float32))
+    for k in (256, 4096):
+        starts = rng.integers(0, n - k, 200)
+        batches = [(rng.integers(0, n, k), rng.standard_normal(k, dtype=np.float32)) for _ in starts]
+        runs = [(np.arange(start, start + k), x) for start, (_, x) in zip(starts.tolist(), batches, strict=True)]
+        slices = [(slice(start, start + k), x) for start, (_, x) in zip(starts.tolist(), batches, strict=True)]
+        for case, given in (("indices", batches), ("slice", slices)):
+            methods = {
+                "tree": through(given, tree.__setitem__),
+                "update_many": through(batches if case == "indices" else runs, tree.update_many),
+            }
+            report.compare("assign", f"{case} {k}", n, None, methods, budget)
+
+    report.title("single tree[i] = x of 10^4 values, which are in cache, from a Python loop")
+    small = ThresholdTree(rng.standard_normal(10**4, dtype=np.float32))
+    where, new = rng.integers(0, 10**4, 1000).tolist(), rng.standard_normal((2, 1000)).tolist()
+
+    def write_all():
+        for numbers in new:
+            for i, x in zip(where, numbers, strict=True):
+                small[i] = x
+
+    times = time_warm({"tree": write_all}, budget)
+    report.add("setitem", "in cache, loop included", 10**4, None, {"tree": times["tree"] / 2000}, "warm")
+    print(f"tree {1e9 * times['tree'] / 2000:.1f} ns, loop included", flush=True)
 
 
 def updates(report, args, rng):
@@ -324,8 +354,13 @@ def bars(report):
     most("update_many, 10^6 on 10^6", 6, " ns", *(1e9 * t for t in per_call("update_many", "batch 1000000", "tree")))
     for case in ("loop included", "loop subtracted"):
         most(f"tree[i] = x, {case}", 150, " ns", 1e9 * value("setitem", case, 10**6, "tree", "warm"))
+    case = "in cache, loop included"
+    most(f"tree[i] = x, {case}", 100, " ns", 1e9 * value("setitem", case, 10**4, "tree", "warm"))
+    for case in ("indices 256", "indices 4096", "slice 256", "slice 4096"):
+        pairs = zip(per_call("assign", case, "tree"), per_call("assign", case, "update_many"), strict=True)
+        most(f"assignment, {case}, to update_many", 1.2, "x", *(ours / theirs for ours, theirs in pairs))
     for n, (name, method, bar) in itertools.product(
-        (10**6, 10**7), (("build", "tree", 3), ("refresh()", "refresh", 2))
+        (10**6, 10**7), (("build, copy=False", "tree, borrowing", 3), ("refresh()", "refresh", 2))
     ):
         if value("build", "build", n, method, "warm") is not None:
             pairs = zip(per_call("build", "build", method, n), per_call("build", "build", "v.max()", n), strict=True)
@@ -355,7 +390,7 @@ def main():
     report, rng = Report(), np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as scratch:
         BinaryTree.compile(scratch)
-    for section in (queries, updates, builds, others):
+    for section in (queries, updates, assignments, builds, others):
         section(report, args, rng)
     bars(report)
     report.write(args.out)

@@ -227,9 +227,12 @@ def within(array, int64_t n, name):
 
     A copy, made before it is checked: other threads may change the caller's while kernels read it.
     """
-    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-        raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
-    array = np.array(array, dtype=np.int64, order="C")
+    if is_plain(array, cnp.NPY_INT64):
+        array = cnp.PyArray_NewCopy(array, cnp.NPY_CORDER)
+    else:
+        if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+            raise IndexError(f"{name} must be in [0, {n}), got {array.max()}")
+        array = np.array(array, dtype=np.int64, order="C")
     if _any_outside(<const int64_t *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array), n):
         raise IndexError(f"{name} must be in [0, {n}), got {array[(array < 0) | (array >= n)][0]}")
     return array
@@ -255,7 +258,7 @@ def as_places(key, values):
     """The indices of a vector that NumPy understands by a key. Cost: as many, and for a mask its length."""
     cdef int64_t n = cnp.PyArray_SIZE(values)
     if isinstance(key, slice):
-        parts = [None if part is None else as_integer(part, "slice indices")
+        parts = [part if part is None or type(part) is int else as_integer(part, "slice indices")
                  for part in (key.start, key.stop, key.step)]
         return np.arange(*slice(*parts).indices(n))
     if isinstance(key, (list, np.ndarray)):

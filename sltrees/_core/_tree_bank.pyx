@@ -207,6 +207,15 @@ cdef class TreeBank:
                     self._write_in_row(row, &columns[start], p_one_row, count)
                 start += count
 
+    def take(self, TreeBank other, rows, columns):
+        """Have these rows and columns of another bank, of the same dtype, as the first ones; no more is written."""
+        at_once = max(1, N_PRODUCTS // max(self.n_columns, 1))
+        for start in range(0, rows.size, at_once):
+            part = rows[start:start + at_once]
+            values = np.full((part.size, self.n_columns), -np.inf, dtype=self._leaves.dtype)
+            values[:, :columns.size] = other.values[part][:, columns]
+            self.write_rows(np.arange(start, start + part.size), values)
+
     cdef void _write_rows(self, const int64_t *rows, const char *values, int64_t n, char *maxima) noexcept nogil:
         """Set n rows, and their entries of `top`. `maxima` has room for n numbers."""
         cdef int64_t j, row_bytes = self.n_columns * self.itemsize
@@ -245,6 +254,22 @@ cdef class TreeBank:
             visited = sl_tree_query(&self.tree, self.row_leaves(row), self.row_upper(row), threshold,
                                     0, self.stride, &hits)
         return hits_to_array(&hits), visited
+
+    def entries_above(self, int64_t row, double threshold):
+        """Columns (int64) of one row above the threshold, ascending, and their values. Cost: as of `query_row`."""
+        columns, _ = self.query_row(row, threshold)
+        return columns, self.values[row, columns]
+
+    def largest(self, int64_t row, k):
+        """The k largest columns of one row, or all, the largest first; of equal ones the lowest. Cost: O(n_columns)."""
+        values = self.values[row]
+        if k >= values.size:
+            return np.argsort(-values, kind="stable")
+        if k == 0:
+            return np.empty(0, dtype=np.int64)
+        kth = np.partition(values, values.size - k)[values.size - k]
+        best, _ = self.query_row(row, float(np.nextafter(kth, -np.inf, dtype=values.dtype)))
+        return best[np.argsort(-values[best], kind="stable")][:k]
 
     def count_row(self, int64_t row, double threshold):
         """Number of columns of one row above the threshold. Cost: as of `query_row`, without writing them."""

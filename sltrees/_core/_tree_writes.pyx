@@ -5,18 +5,20 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
+from libc.string cimport memmove
 
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._boundary import (
     as_integer, as_integers, as_places, as_real_array, as_threshold, as_value, refuse_masked, within,
 )
-from sltrees._core._tree cimport sl_tree_limit
+from sltrees._core._tree cimport sl_tree_limit, sl_tree_repair
 from sltrees._core._tree_queries cimport TreeQueries
 from sltrees._core._wide_tree import WHILE_CHANGED, WHILE_QUERIED
 
 cnp.import_array()
 
 cdef object NUMPY_INTEGER = np.integer
+cdef tuple PLAIN_ENDS = (int, type(None))       # of slices: reading them runs no code of the caller
 
 
 cdef class TreeWrites(TreeQueries):
@@ -368,10 +370,20 @@ cdef class TreeWrites(TreeQueries):
                 self._refuse_write()
             self.c_update(leaf, x)
             return
-        refuse_masked(value, "values")
-        new = value if isinstance(value, (int, float)) else np.asarray(value)
+        if _is_vector(key) and cnp.PyArray_TYPE(key) == cnp.NPY_INT64 and _fits(value, key):
+            try:
+                self.update_many(key, value)
+                return
+            except IndexError:          # some are negative, or NumPy says what is wrong
+                pass
+        if isinstance(key, slice) and self._write_slice(key, value):
+            return
         where = as_places(key, self._leaves)
-        if isinstance(where, np.ndarray):
+        if _is_vector(where) and _fits(value, where):
+            self.update_many(where, value)
+        elif isinstance(where, np.ndarray):
+            refuse_masked(value, "values")
+            new = value if isinstance(value, (int, float)) else np.asarray(value)
             self.update_many(where.ravel(), new if np.ndim(new) == 0 else np.broadcast_to(new, where.shape).ravel())
         else:
             self.update(where, value)
@@ -389,6 +401,35 @@ cdef class TreeWrites(TreeQueries):
         """A number in the dtype of the tree."""
         with np.errstate(over="ignore"):        # beyond float32 is infinite there
             return self._leaves.dtype.type(x)
+
+    def _write_slice(self, key, value):
+        """Write one number, or as many as they are, to places side by side; False, and nothing done, for all else."""
+        cdef int64_t start, stop
+        if not (key.step is None and type(key.start) in PLAIN_ENDS and type(key.stop) in PLAIN_ENDS
+                and (type(value) is float or _is_vector(value))):
+            return False
+        new = as_real_array(value, "values", 0 if type(value) is float else 1)
+        self._begin_write()
+        try:
+            start, stop, _ = key.indices(self.tree.shape.size[0])
+            stop = max(start, stop)
+            if new.ndim == 0:
+                new = np.full(stop - start, new)
+            if cnp.PyArray_SIZE(new) != stop - start:
+                return False
+            self._write_range(start, stop, self._as_own(new))
+            return True
+        finally:
+            self._end_change()
+
+    def _write_range(self, int64_t start, int64_t stop, new):
+        """Write checked values to [start, stop). They may be the tree's own."""
+        cdef int64_t itemsize = cnp.PyArray_ITEMSIZE(new)
+        cdef const void *p_new = cnp.PyArray_DATA(new)
+        if stop > start:
+            with nogil:
+                memmove(<char *> self.leaves + start * itemsize, p_new, (stop - start) * itemsize)
+                sl_tree_repair(&self.tree, self.leaves, self.upper, start, stop, NULL)
 
     def _write(self, where, new):
         """Write checked values at checked indices."""
@@ -432,6 +473,15 @@ cdef class TreeWrites(TreeQueries):
         self._refuse_write()
         self.users = -1
         return 0
+
+
+cdef bint _is_vector(array) noexcept:
+    return cnp.PyArray_CheckExact(array) and cnp.PyArray_NDIM(array) == 1
+
+
+cdef bint _fits(value, where) noexcept:
+    """Whether a value is a number, or one for each index: `update_many` takes it as it is."""
+    return type(value) is float or _is_vector(value) and cnp.PyArray_SIZE(value) == cnp.PyArray_SIZE(where)
 
 
 def _as_values(values, where):

@@ -32,6 +32,7 @@ cdef enum:
 cdef double ROUNDING = 2.0 ** -24       # of float32
 cdef double EXACT = 2.0 ** -53          # of float64
 cdef double TINY = 2.0 ** -120          # what underflow may take away, also where it flushes to zero
+cdef double LOST = 2.0 ** -1022         # the same of a product or a square in float64
 
 cdef struct pair_t:
     int32_t row
@@ -51,7 +52,8 @@ cdef class VectorPanels:
     of summation, differs from that of the two vectors, which may be shifted, scaled or lifted (see `VectorSearch`), by
     at most what `_limits` allows for. So what is below a limit is ruled out, and what is not is computed from the
     vectors themselves, in float64, in an order that depends on nothing else. A column without a vector begins with NaN,
-    which is above no limit.
+    which is above no limit. One whose vector has no place in float32 is zero, of infinite length: none of its panel
+    is ruled out.
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ cdef class VectorPanels:
 
     cdef readonly int64_t n             # columns that have ever been used
     cdef readonly int64_t n_live        # those that have a vector
+    cdef readonly int64_t n_far         # those whose vector has no place in float32
     cdef readonly int64_t capacity
     cdef readonly int64_t d
     cdef readonly int metric
@@ -167,6 +170,7 @@ cdef class VectorPanels:
         ----------
         columns : int64 memoryview of shape (k,)
         packed : float32 memoryview of shape (k, packed_d)
+            Rows of infinity for vectors that have no place in float32.
         vectors : C-ordered ndarray of shape (k, d), dtype of the vectors
         squares : float64 memoryview of shape (k,)
 
@@ -178,18 +182,20 @@ cdef class VectorPanels:
         cdef const char *source = cnp.PyArray_BYTES(vectors)
         cdef float *panel
         cdef double square
+        cdef bint is_far
         for j in range(columns.shape[0]):
             column = columns[j]
             memcpy(self.vectors_at + column * row_bytes, source + j * row_bytes, row_bytes)
             self.squares_at[column] = squares[j]
             panel = self._panel(column // SL_PANEL) + column % SL_PANEL
-            square = 0
+            is_far, square = packed[j, 0] == INFINITY, 0
             for i in range(self.packed_d):
-                panel[i * SL_PANEL] = packed[j, i]
+                panel[i * SL_PANEL] = 0 if is_far else packed[j, i]
                 if i < self.d:
                     square += <double> packed[j, i] * packed[j, i]
             if self.lengths_at[column] < 0:
                 self.n_live += 1
+            self.n_far += is_far - (self.lengths_at[column] == INFINITY)
             self.lengths_at[column] = sqrt(square) * (1 + 1e-6)     # an upper bound of that of the vector
             self.n = max(self.n, column + 1)
             self._measure(column // SL_PANEL)
@@ -201,6 +207,7 @@ cdef class VectorPanels:
             column = columns[j]
             self.free_at[self.n - self.n_live] = column
             self.n_live -= 1
+            self.n_far -= self.lengths_at[column] == INFINITY
             self.lengths_at[column] = -1
             self.squares_at[column] = 0
             memset(self.vectors_at + column * row_bytes, 0, row_bytes)
@@ -345,13 +352,13 @@ cdef class VectorPanels:
         """What a product of packed vectors is above where their value is beyond `value`, but for the slack."""
         cdef double packed = value * scale, more = 4 * (self.d + 8) * EXACT
         if self.metric != EUCLIDEAN:
-            return packed - more * fabs(packed)
+            return packed - more * fabs(packed) - self.d * LOST * scale
         if half == -INFINITY or packed == INFINITY:
             return -INFINITY
         if packed < 0:
             return INFINITY
         packed = packed * packed / 2
-        return half - packed - more * (half + packed)
+        return half - packed - more * (half + packed) - self.d * LOST * scale * scale
 
     cdef void _limits(self, int64_t panel, const double[::1] base, const double[:, ::1] measures,
                       float[::1] limit) noexcept nogil:
@@ -363,6 +370,9 @@ cdef class VectorPanels:
         cdef double lifted = longest if self.metric == EUCLIDEAN else 0.0
         cdef int64_t row
         for row in range(base.shape[0]):
+            if longest == INFINITY:
+                limit[row] = -INFINITY if base[row] < INFINITY else NAN
+                continue
             bound = base[row] - self.slack * longest * (measures[row, 0] + lifted)
             bound = bound - self.packed_d * TINY * (1 + measures[row, 0] + longest)
             limit[row] = <float> (bound - fabs(bound) * (2 * ROUNDING))
@@ -384,6 +394,7 @@ cdef class VectorPanels:
         live, n = self._lengths >= 0, self.n
         assert 0 <= self.n_live <= n <= self.capacity
         assert np.count_nonzero(live) == self.n_live and not live[n:].any()
+        assert np.count_nonzero(self._lengths == np.inf) == self.n_far
         # each column without a vector is free, once
         assert np.array_equal(np.sort(self.free), np.flatnonzero(~live[:n]))
         # and is above no limit

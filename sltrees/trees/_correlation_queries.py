@@ -1,4 +1,4 @@
-"""What correlation trees can be asked, without changing them. Building and changing is in correlation_trees.py."""
+"""What correlation trees can be asked, without changing them. Building and writing is in correlation_trees.py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CorrelationQueries:
         IndexError
             If the row is out of range.
         ValueError
-            If the threshold is NaN.
+            If the threshold is NaN, or below the floor.
 
         Notes
         -----
@@ -57,10 +57,8 @@ class CorrelationQueries:
         # all is converted before anything is looked at: a conversion may be anything, even one that makes other trees
         row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
         row = as_index(row, self._bank.n_rows, "row")
-        indices, _ = self._bank.query_row(row, self._limit(row, threshold))
-        if return_values:
-            return indices, self._bank.values[row, indices]
-        return indices
+        limit = self._limit(row, threshold)
+        return self._bank.entries_above(row, limit) if return_values else self._bank.query_row(row, limit)[0]
 
     def query_all(self, threshold: npt.ArrayLike) -> Any:
         """All products above the threshold.
@@ -79,7 +77,7 @@ class CorrelationQueries:
         Raises
         ------
         ValueError
-            If a threshold is NaN, or there are not as many as trees.
+            If a threshold is NaN, or there are not as many as trees, or below the floor.
 
         Notes
         -----
@@ -93,7 +91,7 @@ class CorrelationQueries:
         array([[0., 3.],
                [0., 6.]])
         """
-        indptr, columns, values, _ = self._bank.query_all(self._limits(threshold))
+        indptr, columns, values, *_ = self._bank.query_all(self._limits(threshold))
         if indptr[-1] <= np.iinfo(np.int32).max:
             indptr = indptr.astype(np.int32)
         result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
@@ -207,7 +205,8 @@ class CorrelationQueries:
         Returns
         -------
         indices : ndarray of shape (min(k, leaves),), dtype=int64
-            Of equal products the lowest index comes first.
+            Of equal products the lowest index comes first. With a floor only products above it are known: fewer than k
+            where fewer are.
 
         Raises
         ------
@@ -228,14 +227,7 @@ class CorrelationQueries:
         """
         row, k = as_index(row, self._bank.n_rows, "row"), as_integer(k, "k", minimum=0)
         row = as_index(row, self._bank.n_rows, "row")
-        values = self._bank.values[row]
-        if k >= values.size:
-            return np.argsort(-values, kind="stable")
-        if k == 0:
-            return np.empty(0, dtype=np.int64)
-        least = np.nextafter(np.partition(values, values.size - k)[values.size - k], -np.inf, dtype=values.dtype)
-        best, _ = self._bank.query_row(row, float(least))
-        return best[np.argsort(-values[best], kind="stable")][:k]
+        return self._bank.largest(row, k)
 
     def _limits(self, threshold):
         """What products of all trees are compared with: a number, or one for each."""
@@ -245,11 +237,20 @@ class CorrelationQueries:
                 raise ValueError(f"threshold must be one for each of {self._bank.n_rows} trees, got {threshold.size}")
         else:
             threshold = as_threshold(threshold)
-        return threshold if self._slack is None else _below(threshold, self._slack)
+        return self._refuse_below_floor(threshold if self._slack is None else _below(threshold, self._slack))
 
     def _limit(self, row, threshold):
         """What products of a tree are compared with."""
-        return threshold if self._slack is None else float(_below(threshold, self._slack[row]))
+        return self._refuse_below_floor(
+            threshold if self._slack is None else float(_below(threshold, self._slack[row]))
+        )
+
+    def _refuse_below_floor(self, limits):
+        """The same; ValueError if any is where products are not held."""
+        if self._floor is not None and np.min(limits, initial=np.inf) < self._floor:
+            less = "" if self._slack is None else ", less the slack of its tree,"
+            raise ValueError(f"threshold{less} must be at least the floor, {self._floor}, got {float(np.min(limits))}")
+        return limits
 
     # ------------------------------------------------------------------ what there is
 
@@ -282,8 +283,16 @@ class CorrelationQueries:
 
     @property
     def values(self) -> npt.NDArray[np.floating[Any]]:
-        """Read-only view of all products, of the shape of `shape`; it follows every update."""
+        """Read-only view of all products, of the shape of `shape`; it follows every update. AttributeError if there is
+        a floor: then they are not held."""
+        if self._floor is not None:
+            raise AttributeError(f"trees with a floor hold no matrix of products; ask query_all({self._floor:g})")
         return self._bank.values
+
+    @property
+    def floor(self) -> float | None:
+        """What thresholds must be at least, since products are held only above it; None where all are."""
+        return self._floor
 
     @property
     def nbytes(self) -> int:
@@ -294,11 +303,11 @@ class CorrelationQueries:
         return self._bank.n_rows
 
     def __eq__(self, other: object) -> bool:
-        """Whether axis, dtype, weights, data and slack are equal, and so all answers."""
+        """Whether axis, dtype, floor, weights, data and slack are equal, and so all answers."""
         if not isinstance(other, CorrelationQueries):
             return NotImplemented
         return (
-            (self.axis, self.dtype) == (other.axis, other.dtype)
+            (self.axis, self.dtype, self.floor) == (other.axis, other.dtype, other.floor)
             and np.array_equal(self.weights, other.weights)
             and np.array_equal(self.data, other.data)
             and np.array_equal(self.slack, other.slack)

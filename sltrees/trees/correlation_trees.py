@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sltrees._core import TreeBank
-from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array
+from sltrees._core._boundary import as_index, as_indices, as_integers, as_real_array, as_threshold
 from sltrees._core._products import Columns
+from sltrees._core._pruned_bank import PrunedBank
 from sltrees._memory import array_bytes, check_memory
-from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_rows, as_real_vector
-from sltrees.trees._correlation_queries import CorrelationQueries
+from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
+from sltrees.trees._correlation_growth import CorrelationGrowth, refuse_overflow
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time (_core/_tree_bank.pyx)
 _PICKLE_VERSION = 1
 
 
-class CorrelationTrees(CorrelationQueries):
+class CorrelationTrees(CorrelationGrowth):
     """All products <w_r, x_i> of weights and data, asked "which are above t?" while the weights change.
 
     Parameters
@@ -31,8 +32,12 @@ class CorrelationTrees(CorrelationQueries):
         "data": one tree per weight, over the data (DTree in the paper); writing a weight rewrites one tree
         in streaming order. "weights": one tree per data point, over the weights (WTree);
         writing a weight changes one leaf of every tree.
+    floor : float, optional
+        Products that are not above it are not held, so that memory is in proportion to those that are. Thresholds, less
+        slack, must be at least the floor; answers are the same.
     max_memory : float, optional
-        Bytes that may be used; by default all that the machine has available.
+        Bytes that may be used, also where weights or data are added, beside those there are; by default all that the
+        machine has available. Copies and pickles have no limit of their own.
 
     Raises
     ------
@@ -51,7 +56,9 @@ class CorrelationTrees(CorrelationQueries):
     they may from those of BLAS.
 
     Cost: O(n m d) to build, on one thread. Memory: n m entries, padded to whole blocks of 64 bytes,
-    plus 1/15 (float32) or 1/7 (float64) of them.
+    plus 1/15 (float32) or 1/7 (float64) of them. With a floor: 8 (float32) or 12 bytes for each product above it and 32
+    for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then. A
+    change while another thread changes or asks is a RuntimeError then, and nothing has been done.
 
     References
     ----------
@@ -73,34 +80,44 @@ class CorrelationTrees(CorrelationQueries):
     array([2])
     """
 
+    _max_memory: float | None = None  # of copies and pickles, too: all that the machine has available
+
     def __init__(
         self,
         weights: npt.ArrayLike,
         data: npt.ArrayLike,
         *,
         axis: Literal["data", "weights"] = "data",
+        floor: float | None = None,
         max_memory: float | None = None,
     ) -> None:
         self._axis = as_choice(axis, "axis", ("data", "weights"))
         single = getattr(weights, "dtype", None) == np.float32 and getattr(data, "dtype", None) == np.float32
         self._dtype = np.dtype(np.float32 if single else np.float64)
+        self._floor = None if floor is None else as_threshold(floor)
+        if floor is not None and not np.isfinite(self._floor):
+            raise ValueError(f"floor must be finite, got {self._floor}")
         self._weights = as_real_matrix(weights, "weights", self._dtype)
         data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
         self._largest = float(np.abs(data).max())
-        _refuse_overflow(self._weights, self._largest)
-        max_memory = as_max_memory(max_memory)
-        needed = self.bytes_needed(len(self._weights), len(data), self._weights.shape[1], self._dtype, axis=axis)
-        check_memory(needed, max_memory, "the trees", "use fewer weights or data points, or float32")
+        refuse_overflow(self._weights, self._largest)
+        self._max_memory = as_max_memory(max_memory)
+        self._bank = self._bank_of(len(self._weights), len(data))
         self._slack = None  # of each tree, where one has some
         self._columns = Columns(data)
-        self._bank = TreeBank(*self._bank_shape(len(self._weights), len(data), axis), self._dtype)
         # row by row, whatever the axis
         rows, columns = (self._weights, self._columns) if axis == "data" else (data, Columns(self._weights))
         self._bank.write_row_products(np.arange(len(rows)), rows, columns)
 
     @staticmethod
     def bytes_needed(
-        n_weights: int, n_data: int, n_features: int, dtype: npt.DTypeLike, *, axis: Literal["data", "weights"] = "data"
+        n_weights: int,
+        n_data: int,
+        n_features: int,
+        dtype: npt.DTypeLike,
+        *,
+        axis: Literal["data", "weights"] = "data",
+        n_above: int | None = None,
     ) -> int:
         """Bytes that building trees of this size takes, copies of weights and data included: an upper bound.
 
@@ -109,6 +126,8 @@ class CorrelationTrees(CorrelationQueries):
         n_weights, n_data, n_features : int
         dtype : float32 or float64
         axis : {"data", "weights"}, default "data"
+        n_above : int, optional
+            With a floor: how many products are above it.
 
         Returns
         -------
@@ -124,7 +143,12 @@ class CorrelationTrees(CorrelationQueries):
         True
         """
         shape = CorrelationTrees._bank_shape(n_weights, n_data, axis)
-        held = TreeBank.bytes_needed(*shape, dtype) + array_bytes(n_weights, n_features, dtype=dtype)
+        held = array_bytes(n_weights, n_features, dtype=dtype)
+        held += (
+            TreeBank.bytes_needed(*shape, dtype)
+            if n_above is None
+            else PrunedBank.bytes_needed(shape[0], n_above, dtype)
+        )
         held += Columns.bytes_needed(n_data, n_features, dtype)
         # while they are built: data row by row, or weights side by side
         building = array_bytes(n_data, n_features, dtype=dtype) + array_bytes(
@@ -137,6 +161,24 @@ class CorrelationTrees(CorrelationQueries):
     @staticmethod
     def _bank_shape(n_weights, n_data, axis):
         return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
+
+    def _bank_of(self, n_weights, n_data, beside=None):
+        """An empty bank for so many, beside so many bytes; None while the trees are built."""
+        n_above = None if self._floor is None else 0
+        d, shape = self._weights.shape[1], self._bank_shape(n_weights, n_data, self._axis)
+        needed = self.bytes_needed(n_weights, n_data, d, self._dtype, axis=self._axis, n_above=n_above)
+        what, advice = "the trees", "use fewer weights or data points, or float32"
+        if self._max_memory is None or beside is not None:
+            check_memory(needed, None, what, advice)
+        if beside:
+            what = f"room for {n_weights} weights and {n_data} data points, beside what there is,"
+            needed += beside
+        if self._max_memory is not None:
+            check_memory(needed, self._max_memory, what, advice)
+        if self._floor is None:
+            return TreeBank(*shape, self._dtype)
+        room = np.inf if self._max_memory is None else self._max_memory - needed
+        return PrunedBank(*shape, self._dtype, self._floor, room)
 
     # ------------------------------------------------------------------ updates
 
@@ -163,7 +205,8 @@ class CorrelationTrees(CorrelationQueries):
 
         Notes
         -----
-        `query`, `query_all`, `count`, `count_all` and `any` take it into account, without rounding t - s; the values
+        `query`, `query_all`, `count`, `count_all` and `any` take it into account, without rounding t - s, which must be
+        at least the floor if there is one; the values
         that they report are those that are held. With axis "data" a weight that is written has no slack any more.
         Moving a weight by v changes its products by at most |v| times the length of the longest data point.
 
@@ -267,194 +310,12 @@ class CorrelationTrees(CorrelationQueries):
             last = dict(zip(rows.tolist(), range(rows.size), strict=True))
             keep = np.fromiter(last.values(), dtype=np.int64)
             rows, weights = rows[keep], weights[keep]
-        _refuse_overflow(weights, self._largest)
+        refuse_overflow(weights, self._largest)
         # in one call, in which no exception can fall between the weights and their products
         write = self._bank.write_row_products if self._axis == "data" else self._bank.write_column_products
         write(rows, weights, self._columns, self._weights)
         if self._slack is not None and self._axis == "data":
             self.set_slack(rows, 0.0)
-
-    def add_weights(self, weights: npt.ArrayLike) -> None:
-        """Append weights.
-
-        Parameters
-        ----------
-        weights : array_like of shape (k, d)
-            Finite.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the shapes do not fit, a number is not finite or products could overflow.
-        MemoryError
-            If there is not enough. The trees are unchanged after any of these, and after any other exception.
-
-        Notes
-        -----
-        Cost: O(k n d) for products, and all that there are are copied: O((m + k) n). Slack stays.
-
-        Examples
-        --------
-        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
-        >>> trees.add_weights([[5.0]])
-        >>> trees.query(2, 4.0)
-        array([0, 1])
-        """
-        self._add("weights", weights)
-
-    def add_data(self, data: npt.ArrayLike) -> None:
-        """Append data points.
-
-        Parameters
-        ----------
-        data : array_like of shape (k, d)
-            Finite.
-
-        Raises
-        ------
-        TypeError, ValueError, MemoryError
-            As of `add_weights`.
-
-        Notes
-        -----
-        Cost: O(k m d) for products, and all that there are are copied: O(m (n + k)). Slack stays.
-
-        Examples
-        --------
-        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
-        >>> trees.add_data([[5.0], [0.0]])
-        >>> trees.query(0, 2.0)
-        array([1, 2])
-        """
-        self._add("data", data)
-
-    def remove_weights(self, rows: npt.ArrayLike) -> None:
-        """Remove weights; those behind them move up, as with `numpy.delete`.
-
-        Parameters
-        ----------
-        rows : array_like of shape (k,), integers in [0, m)
-
-        Raises
-        ------
-        IndexError
-            If a row is out of range.
-        TypeError, ValueError
-            If the rows are not integers, or none would be left.
-        MemoryError
-            If there is not enough for what is left, beside all. The trees are unchanged after any of these.
-
-        Notes
-        -----
-        Cost: what is left is copied, O(m n).
-
-        Examples
-        --------
-        >>> trees = CorrelationTrees([[1.0], [2.0], [4.0]], [[1.0], [3.0]])
-        >>> trees.remove_weights([0])
-        >>> trees.query(0, 4.0)
-        array([1])
-        """
-        self._remove("weights", rows)
-
-    def remove_data(self, indices: npt.ArrayLike) -> None:
-        """Remove data points; those behind them move up, as with `numpy.delete`.
-
-        Parameters
-        ----------
-        indices : array_like of shape (k,), integers in [0, n)
-
-        Raises
-        ------
-        IndexError, TypeError, ValueError, MemoryError
-            As of `remove_weights`.
-
-        Notes
-        -----
-        Cost: what is left is copied, O(m n).
-
-        Examples
-        --------
-        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0], [2.0]])
-        >>> trees.remove_data([1])
-        >>> trees.query(0, 1.5)
-        array([1])
-        """
-        self._remove("data", indices)
-
-    def _add(self, which, vectors):
-        """Append weights or data points: in the end by one statement, so that all of it has happened or nothing."""
-        vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
-        if len(vectors) == 0:
-            return
-        weights, data, largest = self._weights, self.data, self._largest
-        if which == "weights":
-            _refuse_overflow(vectors, largest)
-            right, weights = self._columns, np.concatenate([weights, vectors])
-        else:
-            largest = max(largest, float(np.abs(vectors).max()))
-            _refuse_overflow(weights, largest)
-            right, data = Columns(weights), np.concatenate([data, vectors])
-        bank = self._bank_of(len(weights), len(data))
-        n_rows, n_columns = self.shape
-        self._copy_into(bank, np.arange(n_rows), np.arange(n_columns))
-        slack = self._slack
-        if (which == "weights") == (self._axis == "data"):
-            bank.write_row_products(np.arange(n_rows, bank.n_rows), vectors, right)
-            slack = None if slack is None else np.concatenate([slack, np.zeros(len(vectors))])
-        else:
-            bank.write_column_products(np.arange(n_columns, bank.n_columns), vectors, right)
-        columns = self._columns if which == "weights" else Columns(data)
-        self.__dict__ = self.__dict__ | {
-            "_weights": weights,
-            "_columns": columns,
-            "_largest": largest,
-            "_bank": bank,
-            "_slack": slack,
-        }
-
-    def _remove(self, which, indices):
-        """Remove weights or data points, likewise in one statement."""
-        indices = as_integers(np.array(indices), "rows" if which == "weights" else "indices")
-        n = len(self._weights) if which == "weights" else self._columns.n
-        indices = as_indices(indices, n, "rows" if which == "weights" else "indices")
-        kept = np.setdiff1d(np.arange(n), indices)
-        if kept.size == n:
-            return
-        if kept.size == 0:
-            raise ValueError(f"some {which} must be left, got all {n} to remove")
-        weights = self._weights[kept] if which == "weights" else self._weights
-        columns = self._columns if which == "weights" else Columns(self.data[kept])
-        bank, slack = self._bank_of(len(weights), columns.n), self._slack
-        rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
-        if (which == "weights") == (self._axis == "data"):
-            rows, slack = kept, None if slack is None or not slack[kept].any() else slack[kept]
-        else:
-            leaves = kept
-        self._copy_into(bank, rows, leaves)
-        largest = float(np.abs(columns.vectors).max())
-        self.__dict__ = self.__dict__ | {
-            "_weights": weights,
-            "_columns": columns,
-            "_largest": largest,
-            "_bank": bank,
-            "_slack": slack,
-        }
-
-    def _bank_of(self, n_weights, n_data):
-        """An empty bank for so many, beside the one that there is."""
-        needed = self.bytes_needed(n_weights, n_data, self._weights.shape[1], self._dtype, axis=self._axis)
-        check_memory(needed, None, "the trees", "use fewer weights or data points, or float32")
-        return TreeBank(*self._bank_shape(n_weights, n_data, self._axis), self._dtype)
-
-    def _copy_into(self, bank, rows, leaves):
-        """Write the products of these rows and leaves to the first rows and leaves of another bank."""
-        at_once = max(1, _SCRATCH_ENTRIES // max(bank.n_columns, 1))
-        for start in range(0, rows.size, at_once):
-            part = rows[start : start + at_once]
-            values = np.full((part.size, bank.n_columns), -np.inf, dtype=self._dtype)
-            values[:, : leaves.size] = self._bank.values[part][:, leaves]
-            bank.write_rows(np.arange(start, start + part.size), values)
 
     # ------------------------------------------------------------------ copies
 
@@ -473,7 +334,7 @@ class CorrelationTrees(CorrelationQueries):
         >>> trees.query_all(5.0).nnz
         0
         """
-        return _from_pickle(type(self), _PICKLE_VERSION, self._weights, self.data, self._axis, self._slack)
+        return _from_pickle(type(self), _PICKLE_VERSION, self._weights, self.data, self._axis, self._slack, self._floor)
 
     __copy__ = copy
 
@@ -482,34 +343,33 @@ class CorrelationTrees(CorrelationQueries):
 
     def __reduce__(self):
         parts = type(self), _PICKLE_VERSION, self._weights, np.ascontiguousarray(self.data), self._axis
-        return _from_pickle, parts if self._slack is None else (*parts, self._slack)
+        return _from_pickle, parts if self._slack is self._floor is None else (*parts, self._slack, self._floor)
 
     def _check(self):
         """Assert every invariant: the bank's own, and that it holds the products, bit for bit. Cost: O(n m d)."""
+        products = self._columns.times(self._weights)
         self._bank._check()
         assert self._slack is None or (self._slack.shape == (len(self),) and self._slack.any())
         assert self._largest == np.abs(self.data).max()
-        products = self._bank.values if self._axis == "data" else self._bank.values.T
-        assert np.array_equal(products, self._columns.times(self._weights))
+        expected = products if self._axis == "data" else products.T
+        if self._floor is None:
+            assert np.array_equal(self._bank.values, expected)
+        else:
+            indptr, columns, values = self._bank.query_all(self._floor)
+            rows, above = np.nonzero(expected.astype(np.float64) > self._floor)
+            assert np.array_equal(np.repeat(np.arange(len(self)), np.diff(indptr)), rows)
+            assert np.array_equal(columns, above)
+            assert np.array_equal(values, expected[rows, above])
         # which are what BLAS computes, but for rounding
         slack = 4 * self._columns.d * np.finfo(self._dtype).eps * (np.abs(self._weights) @ np.abs(self.data).T)
         assert np.all(np.abs(products - self._weights @ self.data.T) <= slack)
 
 
-def _refuse_overflow(weights, largest_of_data):
-    """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
-    largest = float(np.abs(weights).max()) * largest_of_data * weights.shape[1]
-    if not largest <= np.finfo(weights.dtype).max:
-        raise ValueError(
-            f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"
-        )
-
-
-def _from_pickle(cls, version, weights, data, axis, slack=None):
+def _from_pickle(cls, version, weights, data, axis, slack=None, floor=None):
     """Rebuild trees; the arguments come from a file and are checked like any others."""
     if version != _PICKLE_VERSION:
         raise ValueError(f"this version reads pickles of format {_PICKLE_VERSION}, got format {version!r}")
-    trees = cls(weights, data, axis=axis)
+    trees = cls(weights, data, axis=axis, floor=floor)
     if slack is not None:
         trees.set_slack(np.arange(len(trees)), slack)
     return trees

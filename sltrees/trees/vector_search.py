@@ -19,7 +19,6 @@ from sltrees.trees._packed_vectors import PACKED_AT_ONCE, PackedVectors
 _ROWS_AT_ONCE = 256  # queries that go through the panels together: they fit into a cache beside a panel
 _WORTH_THREADS = 1 << 24  # products: a few milliseconds
 _LARGEST_SQUARE = 1e150  # of a length: products of two are then far from the end of float64
-_LONGEST_PACKED = 2.0**40  # a column beyond it has all columns scaled anew
 _MOST_FEATURES = 2**20  # for more the bound of rounding in float32 would rule out little
 _MOST_VECTORS = 2**31 - 1
 _PICKLE_VERSION = 1
@@ -61,14 +60,13 @@ class VectorSearch:
     one partial sum for the coordinates j, j + 8, j + 16, ... for each j < 8, and these are added half on half. So a
     value depends on its two vectors alone: not on the number of threads, the instruction level, or what else is
     searched. Of vectors of small integers values are exact, and so are ties at the threshold.
-    Of float64 vectors so small that products or squares underflow (below some 1e-292), pairs with values beyond the
-    threshold only by what underflow took away may be ruled out.
 
     Columns of float32 lie in panels of 64, four cache lines side by side, and products with a panel are compared while
     they are in cache: the matrix of all products is never held. For "cosine" columns are of unit length; for
-    "euclidean" they are differences from the mean of the vectors there were at first, with half of the squared length
-    as one coordinate more: |q - x| < t where q x - |x|^2 / 2 > (|q|^2 - t^2) / 2. Where vectors have since moved far
-    from that mean, more pairs are computed again, and the answers are the same; a `copy` has a mean of its own.
+    "euclidean" they are differences from the medians of the vectors there were at first, with half of the squared
+    length as one coordinate more: |q - x| < t where q x - |x|^2 / 2 > (|q|^2 - t^2) / 2. A vector far from all others
+    has the 63 of its panel computed again with each query, and no more. Where most have since moved far from these
+    medians, more pairs are computed again, and the answers are the same; a `copy` has medians of its own.
 
     Cost: O(n d) to build, O(k n d) for k queries, at the speed of a matrix product, and O(d) for each pair that is
     reported. Memory: n d numbers of the dtype and of float32, and 24 bytes a vector.
@@ -368,7 +366,7 @@ class VectorSearch:
 
         Notes
         -----
-        Cost: O(k d). Where a vector is 2**40 times longer than all there were at first (for "euclidean" 2**20
+        Cost: O(k d). Where many vectors have become 2**100 times longer than most were at first (for "euclidean" 2**50
         times), once more O(n d).
 
         Examples
@@ -436,7 +434,7 @@ class VectorSearch:
     def _write(self, held, ids, vectors, squares):
         """Set vectors, where there is no room or no scale for them by making everything anew."""
         packed = held.packed(vectors, squares)
-        if ids.max() < held.panels.capacity and np.all(np.abs(packed) <= _LONGEST_PACKED):
+        if ids.max() < held.panels.capacity and not held.outgrown_by(packed):
             held.panels.write(ids, packed, vectors, squares)
             return
         n = max(held.panels.n, int(ids.max()) + 1)

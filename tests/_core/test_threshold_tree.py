@@ -603,14 +603,27 @@ def test_assigning_items(seed, dtype, orientation, n):
     tree, values = make(rng, n, dtype, orientation)
     keys = [slice(None), slice(1, -1), slice(None, None, -3), slice(5, 2), values > 0, np.arange(n)[::2], ...]
     if n:
-        keys += [[0, n - 1, -1], [-1, 0, -1], np.int64(n - 1), np.array(0)]
+        keys += [[0, n - 1, -1], [-1, 0, -1], np.int64(n - 1), np.array(0), np.array([0, n - 1, 0]), np.array([-1, 0])]
     for key in keys:
+        values[key] = -1.5
+        tree[key] = -1.5
+        assert_is(tree, values)
         values[key] = 2
         tree[key] = 2
         assert_is(tree, values)
         new = rng.integers(-3, 4, np.shape(values[key]))
         values[key] = new
         tree[key] = new
+        assert_is(tree, values)
+
+
+@dtypes
+@orientations
+def test_parts_of_itself_are_assigned_as_they_were(seed, dtype, orientation):
+    tree, values = make(np.random.default_rng(seed), 300, dtype, orientation)
+    for to, source in ((slice(3, 200), slice(40, 237)), (slice(60, None), slice(0, 240)), (slice(-9, -2), slice(7))):
+        values[to] = values[source].copy()
+        tree[to] = tree.values[source]
         assert_is(tree, values)
 
 

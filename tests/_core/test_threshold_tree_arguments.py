@@ -189,6 +189,8 @@ def test_assignment_touches_only_what_it_names():
         tree[5:8] = 2.0
         tree[np.array([1, 2])] = 3.0
         tree[tree.values > 2.5] = 4.0
+        assert not made
+        tree[5:8:1] = 2.0
     assert sum(array.size for array in made) == 3
     assert tree.values[:9].tolist() == [0, 4, 4, 0, 0, 2, 2, 2, 0]
 

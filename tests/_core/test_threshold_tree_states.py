@@ -188,7 +188,10 @@ class TreeMachine(RuleBasedStateMachine):
         model = self.count()
         bounds = st.one_of(st.none(), st.integers(-model.n - 1, model.n + 1))
         step = data.draw(st.sampled_from([None, 1, 3, -1, -7]))
-        model.set_item(slice(data.draw(bounds), data.draw(bounds), step), x)
+        part = slice(data.draw(bounds), data.draw(bounds), step)
+        if data.draw(st.booleans()):  # one number for each place
+            x = np.where(np.arange(len(model.values[part])) % 3, x, 0.0)
+        model.set_item(part, x)
 
     @rule(data=st.data(), crossing=st.one_of(st.none(), thresholds))
     def update_many(self, data, crossing):

@@ -26,6 +26,7 @@ STUBS = (
     "_pools",
     "_primitives",
     "_products",
+    "_pruned_bank",
     "_row_store",
     "_simd",
     "_sum_tree",

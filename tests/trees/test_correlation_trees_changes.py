@@ -146,6 +146,25 @@ def test_what_is_added_and_removed_is_as_if_built_with_it(seed, axis, dtype):
 
 
 @axes
+@pytest.mark.parametrize("which", ["weights", "data"])
+def test_growth_keeps_within_max_memory(axis, which):
+    weights, data = problem(0)
+    sizes = [35, 70] if which == "weights" else [30, 75]
+    room = CorrelationTrees.bytes_needed(*sizes, 3, np.float64, axis=axis)
+    room += CorrelationTrees(weights, data, axis=axis).nbytes
+    trees = CorrelationTrees(weights, data, axis=axis, max_memory=room)
+    getattr(trees, f"add_{which}")(np.ones((5, 3)))
+    before, held = trees.copy(), trees.nbytes
+    needed = f"room for {sizes[0] + 100 * (which == 'weights')} weights and {sizes[1] + 100 * (which == 'data')} data"
+    with pytest.raises(MemoryError, match=rf"{needed} points, .* needs [\d,]+ bytes, max_memory allows {room:,}"):
+        getattr(trees, f"add_{which}")(np.ones((100, 3)))
+    assert trees == before
+    assert trees.nbytes == held
+    trees._check()
+    getattr(before, f"add_{which}")(np.ones((100, 3)))  # copies have no limit of their own
+
+
+@axes
 def test_updates_after_removal_are_of_what_is_left(axis):
     trees = CorrelationTrees(np.arange(6.0)[:, None], np.ones((4, 1)), axis=axis)
     trees.remove_weights([0, 2])

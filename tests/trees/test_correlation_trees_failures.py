@@ -21,7 +21,8 @@ n_failures = 0
 
 
 def bits(trees):
-    return trees.weights.tobytes(), trees.values.tobytes(), trees.query_all(1.0).indices.tobytes(), trees.data.tobytes()
+    held = trees.values if trees.floor is None else trees.query_all(trees.floor).data
+    return trees.weights.tobytes(), held.tobytes(), trees.query_all(1.0).indices.tobytes(), trees.data.tobytes()
 
 
 def change(make, call):
@@ -76,6 +77,15 @@ for axis in ("data", "weights"):
         ask(trees, lambda trees: trees.copy().values)
         ask(trees, lambda trees: copy.deepcopy(trees).values)
         ask(trees, lambda trees: pickle.loads(pickle.dumps(trees)).values)
+        # rows of their own lengths, each with memory of its own
+        def make(W=W[:12], X=X[:30], axis=axis):
+            return CorrelationTrees(W, X, axis=axis, floor=0.5)
+
+        change(make, lambda trees: trees.update_weights(rows[rows < 12], new[:12]))
+        change(make, lambda trees: trees.add_weights(new[:2]))
+        change(make, lambda trees: trees.remove_data([3, 5]))
+        ask(make(), lambda trees: trees.query(3, 0.5, return_values=True)[1])
+        ask(make(), lambda trees: trees.copy().query_all(1.0).data)
 print(n_failures)
 """
 

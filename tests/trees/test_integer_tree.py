@@ -2,17 +2,22 @@
 
 import copy
 import math
+import os
 import pickle
 import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from sltrees import IntegerTree
 
 L = IntegerTree.LARGEST
 NS = 1_700_000_000_000_000_000
+STRESS = os.environ.get("SLTREES_STRESS") == "1"
 orientations = pytest.mark.parametrize("orientation", ["max", "min"])
 
 
@@ -63,36 +68,109 @@ def test_answers_are_those_of_exact_integers(seed, orientation, n):
     assert tree.query(0, n // 3, n).tolist() == [i for i in tree.query(0).tolist() if i >= n // 3]
 
 
+integers = st.builds(
+    lambda around, by: around + by, st.sampled_from([0, 2**52, 2**53, NS, -NS, 2**62, L - 3, 3 - L]), st.integers(-3, 3)
+)
+limits = st.one_of(integers, st.sampled_from(THRESHOLDS), st.fractions(-2, 2), st.just(2**60 + Fraction(1, 3)))
+batches = st.lists(integers, max_size=20)
+
+
+class IntegerMachine(RuleBasedStateMachine):
+    """A tree, and the array that it must agree with."""
+
+    orientation = "max"
+
+    @initialize(seed=st.integers(0, 999), n=st.integers(0, 150))
+    def build(self, seed, n):
+        self.values = drawn(np.random.default_rng(seed), n)
+        self.tree = IntegerTree(self.values, orientation=self.orientation)
+
+    def places(self, data, k):
+        return [data.draw(st.integers(0, self.values.size - 1)) for _ in range(k if self.values.size else 0)]
+
+    @rule(data=st.data(), new=batches, threshold=limits)
+    def update_many(self, data, new, threshold):
+        where = self.places(data, len(new))
+        before = passes(self.values, threshold, self.orientation, False)
+        entered, left = self.tree.update_many(where, new[: len(where)], crossing=threshold)
+        for i, value in zip(where, new, strict=False):
+            self.values[i] = value
+        after = passes(self.values, threshold, self.orientation, False)
+        assert entered.tolist() == np.flatnonzero(after & ~before).tolist()
+        assert left.tolist() == np.flatnonzero(before & ~after).tolist()
+
+    @rule(data=st.data(), new=batches, how=st.sampled_from(["one", "list", "slice", "mask"]))
+    def assign(self, data, new, how):
+        where = self.places(data, len(new))
+        if not where:
+            return
+        if how == "one":
+            where[0] -= self.values.size * data.draw(st.integers(0, 1))
+            self.tree[where[0]] = self.values[where[0]] = new[0]
+            assert self.tree[where[0]] == new[0]
+            return
+        if how == "slice":
+            where, new = slice(where[0], where[0] + len(new), 2), new[0]
+        elif how == "mask":
+            where, new = np.isin(np.arange(self.values.size), where), new[0]
+        self.tree[where] = new
+        for i, value in zip(where, new, strict=True) if how == "list" else [(where, new)]:
+            self.values[i] = value
+
+    @rule(new=batches)
+    def extend(self, new):
+        self.tree.extend(new)
+        for value in new[:1]:
+            self.tree.append(value)
+        self.values = np.concatenate([self.values, np.array(new + new[:1], dtype=np.int64)])
+
+    @rule(data=st.data(), new=batches, wrong=st.sampled_from([L + 1, -(2**63), 2**64, 0.5]))
+    def refused(self, data, new, wrong):
+        with pytest.raises((ValueError, TypeError), match="values must be"):
+            self.tree.extend([*new, wrong])
+        if self.values.size:
+            with pytest.raises((ValueError, TypeError), match="values must be"):
+                self.tree.update_many(self.places(data, len(new) + 1), [*new, wrong])
+
+    @rule(data=st.data(), threshold=limits, inclusive=st.booleans())
+    def part(self, data, threshold, inclusive):
+        start, stop = sorted(data.draw(st.integers(0, self.values.size)) for _ in range(2))
+        passing = passes(self.values[start:stop], threshold, self.orientation, inclusive)
+        expected = start + np.flatnonzero(passing)
+        assert np.array_equal(self.tree.query(threshold, start, stop, inclusive=inclusive), expected)
+        assert self.tree.count(threshold, start, stop, inclusive=inclusive) == expected.size
+        assert self.tree.first(threshold, start, stop, inclusive=inclusive) == (expected[0] if expected.size else -1)
+        assert self.tree.last(threshold, start, stop, inclusive=inclusive) == (expected[-1] if expected.size else -1)
+        if stop > start:
+            best = max if self.orientation == "max" else min
+            assert self.tree.max(start, stop) == best(self.values[start:stop].tolist())
+
+    @rule(threshold=limits)
+    def all(self, threshold):
+        assert_agrees(self.tree, self.values, [threshold, 0.5])
+
+    @rule(how=st.sampled_from(["copy", "pickle"]))
+    def duplicate(self, how):
+        old = self.tree
+        self.tree = old.copy() if how == "copy" else pickle.loads(pickle.dumps(old))
+        assert self.tree == old
+        old.update_many(np.arange(len(old)), 7)  # a duplicate that shared memory with it would show
+
+    @invariant()
+    def agrees(self):
+        if hasattr(self, "tree"):
+            self.tree._check()
+            assert np.array_equal(self.tree.values, self.values)
+
+
 @orientations
-def test_random_writes_agree_with_an_array(seed, orientation):
-    rng = np.random.default_rng(seed)
-    values = drawn(rng, 100)
-    tree = IntegerTree(values, orientation=orientation)
-    for step in range(60):
-        k, t = int(rng.integers(0, 12)), int(drawn(rng, 1)[0])
-        where, new = rng.integers(0, values.size, k), drawn(rng, k)
-        before = passes(values, t, orientation, False)
-        if step % 5 == 0:
-            entered, left = tree.update_many(where, new, crossing=t)
-            values[where] = new
-            after = passes(values, t, orientation, False)
-            assert entered.tolist() == np.flatnonzero(after & ~before).tolist()
-            assert left.tolist() == np.flatnonzero(before & ~after).tolist()
-        elif step % 5 == 1:
-            tree[where] = new
-            values[where] = new
-        elif step % 5 == 2:
-            i = int(rng.integers(-values.size, values.size))
-            tree[i] = values[i] = t
-            assert tree[i] == t
-        elif step % 5 == 3:
-            tree[3 : 3 + k] = t
-            values[3 : 3 + k] = t
-        else:
-            tree.extend(new)
-            tree.append(t)
-            values = np.concatenate([values, new, [t]])
-        assert_agrees(tree, values, [t, 0.5])
+def test_random_actions_agree_with_an_array(orientation):
+    run_state_machine_as_test(
+        type("Machine", (IntegerMachine,), {"orientation": orientation}),
+        settings=settings(
+            max_examples=500 if STRESS else 12, stateful_step_count=30, suppress_health_check=list(HealthCheck)
+        ),
+    )
 
 
 def test_as_a_sequence():

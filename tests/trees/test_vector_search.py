@@ -10,7 +10,7 @@ import scipy.sparse
 
 from sltrees import VectorSearch
 from sltrees._core import _simd
-from sltrees._core._vector_panels import METRICS
+from sltrees._core._vector_panels import METRICS, squared_lengths
 from sltrees.reference import AllPairs
 from sltrees.trees import vector_search
 
@@ -147,6 +147,15 @@ def test_float64_beyond_the_range_of_float32(seed):
         assert_agrees(VectorSearch(vectors, metric=metric), twin, queries, thresholds_of(twin, queries))
 
 
+@pytest.mark.parametrize("metric", ["inner_product", "euclidean"])
+@pytest.mark.parametrize("exponents", [(e, e) for e in (-145, -155, -158, -160, -161, -162, -170)] + [(-250, -70)])
+def test_products_that_underflow_rule_out_nothing_that_passes(seed, metric, exponents):
+    rng = np.random.default_rng(seed)
+    vectors, queries = (10.0**e * rng.standard_normal((n, 9)) for e, n in zip(exponents, (200, 20), strict=True))
+    twin = AllPairs(vectors, metric)
+    assert_agrees(VectorSearch(vectors, metric=metric), twin, queries, thresholds_of(twin, queries))
+
+
 @metrics
 def test_nearly_all_pairs_are_ruled_out_in_float32(seed, metric):
     rng = np.random.default_rng(seed)
@@ -238,13 +247,47 @@ def test_vectors_of_another_scale_have_all_packed_anew(seed, metric):
     search, twin = VectorSearch(vectors, metric=metric), AllPairs(vectors, metric)
     scale = getattr(search._held, "scale", None)
     for factor in (1e20, 1e60, 1e-60):
-        new = factor * drawn(rng, 5, 3, np.float64, "any")
-        search.update(np.arange(5), new)
-        twin.vectors[:5] = new
+        new = factor * drawn(rng, 60, 3, np.float64, "any")
+        search.update(np.arange(60), new)
+        twin.vectors[:60] = new
         search._check()
-        queries = np.concatenate([vectors[:8], new])
+        queries = np.concatenate([vectors[:8], new[:5]])
         assert_agrees(search, twin, queries, thresholds_of(twin, queries))
     assert metric == "cosine" or search._held.scale > scale
+
+
+@metrics
+@pytest.mark.parametrize("factor", [1e6, 1e18, 1e30, 1e70])
+def test_a_few_far_vectors_slow_down_their_panels_only(seed, metric, factor):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((2000, 16))
+    search, queries, far = VectorSearch(vectors, metric=metric), vectors[:20], np.array([3, 1500, 1990])
+    t = np.quantile(AllPairs(vectors, metric).values(queries), 0.001 if metric == "euclidean" else 0.999)
+
+    def n_undecided(search):
+        found = search._held.within(queries, squared_lengths(queries), np.full(20, t), False, True)
+        assert np.array_equal(found[0], AllPairs(search.vectors, metric).within(queries, t).sum(axis=1))
+        return found[-1] - found[0].sum()
+
+    most = n_undecided(search)
+    for _ in range(2):
+        search.update(far, factor * vectors[far])
+        search._check()
+        assert max(n_undecided(search), n_undecided(search.copy())) <= most + 3 * 64 * 20
+        search.update(far, vectors[far])
+        search._check()
+        assert n_undecided(search) <= most + 20  # as if they had never been there
+
+
+def test_packing_anew_is_not_repeated_where_it_does_not_help(seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((500, 4)) * 10.0 ** rng.integers(-60, 60, (500, 1))
+    search, n_packed = VectorSearch(vectors), 0
+    for i in range(500):
+        held = search._held
+        search.update([i], vectors[[i - 1]])
+        n_packed += search._held is not held
+    assert n_packed <= 8
 
 
 def test_room_grows_as_vectors_are_added_one_by_one(seed):

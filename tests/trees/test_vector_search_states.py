@@ -153,8 +153,8 @@ def act(model, rng):
     n, d, choice, k = len(model.twin.live), model.twin.vectors.shape[1], rng.integers(8), int(rng.integers(0, 12))
     vectors = rng.integers(-3, 4, (k, d)).astype(model.search.dtype)
     vectors[~vectors.any(axis=1)] = 1
-    if choice == 0 and rng.random() < 0.1:  # of another scale, so that all is packed anew
-        vectors *= 2.0 ** int(rng.integers(-20, 60))
+    if choice == 0 and rng.random() < 0.1:  # of another scale, some without a place in float32
+        vectors *= 2.0 ** int(rng.integers(-20, 120))
     t = rng.choice([-np.inf, -3, 0, 0.5, 1, 2, 5, np.inf])
     if choice <= 1:
         model.update(rng.integers(0, n, k).tolist(), vectors)

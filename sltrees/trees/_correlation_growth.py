@@ -1,0 +1,197 @@
+"""Weights and data that correlation trees get, and that go. Building and writing them is in correlation_trees.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sltrees._core._boundary import as_indices, as_integers
+from sltrees._core._products import Columns
+from sltrees._validation import as_real_rows
+from sltrees.trees._correlation_queries import CorrelationQueries
+
+
+class CorrelationGrowth(CorrelationQueries):
+    """What changes the numbers of weights and data of `sltrees.CorrelationTrees`: all is made anew beside what is."""
+
+    def add_weights(self, weights: npt.ArrayLike) -> None:
+        """Append weights.
+
+        Parameters
+        ----------
+        weights : array_like of shape (k, d)
+            Finite.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shapes do not fit, a number is not finite or products could overflow.
+        MemoryError
+            If there is not enough, or `max_memory` allows no more. The trees are unchanged after any of these, and
+            after any other exception.
+
+        Notes
+        -----
+        Cost: O(k n d) for products, and all that there are are copied: O((m + k) n). Slack stays.
+
+        Examples
+        --------
+        >>> from sltrees import CorrelationTrees
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.add_weights([[5.0]])
+        >>> trees.query(2, 4.0)
+        array([0, 1])
+        """
+        self._add("weights", weights)
+
+    def add_data(self, data: npt.ArrayLike) -> None:
+        """Append data points.
+
+        Parameters
+        ----------
+        data : array_like of shape (k, d)
+            Finite.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As of `add_weights`.
+
+        Notes
+        -----
+        Cost: O(k m d) for products, and all that there are are copied: O(m (n + k)). Slack stays.
+
+        Examples
+        --------
+        >>> from sltrees import CorrelationTrees
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]])
+        >>> trees.add_data([[5.0], [0.0]])
+        >>> trees.query(0, 2.0)
+        array([1, 2])
+        """
+        self._add("data", data)
+
+    def remove_weights(self, rows: npt.ArrayLike) -> None:
+        """Remove weights; those behind them move up, as with `numpy.delete`.
+
+        Parameters
+        ----------
+        rows : array_like of shape (k,), integers in [0, m)
+
+        Raises
+        ------
+        IndexError
+            If a row is out of range.
+        TypeError, ValueError
+            If the rows are not integers, or none would be left.
+        MemoryError
+            If there is not enough for what is left, beside all. The trees are unchanged after any of these.
+
+        Notes
+        -----
+        Cost: what is left is copied, O(m n).
+
+        Examples
+        --------
+        >>> from sltrees import CorrelationTrees
+        >>> trees = CorrelationTrees([[1.0], [2.0], [4.0]], [[1.0], [3.0]])
+        >>> trees.remove_weights([0])
+        >>> trees.query(0, 4.0)
+        array([1])
+        """
+        self._remove("weights", rows)
+
+    def remove_data(self, indices: npt.ArrayLike) -> None:
+        """Remove data points; those behind them move up, as with `numpy.delete`.
+
+        Parameters
+        ----------
+        indices : array_like of shape (k,), integers in [0, n)
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError, MemoryError
+            As of `remove_weights`.
+
+        Notes
+        -----
+        Cost: what is left is copied, O(m n).
+
+        Examples
+        --------
+        >>> from sltrees import CorrelationTrees
+        >>> trees = CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0], [2.0]])
+        >>> trees.remove_data([1])
+        >>> trees.query(0, 1.5)
+        array([1])
+        """
+        self._remove("data", indices)
+
+    def _add(self, which, vectors):
+        """Append weights or data points."""
+        vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
+        if len(vectors) == 0:
+            return
+        more = np.array([len(vectors), 0] if which == "weights" else [0, len(vectors)])
+        largest = self._largest if which == "weights" else max(self._largest, float(np.abs(vectors).max()))
+        refuse_overflow(vectors if which == "weights" else self._weights, largest)
+        beside = self.nbytes
+        bank = self._bank_of(*(more + [len(self._weights), self._columns.n]), beside)
+        weights, data = self._weights, self.data
+        if which == "weights":
+            right, weights = self._columns, np.concatenate([weights, vectors])
+        else:
+            right, data = Columns(weights), np.concatenate([data, vectors])
+        n_rows, n_columns = self.shape
+        bank.take(self._bank, np.arange(n_rows), np.arange(n_columns))
+        slack = self._slack
+        if (which == "weights") == (self._axis == "data"):
+            bank.write_row_products(np.arange(n_rows, bank.n_rows), vectors, right)
+            slack = None if slack is None else np.concatenate([slack, np.zeros(len(vectors))])
+        else:
+            bank.write_column_products(np.arange(n_columns, bank.n_columns), vectors, right)
+        columns = self._columns if which == "weights" else Columns(data)
+        if self._floor is not None:
+            bank.max_bytes += beside  # what there was is given back
+        self._become(weights, columns, largest, bank, slack)
+
+    def _remove(self, which, indices):
+        """Remove weights or data points."""
+        indices = as_integers(np.array(indices), "rows" if which == "weights" else "indices")
+        n = len(self._weights) if which == "weights" else self._columns.n
+        indices = as_indices(indices, n, "rows" if which == "weights" else "indices")
+        kept = np.setdiff1d(np.arange(n), indices)
+        if kept.size == n:
+            return
+        if kept.size == 0:
+            raise ValueError(f"some {which} must be left, got all {n} to remove")
+        weights = self._weights[kept] if which == "weights" else self._weights
+        columns = self._columns if which == "weights" else Columns(self.data[kept])
+        bank, slack = self._bank_of(len(weights), columns.n, 0), self._slack
+        rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
+        if (which == "weights") == (self._axis == "data"):
+            rows, slack = kept, None if slack is None or not slack[kept].any() else slack[kept]
+        else:
+            leaves = kept
+        bank.take(self._bank, rows, leaves)
+        largest = float(np.abs(columns.vectors).max())
+        self._become(weights, columns, largest, bank, slack)
+
+    def _become(self, weights, columns, largest, bank, slack):
+        """Have all of these: in one statement, so that all of it has happened or nothing."""
+        self.__dict__ = self.__dict__ | {
+            "_weights": weights,
+            "_columns": columns,
+            "_largest": largest,
+            "_bank": bank,
+            "_slack": slack,
+        }
+
+
+def refuse_overflow(weights, largest_of_data):
+    """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
+    largest = float(np.abs(weights).max()) * largest_of_data * weights.shape[1]
+    if not largest <= np.finfo(weights.dtype).max:
+        raise ValueError(
+            f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"
+        )
