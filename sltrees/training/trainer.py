@@ -25,7 +25,7 @@ from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
 from sltrees.records import TrainingResult
-from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint
+from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint, write_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
 from sltrees.training.validation_set import ValidationSet
@@ -487,6 +487,9 @@ class NewtonTrainer:
         >>> trainer.fit(np.eye(5), np.arange(5.0)).status
         'converged'
         """
+        if isinstance(self._lineage, list):  # of networks that take turns, which begin one by one
+            begun = all(lineage.begun for lineage in self._lineage)
+            return write_checkpoint_of_classes(path, self._lineage) if begun else 0
         if self._lineage is None or not self._lineage.begun:
             raise RuntimeError("no run with a Checkpoint among its callbacks has begun: there is nothing to write")
         return write_checkpoint(path, self._lineage)
