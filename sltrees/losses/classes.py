@@ -96,7 +96,7 @@ class HalfMultinomialLoss:
 
 
 class OneOfClasses(LogisticLoss):
-    """`HalfMultinomialLoss` as one output sees it: log(exp(f) + exp(others)) - y f - rest, all others being as they are.
+    """`HalfMultinomialLoss` as one output sees it, others being as they are: log(exp(f) + exp(others)) - y f - rest.
 
     Gradient and curvature, p (1 - p) for the probability p of the class, are those of the multinomial loss in this
     output.
