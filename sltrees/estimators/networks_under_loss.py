@@ -13,7 +13,7 @@ from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 
 
-def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed):
+def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples):
     """Have a network for each output learn under the loss of an estimator. Sets: all that is learned.
 
     Parameters
@@ -23,7 +23,8 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     X, y, targets, weights : ndarray
         As of `sltrees.estimators.under_loss.fit_under_loss`.
     eval_samples : tuple (X, targets) or None
-    seed : int
+    seed, n_samples : int
+        As there.
 
     Notes
     -----
@@ -59,7 +60,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     known = ~np.isnan(left_out[:, 0])
 
     def judge(outputs):
-        estimator._judge(y[known], weights[known] / weights.mean(), Y[known], outputs[known])
+        estimator._judge(y[known], weights[known] * (n_samples / weights.sum()), Y[known], outputs[known])
 
     eval_set = None
     if eval_samples is not None:

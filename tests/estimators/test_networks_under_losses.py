@@ -66,6 +66,9 @@ def test_several_columns_and_weights():
     assert model.predict(X_NEW).shape == (300, 2)
     first = regressor("poisson", alpha=0.1).fit(X, both[:, 0], weights)
     assert np.allclose(model.predict(X_NEW)[:, 0], first.predict(X_NEW), rtol=1e-6)
+    twice = np.repeat(np.arange(120), weights.astype(int))
+    repeated = regressor("poisson", alpha=0.1).fit(X[twice], COUNTS[twice])
+    assert np.array_equal(repeated.predict(X_NEW), first.predict(X_NEW))
 
 
 def test_an_eval_set_stops_and_is_of_the_same_loss():
