@@ -87,6 +87,7 @@ class Run:
         self.cluster_error = None
         self.laziness = None  # until training has come to an end
         self.state = State.unknown()
+        self.n_together = 1  # runs that share the memory
 
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
@@ -256,6 +257,7 @@ class Run:
             forcing=trainer.forcing,
             validation=self.validation,
             lineage=self.lineage,
+            n_together=self.n_together,
         ).choose_holding()
 
     def counted_gram(self, held_as="array"):

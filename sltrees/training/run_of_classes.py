@@ -118,7 +118,8 @@ class RunOfClasses:
                 run.objective_of_validation = objective
                 objective.outputs = np.zeros(len(Y_validation))
                 objective.at_last(self.logits_of_validation, c)
-        for c in range(len(runs)):
+        for c, run in enumerate(runs):
+            run.n_together = len(runs)
             self.show(c)
 
     def __bool__(self):
