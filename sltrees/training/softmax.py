@@ -32,10 +32,10 @@ class SoftmaxTrainer:
     ----------
     networks : list of ShiftedReLUNetwork
         At least two, trained in place.
-    **options
-        Parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`; `max_iter`
-        counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo". Callbacks are
-        told of the iterations of all networks, with the trainer of each.
+    options : object
+        By name: parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`.
+        `max_iter` counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo".
+        Callbacks are told of the iterations of all networks, with the trainer of each.
 
     Attributes
     ----------
@@ -106,6 +106,10 @@ class SoftmaxTrainer:
         sltrees.files.archive.ArchiveError, OSError, TypeError, ValueError
             As there.
 
+        Notes
+        -----
+        Cost: O(bytes) to read the file.
+
         Examples
         --------
         >>> import tempfile
@@ -167,7 +171,11 @@ class SoftmaxTrainer:
 
         Examples
         --------
-        As of the class.
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> networks = [ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)]
+        >>> results = SoftmaxTrainer(networks, alpha=0.1, tol=1e-3).fit(np.eye(4), np.eye(2)[[0, 0, 1, 1]])
+        >>> results[0].mean_loss == results[1].mean_loss
+        True
         """
         samples = self._samples_for(X)
         Y, weights = self._targets(Y, "Y", len(samples)), as_sample_weight(sample_weight, len(samples))
@@ -191,6 +199,10 @@ class SoftmaxTrainer:
         ------
         TypeError, ValueError, MemoryError, RuntimeError
             As `fit`; RuntimeError also if it was not called.
+
+        Notes
+        -----
+        Cost: for each network that of `NewtonTrainer.extend`.
 
         Examples
         --------
@@ -218,11 +230,27 @@ class SoftmaxTrainer:
         return self._train(samples, np.concatenate([Y, Y_new]), weights, eval_set, n_samples_before=len(X))
 
     def predict(self, X) -> npt.NDArray[Any]:
-        """Probabilities of the classes, shape (k, C), for samples of shape (k, d).
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (k, d)
+
+        Returns
+        -------
+        ndarray of shape (k, C)
+
+        Notes
+        -----
+        Cost: for each network that of `ShiftedReLUNetwork.predict`.
 
         Examples
         --------
-        As of the class.
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> trainer = SoftmaxTrainer([ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)], alpha=0.1)
+        >>> results = trainer.fit(np.eye(4), np.eye(2)[[0, 0, 1, 1]])
+        >>> (trainer.predict(np.eye(4)) > 0.5)[:, 0]
+        array([ True,  True, False, False])
         """
         raw = np.stack([network.predict(X) for network in self.networks], axis=1) + self.offsets_
         return HalfMultinomialLoss().predictions(raw)
