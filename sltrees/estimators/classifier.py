@@ -382,8 +382,9 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             self.validation_score_ = float(np.average(likeliest == labels, weights=weights))
             cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
             self.confusion_ = cells.reshape(n_classes, n_classes)
-            if not self._is_under_loss():
-                self.sharpness_ = learn_sharpness(left_out, labels, weights)
+            learned = learn_sharpness(left_out, labels, weights)
+            # logits are as sure as the loss made them, but for what samples left out say that is too much
+            self.sharpness_ = min(self.sharpness_, learned) if self._is_under_loss() else learned
 
 
 def _weights_of_classes(class_weight, classes, totals):
