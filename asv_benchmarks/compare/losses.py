@@ -316,7 +316,11 @@ def report(found):
         if part == "steps":
             cells = {measure: means(found, part, measure) for measure in MEASURES[part]}
             cases = list(dict.fromkeys(case for case, _ in cells["ms"]))
-            head = ["a step", *(f"{measure}, {model}" for measure in MEASURES[part] for model in models), "ratio"]
+            head = [
+                "a step",
+                *(f"{measure.split()[-1]} {model}" for measure in MEASURES[part] for model in models),
+                "ratio",
+            ]
             body = []
             for case in cases:
                 row = [f"{cells[measure][case, model]:,.1f}" for measure in MEASURES[part] for model in models]

@@ -383,8 +383,11 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
             self.confusion_ = cells.reshape(n_classes, n_classes)
             learned = learn_sharpness(left_out, labels, weights)
-            # logits are as sure as the loss made them, but for what samples left out say that is too much
-            self.sharpness_ = min(self.sharpness_, learned) if self._is_under_loss() else learned
+            if not self._is_under_loss():
+                self.sharpness_ = learned
+            elif self.model != "network":  # of which one fold alone is known
+                # logits are as sure as the loss made them, but for what samples left out say that is too much
+                self.sharpness_ = min(self.sharpness_, learned)
 
 
 def _weights_of_classes(class_weight, classes, totals):
