@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sltrees.kernels import shifted_ntk
     from sltrees.network.network import ShiftedReLUNetwork
     from sltrees.records import IterationRecord, Laziness, TrainingResult, TrainingStatus
+    from sltrees.training.softmax import SoftmaxTrainer
     from sltrees.training.trainer import NewtonTrainer
     from sltrees.trees.correlation_trees import CorrelationTrees
     from sltrees.trees.integer_tree import IntegerTree
@@ -35,6 +36,7 @@ else:
         "NewtonTrainer": "sltrees.training.trainer",
         "PrioritizedSampler": "sltrees.trees.prioritized_sampler",
         "ShiftedReLUNetwork": "sltrees.network.network",
+        "SoftmaxTrainer": "sltrees.training.softmax",
         "SumTree": "sltrees._core",
         "ThresholdMap": "sltrees.trees.threshold_map",
         "ThresholdTree": "sltrees._core",
@@ -94,6 +96,7 @@ __all__ = [
     "NewtonTrainer",
     "PrioritizedSampler",
     "ShiftedReLUNetwork",
+    "SoftmaxTrainer",
     "SumTree",
     "ThresholdMap",
     "ThresholdTree",

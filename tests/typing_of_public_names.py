@@ -13,6 +13,7 @@ from sltrees import (
     NewtonTrainer,
     PrioritizedSampler,
     ShiftedReLUNetwork,
+    SoftmaxTrainer,
     SumTree,
     ThresholdMap,
     ThresholdTree,
@@ -116,6 +117,9 @@ def training() -> None:
     print(result.status == TrainingStatus.CONVERGED, result.cost_table())
     assert_type(network.predict(X), npt.NDArray[np.float64])
     assert_type(network.digest(), str)
+    both = SoftmaxTrainer([ShiftedReLUNetwork(64), ShiftedReLUNetwork(64)], max_iter=1, alpha=1.0)
+    assert_type(both.fit(X, np.eye(2)[np.arange(40) % 2]), list[TrainingResult])
+    assert_type(both.predict(X), npt.NDArray[Any])
     print(network.dense_weights()[0].shape, Checkpoint("run.checkpoint", every=2))
 
 

@@ -1,9 +1,9 @@
 """Losses that suit the targets, beside squared errors and beside other packages: classes, outliers, counts.
 
-    python asv_benchmarks/compare/losses.py [--parts classes outliers counts] [--sets iris wine ...] [--seeds 2]
+    python asv_benchmarks/compare/losses.py [--parts classes outliers counts steps] [--sets iris wine ...] [--seeds 2]
         [--model kernel] [--rows 750] [--threads 1] [--csv docs/figures/losses.csv] [--docs docs/guide/losses.md]
 
-Three parts, each with a quarter of the samples held out, dealt by the seed, and at most --rows learned from:
+Four parts. Three have a quarter of the samples held out, dealt by the seed, and at most --rows learned from:
 
     classes   the 12 classifications of `parts/real_data.py`: log-loss, accuracy, and area under the ROC curve (of
               several classes one against the rest in the mean)
@@ -12,6 +12,8 @@ Three parts, each with a quarter of the samples held out, dealt by the seed, and
               that nobody moved
     counts    Poisson counts with a mean that depends on two of five columns, and days of absence (quine of MASS):
               mean Poisson deviance
+    steps     what a step of `NewtonTrainer` takes under the log-loss and under squared errors of the same labels, one
+              after the other: milliseconds (median of the steps of a run), those of solving, and flips
 
 Models are at their defaults; linear models, SVMs and MLPs see standardised features. SVC has its probabilities by
 Platt's method, cross-validated. Every result is a line of the CSV file at once, and what the file has is not run again.
@@ -37,18 +39,22 @@ from asv_benchmarks.compare.parts.real_data import SETS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("part", "case", "model", "seed", "rows", "measure", "value", "seconds")
-PARTS = ("classes", "outliers", "counts")
+PARTS = ("classes", "outliers", "counts", "steps")
 CLASSES = [name for name, each in SETS.items() if each.task == "classification"]
 OF_OUTLIERS = ("friedman", "diabetes", "auto", "boston")
 SHARES = ("one", "0", "1", "5", "10")  # percent
 OF_COUNTS = ("synthetic", "quine")
+OF_STEPS = ("digits", "synthetic")
+STEPS, WIDTH, ALPHA = 8, 2**15, 0.1
 MODELS = {
     "classes": ("log_loss", "squared", "logistic", "svc", "forest", "boosting", "mlp"),
     "outliers": ("huber", "squared", "svr", "linear_huber", "boosting_median"),
     "counts": ("poisson", "squared", "linear_poisson", "boosting_poisson"),
+    "steps": ("log_loss", "squared"),
 }
 OURS = ("log_loss", "huber", "poisson", "squared")
 MEASURES = {"classes": ("log-loss", "accuracy", "AUC"), "outliers": ("R^2",), "counts": ("deviance",)}
+MEASURES["steps"] = ("ms", "ms of solving", "flips")
 IS_LOSS = ("log-loss", "deviance")  # the smaller the better
 LEAST = 1e-3  # predictions of counts: below there is no deviance
 
@@ -117,6 +123,22 @@ def counts_of(case, seed):
     return np.concatenate(X, axis=1), frame["Days"].to_numpy(dtype=float)
 
 
+def labels_of(case, seed):
+    """Rows of unit norm and labels of 0 and 1."""
+    if case == "digits":
+        from sltrees import load_digits
+
+        images, digits = load_digits()
+        rows = np.random.default_rng(seed).permutation(len(images))[:1000]
+        X, y = images[rows].astype(np.float64), digits[rows] % 2
+    else:
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((500, 20))
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+        y = 12 * X[:, 0] * X[:, 1] + X[:, 2] + 0.3 * rng.standard_normal(500) > 0
+    return X / np.linalg.norm(X, axis=1, keepdims=True), y.astype(np.float64)
+
+
 def moved(y, share, rng):
     """Targets some of which are wrong."""
     y = y.copy()
@@ -155,14 +177,35 @@ def cases_of(part, sets):
     """Names of data."""
     if part == "classes":
         return [name for name in CLASSES if name in sets]
+    if part == "steps":
+        return list(OF_STEPS)
     return [f"{name}/{share}" for name in OF_OUTLIERS for share in SHARES] if part == "outliers" else list(OF_COUNTS)
 
 
 # ---------------------------------------------------------------------- measuring
 
 
+def steps_of(case, model, seed):
+    """What steps take, and seconds of all."""
+    from sltrees import NewtonTrainer, ShiftedReLUNetwork
+
+    X, y = labels_of(case, seed)
+    network = ShiftedReLUNetwork(WIDTH, random_state=seed)
+    trainer = NewtonTrainer(network, loss=model, alpha=ALPHA, tol=1e-9, max_iter=STEPS, n_threads=1)
+    result = trainer.fit(X, 2 * y - 1 if model == "squared" else y)
+    taken = [sum(record.seconds.values()) for record in result.history]
+    values = {
+        "ms": 1e3 * statistics.median(taken),
+        "ms of solving": 1e3 * statistics.median(record.seconds["solve"] for record in result.history),
+        "flips": statistics.median(record.flips for record in result.history),
+    }
+    return values, result.seconds
+
+
 def measured(part, case, model, kind, seed, rows):
     """Values of the measures of a part, and seconds."""
+    if part == "steps":
+        return steps_of(case, model, seed)
     from sklearn import metrics
 
     X, y, X_test, y_test = data(part, case, seed, rows)
@@ -269,6 +312,26 @@ def report(found):
                 body.append([f"rank by {measure}", *(f"{rank[model]:.1f}" for model in models)])
             if body:
                 texts += [f"Classes, {len(cases)} sets ({', '.join(cases)}):", table(head, body)]
+            continue
+        if part == "steps":
+            cells = {measure: means(found, part, measure) for measure in MEASURES[part]}
+            cases = list(dict.fromkeys(case for case, _ in cells["ms"]))
+            head = [
+                "a step",
+                *(f"{measure.split()[-1]} {model}" for measure in MEASURES[part] for model in models),
+                "ratio",
+            ]
+            body = []
+            for case in cases:
+                row = [f"{cells[measure][case, model]:,.1f}" for measure in MEASURES[part] for model in models]
+                ratio = statistics.median(
+                    found[part, case, models[0], seed, rows, "ms"] / found[part, case, models[1], seed, rows, "ms"]
+                    for of_part, of_case, model, seed, rows, measure in found
+                    if (of_part, of_case, model, measure) == (part, case, models[0], "ms")
+                )
+                body.append([case, *row, f"{ratio:.2f}"])
+            if body:
+                texts += ["What a step takes (ratio of milliseconds: median):", table(head, body)]
             continue
         cells = means(found, part, MEASURES[part][0])
         cases = list(dict.fromkeys(case for case, _ in cells))

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sltrees.estimators.columns_of_samples import ColumnsOfSamples
-from sltrees.estimators.distinct_samples import distinct_samples
+from sltrees.estimators.distinct_samples import distinct_samples, joined_pairs
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import NETWORK_SAMPLES, SearchWarning, hold_out, search_models
 from sltrees.estimators.networks import Networks
@@ -185,12 +185,16 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
         self.loss_ = self._loss_of(X, y, weights, seed)
+        if self._is_under_loss():
+            n_samples = len(X)
+            chosen, weights = joined_pairs(X, targets, weights)
+            X, y, targets = X[chosen], y[chosen], targets[chosen]
         if self._is_under_loss() and self.model == "network":
-            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed)
+            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples)
             return
         if self._is_under_loss():
             self._refuse_beside_loss(eval_set)
-            fit_under_loss(self, X, y, targets, weights, seed)
+            fit_under_loss(self, X, y, targets, weights, seed, n_samples)
             return
         if model is None:
             self.centre_, self.spread_ = centre_and_spread(targets, weights)

@@ -30,9 +30,9 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     %(parameters_of_models)s
     loss : {"squared", "log_loss", "auto"}, default "squared"
         "squared": outputs learn +1 and -1, and probabilities are fitted to those of samples left out. "log_loss": the
-        negative logarithm of the probability of the right class is minimised, so that outputs are logits; model="auto"
-        is the kernel then. "auto": that of the two with which probabilities of samples left out by folds have the
-        smaller log-loss, `loss_`. See the page "Losses".
+        negative logarithm of the probability of the right class is minimised, so that outputs are logits, also
+        those of networks; model="auto" is the kernel then. "auto": that of the two with which probabilities of samples
+        left out by folds have the smaller log-loss, `loss_`. See the page "Losses".
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
         factors.
@@ -382,8 +382,12 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
             self.validation_score_ = float(np.average(likeliest == labels, weights=weights))
             cells = np.bincount(labels * n_classes + likeliest, weights, minlength=n_classes**2)
             self.confusion_ = cells.reshape(n_classes, n_classes)
-            if not self._is_under_loss() or (self.model == "network" and n_classes > 2):  # of one against the rest
-                self.sharpness_ = learn_sharpness(left_out, labels, weights)
+            learned = learn_sharpness(left_out, labels, weights)
+            if not self._is_under_loss():
+                self.sharpness_ = learned
+            elif self.model != "network":  # of which one fold alone is known
+                # logits are as sure as the loss made them, but for what samples left out say that is too much
+                self.sharpness_ = min(self.sharpness_, learned)
 
 
 def _weights_of_classes(class_weight, classes, totals):

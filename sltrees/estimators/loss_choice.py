@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import sklearn.base
 
-from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, order_of
+from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, joined_pairs, order_of
 
 SAMPLES_TO_CHOOSE = 1000
 FOLDS, FEWEST_IN_A_FOLD = 4, 5
@@ -32,6 +32,8 @@ def choose_loss(estimator, X, y, weights, seed):
     than 20. Cost: that of learning the kernel from 750 samples, eight times.
     """
     labels, rng = np.searchsorted(estimator.classes_, y), np.random.default_rng(seed)
+    chosen, weights = joined_pairs(X, labels[:, None], weights)
+    X, y, labels = X[chosen], y[chosen], labels[chosen]
     if len(y) < FOLDS * FEWEST_IN_A_FOLD:
         return "squared"
     some = order_of(X, labels[:, None], weights)

@@ -20,6 +20,7 @@ from sltrees.estimators.kernel_ridge import joined
 from sltrees.execution.threads import ThreadExecutor, default_threads
 from sltrees.gram.matrix import GramMatrix
 from sltrees.gram.shared import SharedGram
+from sltrees.losses.classes import OneOfClasses
 from sltrees.losses.scaled import ScaledLoss
 from sltrees.methods.certified.method import CertifiedMethod
 from sltrees.methods.certified.skin import choose_skin
@@ -34,6 +35,7 @@ from sltrees.records import TrainingStatus
 from sltrees.training.budget import bytes_at_most
 from sltrees.training.objective import LossOfOutputs
 from sltrees.training.ridge import alpha_left_out
+from sltrees.training.softmax import train_classes
 from sltrees.training.trainer import NewtonTrainer, fit_alike, take_trained
 
 # Up to so many pairs of a neuron and a sample the choice of a skin costs more than it saves.
@@ -71,7 +73,8 @@ class Networks:
         Networks learn target_scale Y: the larger, the farther weights move, and the less the model is a kernel's.
     loss : Loss, optional
         Of one output, in place of squared errors: networks learn logits, say, and `Y` is what it is of. With a
-        `target_scale` outputs are larger by it.
+        `target_scale` outputs are larger by it. One that couples outputs is the multinomial one, under which networks
+        take turns: `sltrees.training.softmax`.
     offsets : ndarray of shape (C,), optional
         With a loss: what is added to outputs.
     init, sampling, dtype, random_state
@@ -223,6 +226,10 @@ class Networks:
         """
         X, Y, weights = self.samples_ = joined(self.samples_, (X, Y, weights))
 
+        if self.loss is not None and self.loss.couples:
+            n = min(getattr(trainer, "n_samples_", 0) for trainer in self.trainers_)  # that all have seen
+            return self._train_together(X, Y, weights, None, n_samples_before=n)
+
         def train(trainer, targets, **share):
             self._tell(trainer, patience=None, **share)  # there is nothing to wait for
             n = getattr(trainer, "n_samples_", 0)
@@ -239,6 +246,8 @@ class Networks:
         # where none was trained, none has moved: they fire alike
         have_moved = any(hasattr(trainer, "n_samples_") for trainer in self.trainers_)
         shared = None if have_moved or len(self.trainers_) == 1 else SharedGram()
+        if self.loss is not None and self.loss.couples:
+            return self._train_together(X, Y, weights, eval_set, shared=shared)
 
         def train(trainer, targets, **share):
             self._tell(trainer, patience=self.patience, **share)
@@ -281,6 +290,20 @@ class Networks:
             self._train_at_once(train, at_once)
         else:
             self._train_in_turn(train)
+        return self
+
+    def _train_together(self, X, Y, weights, eval_set, **options):
+        """Train all outputs under a loss of them together. Sets: `results_`."""
+        patience = None if eval_set is None else self.patience
+        with self._open_cluster():
+            for trainer in self.trainers_:
+                self._tell(trainer, patience=patience)
+            samples = samples_for(self.networks_[0], X)
+            self.results_ = train_classes(self.trainers_, samples, Y, weights, eval_set, **options)
+        if self.results_[0].status is TrainingStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        if self.results_[0].status is TrainingStatus.CLUSTER_LOST:
+            raise ClusterLostError(self.results_[0].message)
         return self
 
     def _outputs_at_once(self):
@@ -334,7 +357,11 @@ class Networks:
         """Parameters of a trainer for the loss of output k."""
         if self.loss is None:
             return {}
-        return {"loss": ScaledLoss(self.loss, self.target_scale), "offset": self.target_scale * float(self.offsets[k])}
+        loss = self.loss
+        if loss.couples:  # beside outputs of 0
+            n_outputs = len(self.offsets)
+            loss = OneOfClasses().against(np.reshape(self.offsets, (1, -1)), np.zeros((1, n_outputs)), k)
+        return {"loss": ScaledLoss(loss, self.target_scale), "offset": self.target_scale * float(self.offsets[k])}
 
     def _lacking(self, Y, weights):
         """How far outputs have to go, about: shape (n, C)."""

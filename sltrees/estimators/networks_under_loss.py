@@ -11,10 +11,9 @@ from sltrees.estimators.targets import centre_and_spread
 from sltrees.estimators.under_loss import FOLDS, FROM_THE_MIDDLE, choose_ridge, settle_loss
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
-from sltrees.losses import LogisticLoss
 
 
-def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed):
+def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples):
     """Have a network for each output learn under the loss of an estimator. Sets: all that is learned.
 
     Parameters
@@ -24,17 +23,17 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     X, y, targets, weights : ndarray
         As of `sltrees.estimators.under_loss.fit_under_loss`.
     eval_samples : tuple (X, targets) or None
-    seed : int
+    seed, n_samples : int
+        As there.
 
     Notes
     -----
-    Three or more classes are learned one against the rest. The ridge, and the scale of Huber's loss, are those that
-    suit the kernel of at most 1,000 samples. Cost: that of a training for each output, and for classes, whose
-    probabilities are fitted to samples left out, of another one on a part of the samples.
+    Networks of three or more classes take turns under the softmax of all. The ridge, and the scale of Huber's loss, are
+    those that suit the kernel of at most 1,000 samples. Cost: that of a training for each output, and for classes,
+    whose errors are those of samples left out, of another one on a part of the samples.
     """
     loss, Y, shaped, centre, spread = estimator._posed(targets, weights)
     loss.refuse(Y)
-    loss = _of_one_output(loss)
     estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
     progress = Progress() if estimator.verbose else None
     choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
@@ -46,7 +45,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
         progress.end()  # what networks say of their training are lines
 
     def networks(seen, **training):
-        offsets = np.concatenate([loss.constant(column[:, None], weights[seen]) for column in Y[seen].T])
+        offsets = loss.constant(Y[seen], weights[seen])
         return estimator._new_networks(seed, alpha=alpha, loss=loss, offsets=offsets, **training)
 
     left_out = np.full(Y.shape, np.nan)
@@ -61,7 +60,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     known = ~np.isnan(left_out[:, 0])
 
     def judge(outputs):
-        estimator._judge(y[known], weights[known] / weights.mean(), Y[known], outputs[known])
+        estimator._judge(y[known], weights[known] * (n_samples / weights.sum()), Y[known], outputs[known])
 
     eval_set = None
     if eval_samples is not None:
@@ -88,11 +87,6 @@ def extend_networks_under_loss(estimator, X, targets, weights):
     except KeyboardInterrupt:
         estimator.fitted_model_ = fresh  # whole, as far as it is trained; the next call makes up for the rest
         raise
-
-
-def _of_one_output(loss):
-    """The same loss; of several outputs together that of each one against the rest."""
-    return LogisticLoss() if loss.couples else loss
 
 
 def _posed_for_networks(estimator, loss, rows, Y, weights, rng):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, order_of
+from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, joined_pairs, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
@@ -16,7 +16,7 @@ from sltrees.estimators.targets import centre_and_spread
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.linalg.leave_one_out import ALPHAS
-from sltrees.losses import HuberLoss, SmoothPinballLoss
+from sltrees.losses import HuberLoss, LogisticLoss, SmoothPinballLoss
 from sltrees.losses.robust import weighted_quantile
 
 SAMPLES_TO_CHOOSE = 1000  # on which the ridge is chosen
@@ -26,7 +26,7 @@ FROM_THE_MIDDLE = 1e-1  # a ridge to begin with where squared errors chose none
 REFRESHES = 2  # of the scale of Huber's loss, by errors of samples left out
 
 
-def fit_under_loss(estimator, X, y, targets, weights, seed):
+def fit_under_loss(estimator, X, y, targets, weights, seed, n_samples):
     """Learn the kernel under the loss of an estimator. Sets: all that is learned.
 
     Parameters
@@ -34,8 +34,10 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
     estimator : NewtonRegressor or NewtonClassifier
         With its coding of targets.
     X, y, targets, weights : ndarray
-        Samples of weight above 0, targets also coded; weights of mean 1, about.
+        Samples of weight above 0, joined where they are equal, targets also coded.
     seed : int
+    n_samples : int
+        As they came: the sum of weights in what is told of them.
 
     Notes
     -----
@@ -97,7 +99,7 @@ def fit_under_loss(estimator, X, y, targets, weights, seed):
     estimator.selection_ = {"model": ["kernel"], "error": [error], "outcome": [outcome]}
 
     def judge(outputs):
-        estimator._judge(y[known], weights[known] / weights.mean(), Y[known], outputs[known])
+        estimator._judge(y[known], weights[known] * (n_samples / weights.sum()), Y[known], outputs[known])
 
     estimator._adopt(model, "kernel", judge, left_out)
     estimator._shaped_by = estimator._shaping_parameters()
@@ -122,6 +124,8 @@ def extend_under_loss(estimator, X, targets, weights):
     loss.refuse(np.concatenate([Y, model.samples_[1]]))
     rows, kernel = estimator.scaling_.transform(X), UnitRowsKernel(model.shift)
     rows, Y, weights = (np.concatenate(both) for both in zip(model.samples_, (rows, Y, weights), strict=True))
+    chosen, weights = joined_pairs(rows, Y, weights)
+    rows, Y = rows[chosen], Y[chosen]
     model._check_memory(rows, Y, "cholesky")
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = AllSamples(kernel, rows, executor)
@@ -165,7 +169,8 @@ def _learned(functions, loss, Y, weights, ridge, folds, start=None, tell=None):
     NaN where samples are too few for folds.
     """
     found, left_out = minimise(functions, loss, Y, weights, ridge, start, tell)
-    if not loss.is_newton:
+    # classes that are told apart have curvatures of next to 0, which say that nothing changes without a sample
+    if not loss.is_newton or (isinstance(loss, LogisticLoss) and len(Y) >= FOLDS * FEWEST_IN_A_FOLD):
         left_out = _by_folds(
             lambda seen: (functions.of_some(seen), functions.X[~seen]), loss, Y, weights, ridge, folds, tell
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sltrees.losses.classes import HalfMultinomialLoss, LogisticLoss
+from sltrees.losses.classes import HalfMultinomialLoss, LogisticLoss, OneOfClasses
 from sltrees.losses.counts import HalfGammaLoss, HalfPoissonLoss
 from sltrees.losses.loss import HalfSquaredLoss, Loss
 from sltrees.losses.robust import HuberLoss, SmoothPinballLoss
@@ -12,7 +12,7 @@ from sltrees.losses.scaled import ScaledLoss
 BY_NAME = {"squared": None, "log_loss": LogisticLoss, "poisson": HalfPoissonLoss, "gamma": HalfGammaLoss}
 
 SHIPPED = (HalfGammaLoss, HalfMultinomialLoss, HalfPoissonLoss, HalfSquaredLoss, HuberLoss, LogisticLoss)
-SHIPPED += (ScaledLoss, SmoothPinballLoss)
+SHIPPED += (OneOfClasses, ScaledLoss, SmoothPinballLoss)
 
 MEMBERS = tuple(Loss.__annotations__) + ("refuse", "value", "gradient", "curvature", "constant", "predictions")
 
@@ -70,6 +70,8 @@ def description_of(loss):
         return "squared"
     if isinstance(loss, ScaledLoss):
         return {"name": "ScaledLoss", "scale": loss.scale, "loss": description_of(loss.loss)}
+    if isinstance(loss, OneOfClasses):  # what it sees of others is no parameter
+        return {"name": "OneOfClasses"}
     return {"name": type(loss).__name__} | (vars(loss) if is_shipped(loss) else {"of": "the user"})
 
 

@@ -93,3 +93,50 @@ class HalfMultinomialLoss:
     def predictions(self, f):
         """As of `Loss`: probabilities."""
         return scipy.special.softmax(f, axis=1)
+
+
+class OneOfClasses(LogisticLoss):
+    """`HalfMultinomialLoss` as one output sees it, others being as they are: log(exp(f) + exp(others)) - y f - rest.
+
+    Gradient and curvature, p (1 - p) for the probability p of the class, are those of the multinomial loss in this
+    output.
+
+    Attributes
+    ----------
+    others : ndarray of shape (n, 1) or float
+        log(sum_c exp(f_c)) over the other classes.
+    rest : ndarray of shape (n, 1) or float
+        sum_c y_c f_c over them.
+
+    Examples
+    --------
+    >>> loss = OneOfClasses().against(np.array([[0.0, 0.0, 9.9]]), np.array([[1.0, 0.0, 0.0]]), 2)
+    >>> loss.predictions(np.zeros((1, 1))).round(3)
+    array([[0.333]])
+    """
+
+    def __init__(self):
+        self.others = self.rest = 0.0
+
+    def against(self, logits, y, c):
+        """Itself as of class c, beside others with these logits and targets, shape (n, C). Cost: O(n C)."""
+        logits, y = np.delete(logits, c, axis=1), np.delete(y, c, axis=1)
+        others = scipy.special.logsumexp(logits, axis=1, keepdims=True)
+        self.others, self.rest = others, np.sum(y * logits, axis=1, keepdims=True)
+        return self
+
+    def value(self, y, f):
+        """As of `Loss`."""
+        return np.logaddexp(f, self.others) - y * f - self.rest
+
+    def gradient(self, y, f):
+        """As of `Loss`."""
+        return super().gradient(y, f - self.others)
+
+    def curvature(self, y, f):
+        """As of `Loss`."""
+        return super().curvature(y, f - self.others)
+
+    def predictions(self, f):
+        """As of `Loss`: the probability of the class."""
+        return super().predictions(f - self.others)

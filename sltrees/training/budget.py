@@ -38,6 +38,8 @@ class Budget:
     validation : ValidationSet, optional
     lineage : Lineage, optional
         Of the run. One that is to be replayed says how G was held.
+    n_together : int, default 1
+        Runs that share what the machine has.
 
     Examples
     --------
@@ -65,12 +67,13 @@ class Budget:
         forcing="auto",
         validation=None,
         lineage=None,
+        n_together=1,
     ):
         self._network, self._name, self._method, self._planes, self._y = network, method, METHODS[method], planes, y
         self._n, self._n_threads = len(planes.X), executor.n_threads
         self._alpha, self._max_memory, self._max_gram, self._forcing = alpha, max_memory, max_gram, forcing
         self._validation, self._lineage = validation, lineage
-        self._limit = physical_memory() if max_memory is None else max_memory
+        self._limit = physical_memory() / n_together if max_memory is None else max_memory
         self._allowed, self._array_fits_here = [max_memory], True
         self._left = available_memory() if max_memory is None else max_memory
         if executor.cluster is not None and max_memory is None:

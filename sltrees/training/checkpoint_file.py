@@ -17,7 +17,7 @@ from sltrees.network.packing import unpack_network
 from sltrees.records import LATER, IterationRecord
 from sltrees.training.lineage import DATA, Iteration, Lineage
 
-KIND = "checkpoint"
+KIND, KIND_OF_CLASSES = "checkpoint", "checkpoint-of-classes"
 _RECORD_TYPES = typing.get_type_hints(IterationRecord)
 
 
@@ -43,6 +43,32 @@ def write_checkpoint(path, lineage):
     -----
     Cost: O(bytes): 8 n for each iteration, and the network if it was drawn before the run.
     """
+    write_archive(path, KIND, *_packed(lineage))
+    return len(lineage.iterations)
+
+
+def write_checkpoint_of_classes(path, lineages):
+    """Write the lineages of networks that take turns, one for each class, to a file: as `write_checkpoint`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    lineages : list of Lineage
+
+    Returns
+    -------
+    int
+        Iterations of each network in the file, at least.
+    """
+    arrays, packed = {}, [_packed(lineage) for lineage in lineages]
+    for c, (_, of_class) in enumerate(packed):
+        arrays |= prefixed(of_class, f"{c}/")
+    write_archive(path, KIND_OF_CLASSES, {"classes": [header for header, _ in packed]}, arrays)
+    return min(len(lineage.iterations) for lineage in lineages)
+
+
+def _packed(lineage):
+    """Header and arrays of a lineage."""
     header = {
         "network": lineage.network,
         "parameters": lineage.parameters,
@@ -61,8 +87,7 @@ def write_checkpoint(path, lineage):
     }
     n_iterations, n_samples = len(lineage.iterations), lineage.data["X"][0]
     g = np.array([iteration.g for iteration in lineage.iterations]).reshape(n_iterations, n_samples)
-    write_archive(path, KIND, header, prefixed(lineage.arrays, "network/") | {"g": g})
-    return n_iterations
+    return header, prefixed(lineage.arrays, "network/") | {"g": g}
 
 
 def read_checkpoint(path, make_trainer):
@@ -96,6 +121,37 @@ def read_checkpoint(path, make_trainer):
     with making_sense(path, repr(KIND)):
         network, lineage = _unpacked(header, arrays)
         return make_trainer(network, lineage.parameters), lineage
+
+
+def read_checkpoint_of_classes(path, make_trainer):
+    """Read a file of `write_checkpoint_of_classes`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    make_trainer : callable
+        make_trainer(networks, parameters), lists with an entry for each class: as of `read_checkpoint`.
+
+    Returns
+    -------
+    trainer : SoftmaxTrainer
+    lineages : list of Lineage
+
+    Raises
+    ------
+    sltrees.files.archive.ArchiveError, OSError
+        As `read_checkpoint`.
+    """
+    _, header, arrays, _ = read_archive(path, KIND_OF_CLASSES)
+    with making_sense(path, repr(KIND_OF_CLASSES)):
+        contents = Contents(header)
+        headers = contents.take("classes")
+        contents.refuse_rest()
+        if not isinstance(headers, list) or len(headers) < 2:
+            raise ArchiveError("'classes' must be a list of at least 2")
+        found = [_unpacked(each, nested(arrays, f"{c}/")) for c, each in enumerate(headers)]
+        networks, lineages = (list(each) for each in zip(*found, strict=True))
+        return make_trainer(networks, [lineage.parameters for lineage in lineages]), lineages
 
 
 def _unpacked(header, arrays):

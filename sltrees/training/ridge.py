@@ -57,7 +57,7 @@ def unit_of_ridge(network, samples, objective, trace, executor, n_samples_before
             weights = np.broadcast_to(objective.weights, len(samples))
             joined = initial_trace(network, samples.X[n:], weights[n:], executor)
             trace = before * weights[:n].sum() + joined
-        scales = scales | {fingerprint: trace / objective.total_weight}
+        scales = scales | {fingerprint: float(trace / objective.total_weight)}
         network.state = network.state.changed(scales=scales)
     return scales[fingerprint] or 1.0  # G = 0: nothing fires, and any unit will do
 

@@ -87,6 +87,7 @@ class Run:
         self.cluster_error = None
         self.laziness = None  # until training has come to an end
         self.state = State.unknown()
+        self.n_together = 1  # runs that share the memory
 
     def fit(self):
         """Set up, iterate, finish; an interruption at any moment leaves the network at the last step kept."""
@@ -101,6 +102,10 @@ class Run:
             if network.in_training is self:
                 network.in_training = False  # by no call, see `claim`
             self.model = self.gram = self.method = None  # they hold each other, and the network its rows
+        return self.end(status)
+
+    def end(self, status):
+        """The result, of which callbacks are told."""
         return self.report.end(
             status,
             self.state,
@@ -115,12 +120,7 @@ class Run:
         try:
             self.set_up()
             status = self.iterate()
-            if self.lineage is not None:
-                self.lineage.check_end(status)
-            self.synchronise()
-            self.restore_best()
-            self.let_go()
-            self.measure_laziness()
+            self.finish(status)
             return status
         except KeyboardInterrupt:
             return self.interrupted()
@@ -132,6 +132,19 @@ class Run:
         finally:
             if self.method is not None:
                 self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
+
+    def finish(self, status):
+        """Training has come to an end. Sets: state, laziness, and what `restore_best` does."""
+        self.come_to_rest(status)
+        self.let_go()
+        self.measure_laziness()
+
+    def come_to_rest(self, status):
+        """No step follows: the network is the best that it was. Sets: state, and what `restore_best` does."""
+        if self.lineage is not None:
+            self.lineage.check_end(status)
+        self.synchronise()
+        self.restore_best()
 
     # ------------------------------------------------------------------ what an interruption leaves
 
@@ -249,6 +262,7 @@ class Run:
             forcing=trainer.forcing,
             validation=self.validation,
             lineage=self.lineage,
+            n_together=self.n_together,
         ).choose_holding()
 
     def counted_gram(self, held_as="array"):
@@ -377,26 +391,46 @@ class Run:
         for _ in range(self.trainer.max_iter):
             if self.has_converged():
                 return TrainingStatus.CONVERGED
-            attempt = Attempt(len(self.report.history), self.state, self.method, self.gram, self.validation)
-            step = attempt.step = self.solve(attempt.seconds)
-            if step is None:
+            attempt = self.propose()
+            if attempt.step is None:
                 return self.why_stuck()
-            # with lam <= alpha a step goes at least half of the way to the minimum of the model
-            change_rms = step.change_rms + step.residual_rms  # of the exact step, at most
-            if self.has_minimum and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol:
+            if self.changes_little(attempt.step):
                 return TrainingStatus.CONVERGED
-            if step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.magnitude:
+            if self.is_rounding(attempt.step):
                 return self.why_stuck()
-            self.take(attempt)
-            if self.method.is_worn:
-                self.begin_anew()
-            if self.report.tell():
-                return TrainingStatus.STOPPED
-            if self.validation is not None and self.validation.is_hopeless:
-                return TrainingStatus.EARLY_STOPPED
-            if self.flat_steps == FLAT_STEPS and self.state.rmse > self.trainer.tol:
-                return TrainingStatus.CONVERGED if self.has_minimum else self.why_stuck()
+            status = self.go(attempt)
+            if status is not None:
+                return status
         return TrainingStatus.CONVERGED if self.has_converged() else TrainingStatus.MAX_ITER
+
+    def propose(self):
+        """An `Attempt` with its step, which is None where there is none."""
+        attempt = Attempt(len(self.report.history), self.state, self.method, self.gram, self.validation)
+        attempt.step = self.solve(attempt.seconds)
+        return attempt
+
+    def changes_little(self, step):
+        """Whether the minimum is so near that no step is worth taking."""
+        # with lam <= alpha a step goes at least half of the way to the minimum of the model
+        change_rms = step.change_rms + step.residual_rms  # of the exact step, at most
+        return self.has_minimum and step.damping <= self.trainer.alpha_ and change_rms <= self.trainer.tol
+
+    def is_rounding(self, step):
+        """Whether all that a step promises is rounding."""
+        return step.predicted_decrease <= NEGLIGIBLE_DECREASE * self.state.magnitude
+
+    def go(self, attempt):
+        """Try a step, and tell of it; the status, if it was the last one."""
+        self.take(attempt)
+        if self.method.is_worn:
+            self.begin_anew()
+        if self.report.tell():
+            return TrainingStatus.STOPPED
+        if self.validation is not None and self.validation.is_hopeless:
+            return TrainingStatus.EARLY_STOPPED
+        if self.flat_steps >= FLAT_STEPS and self.state.rmse > self.trainer.tol:
+            return TrainingStatus.CONVERGED if self.has_minimum else self.why_stuck()
+        return None
 
     @property
     def has_minimum(self):

@@ -25,7 +25,7 @@ from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
 from sltrees.records import TrainingResult
-from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint
+from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint, write_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
 from sltrees.training.validation_set import ValidationSet
@@ -36,6 +36,9 @@ RUN_PARAMETERS += ("patience", "restore_best", "loss", "offset")
 
 # What a trainer knows of the samples that it was given.
 _OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
+
+# What samples that join do not change, where it is chosen.
+_OF_SAMPLES_BEFORE = ("alpha_", "offset_")
 
 
 class NewtonTrainer:
@@ -292,10 +295,13 @@ class NewtonTrainer:
             # as runs of earlier versions were
             earlier = {"forcing": 0.0, "first_damping": 0.0, "loss": "squared", "offset": "auto"}
             parameters = earlier | parameters
+            before = {name: float(parameters.pop(name)) for name in _OF_SAMPLES_BEFORE if name in parameters}
             if set(parameters) != set(RUN_PARAMETERS):
                 raise ValueError(f"'parameters' must be {', '.join(RUN_PARAMETERS)}, got {', '.join(parameters)}")
             parameters["loss"] = described_loss(parameters["loss"], loss)
-            return cls(network, callbacks=callbacks, **options, **parameters)
+            trainer = cls(network, callbacks=callbacks, **options, **parameters)
+            trainer.__dict__.update(before)
+            return trainer
 
         trainer, lineage = read_checkpoint(path, make_trainer)
         trainer._resumed = lineage
@@ -487,6 +493,9 @@ class NewtonTrainer:
         >>> trainer.fit(np.eye(5), np.arange(5.0)).status
         'converged'
         """
+        if isinstance(self._lineage, list):  # of networks that take turns, which begin one by one
+            begun = all(lineage.begun for lineage in self._lineage)
+            return write_checkpoint_of_classes(path, self._lineage) if begun else 0
         if self._lineage is None or not self._lineage.begun:
             raise RuntimeError("no run with a Checkpoint among its callbacks has begun: there is nothing to write")
         return write_checkpoint(path, self._lineage)
@@ -500,10 +509,8 @@ class NewtonTrainer:
             if lineage is None:
                 parameters = {name: getattr(self, name) for name in RUN_PARAMETERS}
                 parameters["loss"] = description_of(self.loss_)
-                if n_samples_before and self.alpha == "loo":  # samples that join change no ridge
-                    parameters["alpha"] = self.alpha_
-                if n_samples_before and self.loss_ is not None:  # nor the loss
-                    parameters["offset"] = self.offset_
+                if n_samples_before:
+                    parameters |= {name: value for name, value in vars(self).items() if name in _OF_SAMPLES_BEFORE}
                 lineage = Lineage.of_new_run(parameters, data, n_samples_before)
             else:
                 lineage.check(self.network, data)

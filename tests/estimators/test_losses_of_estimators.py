@@ -80,9 +80,21 @@ def test_weights_threads_files_and_copies():
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X_NEW), expected)
     seen = weights > 0
     assert np.allclose(regressor("poisson").fit(X[seen], y[seen], weights[seen]).predict(X_NEW), expected)
-    twice = np.repeat(np.arange(len(X)), weights)
-    repeated = regressor("poisson", alpha=0.1).fit(X[twice], y[twice]).predict(X_NEW)
-    assert np.allclose(regressor("poisson", alpha=0.1).fit(X, y, weights).predict(X_NEW), repeated, rtol=0.02)
+
+
+@pytest.mark.parametrize("loss", ["huber", "quantile", "poisson"])
+def test_a_weight_of_two_is_the_row_twice(loss):
+    """Also for folds, and for the median of errors that is the scale of Huber's loss."""
+    rng = np.random.default_rng(0)
+    y, weights = rng.poisson(3 * MEANS[:150]) + 0.0, rng.integers(1, 3, 150)
+    y[:9] *= 30.0
+    twice = np.repeat(np.arange(150), weights)
+    weighted, repeated = regressor(loss).fit(X[:150], y, weights), regressor(loss).fit(X[:150][twice], y[twice])
+    assert np.array_equal(weighted.predict(X_NEW), repeated.predict(X_NEW))
+    assert weighted.validation_score_ == pytest.approx(repeated.validation_score_, rel=1e-12)
+    weighted.partial_fit(X[150:200], MEANS[150:200], np.full(50, 2.0))
+    repeated.partial_fit(np.tile(X[150:200], (2, 1)), np.tile(MEANS[150:200], 2))
+    assert np.array_equal(weighted.predict(X_NEW), repeated.predict(X_NEW))
 
 
 def test_a_file_says_the_loss(tmp_path):

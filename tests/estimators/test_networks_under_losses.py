@@ -66,6 +66,9 @@ def test_several_columns_and_weights():
     assert model.predict(X_NEW).shape == (300, 2)
     first = regressor("poisson", alpha=0.1).fit(X, both[:, 0], weights)
     assert np.allclose(model.predict(X_NEW)[:, 0], first.predict(X_NEW), rtol=1e-6)
+    twice = np.repeat(np.arange(120), weights.astype(int))
+    repeated = regressor("poisson", alpha=0.1).fit(X[twice], COUNTS[twice])
+    assert np.array_equal(repeated.predict(X_NEW), first.predict(X_NEW))
 
 
 def test_an_eval_set_stops_and_is_of_the_same_loss():
@@ -114,11 +117,17 @@ def test_probabilities_of_networks(n_classes, tmp_path):
     shares = np.array([np.mean(labels == label) for label in model.classes_])
     assert np.allclose(probabilities.sum(axis=1), 1.0)
     assert log_loss(labels_new, probabilities) < 0.85 * log_loss(labels_new, np.tile(shares, (300, 1)))
-    assert (model.sharpness_ == 0.5) == (n_classes == 2)  # logits, or one against the rest
+    assert model.sharpness_ == (0.5 if n_classes == 2 else 1.0)  # outputs are logits
     assert model.confusion_.sum() == pytest.approx(40, rel=0.1)  # of a fold of three
     model.save(tmp_path / "model.npz")
     assert np.array_equal(NewtonClassifier.load(tmp_path / "model.npz").predict_proba(X_NEW), probabilities)
     assert len(model.history_) == (1 if n_classes == 2 else 3)
+    watched = classifier(patience=2, n_jobs=2).fit(X, labels, eval_set=(X_NEW, labels_new))
+    assert min(result.validation_loss for result in watched.fitted_model_.results_) == pytest.approx(
+        log_loss(labels_new, watched.predict_proba(X_NEW)), rel=1e-6
+    )
+    again = model.partial_fit(X_NEW[:100], labels_new[:100]).predict_proba(X_NEW)
+    assert log_loss(labels_new[100:], again[100:]) < log_loss(labels_new[100:], probabilities[100:])
 
 
 @pytest.mark.parametrize("better", ["squared", "log_loss"])

@@ -230,6 +230,11 @@ def test_samples_that_join_change_neither_loss_nor_offset(tmp_path):
             result = trainer.extend(X[HALF:], y[HALF:])
         assert trainer.offset_ == offset
         ends.append(outcome(trainer, result))
+        trainer.callbacks = ()
+        assert {type(record.loss) for record in result.history} == {float}  # as in files
+        ends[-1] += outcome(trainer, trainer.extend(X[:5], y[:5] + 1.0))
+        trainer.fit(X, y)
+        assert trainer.offset_ != offset  # it was that of the first samples, and no parameter
     assert ends[0] == ends[1]
 
 

@@ -1,0 +1,368 @@
+"""The trainer of classes: a network for each, under the log-loss of the softmax of all outputs."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sltrees._validation import as_sample_weight
+from sltrees.callbacks import Checkpoint, as_callbacks
+from sltrees.losses.choose import described_loss, description_of
+from sltrees.losses.classes import HalfMultinomialLoss, OneOfClasses
+from sltrees.losses.scaled import ScaledLoss
+from sltrees.network.samples import Samples, samples_for
+from sltrees.network.use import refuse_untrainable
+from sltrees.records import TrainingResult
+from sltrees.training.checkpoint_file import read_checkpoint_of_classes
+from sltrees.training.lineage import Lineage
+from sltrees.training.run import Run
+from sltrees.training.run_of_classes import LossOfLastOutputs, RunOfClasses, ValidationSetOfClass
+from sltrees.training.trainer import RUN_PARAMETERS, NewtonTrainer
+
+
+class SoftmaxTrainer:
+    """Train networks, one for each class, by damped Gauss-Newton steps that they take in turn.
+
+    Minimised is the sum over samples of minus the logarithm of the probability that a softmax of the outputs gives to
+    the right class, and alpha |D|^2/2 of each network.
+
+    Parameters
+    ----------
+    networks : list of ShiftedReLUNetwork
+        At least two, trained in place.
+    options : object
+        By name: parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`.
+        `max_iter` counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo".
+        Callbacks are told of the iterations of all networks, with the trainer of each.
+
+    Attributes
+    ----------
+    trainers_ : list of NewtonTrainer
+        One for each network: `offset_`, `alpha_` and `n_samples_` are theirs.
+    offsets_ : ndarray of shape (C,)
+        What is added to outputs: the logarithms of the shares of classes, once `fit` was called.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter breaks its rule.
+
+    Notes
+    -----
+    Each step is one of `NewtonTrainer` on the loss of one output, log(exp(f) + exp(others)) - y f, whose slope p - y
+    and curvature p (1 - p) are exact: certificates, solvers, executors and checkpoints are as there.
+
+    Examples
+    --------
+    >>> from sltrees import ShiftedReLUNetwork
+    >>> X, Y = np.eye(6), np.eye(3)[[0, 0, 1, 1, 2, 2]]
+    >>> networks = [ShiftedReLUNetwork(2000, random_state=0) for _ in range(3)]
+    >>> trainer = SoftmaxTrainer(networks, alpha=1e-2, tol=1e-3)
+    >>> [result.status.value for result in trainer.fit(X, Y)]
+    ['converged', 'converged', 'converged']
+    >>> trainer.predict(X).argmax(axis=1)
+    array([0, 0, 1, 1, 2, 2])
+    """
+
+    def __init__(self, networks, **options: Any) -> None:
+        networks = list(networks)
+        if len(networks) < 2 or len({id(network) for network in networks}) < len(networks):
+            raise ValueError(f"networks must be at least 2, one for each class, got {len(networks)}")
+        for name in ("loss", "offset"):
+            if name in options:
+                raise TypeError(f"{name} must not be given: it is that of the softmax")
+        if options.get("max_memory") is not None:
+            options["max_memory"] = options["max_memory"] / len(networks)
+        self.networks = networks
+        self.trainers_ = [
+            NewtonTrainer(network, loss=ScaledLoss(OneOfClasses(), 1.0), offset=0.0, **options) for network in networks
+        ]
+        self._samples = self._resumed = None
+
+    @property
+    def offsets_(self) -> npt.NDArray[Any]:
+        """As of the class."""
+        return np.array([trainer.offset_ for trainer in self.trainers_])
+
+    @classmethod
+    def from_checkpoint(cls, path, *, n_threads=None, executor="threads", callbacks=(), verbose=0) -> Self:
+        """A trainer whose `fit` goes on where a run was cut off, bit for bit: as `NewtonTrainer.from_checkpoint`.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Of a `sltrees.callbacks.Checkpoint`.
+        n_threads, executor, callbacks, verbose : optional
+            As of `NewtonTrainer.from_checkpoint`.
+
+        Returns
+        -------
+        SoftmaxTrainer
+
+        Raises
+        ------
+        sltrees.files.archive.ArchiveError, OSError, TypeError, ValueError
+            As there.
+
+        Notes
+        -----
+        Cost: O(bytes) to read the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> path, X, Y = tempfile.mkdtemp() + "/training.npz", np.eye(4), np.eye(2)[[0, 0, 1, 1]]
+        >>> networks = [ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)]
+        >>> trainer = SoftmaxTrainer(networks, alpha=0.1, max_iter=3, callbacks=[Checkpoint(path)])
+        >>> n_iter = [result.n_iter for result in trainer.fit(X, Y)]
+        >>> resumed = SoftmaxTrainer.from_checkpoint(path)
+        >>> [result.n_iter for result in resumed.fit(X, Y)] == n_iter
+        True
+        >>> resumed.networks[0].digest() == networks[0].digest()
+        True
+        """
+        callbacks = as_callbacks(callbacks)
+        if not any(isinstance(callback, Checkpoint) for callback in callbacks):
+            callbacks += (Checkpoint(path),)
+        options = {"n_threads": n_threads, "executor": executor, "callbacks": callbacks, "verbose": verbose}
+
+        def make_trainer(networks, parameters):
+            trainer = cls(networks, **options)
+            trainer.trainers_ = [
+                NewtonTrainer(network, **options, **of_one | {"loss": described_loss(of_one["loss"])})
+                for network, of_one in zip(networks, parameters, strict=True)
+            ]
+            return trainer
+
+        trainer, trainer._resumed = read_checkpoint_of_classes(path, make_trainer)
+        return trainer
+
+    def fit(self, X, Y, *, sample_weight=None, eval_set=None) -> list[TrainingResult]:
+        """Train.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d)
+            Finite.
+        Y : array_like of shape (n, C)
+            Of each sample 1 for its class and 0 for others, or probabilities.
+        sample_weight : array_like of shape (n,), optional
+            Finite, above 0.
+        eval_set : tuple (X_val, Y_val), optional
+            As of `NewtonTrainer.fit`: networks end as those, after equally many turns, of the lowest log-loss on it.
+
+        Returns
+        -------
+        list of TrainingResult
+            One for each network, all of one status. Ctrl-C does not raise, as of `NewtonTrainer.fit`: each network then
+            is that of its last step kept.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError, RuntimeError, sltrees.cluster.messages.ClusterLostError
+            As `NewtonTrainer.fit`.
+
+        Notes
+        -----
+        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time.
+
+        Examples
+        --------
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> networks = [ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)]
+        >>> results = SoftmaxTrainer(networks, alpha=0.1, tol=1e-3).fit(np.eye(4), np.eye(2)[[0, 0, 1, 1]])
+        >>> results[0].mean_loss == results[1].mean_loss
+        True
+        """
+        samples = self._samples_for(X)
+        Y, weights = self._targets(Y, "Y", len(samples)), as_sample_weight(sample_weight, len(samples))
+        return self._train(samples, Y, weights, eval_set)
+
+    def extend(self, X_new, Y_new, *, sample_weight=None, eval_set=None) -> list[TrainingResult]:
+        """Add samples to those trained on, and go on from the weights as they are: as `NewtonTrainer.extend`.
+
+        Parameters
+        ----------
+        X_new : array_like of shape (q, d)
+        Y_new : array_like of shape (q, C)
+        sample_weight, eval_set : optional
+            As of `fit`.
+
+        Returns
+        -------
+        list of TrainingResult
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError, RuntimeError
+            As `fit`; RuntimeError also if it was not called.
+
+        Notes
+        -----
+        Cost: for each network that of `NewtonTrainer.extend`.
+
+        Examples
+        --------
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> X, Y = np.eye(4), np.eye(2)[[0, 0, 1, 1]]
+        >>> networks = [ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)]
+        >>> trainer = SoftmaxTrainer(networks, alpha=0.1, tol=1e-3)
+        >>> trainer.fit(X[:3], Y[:3])[0].status
+        'converged'
+        >>> trainer.extend(X[3:], Y[3:])[0].status
+        'converged'
+        """
+        if self._samples is None:
+            raise RuntimeError("there are no samples yet to which others could be added: call fit(X, Y) first")
+        X, Y, weights = self._samples
+        X_new = self._samples_for(X_new).X
+        Y_new = self._targets(Y_new, "Y_new", len(X_new))
+        new_weights = as_sample_weight(sample_weight, len(X_new))
+        if weights is not None or new_weights is not None:
+            old, new = (
+                np.ones(len(rows)) if each is None else each for rows, each in ((X, weights), (X_new, new_weights))
+            )
+            weights = np.concatenate([old, new])
+        samples = Samples(np.concatenate([X, X_new]))
+        return self._train(samples, np.concatenate([Y, Y_new]), weights, eval_set, n_samples_before=len(X))
+
+    def predict(self, X) -> npt.NDArray[Any]:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (k, d)
+
+        Returns
+        -------
+        ndarray of shape (k, C)
+
+        Notes
+        -----
+        Cost: for each network that of `ShiftedReLUNetwork.predict`.
+
+        Examples
+        --------
+        >>> from sltrees import ShiftedReLUNetwork
+        >>> trainer = SoftmaxTrainer([ShiftedReLUNetwork(2000, random_state=0) for _ in range(2)], alpha=0.1)
+        >>> results = trainer.fit(np.eye(4), np.eye(2)[[0, 0, 1, 1]])
+        >>> (trainer.predict(np.eye(4)) > 0.5)[:, 0]
+        array([ True,  True, False, False])
+        """
+        raw = np.stack([network.predict(X) for network in self.networks], axis=1) + self.offsets_
+        return HalfMultinomialLoss().predictions(raw)
+
+    def _samples_for(self, X):
+        for network in self.networks:
+            refuse_untrainable(network)
+        return samples_for(self.networks[0], X)
+
+    def _targets(self, Y, name, n):
+        Y, shape = np.array(Y, dtype=np.float64), (n, len(self.networks))
+        if Y.shape != shape or not np.isfinite(Y).all():
+            raise ValueError(f"{name} must be finite, of shape {shape}, got shape {Y.shape}")
+        HalfMultinomialLoss().refuse(Y)
+        return Y
+
+    def _train(self, samples, Y, weights, eval_set, n_samples_before=0):
+        if eval_set is not None:
+            X_val = samples_for(self.networks[0], eval_set[0], "X_val", samples.X.shape[1]).X
+            eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
+        elif self.trainers_[0].patience is not None:
+            raise ValueError(f"patience={self.trainers_[0].patience} needs an eval_set: there is nothing to wait for")
+        if self._resumed is None and not n_samples_before:
+            constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
+            for trainer, constant in zip(self.trainers_, constants, strict=True):
+                trainer.offset = float(constant)
+        results = train_classes(
+            self.trainers_, samples, Y, weights, eval_set, n_samples_before=n_samples_before, resumed=self._resumed
+        )
+        self._samples, self._resumed = (samples.X, Y, weights), None
+        return results
+
+
+def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_samples_before=0, shared=None, resumed=None):
+    """Train networks that take turns, one for each class.
+
+    Parameters
+    ----------
+    trainers : list of NewtonTrainer
+        Of losses `ScaledLoss(OneOfClasses(), scale)`, each with one of its own, and offsets that are numbers.
+    samples : Samples
+    Y : ndarray of shape (n, C)
+    weights : ndarray of shape (n,) or None
+    eval_set : tuple (X_val, Y_val) of ndarrays, optional
+    n_samples_before, shared
+        As of `Run`.
+    resumed : list of Lineage, optional
+        To be replayed.
+
+    Returns
+    -------
+    list of TrainingResult
+    """
+    first = trainers[0]
+    held_out = losses_held_out = None
+    if eval_set is not None:
+        held_out = [ValidationSetOfClass(eval_set[0], y, keep_best=False) for y in eval_set[1].T]
+        scale = first.loss_.scale
+        losses_held_out = [
+            LossOfLastOutputs(ScaledLoss(OneOfClasses(), scale), y, offset=trainer.offset)
+            for trainer, y in zip(trainers, eval_set[1].T, strict=True)
+        ]
+    lineages = resumed
+    if resumed is not None or any(isinstance(callback, Checkpoint) for callback in first.callbacks):
+        data = [_data(samples, y, weights, None if held_out is None else held_out[c]) for c, y in enumerate(Y.T)]
+        if resumed is None:
+            lineages = [
+                Lineage.of_new_run(_parameters(trainer), of_class, n_samples_before)
+                for trainer, of_class in zip(trainers, data, strict=True)
+            ]
+        else:
+            n_samples_before = resumed[0].n_samples_before
+            for trainer, lineage, of_class in zip(trainers, resumed, data, strict=True):
+                lineage.check(trainer.network, of_class)
+    try:
+        for trainer in trainers:
+            trainer._lineage = lineages
+        runs = [
+            Run(
+                trainer,
+                samples,
+                np.ascontiguousarray(Y[:, c]),
+                weights,
+                n_samples_before,
+                None if held_out is None else held_out[c],
+                None if lineages is None else lineages[c],
+                shared,
+            )
+            for c, trainer in enumerate(trainers)
+        ]
+        turns = RunOfClasses(
+            runs,
+            Y,
+            losses_held_out,
+            None if eval_set is None else eval_set[1],
+            patience=first.patience,
+            keep_best=first.restore_best,
+        )
+        return turns.fit()
+    finally:
+        for trainer in trainers:
+            trainer._lineage = None
+
+
+def _data(samples, y, weights, validation):
+    """What a lineage is of."""
+    data = {"X": samples, "y": np.ascontiguousarray(y)} | ({} if weights is None else {"sample_weight": weights})
+    if validation is not None:
+        data |= {"X_val": validation.X, "y_val": np.ascontiguousarray(validation.y)}
+    return data
+
+
+def _parameters(trainer):
+    """What decides the run of one network."""
+    return {name: getattr(trainer, name) for name in RUN_PARAMETERS} | {"loss": description_of(trainer.loss_)}

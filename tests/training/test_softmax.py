@@ -1,0 +1,252 @@
+"""Networks of classes under the softmax of all: steps by definition, threads, a cluster, checkpoints, Ctrl-C."""
+
+import numpy as np
+import pytest
+import scipy.special
+from in_process_cluster import InProcessCluster
+from interruptions import code_of, interrupted_everywhere
+from problems import random_problem
+
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
+from sltrees.callbacks import Callback, Checkpoint
+from sltrees.losses import HalfMultinomialLoss, check_loss
+from sltrees.losses.classes import OneOfClasses
+from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.run_of_classes import RunOfClasses
+from sltrees.training.softmax import SoftmaxTrainer
+
+N, SHIFT, WIDTH, C = 40, 1.0, 512, 3
+
+
+def problem():
+    X, y = random_problem(0, N, 5)
+    return X, np.eye(C)[np.digitize(y + X[:, 0], [-0.5, 0.5])]
+
+
+def networks_of(width=WIDTH, n=C):
+    return [ShiftedReLUNetwork(width, shift=SHIFT, random_state=0, dtype="float64") for _ in range(n)]
+
+
+def fit(callbacks=(), networks=None, fit_options=None, **options):
+    X, Y = problem()
+    options = {"alpha": 1e-2, "tol": 1e-9, "max_iter": 6} | options
+    trainer = SoftmaxTrainer(networks or networks_of(), callbacks=callbacks, **options)
+    return trainer, trainer.fit(X, Y, **(fit_options or {}))
+
+
+def outcome(trainer, results):
+    """What has to be the same bit for bit."""
+    rows = [
+        [(r.rmse, r.loss, r.damping, r.visited_neurons, repr(r.validation_loss)) for r in result.history]
+        for result in results
+    ]
+    ends = [(result.status, result.loss, result.mean_loss) for result in results]
+    return [network.digest() for network in trainer.networks], trainer.offsets_.tolist(), rows, ends
+
+
+class Weights(Callback):
+    """All weights of the network that took a step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_iteration(self, trainer, record):
+        self.seen.append(trainer.network.dense_weights()[0])
+
+
+def steps_by_definition(W, signs, X, Y, alpha, n_cycles):
+    """Weights after each turn, and whether it was kept: generalised Gauss-Newton on one output after the other."""
+    n = len(X)
+    offsets = np.log(Y.mean(axis=0))
+    offsets -= offsets.mean()
+    W = [W.copy() for _ in range(C)]
+    initial, rules = W[0].copy(), [LevenbergMarquardt(n) for _ in range(C)]
+    J = reference.dense_jacobian(initial, signs, SHIFT, X)
+    unit = np.trace(J @ J.T) / n
+    ridge = alpha * unit
+
+    def logits(W):
+        return np.stack([reference.network_outputs(w, signs, SHIFT, X) for w in W], axis=1) + offsets
+
+    def loss(W):
+        f = logits(W)
+        moved = sum(np.sum((w - initial) ** 2) for w in W)
+        return np.sum(scipy.special.logsumexp(f, axis=1) - np.sum(Y * f, axis=1)) + 0.5 * ridge * moved
+
+    found = []
+    for turn in range(n_cycles * C):
+        c, rule = turn % C, rules[turn % C]
+        p = scipy.special.softmax(logits(W), axis=1)[:, c]
+        slope = p - Y[:, c]
+        h = np.maximum(p * (1 - p), np.abs(slope) / 4.0)
+        J, D = reference.dense_jacobian(W[c], signs, SHIFT, X), (W[c] - initial).ravel()
+        r = ridge + rule.damping * unit
+        g = np.linalg.solve(J @ J.T + r * np.diag(1 / h), slope / h - ridge / r * (J @ D))
+        step = -ridge / r * D - J.T @ g
+        change = J @ step
+        promised = -(slope @ change + 0.5 * h @ change**2 + ridge * (D @ step + 0.5 * step @ step))
+        trial = [*W[:c], W[c] + step.reshape(W[c].shape), *W[c + 1 :]]
+        fallen = loss(W) - loss(trial)
+        if fallen > 0:
+            W = trial
+            rule.accept(fallen / promised)
+        else:
+            rule.refuse()
+        found.append((W[c], fallen > 0))
+    return found
+
+
+@pytest.mark.parametrize("method", ["certified", "dense"])
+def test_every_turn_is_that_of_the_definition(method):
+    X, Y = problem()
+    seen = Weights()
+    trainer, results = fit([seen], method=method)
+    W, signs = networks_of()[0].initialize(X).dense_weights()
+    expected = steps_by_definition(W, signs, X, Y, 1e-2, 6)
+    assert len(seen.seen) == len(expected) == 6 * C
+    kept = [record.accepted for turn in zip(*(result.history for result in results), strict=True) for record in turn]
+    assert kept == [was_kept for _, was_kept in expected]
+    for found, (wanted, _) in zip(seen.seen, expected, strict=True):
+        assert np.linalg.norm(found - wanted) <= 1e-8 * np.linalg.norm(wanted - W)
+    p = trainer.predict(X)
+    assert [result.mean_loss for result in results] == pytest.approx([-np.mean(np.log(p[Y > 0]))] * C)
+    assert results[0].rmse == pytest.approx(np.sqrt(np.mean((p[:, 0] - Y[:, 0]) ** 2)))
+
+
+def test_two_classes_end_where_a_logistic_network_does():
+    X, Y = problem()
+    Y = np.stack([Y[:, 0], 1 - Y[:, 0]], axis=1)
+    trainer = SoftmaxTrainer(networks_of(2**13, 2), alpha=3.0, tol=1e-6, max_iter=100)
+    results = trainer.fit(X, Y)
+    one = NewtonTrainer(networks_of(2**13, 1)[0], alpha=1.5, loss="log_loss", tol=1e-6, max_iter=100)
+    one.fit(X, Y[:, 0])  # f_0 - f_1 moves for half of the ridge, where the width makes the problem convex
+    assert [result.status for result in results] == ["converged", "converged"]
+    p = one.loss_.predictions(one.network.predict(X) + one.offset_)
+    assert np.allclose(trainer.predict(X)[:, 0], p, atol=3e-3)
+
+
+@pytest.mark.parametrize("loss", [OneOfClasses().against(np.array([[0.3, -2.0, 9.0]]), np.array([[0.0, 1.0, 0.0]]), 2)])
+def test_the_loss_of_one_class_is_what_its_derivatives_say(loss):
+    loss.constant = lambda y, weights: np.zeros(1)
+    check_loss(loss, np.array([[0.0], [1.0]]))
+    f = np.array([[0.3, -2.0, 1.7]])
+    value = HalfMultinomialLoss().value(np.array([[0.0, 1.0, 0.0]]), f)
+    assert loss.value(np.zeros((1, 1)), f[:, 2:]) == pytest.approx(value)
+
+
+def test_nothing_depends_on_threads_or_a_cluster():
+    expected = outcome(*fit(executor="inline"))
+    assert outcome(*fit(n_threads=2)) == expected
+    with InProcessCluster(2) as cluster:
+        assert outcome(*fit(executor=cluster)) == expected
+
+
+class PowerCut(Callback):
+    """As the power goes, after so many turns of all networks."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_iteration(self, trainer, record):
+        self.at -= 1
+        if self.at < 0:
+            raise SystemExit
+
+
+@pytest.mark.parametrize(("at", "options"), [(0, {}), (7, {}), (11, {"max_gram": 0}), (16, {"patience": 3})])
+def test_a_run_that_is_cut_off_ends_as_if_it_had_not_been(tmp_path, at, options):
+    X, Y = problem()
+    held_out = {"eval_set": (X[::3] * 0.9, Y[::3])} if "patience" in options else {}
+    expected = outcome(*fit([Checkpoint(tmp_path / "uncut.npz")], fit_options=held_out, **options))
+    path = tmp_path / "cut.npz"
+    with pytest.raises(SystemExit):
+        fit([Checkpoint(path), PowerCut(at)], fit_options=held_out, **options)
+    resumed = SoftmaxTrainer.from_checkpoint(path)
+    assert outcome(resumed, resumed.fit(X, Y, **held_out)) == expected
+
+
+class Digests(Callback):
+    """Of a network, before training and after each of its turns."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def on_start(self, trainer):
+        self.seen.add(trainer.network.digest())
+
+    def on_iteration(self, trainer, record):
+        self.seen.add(trainer.network.digest())
+
+
+def test_ctrl_c_leaves_networks_of_steps_that_were_taken_or_not():
+    X, Y = problem()
+    whole, networks = Digests(), []
+    fit([whole], networks_of(128), max_iter=2)
+
+    def run():
+        networks[:] = networks_of(128)
+        return fit(networks=networks, max_iter=2)
+
+    def check(outcome):
+        assert all(not network.in_training for network in networks)
+        for network in networks:
+            assert network.shift_ is None or not network.state.is_drawn or network.digest() in whole.seen
+        if not isinstance(outcome, KeyboardInterrupt):
+            assert len({result.status for result in outcome[1]}) == 1
+        again = SoftmaxTrainer(networks, alpha=1e-2, max_iter=1)
+        assert again.fit(X, Y)[0].status == "max_iter"
+
+    interrupted_everywhere(run, code_of(RunOfClasses), check)
+
+
+def test_the_best_networks_on_the_validation_set_are_kept():
+    X, Y = problem()
+    held_out = X[:20], Y[np.arange(20) + 2 * (np.arange(20) % 4 == 0)]
+    trainer, results = fit(fit_options={"eval_set": held_out}, patience=2, alpha=1e-3, max_iter=30)
+    assert {result.status for result in results} == {"early_stopped"}
+    assert 0 < results[0].best_iteration < results[0].n_iter
+    loss = -np.mean(np.log(trainer.predict(held_out[0])[held_out[1] > 0]))
+    assert [result.validation_loss for result in results] == pytest.approx([loss] * C)
+    assert loss <= min(record.validation_loss for record in results[0].history)  # between whole turns
+    assert results[0].mean_loss == pytest.approx(-np.mean(np.log(trainer.predict(X)[Y > 0])))
+
+
+def test_samples_that_join_change_no_offset(tmp_path):
+    X, Y = problem()
+    ends = []
+    for cut in (False, True):
+        trainer = SoftmaxTrainer(networks_of(), alpha=0.1, tol=1e-6, max_iter=4)
+        trainer.fit(X[:25], Y[:25])
+        offsets = trainer.offsets_.tolist()
+        callbacks = (Checkpoint(tmp_path / f"{cut}.npz"), *([PowerCut(5)] if cut else []))
+        for one in trainer.trainers_:
+            one.callbacks = callbacks
+        if cut:
+            with pytest.raises(SystemExit):
+                trainer.extend(X[25:], Y[25:])
+            trainer = SoftmaxTrainer.from_checkpoint(tmp_path / "True.npz")
+            results = trainer.fit(X, Y)
+        else:
+            results = trainer.extend(X[25:], Y[25:])
+        assert trainer.offsets_.tolist() == offsets
+        ends.append(outcome(trainer, results))
+    assert ends[0] == ends[1]
+
+
+def test_what_is_refused():
+    X, Y = problem()
+    one = networks_of(n=1)[0]
+    with pytest.raises(ValueError, match="networks must be at least 2, one for each class, got 2"):
+        SoftmaxTrainer([one, one])
+    with pytest.raises(TypeError, match="loss must not be given"):
+        SoftmaxTrainer(networks_of(), loss="poisson")
+    with pytest.raises(ValueError, match="alpha='loo' is for the loss 'squared'"):
+        SoftmaxTrainer(networks_of(), alpha="loo")
+    trainer = SoftmaxTrainer(networks_of())
+    with pytest.raises(ValueError, match=r"Y must be finite, of shape \(40, 3\), got shape \(40, 2\)"):
+        trainer.fit(X, Y[:, :2])
+    with pytest.raises(ValueError, match="rows of y must be at least 0 and sum to 1"):
+        trainer.fit(X, 2 * Y)
+    with pytest.raises(RuntimeError, match="call fit"):
+        trainer.extend(X, Y)
+    assert trainer.networks[0].shift_ is None
