@@ -23,7 +23,8 @@ Models, at their defaults, in processes of their own, one after the other (round
     nystroem      Nystroem with 1,000 components, and Ridge or LogisticRegression
 
 All but trees see standardised features. What takes longer than --limit seconds is a row that says so. Each finished run
-is a row of the CSV at once, and is not run again unless --again. Speed depends on BLAS: unset what pins its kernels.
+is a row of the CSV at once, and is not run again unless --again, which does so with what is asked for. Speed depends on
+BLAS: unset what pins its kernels.
 """
 
 from __future__ import annotations
@@ -176,8 +177,8 @@ def run_elsewhere(name, n, model, limit):
 
 
 def summary(rows):
-    """A Markdown table: a line for each set and size, a column for each model, seconds and score."""
-    models = [model for model in MODELS if any(row["model"] == model for row in rows)]
+    """A Markdown table: a line for each set and size, a column for each model but "exact", score and seconds."""
+    models = [model for model in MODELS if model != "exact" and any(row["model"] == model for row in rows)]
     cells = {}
     for row in rows:
         cells.setdefault((row["set"], int(row["n"])), {}).setdefault(row["model"], []).append(row)
@@ -190,7 +191,7 @@ def summary(rows):
             if done:
                 seconds = statistics.median(float(row["seconds"]) for row in done)
                 score = f"{float(done[0]['score']):.3f}".replace("0.", ".", 1)
-                line.append(f"{score} ({seconds:.1f})")
+                line.append(f"{score} ({seconds:.{0 if seconds >= 100 else 1}f})")
             else:
                 line.append(of_model[0]["note"] if of_model and of_model[0]["note"].startswith(">") else "-")
         body.append(line)
@@ -214,9 +215,16 @@ def main():
         print(json.dumps(run(options.one[0], int(options.one[1]), options.one[2])))
         return
     rows = []
-    if options.csv.exists() and not options.again:
+    if options.csv.exists():
         with options.csv.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+    if options.again:
+        asked = {str(n) for n in options.sizes}
+        rows = [
+            row
+            for row in rows
+            if not (row["set"] in options.sets and row["asked"] in asked and row["model"] in options.models)
+        ]
     known = {(row["set"], row["asked"], row["model"], row["round"]) for row in rows}
     for number in range(options.rounds):
         for n in options.sizes:

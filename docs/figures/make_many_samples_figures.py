@@ -14,6 +14,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parents[1]))  # for modules of the benchmarks
@@ -22,6 +23,7 @@ from asv_benchmarks.experiment.plots import STYLES  # noqa: E402 - the path come
 STYLE = {"font.size": 9, "axes.titlesize": 10, "svg.fonttype": "none", "svg.hashsalt": "sltrees"}
 MODELS = {"newton": "sltrees, kernel", "xrfm": "xRFM", "boosting": "gradient boosting", "mlp": "scikit-learn MLP"}
 MODEL_STYLES = {"newton": "certified", "xrfm": "dense", "boosting": "kernel-ridge", "mlp": "torch-adam"}
+LARGE = 10_000  # samples from which on there are blocks of centres
 TRAINERS = {"newton": "sltrees, NewtonTrainer", "lbfgs": "PyTorch L-BFGS", "adam": "PyTorch Adam, best of four rates"}
 TRAINER_STYLES = {"newton": "certified", "lbfgs": "torch-lbfgs", "adam": "torch-adam"}
 
@@ -42,6 +44,10 @@ def draw_fits(axes, name):
             for n in sizes
         ]
         colour, marker = STYLES[MODEL_STYLES[model]]
+        if model == "newton":
+            large = [k for k, n in enumerate(sizes) if n >= LARGE]
+            slope = np.polyfit(np.log([sizes[k] for k in large]), np.log([seconds[k] for k in large]), 1)[0]
+            title += f" (from 10,000 on: n^{slope:.2f})"
         axes.loglog(sizes, seconds, marker=marker, color=colour, label=title, markersize=4)
     axes.set(title=f"Learning {name.replace('_', ' ')}", xlabel="samples", ylabel="seconds of fit")
     axes.legend(frameon=False)
@@ -76,7 +82,7 @@ def main():
     """Draw them, the same for the same files."""
     with mpl.rc_context(STYLE):
         figure, (fits, training) = plt.subplots(1, 2, figsize=(9.0, 3.7), layout="constrained")
-        draw_fits(fits, "six_factors")
+        draw_fits(fits, "friedman1")
         draw_training(training, 1e-2)
         for axes in (fits, training):
             axes.grid(alpha=0.3)
