@@ -44,7 +44,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         Ascending.
     sharpness_ : float
         What outputs are multiplied by before the softmax: learned at samples left out, see
-        `sltrees.estimators.calibration`.
+        `sltrees.estimators.calibration`; 1 of networks under the log-loss.
     %(attributes_of_choice)s
     validation_score_ : float or None
         Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little
