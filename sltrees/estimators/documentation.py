@@ -111,8 +111,8 @@ feature_scales_ : ndarray of shape (features,)
     were learned. With metric="full", where they are multiplied by the matrix `scaling_.mixing_`, the norms of its rows.
 feature_importances_ : ndarray of shape (d,)
     The share of each column of X in the spread of samples that rounds have scaled, or that one would scale where none
-    is used: what the function varies along. All are equal where it is no better than a constant, and where samples are
-    fewer than 20 a fold. Only with `feature_learning`.
+    is used: what the function varies along. Those of columns that vary are equal where it is no better than a constant,
+    and where samples are fewer than 20 a fold. Only with `feature_learning`.
 feature_ranges_ : ndarray of shape (2, features)
     The least and the largest values that were learned from.
 n_iter_ : int

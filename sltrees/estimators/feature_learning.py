@@ -174,10 +174,12 @@ def learn_scales(
             sequence.scale_by(sequence.mean(comparison.scales[rounds - 1], rounds - 1))
             sequence.next_round()
     learned, scales = sequence.scaling, sequence.of_columns()
-    if not rounds and comparison is not None and comparison.tells_of_columns():
-        # they are not scaled, but a round tells what the function varies along
-        sequence.scale_by(sequence.mean(comparison.scales[1], 1))
-    importances = sequence.spread * sequence.of_columns() ** 2
+    if rounds or (comparison is not None and comparison.beats_a_constant()):
+        if not rounds:  # columns are not scaled, but a round tells what the function varies along
+            sequence.look_ahead(comparison)
+        importances = sequence.spread * sequence.of_columns() ** 2
+    else:  # nothing is known of columns, but which of them vary
+        importances = (sequence.spread > 0).astype(np.float64)
     importances /= importances.sum() or 1.0
     found = learned, scales, importances, errors, standard_errors, rounds, out_of_fold, first_alpha
     return FeatureScales(*found)
@@ -280,6 +282,13 @@ class _Sequence:
         self.model = None
         if scales is not None:  # of a constant function nothing tells columns apart
             self.scale_by(scales)
+
+    def look_ahead(self, comparison):
+        """Take the scales of a first round: those of folds, if they had one."""
+        if len(comparison.scales) > 1:
+            self.scale_by(self.mean(comparison.scales[1], 1))
+        else:
+            self.next_round()
 
     def no_scales(self, d):
         """Those before the first round."""
@@ -428,11 +437,11 @@ class _Folds:
         alpha = float(np.median(self.alphas[rounds]))
         return errors, standard_errors, rounds, OutOfFold(self.folds, self.scalings[rounds], outputs[rounds], alpha)
 
-    def tells_of_columns(self):
-        """Whether there was a round of a function that is better than a constant, by more than the standard error."""
+    def beats_a_constant(self):
+        """Whether the function without rounds is better than one, by more than two standard errors."""
         gain = np.average(self.gains, weights=self.weights)
         deviations = self.weights * (self.gains - gain)
-        return len(self.scales) > 1 and bool(gain * self.weights.sum() > np.sqrt(np.sum(deviations**2)))
+        return bool(gain * self.weights.sum() > 2.0 * np.sqrt(np.sum(deviations**2)))
 
     def least_gain(self, error):
         """What a round has to lower an error by for another one to follow: a share of what little is known, if less.

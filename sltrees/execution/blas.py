@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -31,11 +32,12 @@ class BlasHold:
     """
 
     is_on = False
+    thread = None
 
     def begin(self):
         """Hold BLAS to one thread."""
         with _LOCK:
-            self.is_on = True
+            self.is_on, self.thread = True, threading.get_ident()
             _HOLDS.append(weakref.ref(self))
             if not _BEFORE:
                 _BEFORE.extend([(library, library.num_threads) for library in _libraries()])
@@ -55,6 +57,23 @@ class BlasHold:
     def __del__(self):
         if self.is_on:
             self.release()
+
+
+def _after_fork():
+    """Let go of what other threads held: in a process that was forked they are not."""
+    global _LOCK
+    _LOCK = threading.RLock()  # one of them may have had it
+    here = threading.get_ident()
+    holds = [(ref, ref()) for ref in _HOLDS]
+    _HOLDS[:] = [ref for ref, hold in holds if hold is not None and hold.thread == here]
+    if not _HOLDS:
+        for library, n_threads in _BEFORE:
+            set_threads(library, n_threads)
+        _BEFORE.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _libraries():

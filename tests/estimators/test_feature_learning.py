@@ -107,6 +107,21 @@ def test_importances_tell_of_columns_where_no_round_is_chosen():
     assert found.importances[0] > 1.2 * np.sort(found.importances)[-2]
 
 
+@pytest.mark.parametrize("options", [{"standardise": False}, {"evenness": 0.0}])
+def test_noise_has_no_important_column_whatever_the_units(options):
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((200, 4)) * [1, 1, 30, 0]
+    model = NewtonRegressor("kernel", random_state=0, **options).fit(X, rng.standard_normal(200))
+    assert np.allclose(model.feature_importances_, [1 / 3, 1 / 3, 1 / 3, 0])
+
+
+def test_importances_without_rounds_are_those_of_one():
+    X, y = few_of_many()
+    found = learned(X, y, rounds=0)
+    assert np.array_equal(found.scales, np.ones(12))
+    assert found.importances[:2].sum() > 0.5
+
+
 def test_the_fewest_rounds_within_a_standard_error_are_chosen():
     found = learned(*few_of_many(noise=1.0))
     best = min(found.errors)

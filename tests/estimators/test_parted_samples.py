@@ -7,6 +7,7 @@ import threading
 import typing
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import sltrees.estimators.kernel_ridge
@@ -24,6 +25,7 @@ pytest.importorskip("distributed")
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
 import distributed
 from dask_problems import local_cluster
 
@@ -122,6 +124,20 @@ def test_regressor(regressor):
     again = NewtonRegressor("kernel", random_state=0, max_centres=192, n_jobs=1).fit(*parted(X, y, weights))
     assert np.array_equal(model.predict(X_new), again.predict(X_new))
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X_new), model.predict(X_new))
+
+
+def test_parts_that_a_filter_left_empty(few_are_many):
+    X, y = wave(700)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(
+        y=y, label=np.where(y > 0, "p", "n"), part=np.arange(700) // 100
+    )
+    kept = frame[frame.part != 2]
+    table = dd.from_pandas(frame, npartitions=7)
+    table = table[table.part != 2]
+    options = {"random_state": 0, "max_centres": 192, "feature_learning": False}
+    for make, name in ((NewtonRegressor, "y"), (NewtonClassifier, "label")):
+        model = make("kernel", **options).fit(table[["a", "b", "c"]], table[name])
+        assert model.score(kept[["a", "b", "c"]], kept[name]) > 0.9
 
 
 def test_two_outputs(regressor):

@@ -1,7 +1,10 @@
 """Executors of this process: order, exceptions, interruption, and BLAS left as it was."""
 
+import os
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -243,3 +246,40 @@ def test_the_blas_of_numpy_is_among_those_that_are_held():
     assert libraries
     if folder.with_name("numpy.libs").is_dir():  # a wheel, with a BLAS of its own
         assert any(library.parent.name == "numpy.libs" for library in libraries)
+
+
+FORKED = """
+import os, threading
+import numpy, scipy.linalg
+from sltrees.execution import blas
+
+libraries = blas._libraries()
+for library in libraries:
+    blas.set_threads(library, 2)
+mine, others, held = blas.BlasHold(), blas.BlasHold(), threading.Event()
+
+
+def hold():
+    others.begin()
+    blas._LOCK.acquire()  # as if the fork fell into its beginning
+    held.set()
+    threading.Event().wait(60)
+
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait(60)
+child = os.fork()
+if child == 0:
+    mine.begin()
+    during = [library.num_threads for library in libraries]
+    mine.release()
+    after = [library.num_threads for library in libraries]
+    os._exit(0 if set(during) == {1} and set(after) == {2} and blas.n_holders() == 0 else 1)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_forked_process_has_no_holds_of_threads_that_it_has_not():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], timeout=60, check=False)
+    assert done.returncode == 0

@@ -94,6 +94,8 @@ def describe(parts, which, labels):
 
 def _describe(part, number, labels):
     X, y, weights = part
+    if len(X) == 0 and np.ndim(X) == 2 and len(y) == 0:  # as filters leave some
+        return Described(0, X.shape[1], 0, np.empty(0), np.empty(0))
     for start in range(0, max(len(X), 1), ROWS_AT_A_TIME):
         behind = f", from row {start} on," if start else ""
         n_columns = _rows(X[start : start + ROWS_AT_A_TIME], f"part {number} of X{behind}").shape[1]
