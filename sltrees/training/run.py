@@ -373,8 +373,13 @@ class Run:
 
     def let_go(self):
         """Let go of what only steps need: nothing is left to settle. Sets: method, gram, model."""
-        self.method.release()
-        self.model = self.gram = self.method = None
+        method = self.method
+        self.model = self.gram = self.method = None  # first: who interrupts what follows finds nothing to settle
+        try:
+            method.release()
+        except KeyboardInterrupt:
+            method.release()
+            raise
 
     def measure_laziness(self):
         """See how far the neurons have moved since they were drawn. Sets: laziness."""
