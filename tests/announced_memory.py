@@ -44,7 +44,7 @@ def solve(X, y, **options):
 # name, samples, features, what is run with them
 CASES = [
     ("wide", 300, 10, lambda X, y: train(X, y, 1 << 17, max_iter=2)),
-    ("narrow", 1800, 10, lambda X, y: train(X, y, 2048, max_iter=4)),
+    ("narrow", 2400, 10, lambda X, y: train(X, y, 2048, max_iter=2)),
     ("products", 1500, 10, lambda X, y: train(X, y, 1 << 14, max_gram=10, alpha=1.0, max_iter=1)),
     ("trees", 1000, 10, lambda X, y: train(X, y, 1 << 14, method="trees", max_iter=1)),
     ("eigen", 1400, 10, lambda X, y: solve(X, y)),
