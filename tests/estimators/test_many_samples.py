@@ -139,7 +139,6 @@ def test_parameters_are_checked(parameters, message):
 def test_memory_is_looked_at_first(monkeypatch):
     monkeypatch.setattr(sltrees.estimators.kernel_ridge, "EIGEN_SAMPLES", 60)
     monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1e5, raising=False)
-    monkeypatch.setattr("sltrees._memory.physical_memory", lambda: 1e5, raising=False)
     with pytest.raises(MemoryError, match=r"by cholesky needs .* bytes"):
         NewtonRegressor("kernel", solver="cholesky", evenness=1.0, alpha=0.1).fit(*wave(300))
 

@@ -300,7 +300,7 @@ def test_scales_that_are_no_numbers_are_refused(exporting, name):
 @pytest.mark.parametrize("init", ["paired", "gaussian"])
 def test_too_little_memory_is_refused(exporting, init, monkeypatch):
     network = trained(init=init)[0]
-    monkeypatch.setattr("sltrees._memory.physical_memory", lambda: 1000.0)
+    monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1000.0)
     with pytest.raises(MemoryError, match=r"exporting [0-9]+ neurons needs"):
         exporting(network)
 

@@ -331,6 +331,6 @@ def test_bad_input_is_refused_with_rule_and_value(arguments, error, message):
 
 
 def test_more_than_the_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("sltrees._memory.physical_memory", lambda: 1000)
+    monkeypatch.setattr("sltrees._memory.available_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"a kernel of shape \(100, 100\) needs 80,000 bytes"):
         shifted_ntk(np.ones((100, 2)))
