@@ -33,8 +33,9 @@ cdef class PrunedBank:
 
     Each row has its entries side by side, in a block of memory of their number; a ThresholdTree over the row maxima
     (`top`) finds the rows with any hit. A change makes the rows that it is to leave beside those there are, and then
-    puts them in their places, where nothing can fail. As rows have memory of their own, a change while another thread
-    changes or asks, and the reverse, is a RuntimeError, as of `top`. Kernel class: it validates nothing else.
+    puts them in their places, where nothing can fail. As rows have memory of their own, whoever writes holds a change
+    of `top` (`while_changing`), unless nobody else knows the bank; a query meanwhile is a RuntimeError. Kernel class:
+    it validates nothing.
 
     Parameters
     ----------
@@ -101,23 +102,18 @@ cdef class PrunedBank:
         maxima = np.empty(n, dtype=self.dtype)
         cdef const char *p_left = cnp.PyArray_BYTES(left)
         cdef char *p_products = cnp.PyArray_BYTES(products)
-        cdef row_t *made
-        self.top._begin_change()
-        try:
-            made = new_rows(n)
-            with nogil:
-                while start < n and room >= 0:
-                    count = min(block, n - start)
-                    right.c_times(p_left + start * left_bytes, count, p_products)
-                    for j in range(count):
-                        if room >= 0:
-                            room -= self._make(&made[start + j], p_products + j * self.n_columns * self.itemsize, room)
-                    start += count
-            self._put(rows, made, room, maxima)
-            if kept is not None:
-                keep(cnp.PyArray_BYTES(kept), rows, p_left, left_bytes)
-        finally:
-            self.top._end_change()
+        cdef row_t *made = new_rows(n)
+        with nogil:
+            while start < n and room >= 0:
+                count = min(block, n - start)
+                right.c_times(p_left + start * left_bytes, count, p_products)
+                for j in range(count):
+                    if room >= 0:
+                        room -= self._make(&made[start + j], p_products + j * self.n_columns * self.itemsize, room)
+                start += count
+        self._put(rows, made, room, maxima)
+        if kept is not None:
+            keep(cnp.PyArray_BYTES(kept), rows, p_left, left_bytes)
 
     def write_column_products(self, const int64_t[::1] columns, left, Columns right, kept=None):
         """As of `TreeBank`, but no column twice.
@@ -128,7 +124,7 @@ cdef class PrunedBank:
             As of `write_row_products`.
         """
         cdef int64_t start = 0, count, j, k = columns.shape[0], block = at_once(self.n_rows, k)
-        cdef int64_t left_bytes = right.d * self.itemsize, room = self._room(self.n_rows * k)
+        cdef int64_t left_bytes = right.d * self.itemsize, room = self._room(self.n_stored + self.n_rows * k)
         if k == 0:
             return
         order = np.argsort(columns)
@@ -141,24 +137,19 @@ cdef class PrunedBank:
         cdef Columns others = changed
         cdef const char *p_vectors = cnp.PyArray_BYTES(vectors)
         cdef char *p_products = cnp.PyArray_BYTES(products)
-        cdef row_t *made
-        self.top._begin_change()
-        try:
-            made = new_rows(self.n_rows)
-            with nogil:
-                while start < self.n_rows and room >= 0:
-                    count = min(block, self.n_rows - start)
-                    others.c_times(p_vectors + start * left_bytes, count, p_products)
-                    for j in range(count):
-                        if room >= 0:
-                            room -= self._merge(&made[start + j], &self.row[start + j], &column[0],
-                                                p_products + j * k * self.itemsize, k, room)
-                    start += count
-            self._put(everything, made, room, maxima)
-            if kept is not None:
-                keep(cnp.PyArray_BYTES(kept), columns, cnp.PyArray_BYTES(left), left_bytes)
-        finally:
-            self.top._end_change()
+        cdef row_t *made = new_rows(self.n_rows)
+        with nogil:
+            while start < self.n_rows and room >= 0:
+                count = min(block, self.n_rows - start)
+                others.c_times(p_vectors + start * left_bytes, count, p_products)
+                for j in range(count):
+                    if room >= 0:
+                        room -= self._merge(&made[start + j], &self.row[start + j], &column[0],
+                                            p_products + j * k * self.itemsize, k, room)
+                start += count
+        self._put(everything, made, room, maxima)
+        if kept is not None:
+            keep(cnp.PyArray_BYTES(kept), columns, cnp.PyArray_BYTES(left), left_bytes)
 
     def take(self, PrunedBank other, const int64_t[::1] rows, const int64_t[::1] columns):
         """Have these rows and columns of another bank as the first ones, where none has been written.
@@ -181,18 +172,13 @@ cdef class PrunedBank:
         places[np.asarray(columns)] = np.arange(columns.shape[0])
         maxima, first = np.empty(n, dtype=self.dtype), np.arange(n)
         cdef const int64_t[::1] place = places
-        cdef row_t *made
-        other.top._begin_query()
-        try:
-            made = new_rows(n)
-            with nogil:
-                for j in range(n):
-                    if room >= 0:
-                        room -= self._renumber(&made[j], &other.row[rows[j]], &place[0] if place.shape[0] else NULL,
-                                               room)
-            self._put(first, made, room, maxima)
-        finally:
-            other.top._end_query()
+        cdef row_t *made = new_rows(n)
+        with nogil:
+            for j in range(n):
+                if room >= 0:
+                    room -= self._renumber(&made[j], &other.row[rows[j]], &place[0] if place.shape[0] else NULL,
+                                           room)
+        self._put(first, made, room, maxima)
 
     def _refuse(self):
         if self.allowed == INFINITY:

@@ -1,9 +1,14 @@
-from typing import Any, ClassVar, Literal, Self, overload
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self, TypeVar, overload
 
 from sltrees._core._tree_queries import _Indices, _Integer, _Mask, _Real, _Reals
 from sltrees._core._tree_writes import TreeWrites
 
+_T = TypeVar("_T")
 PICKLE_VERSION: int
+
+def while_changing(tree: ThresholdTree, act: Callable[[], _T]) -> _T: ...
+def while_asking(tree: ThresholdTree, act: Callable[[], _T]) -> _T: ...
 
 class ThresholdTree(TreeWrites):
     def __init__(self, values: _Reals, *, orientation: Literal["max", "min"] = "max", copy: bool = True) -> None: ...

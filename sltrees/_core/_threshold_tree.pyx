@@ -319,6 +319,24 @@ cdef class ThresholdTree(TreeWrites):
                 object.__setattr__(self, name, value)
 
 
+def while_changing(ThresholdTree tree, act):
+    """What act() returns; meanwhile all that another thread does to the tree is refused, as during a change."""
+    tree._begin_change()
+    try:
+        return act()
+    finally:
+        tree._end_change()
+
+
+def while_asking(ThresholdTree tree, act):
+    """What act() returns; meanwhile changes of the tree are refused, as during a query."""
+    tree._begin_query()
+    try:
+        return act()
+    finally:
+        tree._end_query()
+
+
 def _from_pickle(cls, version, values, orientation):
     """Rebuild a tree; the arguments come from a file and are checked like any others."""
     if version != PICKLE_VERSION:

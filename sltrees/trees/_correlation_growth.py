@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from sltrees._core._boundary import as_indices, as_integers
 from sltrees._core._products import Columns
+from sltrees._core._threshold_tree import while_asking, while_changing
+from sltrees._core._wide_tree import WHILE_CHANGED
 from sltrees._validation import as_real_rows
 from sltrees.trees._correlation_queries import CorrelationQueries
 
@@ -26,6 +28,8 @@ class CorrelationGrowth(CorrelationQueries):
         ------
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow.
+        RuntimeError
+            If another thread changes the trees, or, with a floor, asks them.
         MemoryError
             If there is not enough, or `max_memory` allows no more. The trees are unchanged after any of these, and
             after any other exception.
@@ -54,7 +58,7 @@ class CorrelationGrowth(CorrelationQueries):
 
         Raises
         ------
-        TypeError, ValueError, MemoryError
+        TypeError, ValueError, RuntimeError, MemoryError
             As of `add_weights`.
 
         Notes
@@ -84,6 +88,8 @@ class CorrelationGrowth(CorrelationQueries):
             If a row is out of range.
         TypeError, ValueError
             If the rows are not integers, or none would be left.
+        RuntimeError
+            If another thread changes the trees, or, with a floor, asks them.
         MemoryError
             If there is not enough for what is left, beside all. The trees are unchanged after any of these.
 
@@ -110,7 +116,7 @@ class CorrelationGrowth(CorrelationQueries):
 
         Raises
         ------
-        IndexError, TypeError, ValueError, MemoryError
+        IndexError, TypeError, ValueError, RuntimeError, MemoryError
             As of `remove_weights`.
 
         Notes
@@ -127,11 +133,30 @@ class CorrelationGrowth(CorrelationQueries):
         """
         self._remove("data", indices)
 
+    def _alone(self, change, *arguments):
+        """Do what changes the trees while no other thread can: that one gets a RuntimeError, or this one does."""
+        top = self._bank.top
+        while_changing(top, lambda: self._at(top, change, *arguments))
+
+    def _asking(self, question):
+        """What question() returns, with a RuntimeError where another thread changes the trees."""
+        top = self._bank.top
+        return while_asking(top, lambda: self._at(top, question))
+
+    def _at(self, top, act, *arguments):
+        """The same, unless another thread has put a new bank in the place of that with this tree of maxima."""
+        if self._bank.top is not top:
+            raise RuntimeError(WHILE_CHANGED)
+        return act(*arguments)
+
     def _add(self, which, vectors):
         """Append weights or data points."""
         vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
-        if len(vectors) == 0:
-            return
+        if len(vectors):
+            self._alone(self._append, which, vectors)
+
+    def _append(self, which, vectors):
+        """The same, once they are converted: in arrays of their own, which take the places of those there are."""
         more = np.array([len(vectors), 0] if which == "weights" else [0, len(vectors)])
         largest = self._largest if which == "weights" else max(self._largest, float(np.abs(vectors).max()))
         refuse_overflow(vectors if which == "weights" else self._weights, largest)
@@ -157,7 +182,10 @@ class CorrelationGrowth(CorrelationQueries):
 
     def _remove(self, which, indices):
         """Remove weights or data points."""
-        indices = as_integers(np.array(indices), "rows" if which == "weights" else "indices")
+        self._alone(self._leave, which, as_integers(np.array(indices), "rows" if which == "weights" else "indices"))
+
+    def _leave(self, which, indices):
+        """The same, once they are converted."""
         n = len(self._weights) if which == "weights" else self._columns.n
         indices = as_indices(indices, n, "rows" if which == "weights" else "indices")
         kept = np.setdiff1d(np.arange(n), indices)
@@ -191,7 +219,7 @@ class CorrelationGrowth(CorrelationQueries):
 def refuse_overflow(weights, largest_of_data):
     """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
     largest = float(np.abs(weights).max()) * largest_of_data * weights.shape[1]
-    if not largest <= np.finfo(weights.dtype).max:
+    if not largest <= float(np.finfo(weights.dtype).max):  # as float64: beside a float32 number it could overflow
         raise ValueError(
             f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"
         )

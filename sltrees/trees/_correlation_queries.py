@@ -56,9 +56,10 @@ class CorrelationQueries:
         """
         # all is converted before anything is looked at: a conversion may be anything, even one that makes other trees
         row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
-        row = as_index(row, self._bank.n_rows, "row")
-        limit = self._limit(row, threshold)
-        return self._bank.entries_above(row, limit) if return_values else self._bank.query_row(row, limit)[0]
+        bank, slack = self._now()
+        row = as_index(row, bank.n_rows, "row")
+        limit = self._limit(slack, row, threshold)
+        return bank.entries_above(row, limit) if return_values else bank.query_row(row, limit)[0]
 
     def query_all(self, threshold: npt.ArrayLike) -> Any:
         """All products above the threshold.
@@ -91,10 +92,11 @@ class CorrelationQueries:
         array([[0., 3.],
                [0., 6.]])
         """
-        indptr, columns, values, *_ = self._bank.query_all(self._limits(threshold))
+        bank, limits = self._bank_and_limits(threshold)
+        indptr, columns, values, *_ = bank.query_all(limits)
         if indptr[-1] <= np.iinfo(np.int32).max:
             indptr = indptr.astype(np.int32)
-        result = scipy.sparse.csr_array((values, columns, indptr), shape=self.shape)
+        result = scipy.sparse.csr_array((values, columns, indptr), shape=(bank.n_rows, bank.n_columns))
         result.has_sorted_indices = result.has_canonical_format = True
         return result
 
@@ -127,8 +129,9 @@ class CorrelationQueries:
         2
         """
         row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
-        row = as_index(row, self._bank.n_rows, "row")
-        return self._bank.count_row(row, self._limit(row, threshold))
+        bank, slack = self._now()
+        row = as_index(row, bank.n_rows, "row")
+        return bank.count_row(row, self._limit(slack, row, threshold))
 
     def count_all(self, threshold: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Number of entries of each tree above the threshold.
@@ -157,7 +160,8 @@ class CorrelationQueries:
         >>> CorrelationTrees([[1.0], [2.0]], [[1.0], [3.0]]).count_all(1.5)
         array([1, 2])
         """
-        return self._bank.count_rows(np.array(np.broadcast_to(self._limits(threshold), self._bank.n_rows)))
+        bank, limits = self._bank_and_limits(threshold)
+        return bank.count_rows(np.array(np.broadcast_to(limits, bank.n_rows)))
 
     def any(self, row: int, threshold: float) -> bool:
         """Whether any entry of one tree is above the threshold.
@@ -189,8 +193,9 @@ class CorrelationQueries:
         (False, True)
         """
         row, threshold = as_index(row, self._bank.n_rows, "row"), as_threshold(threshold)
-        row = as_index(row, self._bank.n_rows, "row")
-        return self._bank.top[row] > self._limit(row, threshold)
+        bank, slack = self._now()
+        row = as_index(row, bank.n_rows, "row")
+        return bank.top[row] > self._limit(slack, row, threshold)
 
     def topk(self, row: int, k: int) -> npt.NDArray[np.int64]:
         """The k largest entries of one tree, the largest first.
@@ -226,29 +231,32 @@ class CorrelationQueries:
         array([1, 3, 2])
         """
         row, k = as_index(row, self._bank.n_rows, "row"), as_integer(k, "k", minimum=0)
-        row = as_index(row, self._bank.n_rows, "row")
-        return self._bank.largest(row, k)
+        bank = self._bank
+        row = as_index(row, bank.n_rows, "row")
+        return bank.largest(row, k)
 
-    def _limits(self, threshold):
-        """What products of all trees are compared with: a number, or one for each."""
-        if np.ndim(threshold):
-            threshold = as_real_array(threshold, "threshold", 1).astype(np.float64)
-            if threshold.size != self._bank.n_rows:
-                raise ValueError(f"threshold must be one for each of {self._bank.n_rows} trees, got {threshold.size}")
-        else:
-            threshold = as_threshold(threshold)
-        return self._refuse_below_floor(threshold if self._slack is None else _below(threshold, self._slack))
+    def _now(self):
+        """Bank and slack that belong together: another thread that adds or removes puts others in their places."""
+        state = self.__dict__  # which it replaces as a whole
+        return state["_bank"], state["_slack"]
 
-    def _limit(self, row, threshold):
+    def _bank_and_limits(self, threshold):
+        """The bank, and what products of all its trees are compared with: a number, or one for each."""
+        each = np.ndim(threshold) > 0
+        threshold = as_real_array(threshold, "threshold", 1).astype(np.float64) if each else as_threshold(threshold)
+        bank, slack = self._now()
+        if each and threshold.size != bank.n_rows:
+            raise ValueError(f"threshold must be one for each of {bank.n_rows} trees, got {threshold.size}")
+        return bank, self._refuse_below_floor(slack, threshold if slack is None else _below(threshold, slack))
+
+    def _limit(self, slack, row, threshold):
         """What products of a tree are compared with."""
-        return self._refuse_below_floor(
-            threshold if self._slack is None else float(_below(threshold, self._slack[row]))
-        )
+        return self._refuse_below_floor(slack, threshold if slack is None else float(_below(threshold, slack[row])))
 
-    def _refuse_below_floor(self, limits):
+    def _refuse_below_floor(self, slack, limits):
         """The same; ValueError if any is where products are not held."""
         if self._floor is not None and np.min(limits, initial=np.inf) < self._floor:
-            less = "" if self._slack is None else ", less the slack of its tree,"
+            less = "" if slack is None else ", less the slack of its tree,"
             raise ValueError(f"threshold{less} must be at least the floor, {self._floor}, got {float(np.min(limits))}")
         return limits
 
@@ -267,7 +275,8 @@ class CorrelationQueries:
     @property
     def shape(self) -> tuple[int, int]:
         """(number of trees, leaves of each)."""
-        return (self._bank.n_rows, self._bank.n_columns)
+        bank = self._bank
+        return (bank.n_rows, bank.n_columns)
 
     @property
     def weights(self) -> npt.NDArray[np.floating[Any]]:
@@ -322,7 +331,8 @@ class CorrelationQueries:
     @property
     def slack(self) -> npt.NDArray[np.float64]:
         """Slack of each tree: a copy, ndarray of float64. Cost: O(trees)."""
-        return np.zeros(self._bank.n_rows) if self._slack is None else self._slack.copy()
+        bank, slack = self._now()
+        return np.zeros(bank.n_rows) if slack is None else slack.copy()
 
 
 def _below(thresholds, slack):

@@ -57,8 +57,10 @@ class CorrelationTrees(CorrelationGrowth):
 
     Cost: O(n m d) to build, on one thread. Memory: n m entries, padded to whole blocks of 64 bytes,
     plus 1/15 (float32) or 1/7 (float64) of them. With a floor: 8 (float32) or 12 bytes for each product above it and 32
-    for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then. A
-    change while another thread changes or asks is a RuntimeError then, and nothing has been done.
+    for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then.
+
+    A change while another thread changes is a RuntimeError, and nothing has been done; with a floor also while it asks,
+    and so is a query while another thread changes. Without one such a query may report numbers of before and after.
 
     References
     ----------
@@ -202,6 +204,8 @@ class CorrelationTrees(CorrelationGrowth):
             If a row is out of range.
         TypeError, ValueError
             If a number is not finite and at least 0, or there are not as many as rows. Nothing has changed then.
+        RuntimeError
+            If another thread changes the trees, or, with a floor, asks them.
 
         Notes
         -----
@@ -227,6 +231,10 @@ class CorrelationTrees(CorrelationGrowth):
             raise ValueError(
                 f"slack must be finite and at least 0, got {exact[~((exact >= 0) & np.isfinite(exact))][0]}"
             )
+        self._alone(self._change_slack, rows, exact)
+
+    def _change_slack(self, rows, exact):
+        """The same, once all is converted."""
         rows = as_indices(rows, self._bank.n_rows, "rows")
         changed = np.zeros(self._bank.n_rows) if self._slack is None else self._slack.copy()
         changed[rows] = exact
@@ -248,6 +256,8 @@ class CorrelationTrees(CorrelationGrowth):
             If r is out of range.
         TypeError, ValueError
             If the weight is not a vector of d finite numbers.
+        RuntimeError
+            If another thread changes the trees, or, with a floor, asks them.
         MemoryError
             If there is none for the products. The trees are unchanged after any of these.
 
@@ -282,6 +292,8 @@ class CorrelationTrees(CorrelationGrowth):
             If a row is out of range.
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow.
+        RuntimeError
+            If another thread changes the trees, or, with a floor, asks them.
         MemoryError
             If there is none for the products. The trees are unchanged after any of these, and after any other
             exception: all rows are replaced, or none.
@@ -301,8 +313,11 @@ class CorrelationTrees(CorrelationGrowth):
         rows = as_integers(np.array(rows), "rows")  # a copy: nobody changes what was checked
         if rows.size == 0 and np.size(weights) == 0:
             return
-        weights = as_real_matrix(weights, "weights", self._dtype)
-        rows = as_indices(rows, len(self._weights), "rows")  # now that all is converted
+        self._alone(self._write, rows, as_real_matrix(weights, "weights", self._dtype))
+
+    def _write(self, rows, weights):
+        """Replace weights, once all is converted."""
+        rows = as_indices(rows, len(self._weights), "rows")
         weights = as_real_matrix(weights, "weights", self._dtype, n_columns=self._weights.shape[1])
         if len(weights) != len(rows):
             raise ValueError(f"weights must have one row for each of the {len(rows)} rows, got {len(weights)}")
@@ -315,7 +330,7 @@ class CorrelationTrees(CorrelationGrowth):
         write = self._bank.write_row_products if self._axis == "data" else self._bank.write_column_products
         write(rows, weights, self._columns, self._weights)
         if self._slack is not None and self._axis == "data":
-            self.set_slack(rows, 0.0)
+            self._change_slack(rows, 0.0)
 
     # ------------------------------------------------------------------ copies
 
@@ -334,7 +349,7 @@ class CorrelationTrees(CorrelationGrowth):
         >>> trees.query_all(5.0).nnz
         0
         """
-        return _from_pickle(type(self), _PICKLE_VERSION, self._weights, self.data, self._axis, self._slack, self._floor)
+        return self._asking(lambda: _from_pickle(*self._parts()))
 
     __copy__ = copy
 
@@ -342,8 +357,15 @@ class CorrelationTrees(CorrelationGrowth):
         return self.copy()
 
     def __reduce__(self):
-        parts = type(self), _PICKLE_VERSION, self._weights, np.ascontiguousarray(self.data), self._axis
-        return _from_pickle, parts if self._slack is self._floor is None else (*parts, self._slack, self._floor)
+        parts = self._asking(lambda: self._parts(copied=True))  # as they are written down later
+        return _from_pickle, parts if parts[-1] is not None or parts[-2] is not None else parts[:-2]
+
+    def _parts(self, copied=False):
+        """What `_from_pickle` makes equal trees of."""
+        weights, data = self._weights, self.data
+        if copied:
+            weights, data = weights.copy(), data.copy()
+        return type(self), _PICKLE_VERSION, weights, data, self._axis, self._slack, self._floor
 
     def _check(self):
         """Assert every invariant: the bank's own, and that it holds the products, bit for bit. Cost: O(n m d)."""

@@ -146,6 +146,16 @@ def test_max_memory_holds_for_what_is_above_the_floor(axis):
     before.update_weights(np.arange(100), weights)  # copies have no limit of their own
 
 
+def test_memory_that_is_not_there_is_refused_by_columns(monkeypatch):
+    trees = CorrelationTrees(np.ones((2900, 1)), np.ones((2000, 1)), axis="weights", floor=0.5)
+    monkeypatch.setattr("sltrees._core._pruned_bank.available_memory", lambda: 1e6)
+    with pytest.raises(MemoryError, match="need more than 1,000,000 bytes, what is left of what this machine has"):
+        trees.update_weight(0, [2.0])  # one product of each list, which is made anew as a whole
+    assert trees.weights[0, 0] == 1
+    assert trees.count_all(0.5).sum() == 2900 * 2000
+    assert trees.query_all(1.5).nnz == 0
+
+
 def test_memory_that_is_not_there_is_refused(monkeypatch):
     trees = CorrelationTrees(np.zeros((3000, 1)), np.ones((3000, 1)), floor=0.5)
     monkeypatch.setattr("sltrees._core._pruned_bank.available_memory", lambda: 1e6)
@@ -154,6 +164,13 @@ def test_memory_that_is_not_there_is_refused(monkeypatch):
     assert trees.count_all(0.5).sum() == 0
     trees.update_weights([3], [[1.0]])
     assert trees.count_all(0.5).sum() == 3000
+
+
+@axes
+def test_an_overflow_of_float32_is_refused_without_a_warning(axis):
+    large = np.full((1, 1), 1e30, np.float32)
+    with pytest.raises(ValueError, match=r"finite in float32, got some that could reach 1e\+60"):
+        CorrelationTrees(large, large, axis=axis, floor=0.5)
 
 
 @axes
