@@ -123,25 +123,33 @@ cdef class PrunedBank:
         MemoryError
             As of `write_row_products`.
         """
-        cdef int64_t start = 0, count, j, k = columns.shape[0], block = at_once(self.n_rows, k)
+        cdef int64_t start = 0, count, j, k = columns.shape[0], block = at_once(self.n_rows, max(k, right.d))
         cdef int64_t left_bytes = right.d * self.itemsize, room = self._room(self.n_stored + self.n_rows * k)
         if k == 0:
             return
-        order = np.argsort(columns)
-        ascending = np.ascontiguousarray(np.asarray(columns)[order])
-        vectors, changed = np.ascontiguousarray(right.vectors), Columns(left[order])    # products have the same bits
+        ascending, changed = np.asarray(columns), left
+        if np.any(np.diff(ascending) < 0):
+            order = np.argsort(ascending)
+            ascending, changed = np.ascontiguousarray(ascending[order]), left[order]
+        changed = Columns(changed)
+        vectors = np.empty(block * right.d, dtype=self.dtype)   # as rows: products have the same bits
         products = np.empty(block * k, dtype=self.dtype)
         maxima = np.empty(self.n_rows, dtype=self.dtype)
         everything = np.arange(self.n_rows)
         cdef const int64_t[::1] column = ascending
         cdef Columns others = changed
-        cdef const char *p_vectors = cnp.PyArray_BYTES(vectors)
+        cdef char *p_vectors = cnp.PyArray_BYTES(vectors)
         cdef char *p_products = cnp.PyArray_BYTES(products)
         cdef row_t *made = new_rows(self.n_rows)
         with nogil:
             while start < self.n_rows and room >= 0:
                 count = min(block, self.n_rows - start)
-                others.c_times(p_vectors + start * left_bytes, count, p_products)
+                if self.itemsize == 4:
+                    copy_rows(<const float *> right.numbers + start, right.stride, right.d, count, <float *> p_vectors)
+                else:
+                    copy_rows(<const double *> right.numbers + start, right.stride, right.d, count,
+                              <double *> p_vectors)
+                others.c_times(p_vectors, count, p_products)
                 for j in range(count):
                     if room >= 0:
                         room -= self._merge(&made[start + j], &self.row[start + j], &column[0],
@@ -407,6 +415,14 @@ cdef void keep(char *kept, const int64_t[::1] rows, const char *left, int64_t ro
     cdef int64_t j
     for j in range(rows.shape[0]):
         memcpy(kept + rows[j] * row_bytes, left + j * row_bytes, row_bytes)
+
+
+cdef void copy_rows(const real_t *columns, int64_t stride, int64_t d, int64_t n, real_t *out) noexcept nogil:
+    """The first n of vectors that are side by side, `stride` apart in each coordinate, one after the other."""
+    cdef int64_t i, j
+    for j in range(n):
+        for i in range(d):
+            out[j * d + i] = columns[i * stride + j]
 
 
 cdef int64_t count_above(const real_t *values, int64_t n, double threshold) noexcept nogil:

@@ -207,14 +207,21 @@ cdef class TreeBank:
                     self._write_in_row(row, &columns[start], p_one_row, count)
                 start += count
 
-    def take(self, TreeBank other, rows, columns):
+    def take(self, TreeBank other, const int64_t[::1] rows, const int64_t[::1] columns):
         """Have these rows and columns of another bank, of the same dtype, as the first ones; no more is written."""
-        at_once = max(1, N_PRODUCTS // max(self.n_columns, 1))
-        for start in range(0, rows.size, at_once):
-            part = rows[start:start + at_once]
-            values = np.full((part.size, self.n_columns), -np.inf, dtype=self._leaves.dtype)
-            values[:, :columns.size] = other.values[part][:, columns]
-            self.write_rows(np.arange(start, start + part.size), values)
+        cdef int64_t row, n = columns.shape[0]
+        if n == 0:
+            return
+        with nogil:
+            for row in range(rows.shape[0]):
+                if self.itemsize == 4:
+                    _take_leaves(<const float *> other.row_leaves(rows[row]), &columns[0], n,
+                                 <float *> self.row_leaves(row))
+                else:
+                    _take_leaves(<const double *> other.row_leaves(rows[row]), &columns[0], n,
+                                 <double *> self.row_leaves(row))
+                sl_tree_build(&self.tree, self.row_leaves(row), self.row_upper(row), NULL)
+                self.top.c_update(row, self._row_max(row))
 
     cdef void _write_rows(self, const int64_t *rows, const char *values, int64_t n, char *maxima) noexcept nogil:
         """Set n rows, and their entries of `top`. `maxima` has room for n numbers."""
@@ -389,6 +396,13 @@ cdef void _take_column(const real_t *values, int64_t stride, int64_t column, int
     cdef int64_t j
     for j in range(n):
         out[j] = values[j * stride + column]
+
+
+cdef void _take_leaves(const real_t *leaves, const int64_t *columns, int64_t n, real_t *out) noexcept nogil:
+    """Those of a row of leaves that are in some columns."""
+    cdef int64_t i
+    for i in range(n):
+        out[i] = leaves[columns[i]]
 
 
 cdef void _gather(const real_t *leaves, int64_t stride, const int64_t[::1] rows, const int64_t[::1] start,

@@ -29,7 +29,7 @@ class CorrelationGrowth(CorrelationQueries):
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow.
         RuntimeError
-            If another thread changes the trees, or, with a floor, asks them.
+            If another thread changes the trees, or asks them.
         MemoryError
             If there is not enough, or `max_memory` allows no more. The trees are unchanged after any of these, and
             after any other exception.
@@ -89,7 +89,7 @@ class CorrelationGrowth(CorrelationQueries):
         TypeError, ValueError
             If the rows are not integers, or none would be left.
         RuntimeError
-            If another thread changes the trees, or, with a floor, asks them.
+            If another thread changes the trees, or asks them.
         MemoryError
             If there is not enough for what is left, beside all. The trees are unchanged after any of these.
 
@@ -153,32 +153,37 @@ class CorrelationGrowth(CorrelationQueries):
         """Append weights or data points."""
         vectors = as_real_rows(vectors, which, self._dtype, self._weights.shape[1])
         if len(vectors):
-            self._alone(self._append, which, vectors)
+            new = [vectors]
+            del vectors  # nobody else holds them, so that their memory is free again as soon as they are copied
+            self._alone(self._append, which, new)
 
-    def _append(self, which, vectors):
-        """The same, once they are converted: in arrays of their own, which take the places of those there are."""
-        more = np.array([len(vectors), 0] if which == "weights" else [0, len(vectors)])
-        largest = self._largest if which == "weights" else max(self._largest, float(np.abs(vectors).max()))
-        refuse_overflow(vectors if which == "weights" else self._weights, largest)
-        beside = self.nbytes
-        bank = self._bank_of(*(more + [len(self._weights), self._columns.n]), beside)
-        weights, data = self._weights, self.data
-        if which == "weights":
-            right, weights = self._columns, np.concatenate([weights, vectors])
-        else:
-            right, data = Columns(weights), np.concatenate([data, vectors])
+    def _append(self, which, new):
+        """The same, once they are converted, and of a list: all in arrays of their own, then put in their places."""
         n_rows, n_columns = self.shape
-        bank.take(self._bank, np.arange(n_rows), np.arange(n_columns))
-        slack = self._slack
-        if (which == "weights") == (self._axis == "data"):
-            bank.write_row_products(np.arange(n_rows, bank.n_rows), vectors, right)
-            slack = None if slack is None else np.concatenate([slack, np.zeros(len(vectors))])
+        m, n, k = len(self._weights), self._columns.n, len(new[0])
+        is_weights, beside = which == "weights", self.nbytes
+        largest = self._largest if is_weights else max(self._largest, largest_magnitude(new[0]))
+        refuse_overflow(new[0] if is_weights else self._weights, largest)
+        room = self._room_for(m + k * is_weights, n + k * (not is_weights), beside)
+        weights, data = self._weights, None
+        if is_weights:
+            weights = np.concatenate([weights, new.pop()])
+            vectors, right = weights[m:], self._columns
         else:
-            bank.write_column_products(np.arange(n_columns, bank.n_columns), vectors, right)
-        columns = self._columns if which == "weights" else Columns(data)
+            data = np.empty((n + k, weights.shape[1]), self._dtype)  # row by row, unlike self.data
+            np.concatenate([self.data, new.pop()], out=data)
+            vectors, right = data[n:], Columns(weights)
+        rows, leaves = np.arange(n_rows), np.arange(n_columns)
+        bank, slack = self._bank_of(len(weights), n if is_weights else len(data), room), self._slack
+        bank.take(self._bank, rows, leaves)
+        if is_weights == (self._axis == "data"):
+            bank.write_row_products(np.arange(n_rows, n_rows + k), vectors, right)
+            slack = None if slack is None else np.concatenate([slack, np.zeros(k)])
+        else:
+            bank.write_column_products(np.arange(n_columns, n_columns + k), vectors, right)
         if self._floor is not None:
             bank.max_bytes += beside  # what there was is given back
-        self._become(weights, columns, largest, bank, slack)
+        self._become(weights, self._columns if is_weights else Columns(data), largest, bank, slack)
 
     def _remove(self, which, indices):
         """Remove weights or data points."""
@@ -195,15 +200,15 @@ class CorrelationGrowth(CorrelationQueries):
             raise ValueError(f"some {which} must be left, got all {n} to remove")
         weights = self._weights[kept] if which == "weights" else self._weights
         columns = self._columns if which == "weights" else Columns(self.data[kept])
-        bank, slack = self._bank_of(len(weights), columns.n, 0), self._slack
+        bank = self._bank_of(len(weights), columns.n, self._room_for(len(weights), columns.n, 0))
+        slack = self._slack
         rows, leaves = np.arange(self.shape[0]), np.arange(self.shape[1])
         if (which == "weights") == (self._axis == "data"):
             rows, slack = kept, None if slack is None or not slack[kept].any() else slack[kept]
         else:
             leaves = kept
         bank.take(self._bank, rows, leaves)
-        largest = float(np.abs(columns.vectors).max())
-        self._become(weights, columns, largest, bank, slack)
+        self._become(weights, columns, largest_magnitude(columns.vectors), bank, slack)
 
     def _become(self, weights, columns, largest, bank, slack):
         """Have all of these: in one statement, so that all of it has happened or nothing."""
@@ -216,9 +221,14 @@ class CorrelationGrowth(CorrelationQueries):
         }
 
 
+def largest_magnitude(numbers):
+    """The largest absolute value, a float. No copy is made of what may be much."""
+    return float(max(numbers.max(), -numbers.min()))
+
+
 def refuse_overflow(weights, largest_of_data):
     """ValueError if a product, or a partial sum of one, could leave the range of the dtype."""
-    largest = float(np.abs(weights).max()) * largest_of_data * weights.shape[1]
+    largest = largest_magnitude(weights) * largest_of_data * weights.shape[1]
     if not largest <= float(np.finfo(weights.dtype).max):  # as float64: beside a float32 number it could overflow
         raise ValueError(
             f"products of weights and data must be finite in {weights.dtype}, got some that could reach {largest:g}"

@@ -13,9 +13,10 @@ from sltrees._core._products import Columns
 from sltrees._core._pruned_bank import PrunedBank
 from sltrees._memory import array_bytes, check_memory
 from sltrees._validation import as_choice, as_max_memory, as_real_matrix, as_real_vector
-from sltrees.trees._correlation_growth import CorrelationGrowth, refuse_overflow
+from sltrees.trees._correlation_growth import CorrelationGrowth, largest_magnitude, refuse_overflow
 
 _SCRATCH_ENTRIES = 1 << 18  # products computed at a time (_core/_tree_bank.pyx)
+_EACH_BYTES = 16  # indices of rows, or columns, that are written
 _PICKLE_VERSION = 1
 
 
@@ -59,8 +60,8 @@ class CorrelationTrees(CorrelationGrowth):
     plus 1/15 (float32) or 1/7 (float64) of them. With a floor: 8 (float32) or 12 bytes for each product above it and 32
     for each tree; those of a tree are a list, which queries go through, and what costs say of O(log) is O(list) then.
 
-    A change while another thread changes is a RuntimeError, and nothing has been done; with a floor also while it asks,
-    and so is a query while another thread changes. Without one such a query may report numbers of before and after.
+    A change while another thread changes is a RuntimeError, and nothing has been done. With a floor so are a change
+    while another thread asks and the reverse; without one they may be, or answers hold numbers of before and of after.
 
     References
     ----------
@@ -101,10 +102,10 @@ class CorrelationTrees(CorrelationGrowth):
             raise ValueError(f"floor must be finite, got {self._floor}")
         self._weights = as_real_matrix(weights, "weights", self._dtype)
         data = as_real_matrix(data, "data", self._dtype, n_columns=self._weights.shape[1])
-        self._largest = float(np.abs(data).max())
+        self._largest = largest_magnitude(data)
         refuse_overflow(self._weights, self._largest)
         self._max_memory = as_max_memory(max_memory)
-        self._bank = self._bank_of(len(self._weights), len(data))
+        self._bank = self._bank_of(len(self._weights), len(data), self._room_for(len(self._weights), len(data)))
         self._slack = None  # of each tree, where one has some
         self._columns = Columns(data)
         # row by row, whatever the axis
@@ -122,6 +123,8 @@ class CorrelationTrees(CorrelationGrowth):
         n_above: int | None = None,
     ) -> int:
         """Bytes that building trees of this size takes, copies of weights and data included: an upper bound.
+
+        Also of what growing to this size takes beside the trees that there are.
 
         Parameters
         ----------
@@ -145,29 +148,32 @@ class CorrelationTrees(CorrelationGrowth):
         True
         """
         shape = CorrelationTrees._bank_shape(n_weights, n_data, axis)
-        held = array_bytes(n_weights, n_features, dtype=dtype)
+        numbers = [array_bytes(n, n_features, dtype=dtype) for n in (n_weights, n_data)]
+        # weights, padded: side by side, where data are added, which leaves those there are as they are
+        held = numbers[0] + Columns.bytes_needed(1, n_features, dtype)
+        held += Columns.bytes_needed(n_data, n_features, dtype)
         held += (
             TreeBank.bytes_needed(*shape, dtype)
             if n_above is None
             else PrunedBank.bytes_needed(shape[0], n_above, dtype)
         )
-        held += Columns.bytes_needed(n_data, n_features, dtype)
-        # while they are built: data row by row, or weights side by side
-        building = array_bytes(n_data, n_features, dtype=dtype) + array_bytes(
-            _SCRATCH_ENTRIES + max(shape), dtype=dtype
-        )
+        # while they are built: data row by row, weights side by side, products, and of each row and column some numbers
+        building = numbers[1] + array_bytes(_SCRATCH_ENTRIES + max(shape), dtype=dtype) + _EACH_BYTES * sum(shape)
         if axis == "weights":
             building += Columns.bytes_needed(n_weights, n_features, dtype)
-        return held + building
+        if n_above is not None:  # vectors that are multiplied, and rows beside those they replace
+            building += array_bytes(_SCRATCH_ENTRIES + n_features, dtype=dtype) + _EACH_BYTES * sum(shape)
+            building += PrunedBank.bytes_needed(shape[0], 0, dtype)
+        return max(held + building, 2 * sum(numbers))  # or, before, what is converted
 
     @staticmethod
     def _bank_shape(n_weights, n_data, axis):
         return (n_weights, n_data) if axis == "data" else (n_data, n_weights)
 
-    def _bank_of(self, n_weights, n_data, beside=None):
-        """An empty bank for so many, beside so many bytes; None while the trees are built."""
+    def _room_for(self, n_weights, n_data, beside=None):
+        """Bytes that trees for so many leave, beside so many bytes (None while they are built), or MemoryError."""
         n_above = None if self._floor is None else 0
-        d, shape = self._weights.shape[1], self._bank_shape(n_weights, n_data, self._axis)
+        d = self._weights.shape[1]
         needed = self.bytes_needed(n_weights, n_data, d, self._dtype, axis=self._axis, n_above=n_above)
         what, advice = "the trees", "use fewer weights or data points, or float32"
         if self._max_memory is None or beside is not None:
@@ -177,9 +183,13 @@ class CorrelationTrees(CorrelationGrowth):
             needed += beside
         if self._max_memory is not None:
             check_memory(needed, self._max_memory, what, advice)
+        return np.inf if self._max_memory is None else self._max_memory - needed
+
+    def _bank_of(self, n_weights, n_data, room):
+        """An empty bank for so many, whose products above a floor may take so many bytes."""
+        shape = self._bank_shape(n_weights, n_data, self._axis)
         if self._floor is None:
             return TreeBank(*shape, self._dtype)
-        room = np.inf if self._max_memory is None else self._max_memory - needed
         return PrunedBank(*shape, self._dtype, self._floor, room)
 
     # ------------------------------------------------------------------ updates
@@ -205,7 +215,7 @@ class CorrelationTrees(CorrelationGrowth):
         TypeError, ValueError
             If a number is not finite and at least 0, or there are not as many as rows. Nothing has changed then.
         RuntimeError
-            If another thread changes the trees, or, with a floor, asks them.
+            If another thread changes the trees, or asks them.
 
         Notes
         -----
@@ -257,7 +267,7 @@ class CorrelationTrees(CorrelationGrowth):
         TypeError, ValueError
             If the weight is not a vector of d finite numbers.
         RuntimeError
-            If another thread changes the trees, or, with a floor, asks them.
+            If another thread changes the trees, or asks them.
         MemoryError
             If there is none for the products. The trees are unchanged after any of these.
 
@@ -293,7 +303,7 @@ class CorrelationTrees(CorrelationGrowth):
         TypeError, ValueError
             If the shapes do not fit, a number is not finite or products could overflow.
         RuntimeError
-            If another thread changes the trees, or, with a floor, asks them.
+            If another thread changes the trees, or asks them.
         MemoryError
             If there is none for the products. The trees are unchanged after any of these, and after any other
             exception: all rows are replaced, or none.
@@ -372,7 +382,7 @@ class CorrelationTrees(CorrelationGrowth):
         products = self._columns.times(self._weights)
         self._bank._check()
         assert self._slack is None or (self._slack.shape == (len(self),) and self._slack.any())
-        assert self._largest == np.abs(self.data).max()
+        assert self._largest == largest_magnitude(self.data) == np.abs(self.data).max()
         expected = products if self._axis == "data" else products.T
         if self._floor is None:
             assert np.array_equal(self._bank.values, expected)

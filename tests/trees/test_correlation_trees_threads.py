@@ -39,7 +39,7 @@ def trees_of(axis, floor):
 @axes
 @floors
 @pytest.mark.parametrize("change", ["add_weights", "add_data", "remove_weights", "remove_data"])
-@pytest.mark.parametrize("method", ["_bank_of", "_become"])  # the first and the last that such a change calls
+@pytest.mark.parametrize("method", ["_room_for", "_become"])  # the first and the last that such a change calls
 def test_while_numbers_change_nothing_else_is_changed(axis, floor, change, method, monkeypatch):
     trees, alone, refused = trees_of(axis, floor), trees_of(axis, floor), []
     before = getattr(CorrelationTrees, method)
