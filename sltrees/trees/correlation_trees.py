@@ -164,7 +164,7 @@ class CorrelationTrees(CorrelationGrowth):
         if n_above is not None:  # vectors that are multiplied, and rows beside those they replace
             building += array_bytes(_SCRATCH_ENTRIES + n_features, dtype=dtype) + _EACH_BYTES * sum(shape)
             building += PrunedBank.bytes_needed(shape[0], 0, dtype)
-        return max(held + building, 2 * sum(numbers))  # or, before, what is converted
+        return max(held + building, 2 * numbers[0])  # or, before, weights that are converted, or put behind others
 
     @staticmethod
     def _bank_shape(n_weights, n_data, axis):
