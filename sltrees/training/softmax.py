@@ -7,11 +7,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from sltrees._validation import as_sample_weight
+from sltrees._validation import as_max_memory, as_sample_weight
 from sltrees.callbacks import Checkpoint, as_callbacks
 from sltrees.losses.choose import described_loss, description_of
 from sltrees.losses.classes import HalfMultinomialLoss, OneOfClasses
 from sltrees.losses.scaled import ScaledLoss
+from sltrees.network.network import ShiftedReLUNetwork
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
 from sltrees.records import TrainingResult
@@ -31,7 +32,7 @@ class SoftmaxTrainer:
     Parameters
     ----------
     networks : list of ShiftedReLUNetwork
-        At least two, trained in place.
+        At least two, of the same dtype, trained in place.
     options : object
         By name: parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`.
         `max_iter` counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo".
@@ -67,13 +68,11 @@ class SoftmaxTrainer:
     """
 
     def __init__(self, networks, **options: Any) -> None:
-        networks = list(networks)
-        if len(networks) < 2 or len({id(network) for network in networks}) < len(networks):
-            raise ValueError(f"networks must be at least 2, one for each class, got {len(networks)}")
+        networks = _as_networks(networks)
         for name in ("loss", "offset"):
             if name in options:
                 raise TypeError(f"{name} must not be given: it is that of the softmax")
-        if options.get("max_memory") is not None:
+        if as_max_memory(options.get("max_memory")) is not None:
             options["max_memory"] = options["max_memory"] / len(networks)
         self.networks = networks
         self.trainers_ = [
@@ -84,6 +83,8 @@ class SoftmaxTrainer:
     @property
     def offsets_(self) -> npt.NDArray[Any]:
         """As of the class."""
+        if not all(hasattr(trainer, "offset_") for trainer in self.trainers_):
+            raise AttributeError("SoftmaxTrainer has no offsets_ yet: call fit(X, Y) first")
         return np.array([trainer.offset_ for trainer in self.trainers_])
 
     @classmethod
@@ -256,9 +257,14 @@ class SoftmaxTrainer:
         return HalfMultinomialLoss().predictions(raw)
 
     def _samples_for(self, X):
-        for network in self.networks:
+        networks = _as_networks([trainer.network for trainer in self.trainers_])  # again: they may be others by now
+        for network in networks:
             refuse_untrainable(network)
-        return samples_for(self.networks[0], X)
+        n_features = [network.state.n_features for network in networks]
+        drawn = {n for n in n_features if n is not None}
+        if len(drawn) > 1:
+            raise ValueError(f"networks must be drawn for samples of the same number of features, got {n_features}")
+        return samples_for(networks[0], X, n_columns=next(iter(drawn), None))
 
     def _targets(self, Y, name, n):
         Y, shape = np.array(Y, dtype=np.float64), (n, len(self.networks))
@@ -282,6 +288,23 @@ class SoftmaxTrainer:
         )
         self._samples, self._resumed = (samples.X, Y, weights), None
         return results
+
+
+def _as_networks(networks):
+    """Networks of different classes that can be trained together, as a list."""
+    if not isinstance(networks, (list, tuple)):
+        raise TypeError(f"networks must be a list of ShiftedReLUNetwork, got {type(networks).__name__}")
+    for network in networks:
+        if not isinstance(network, ShiftedReLUNetwork):
+            raise TypeError(f"networks must be a list of ShiftedReLUNetwork, got {type(network).__name__} among them")
+    if len(networks) < 2:
+        raise ValueError(f"networks must be at least 2, one for each class, got {len(networks)}")
+    if len({id(network) for network in networks}) < len(networks):
+        raise ValueError("networks must be distinct, one for each class, got one of them twice")
+    dtypes = [network.dtype.name for network in networks]
+    if len(set(dtypes)) > 1:  # samples are converted once, for all
+        raise ValueError(f"networks must have the same dtype, got {', '.join(dtypes)}")
+    return list(networks)
 
 
 def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_samples_before=0, shared=None, resumed=None):

@@ -235,9 +235,19 @@ def test_samples_that_join_change_no_offset(tmp_path):
 
 def test_what_is_refused():
     X, Y = problem()
-    one = networks_of(n=1)[0]
-    with pytest.raises(ValueError, match="networks must be at least 2, one for each class, got 2"):
-        SoftmaxTrainer([one, one])
+    one, other = networks_of(n=2)
+    for networks, error, message in [
+        ([one], ValueError, "networks must be at least 2, one for each class, got 1"),
+        ([one, one], ValueError, "networks must be distinct"),
+        (one, TypeError, "networks must be a list of ShiftedReLUNetwork, got ShiftedReLUNetwork"),
+        (5, TypeError, "networks must be a list of ShiftedReLUNetwork, got int"),
+        ([one, 5], TypeError, "networks must be a list of ShiftedReLUNetwork, got int among them"),
+    ]:
+        with pytest.raises(error, match=message):
+            SoftmaxTrainer(networks)
+    for max_memory in ("1GB", True):
+        with pytest.raises(TypeError, match="max_memory must be a real number"):
+            SoftmaxTrainer([one, other], max_memory=max_memory)
     with pytest.raises(TypeError, match="loss must not be given"):
         SoftmaxTrainer(networks_of(), loss="poisson")
     with pytest.raises(ValueError, match="alpha='loo' is for the loss 'squared'"):
@@ -250,3 +260,24 @@ def test_what_is_refused():
     with pytest.raises(RuntimeError, match="call fit"):
         trainer.extend(X, Y)
     assert trainer.networks[0].shift_ is None
+    with pytest.raises(AttributeError, match=r"no offsets_ yet: call fit\(X, Y\) first"):
+        _ = trainer.offsets_
+
+
+def test_networks_that_do_not_go_together_are_refused():
+    X, Y = problem()
+    networks = networks_of()
+    odd = ShiftedReLUNetwork(WIDTH, shift=SHIFT, random_state=0, dtype="float32")
+    with pytest.raises(ValueError, match="networks must have the same dtype, got float64, float32"):
+        SoftmaxTrainer([networks[0], odd])
+    trainer = SoftmaxTrainer(networks)
+    trainer.trainers_[1].network = odd  # as one that was loaded
+    with pytest.raises(ValueError, match="networks must have the same dtype, got float64, float32, float64"):
+        trainer.fit(X, Y)
+    trainer.trainers_[1].network = networks[1].initialize(np.eye(4))
+    with pytest.raises(ValueError, match="X must have 4 columns, got 5"):
+        trainer.fit(X, Y)
+    networks[2].initialize(np.eye(6))
+    with pytest.raises(ValueError, match=r"the same number of features, got \[None, 4, 6\]"):
+        trainer.fit(X, Y)
+    assert not networks[0].state.is_drawn
