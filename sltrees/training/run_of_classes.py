@@ -19,6 +19,7 @@ from sltrees.cluster.messages import ClusterLostError
 from sltrees.network.neurons import outputs
 from sltrees.network.use import claim, frozen, standing
 from sltrees.records import TrainingStatus
+from sltrees.training.budget import refuse_together
 from sltrees.training.objective import LossOfOutputs
 from sltrees.training.validation_set import ValidationSet
 
@@ -165,6 +166,9 @@ class RunOfClasses:
 
     def set_up(self):
         """Have all networks drawn, and all know of each other. Sets: all that steps need."""
+        for run in self.runs:
+            run.plan()
+        refuse_together([run.budget for run in self.runs])  # before any is drawn
         for run in self.runs:
             run.set_up()
         for c, run in enumerate(self.runs):

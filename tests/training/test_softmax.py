@@ -7,10 +7,11 @@ from in_process_cluster import InProcessCluster
 from interruptions import code_of, interrupted_everywhere
 from problems import random_problem
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, _memory, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.losses import HalfMultinomialLoss, check_loss
 from sltrees.losses.classes import OneOfClasses
+from sltrees.training import budget
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.run_of_classes import RunOfClasses
 from sltrees.training.softmax import SoftmaxTrainer
@@ -281,3 +282,32 @@ def test_networks_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match=r"the same number of features, got \[None, 4, 6\]"):
         trainer.fit(X, Y)
     assert not networks[0].state.is_drawn
+
+
+def test_memory_of_all_networks_is_refused_before_any_is_drawn():
+    X, Y = problem()
+    small, large = (ShiftedReLUNetwork(width, shift=SHIFT, random_state=0) for width in (64, 2**20))
+    with pytest.raises(MemoryError, match=r"2 networks, of width 1048576 at most, on 40 samples .* allows 10,000,000"):
+        SoftmaxTrainer([small, large], max_memory=1e7).fit(X, Y[:, :2] + Y[:, 2:] / 2)
+    assert small.shift_ is large.shift_ is None
+
+
+@pytest.mark.parametrize("where", ["here", "cluster"])
+def test_networks_share_what_there_is_of_memory(monkeypatch, where):
+    with InProcessCluster(2) as cluster:
+        options = {"executor": cluster if where == "cluster" else "inline", "max_gram": N}
+        with pytest.raises(MemoryError) as caught:
+            fit(max_memory=1.0, **options)
+        needed = float(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", ""))
+        for room in (1.01 * needed, 0.99 * needed):
+            networks = networks_of()
+            for module in (budget, _memory):
+                monkeypatch.setattr(module, "available_memory", lambda room=room: room)
+            if where == "cluster":
+                monkeypatch.setattr(type(cluster), "memory", room)
+            if room > needed:
+                assert fit(networks=networks, **options)[1][0].status == "max_iter"
+            else:
+                with pytest.raises(MemoryError, match=f"3 networks, of width {WIDTH}"):
+                    fit(networks=networks, **options)
+                assert not any(network.state.is_drawn for network in networks)
