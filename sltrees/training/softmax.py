@@ -20,7 +20,7 @@ from sltrees.training.checkpoint_file import read_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
 from sltrees.training.run_of_classes import LossOfLastOutputs, RunOfClasses, ValidationSetOfClass
-from sltrees.training.trainer import RUN_PARAMETERS, NewtonTrainer
+from sltrees.training.trainer import OF_SAMPLES, RUN_PARAMETERS, NewtonTrainer
 
 
 class SoftmaxTrainer:
@@ -88,15 +88,17 @@ class SoftmaxTrainer:
         return np.array([trainer.offset_ for trainer in self.trainers_])
 
     @classmethod
-    def from_checkpoint(cls, path, *, n_threads=None, executor="threads", callbacks=(), verbose=0) -> Self:
+    def from_checkpoint(
+        cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0
+    ) -> Self:
         """A trainer whose `fit` goes on where a run was cut off, bit for bit: as `NewtonTrainer.from_checkpoint`.
 
         Parameters
         ----------
         path : str or os.PathLike
             Of a `sltrees.callbacks.Checkpoint`.
-        n_threads, executor, callbacks, verbose : optional
-            As of `NewtonTrainer.from_checkpoint`.
+        n_threads, executor, max_memory, callbacks, verbose : optional
+            As of `NewtonTrainer.from_checkpoint`; bytes are those of all networks.
 
         Returns
         -------
@@ -128,12 +130,16 @@ class SoftmaxTrainer:
         callbacks = as_callbacks(callbacks)
         if not any(isinstance(callback, Checkpoint) for callback in callbacks):
             callbacks += (Checkpoint(path),)
-        options = {"n_threads": n_threads, "executor": executor, "callbacks": callbacks, "verbose": verbose}
+        options = {"n_threads": n_threads, "executor": executor, "max_memory": max_memory, "verbose": verbose}
+        options["callbacks"] = callbacks
+        # bad ones are not the file's fault
+        cls([ShiftedReLUNetwork(2, random_state=0) for _ in range(2)], **options)
 
         def make_trainer(networks, parameters):
             trainer = cls(networks, **options)
+            told = options | {"max_memory": trainer.trainers_[0].max_memory}
             trainer.trainers_ = [
-                NewtonTrainer(network, **options, **of_one | {"loss": described_loss(of_one["loss"])})
+                NewtonTrainer(network, **told, **of_one | {"loss": described_loss(of_one["loss"])})
                 for network, of_one in zip(networks, parameters, strict=True)
             ]
             return trainer
@@ -279,15 +285,32 @@ class SoftmaxTrainer:
             eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
         elif self.trainers_[0].patience is not None:
             raise ValueError(f"patience={self.trainers_[0].patience} needs an eval_set: there is nothing to wait for")
-        if self._resumed is None and not n_samples_before:
-            constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
-            for trainer, constant in zip(self.trainers_, constants, strict=True):
-                trainer.offset = float(constant)
-        results = train_classes(
-            self.trainers_, samples, Y, weights, eval_set, n_samples_before=n_samples_before, resumed=self._resumed
-        )
-        self._samples, self._resumed = (samples.X, Y, weights), None
-        return results
+        names = (*OF_SAMPLES, "offset")
+        before = [{name: value for name, value in vars(each).items() if name in names} for each in self.trainers_]
+        resumed, has_returned = self._resumed, False
+        try:
+            if resumed is None and not n_samples_before:
+                constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
+                for trainer, constant in zip(self.trainers_, constants, strict=True):
+                    trainer.offset = float(constant)
+            results = train_classes(
+                self.trainers_, samples, Y, weights, eval_set, n_samples_before=n_samples_before, resumed=resumed
+            )
+            has_returned = True
+            return results
+        finally:
+            # as of NewtonTrainer: samples are there once networks were drawn for them, those that join if it returned
+            if _were_drawn_for(self.trainers_, samples) and (has_returned or not n_samples_before):
+                self._samples = samples.X, Y, weights
+            else:  # in one statement, so that Ctrl-C cannot fall between
+                list(map(dict.update, map(vars, self.trainers_), before))
+            if resumed is not None and all(lineage.begun and not lineage.replaying for lineage in resumed):
+                self._resumed = None
+
+
+def _were_drawn_for(trainers, samples):
+    """Whether all networks were drawn for samples, by a run that may have been interrupted later."""
+    return all(trainer._samples is not None and trainer._samples[0] is samples.X for trainer in trainers)
 
 
 def _as_networks(networks):
@@ -347,7 +370,7 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
         else:
             n_samples_before = resumed[0].n_samples_before
             for trainer, lineage, of_class in zip(trainers, resumed, data, strict=True):
-                lineage.check(trainer.network, of_class)
+                lineage.check(trainer.network, of_class, "SoftmaxTrainer")
     try:
         for trainer in trainers:
             trainer._lineage = lineages

@@ -35,7 +35,7 @@ RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "
 RUN_PARAMETERS += ("patience", "restore_best", "loss", "offset")
 
 # What a trainer knows of the samples that it was given.
-_OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
+OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
 
 # What samples that join do not change, where it is chosen.
 _OF_SAMPLES_BEFORE = ("alpha_", "offset_")
@@ -444,7 +444,7 @@ class NewtonTrainer:
         validation = self._as_validation_set(eval_set, X.shape[1])
         samples = Samples(np.concatenate([X, X_new]))
         y = as_targets(np.concatenate([y, y_new]), "y", len(samples))
-        before = {name: value for name, value in vars(self).items() if name in _OF_SAMPLES}
+        before = {name: value for name, value in vars(self).items() if name in OF_SAMPLES}
         try:
             return self._train(samples, y, weights, validation, n_samples_before=len(X))
         except BaseException:

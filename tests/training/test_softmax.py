@@ -145,13 +145,15 @@ def test_nothing_depends_on_threads_or_a_cluster():
 class PowerCut(Callback):
     """As the power goes, after so many turns of all networks."""
 
+    error = SystemExit
+
     def __init__(self, at):
         self.at = at
 
     def on_iteration(self, trainer, record):
         self.at -= 1
         if self.at < 0:
-            raise SystemExit
+            raise self.error
 
 
 @pytest.mark.parametrize(("at", "options"), [(0, {}), (7, {}), (11, {"max_gram": 0}), (16, {"patience": 3})])
@@ -311,3 +313,109 @@ def test_networks_share_what_there_is_of_memory(monkeypatch, where):
                 with pytest.raises(MemoryError, match=f"3 networks, of width {WIDTH}"):
                     fit(networks=networks, **options)
                 assert not any(network.state.is_drawn for network in networks)
+
+
+class RaisesInSetUp(Callback):
+    """An exception in the set-up of the network of one class."""
+
+    error, trainer = None, None
+
+    def on_setup(self, trainer, done, total):
+        if self.error is not None and trainer is self.trainer:
+            raise self.error
+
+
+@pytest.mark.parametrize("c", [0, 2])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_samples_do_not_join_where_the_set_up_was_cut_off(c, error):
+    X, Y = problem()
+    ends = []
+    for cut in (True, False):
+        callback = RaisesInSetUp()
+        trainer = SoftmaxTrainer(networks_of(), alpha=0.1, tol=1e-6, max_iter=3, callbacks=[callback])
+        trainer.fit(X[:25], Y[:25])
+        if cut:
+            callback.error, callback.trainer = error, trainer.trainers_[c]
+            if error is KeyboardInterrupt:
+                assert trainer.extend(X[25:], Y[25:])[0].status == "interrupted"
+            else:
+                with pytest.raises(error):
+                    trainer.extend(X[25:], Y[25:])
+            assert [one.n_samples_ for one in trainer.trainers_] == [25] * C
+            callback.error = None
+        ends.append(trainer.extend(X[25:], Y[25:])[0].loss)
+        assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+    assert ends[0] == pytest.approx(ends[1])  # networks that were drawn add up in another order
+
+
+def test_a_first_fit_that_was_cut_off_in_the_set_up_leaves_nothing_to_extend():
+    X, Y = problem()
+    callback = RaisesInSetUp()
+    trainer = SoftmaxTrainer(networks_of(), max_iter=3, callbacks=[callback])
+    callback.error, callback.trainer = KeyboardInterrupt, trainer.trainers_[0]
+    assert trainer.fit(X, Y)[0].status == "interrupted"
+    assert [one.offset for one in trainer.trainers_] == [0.0] * C
+    with pytest.raises(RuntimeError, match="call fit"):
+        trainer.extend(X, Y)
+
+
+def test_an_exception_in_extend_adds_no_sample_and_one_in_fit_leaves_those_it_trained_on():
+    X, Y = problem()
+    cut = PowerCut(0)
+    trainer = SoftmaxTrainer(networks_of(), alpha=0.1, max_iter=2, callbacks=[cut])
+    for train, first, n in [(trainer.fit, 0, 25), (trainer.extend, 25, 25)]:
+        with pytest.raises(SystemExit):
+            train(X[first : first + 25], Y[first : first + 25])
+        assert [one.n_samples_ for one in trainer.trainers_] == [n] * C
+    cut.at = 100
+    trainer.extend(X[25:], Y[25:])
+    assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+
+
+@pytest.fixture
+def path_of_cut_run(tmp_path):
+    path = tmp_path / "cut.npz"
+    with pytest.raises(SystemExit):
+        fit([Checkpoint(path), PowerCut(7)])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
+        ({"executor": "gpu"}, ValueError, "executor must be one of"),
+        ({"verbose": "x"}, TypeError, "verbose must be an integer"),
+        ({"max_memory": "1GB"}, TypeError, "max_memory must be a real number"),
+        ({"callbacks": [5]}, TypeError, "callbacks must be instances"),
+    ],
+)
+def test_options_of_a_checkpoint_are_not_the_fault_of_the_file(path_of_cut_run, options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        SoftmaxTrainer.from_checkpoint(path_of_cut_run, **options)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_replay_that_is_cut_off_is_begun_anew_from_the_file(path_of_cut_run, error):
+    X, Y = problem()
+    trainer = SoftmaxTrainer.from_checkpoint(path_of_cut_run, callbacks=[PowerCut(2)], max_memory=3e9)
+    assert [one.max_memory for one in trainer.trainers_] == [1e9] * C
+    trainer.trainers_[0].callbacks[0].error = error
+    if error is KeyboardInterrupt:
+        assert trainer.fit(X, Y)[0].status == "interrupted"
+    else:
+        with pytest.raises(error):
+            trainer.fit(X, Y)
+    for go_on in (trainer.fit, trainer.extend):
+        with pytest.raises(RuntimeError, match=r"was cut off: call SoftmaxTrainer\.from_checkpoint again"):
+            go_on(X, Y)
+
+
+def test_a_run_that_is_cut_off_behind_its_replay_goes_on(path_of_cut_run):
+    X, Y = problem()
+    trainer = SoftmaxTrainer.from_checkpoint(path_of_cut_run, callbacks=[PowerCut(11)])
+    with pytest.raises(SystemExit):
+        trainer.fit(X, Y)
+    trainer.trainers_[0].callbacks[0].at = 100
+    assert trainer.fit(X, Y)[0].status == "max_iter"
