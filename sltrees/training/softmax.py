@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from sltrees._validation import as_max_memory, as_sample_weight
+from sltrees._validation import as_max_memory, as_real_array, as_sample_weight
 from sltrees.callbacks import Checkpoint, as_callbacks
 from sltrees.losses.choose import described_loss, description_of
 from sltrees.losses.classes import HalfMultinomialLoss, OneOfClasses
@@ -21,6 +21,7 @@ from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
 from sltrees.training.run_of_classes import LossOfLastOutputs, RunOfClasses, ValidationSetOfClass
 from sltrees.training.trainer import OF_SAMPLES, RUN_PARAMETERS, NewtonTrainer
+from sltrees.training.validation_set import as_eval_set
 
 
 class SoftmaxTrainer:
@@ -273,18 +274,17 @@ class SoftmaxTrainer:
         return samples_for(networks[0], X, n_columns=next(iter(drawn), None))
 
     def _targets(self, Y, name, n):
-        Y, shape = np.array(Y, dtype=np.float64), (n, len(self.networks))
-        if Y.shape != shape or not np.isfinite(Y).all():
-            raise ValueError(f"{name} must be finite, of shape {shape}, got shape {Y.shape}")
+        C = len(self.networks)
+        hint = f": of each sample 1 for its class and 0 for others, np.eye({C})[labels], or probabilities"
+        Y = as_real_array(Y, name, np.float64, shape=(n, C), hint=hint)
         HalfMultinomialLoss().refuse(Y)
         return Y
 
     def _train(self, samples, Y, weights, eval_set, n_samples_before=0):
+        eval_set = as_eval_set(eval_set, self.trainers_[0].patience)
         if eval_set is not None:
             X_val = samples_for(self.networks[0], eval_set[0], "X_val", samples.X.shape[1]).X
             eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
-        elif self.trainers_[0].patience is not None:
-            raise ValueError(f"patience={self.trainers_[0].patience} needs an eval_set: there is nothing to wait for")
         names = (*OF_SAMPLES, "offset")
         before = [{name: value for name, value in vars(each).items() if name in names} for each in self.trainers_]
         resumed, has_returned = self._resumed, False

@@ -28,7 +28,7 @@ from sltrees.records import TrainingResult
 from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint, write_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
-from sltrees.training.validation_set import ValidationSet
+from sltrees.training.validation_set import ValidationSet, as_eval_set
 
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "first_damping")
@@ -525,14 +525,9 @@ class NewtonTrainer:
 
     def _as_validation_set(self, eval_set, n_columns):
         """A ValidationSet of it, or None."""
+        eval_set = as_eval_set(eval_set, self.patience)
         if eval_set is None:
-            if self.patience is not None:
-                raise ValueError(
-                    f"patience={self.patience} needs an eval_set: without one there is nothing to wait for"
-                )
             return None
-        if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
-            raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
         X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.special
 from in_process_cluster import InProcessCluster
 from interruptions import code_of, interrupted_everywhere
@@ -256,8 +257,6 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="alpha='loo' is for the loss 'squared'"):
         SoftmaxTrainer(networks_of(), alpha="loo")
     trainer = SoftmaxTrainer(networks_of())
-    with pytest.raises(ValueError, match=r"Y must be finite, of shape \(40, 3\), got shape \(40, 2\)"):
-        trainer.fit(X, Y[:, :2])
     with pytest.raises(ValueError, match="rows of y must be at least 0 and sum to 1"):
         trainer.fit(X, 2 * Y)
     with pytest.raises(RuntimeError, match="call fit"):
@@ -419,3 +418,39 @@ def test_a_run_that_is_cut_off_behind_its_replay_goes_on(path_of_cut_run):
         trainer.fit(X, Y)
     trainer.trainers_[0].callbacks[0].at = 100
     assert trainer.fit(X, Y)[0].status == "max_iter"
+
+
+LABELS = np.argmax(problem()[1], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (problem()[1][:, :2], ValueError, r"must have shape \(40, 3\), got \(40, 2\)"),
+        (LABELS, ValueError, r"must have shape \(40, 3\), got \(40,\): .* np.eye\(3\)\[labels\]"),
+        (LABELS.astype(str), TypeError, r"must hold real numbers, got dtype <U\d+: .* np.eye\(3\)\[labels\]"),
+        (problem()[1] + 0j, TypeError, "must hold real numbers, got dtype complex128"),
+        (problem()[1].astype(str), TypeError, "must hold real numbers"),
+        (scipy.sparse.csr_array(problem()[1]), TypeError, "must be a dense array"),
+        (np.ma.array(problem()[1], mask=np.eye(N, C)), ValueError, "must not be masked, got 3 masked entries"),
+        (problem()[1] * np.nan, ValueError, r"must be finite in float64, got nan at index \(0, 0\)"),
+        (2 * problem()[1], ValueError, "rows of y must be at least 0 and sum to 1"),
+    ],
+)
+def test_targets_that_are_none_are_refused(bad, error, message):
+    X, Y = problem()
+    trainer = SoftmaxTrainer(networks_of(), max_iter=0)
+    prefix = "" if message.startswith("rows") else "Y "
+    with pytest.raises(error, match=prefix + message):
+        trainer.fit(X, bad)
+    with pytest.raises(error, match=prefix.replace(" ", "_val ") + message):
+        trainer.fit(X, Y, eval_set=(X, bad))
+    assert trainer.networks[0].shift_ is None
+
+
+@pytest.mark.parametrize("bad", [5, "ab", np.eye(3), (problem()[0],), (*problem(), problem()[1])])
+def test_an_eval_set_that_is_no_pair_is_refused(bad):
+    with pytest.raises(TypeError, match=r"eval_set must be a tuple \(X_val, y_val\), got"):
+        fit(fit_options={"eval_set": bad})
+    with pytest.raises(ValueError, match="patience=2 needs an eval_set"):
+        fit(patience=2)
