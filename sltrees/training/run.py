@@ -171,7 +171,7 @@ class Run:
         """
         while self.method is not None:
             try:
-                if self.restored is not None and self.trainer.network.state.neurons is self.restored[0]:
+                if self.is_restored:
                     self.state = self.restored[1]  # the interruption fell between restoring and saying so
                     return
                 self.restored = self.left = None
@@ -375,6 +375,11 @@ class Run:
         self.restored, self.left = (best, state), self.state
         restore(network, best)
         self.state = state
+
+    @property
+    def is_restored(self):
+        """Whether the network was given back the best weights."""
+        return self.restored is not None and self.trainer.network.state.neurons is self.restored[0]
 
     def let_go(self):
         """Let go of what only steps need: nothing is left to settle. Sets: method, gram, model."""

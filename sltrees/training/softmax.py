@@ -353,7 +353,7 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
     first = trainers[0]
     held_out = losses_held_out = None
     if eval_set is not None:
-        held_out = [ValidationSetOfClass(eval_set[0], y, keep_best=False) for y in eval_set[1].T]
+        held_out = [ValidationSetOfClass(eval_set[0], y, keep_best=first.restore_best) for y in eval_set[1].T]
         scale = first.loss_.scale
         losses_held_out = [
             LossOfLastOutputs(ScaledLoss(OneOfClasses(), scale), y, offset=trainer.offset)

@@ -1,5 +1,7 @@
 """Networks of classes under the softmax of all: steps by definition, threads, a cluster, checkpoints, Ctrl-C."""
 
+import weakref
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -12,7 +14,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork, _memory, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.losses import HalfMultinomialLoss, check_loss
 from sltrees.losses.classes import OneOfClasses
-from sltrees.training import budget
+from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.run_of_classes import RunOfClasses
 from sltrees.training.softmax import SoftmaxTrainer
@@ -182,21 +184,61 @@ class Digests(Callback):
         self.seen.add(trainer.network.digest())
 
 
+def assert_validation_is_of_networks_as_they_are(trainer, results, held_out):
+    loss = -np.mean(np.log(trainer.predict(held_out[0])[held_out[1] > 0]))
+    assert [result.validation_loss for result in results] == pytest.approx([loss] * C)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_ctrl_c_leaves_the_validation_loss_of_the_networks_as_they_are(at):
+    X, Y = problem()
+    held_out, cut = (X[:20] * 0.9, Y[:20]), PowerCut(at)
+    cut.error = KeyboardInterrupt
+    trainer, results = fit([cut], fit_options={"eval_set": held_out})
+    assert results[0].status == "interrupted"
+    assert_validation_is_of_networks_as_they_are(trainer, results, held_out)
+
+
+def test_the_best_networks_are_announced_and_go_before_others_come(monkeypatch):
+    X, Y = problem()
+    needed = []
+    for restore_best in (True, False):
+        with pytest.raises(MemoryError) as caught:
+            fit(max_memory=1.0, max_gram=N, restore_best=restore_best, fit_options={"eval_set": (X, Y)})
+        needed.append(float(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", "")))
+    assert needed[0] - needed[1] >= C * networks_of(n=1)[0].initialize(X).state.neurons.n_neurons * X.shape[1] * 8
+    copies, frozen = [], run_of_classes.frozen
+
+    def watched(network, executor):
+        if len(copies) % C == 0:
+            assert not any(copy() for copy in copies)
+        neurons = frozen(network, executor)
+        copies.append(weakref.ref(neurons))
+        return neurons
+
+    monkeypatch.setattr(run_of_classes, "frozen", watched)
+    fit(fit_options={"eval_set": (X, Y)})
+    assert len(copies) > 2 * C
+
+
 def test_ctrl_c_leaves_networks_of_steps_that_were_taken_or_not():
     X, Y = problem()
-    whole, networks = Digests(), []
+    whole, networks, held_out = Digests(), [], (X[:10], Y[:10, [1, 2, 0]])  # the first iteration is worse than none
     fit([whole], networks_of(128), max_iter=2)
 
     def run():
         networks[:] = networks_of(128)
-        return fit(networks=networks, max_iter=2)
+        return fit(networks=networks, max_iter=2, fit_options={"eval_set": held_out})
 
     def check(outcome):
         assert all(not network.in_training for network in networks)
         for network in networks:
             assert network.shift_ is None or not network.state.is_drawn or network.digest() in whole.seen
         if not isinstance(outcome, KeyboardInterrupt):
-            assert len({result.status for result in outcome[1]}) == 1
+            trainer, results = outcome
+            assert len({result.status for result in results}) == 1
+            if np.isfinite([result.mean_loss for result in results]).all():  # else the set-up was cut off
+                assert_validation_is_of_networks_as_they_are(trainer, results, held_out)
         again = SoftmaxTrainer(networks, alpha=1e-2, max_iter=1)
         assert again.fit(X, Y)[0].status == "max_iter"
 
