@@ -171,6 +171,8 @@ class RunOfClasses:
         refuse_together([run.budget for run in self.runs])  # before any is drawn
         for run in self.runs:
             run.set_up()
+        for run in self.runs:
+            run.shared = None  # its memory is that of factors from here on
         for c, run in enumerate(self.runs):
             self.put(c, run)
         for c, run in enumerate(self.runs):

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from sltrees._validation import as_max_memory, as_real_array, as_sample_weight
 from sltrees.callbacks import Checkpoint, as_callbacks
+from sltrees.gram.shared import SharedGram
 from sltrees.losses.choose import described_loss, description_of
 from sltrees.losses.classes import HalfMultinomialLoss, OneOfClasses
 from sltrees.losses.scaled import ScaledLoss
 from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import header_of
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
 from sltrees.records import TrainingResult
@@ -294,7 +296,14 @@ class SoftmaxTrainer:
                 for trainer, constant in zip(self.trainers_, constants, strict=True):
                     trainer.offset = float(constant)
             results = train_classes(
-                self.trainers_, samples, Y, weights, eval_set, n_samples_before=n_samples_before, resumed=resumed
+                self.trainers_,
+                samples,
+                Y,
+                weights,
+                eval_set,
+                n_samples_before=n_samples_before,
+                shared=SharedGram() if _begin_alike(self.trainers_) else None,
+                resumed=resumed,
             )
             has_returned = True
             return results
@@ -306,6 +315,16 @@ class SoftmaxTrainer:
                 list(map(dict.update, map(vars, self.trainers_), before))
             if resumed is not None and all(lineage.begun and not lineage.replaying for lineage in resumed):
                 self._resumed = None
+
+
+def _begin_alike(trainers):
+    """Whether networks will be drawn with the same neurons, so that G is counted once for all. Cost: O(1) for each."""
+    networks = [trainer.network for trainer in trainers]
+    return (
+        trainers[0].method == "certified"
+        and not any(network.state.is_drawn for network in networks)
+        and all(header_of(network) == header_of(networks[0]) for network in networks)
+    )
 
 
 def _were_drawn_for(trainers, samples):
@@ -387,6 +406,7 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
             )
             for c, trainer in enumerate(trainers)
         ]
+        shared = None  # runs let go of it once they have begun
         turns = RunOfClasses(
             runs,
             Y,

@@ -16,6 +16,7 @@ from sltrees.losses import HalfMultinomialLoss, check_loss
 from sltrees.losses.classes import OneOfClasses
 from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.run import Run
 from sltrees.training.run_of_classes import RunOfClasses
 from sltrees.training.softmax import SoftmaxTrainer
 
@@ -496,3 +497,24 @@ def test_an_eval_set_that_is_no_pair_is_refused(bad):
         fit(fit_options={"eval_set": bad})
     with pytest.raises(ValueError, match="patience=2 needs an eval_set"):
         fit(patience=2)
+
+
+def test_networks_that_begin_alike_count_g_once(monkeypatch, tmp_path):
+    counted, counted_gram = [], Run.counted_gram
+    monkeypatch.setattr(Run, "counted_gram", lambda run, *held_as: counted.append(run) or counted_gram(run, *held_as))
+
+    def count(*arguments, **options):
+        counted.clear()
+        return outcome(*fit(*arguments, **options)), len(counted)
+
+    shared, n_shared = count()
+    alone, n_alone = count([Checkpoint(tmp_path / "run.npz")])  # whose record says of all factors when they were made
+    assert (n_shared, n_alone) == (1, C)
+    assert shared == alone
+    X, _ = problem()
+    for unlike in (
+        networks_of()[:2] + [ShiftedReLUNetwork(WIDTH, shift=SHIFT, random_state=1, dtype="float64")],
+        [network.initialize(X) for network in networks_of()],
+    ):
+        assert count(networks=unlike)[1] == C
+    assert count(method="dense")[1] == C
