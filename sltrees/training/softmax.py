@@ -39,19 +39,22 @@ class SoftmaxTrainer:
     options : object
         By name: parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`.
         `max_iter` counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo".
-        Callbacks are told of the iterations of all networks, with the trainer of each.
+        `max_memory` is that of all networks, `patience` counts rounds of one turn each, refused steps included.
+        Callbacks are told of the iterations of all networks, and of which it is by `trainer` alone: `CSVLog` and
+        `ProgressBar` have those of all in one.
 
     Attributes
     ----------
     trainers_ : list of NewtonTrainer
-        One for each network: `offset_`, `alpha_` and `n_samples_` are theirs.
+        One for each network: `offset_`, `alpha_` and `n_samples_` are theirs. They are not to be trained alone: their
+        loss is of the others as they last were.
     offsets_ : ndarray of shape (C,)
-        What is added to outputs: the logarithms of the shares of classes, once `fit` was called.
+        What is added to outputs: the logarithms of the shares of classes, once `fit` was called; AttributeError before.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter breaks its rule.
+        If a parameter breaks its rule, or networks are fewer than two, not distinct, or of several dtypes.
 
     Notes
     -----
@@ -173,11 +176,13 @@ class SoftmaxTrainer:
         Raises
         ------
         TypeError, ValueError, MemoryError, RuntimeError, sltrees.cluster.messages.ClusterLostError
-            As `NewtonTrainer.fit`.
+            As `NewtonTrainer.fit`; ValueError also if networks were drawn for other numbers of features than X has.
+            MemoryError is of all networks, and comes before any is drawn.
 
         Notes
         -----
-        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time.
+        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time. G of networks
+        that begin alike is counted once.
 
         Examples
         --------
@@ -208,7 +213,7 @@ class SoftmaxTrainer:
         Raises
         ------
         TypeError, ValueError, MemoryError, RuntimeError
-            As `fit`; RuntimeError also if it was not called.
+            As `fit`; RuntimeError also if it was not called, or was cut off before all networks were drawn.
 
         Notes
         -----
@@ -249,6 +254,15 @@ class SoftmaxTrainer:
         Returns
         -------
         ndarray of shape (k, C)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `ShiftedReLUNetwork.predict`.
+        RuntimeError
+            If a network has no neurons yet.
+        AttributeError
+            If networks have, but `fit` was not called.
 
         Notes
         -----
@@ -368,6 +382,17 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
     Returns
     -------
     list of TrainingResult
+
+    Raises
+    ------
+    MemoryError, RuntimeError, sltrees.cluster.messages.ClusterLostError
+        As `SoftmaxTrainer.fit`.
+    ValueError
+        If what is to be replayed is of other data.
+
+    Notes
+    -----
+    Cost: as of `SoftmaxTrainer.fit`. What is given is not checked.
     """
     first = trainers[0]
     held_out = losses_held_out = None
