@@ -181,8 +181,8 @@ class SoftmaxTrainer:
 
         Notes
         -----
-        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time. G of networks
-        that begin alike is counted once.
+        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time. G of
+        networks that begin alike is counted once.
 
         Examples
         --------
@@ -277,7 +277,7 @@ class SoftmaxTrainer:
         array([ True,  True, False, False])
         """
         raw = np.stack([network.predict(X) for network in self.networks], axis=1) + self.offsets_
-        return HalfMultinomialLoss().predictions(raw)
+        return HalfMultinomialLoss().predictions(raw / self.trainers_[0].loss_.scale)
 
     def _samples_for(self, X):
         networks = _as_networks([trainer.network for trainer in self.trainers_])  # again: they may be others by now
@@ -308,7 +308,7 @@ class SoftmaxTrainer:
             if resumed is None and not n_samples_before:
                 constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
                 for trainer, constant in zip(self.trainers_, constants, strict=True):
-                    trainer.offset = float(constant)
+                    trainer.offset = trainer.loss_.scale * float(constant)
             results = train_classes(
                 self.trainers_,
                 samples,

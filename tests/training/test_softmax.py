@@ -14,6 +14,7 @@ from sltrees import NewtonTrainer, ShiftedReLUNetwork, _memory, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.losses import HalfMultinomialLoss, check_loss
 from sltrees.losses.classes import OneOfClasses
+from sltrees.losses.scaled import ScaledLoss
 from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.run import Run
@@ -518,3 +519,15 @@ def test_networks_that_begin_alike_count_g_once(monkeypatch, tmp_path):
     ):
         assert count(networks=unlike)[1] == C
     assert count(method="dense")[1] == C
+
+
+def test_networks_of_a_scale_predict_what_they_were_trained_for(tmp_path):
+    X, Y = problem()
+    trainer = SoftmaxTrainer(networks_of(), alpha=0.1, max_iter=3, callbacks=[Checkpoint(tmp_path / "run.npz")])
+    for one in trainer.trainers_:
+        one.loss_ = ScaledLoss(OneOfClasses(), 4.0)  # as estimators have them
+    results = trainer.fit(X, Y)
+    resumed = SoftmaxTrainer.from_checkpoint(tmp_path / "run.npz")
+    assert outcome(resumed, resumed.fit(X, Y)) == outcome(trainer, results)
+    assert results[0].mean_loss == pytest.approx(-16.0 * np.mean(np.log(resumed.predict(X)[Y > 0])))
+    assert resumed.offsets_ == pytest.approx(4.0 * HalfMultinomialLoss().constant(Y, np.ones(N)))
