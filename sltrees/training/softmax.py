@@ -241,8 +241,13 @@ class SoftmaxTrainer:
                 np.ones(len(rows)) if each is None else each for rows, each in ((X, weights), (X_new, new_weights))
             )
             weights = np.concatenate([old, new])
-        samples = Samples(np.concatenate([X, X_new]))
-        return self._train(samples, np.concatenate([Y, Y_new]), weights, eval_set, n_samples_before=len(X))
+        samples = Samples(np.concatenate([X, X_new], dtype=X_new.dtype))  # that of the networks as they are by now
+        Y, before = np.concatenate([Y, Y_new]), self._samples
+        try:
+            return self._train(samples, Y, weights, eval_set, n_samples_before=len(X))
+        except BaseException:
+            self._samples = before  # also where Ctrl-C fell behind all else: who calls again adds the samples once
+            raise
 
     def predict(self, X) -> npt.NDArray[Any]:
         """Probabilities of the classes.
@@ -299,7 +304,7 @@ class SoftmaxTrainer:
     def _train(self, samples, Y, weights, eval_set, n_samples_before=0):
         eval_set = as_eval_set(eval_set, self.trainers_[0].patience)
         if eval_set is not None:
-            X_val = samples_for(self.networks[0], eval_set[0], "X_val", samples.X.shape[1]).X
+            X_val = samples_for(self.trainers_[0].network, eval_set[0], "X_val", samples.X.shape[1]).X
             eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
         names = (*OF_SAMPLES, "offset")
         before = [{name: value for name, value in vars(each).items() if name in names} for each in self.trainers_]

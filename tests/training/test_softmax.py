@@ -19,7 +19,7 @@ from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.run import Run
 from sltrees.training.run_of_classes import RunOfClasses
-from sltrees.training.softmax import SoftmaxTrainer
+from sltrees.training.softmax import SoftmaxTrainer, train_classes
 
 N, SHIFT, WIDTH, C = 40, 1.0, 512, 3
 
@@ -400,6 +400,29 @@ def test_a_first_fit_that_was_cut_off_in_the_set_up_leaves_nothing_to_extend():
     assert [one.offset for one in trainer.trainers_] == [0.0] * C
     with pytest.raises(RuntimeError, match="call fit"):
         trainer.extend(X, Y)
+
+
+def test_ctrl_c_in_extend_adds_samples_once():
+    X, Y = problem()
+    trainer = None
+
+    def run():
+        nonlocal trainer
+        trainer = SoftmaxTrainer(networks_of(128), alpha=0.1, max_iter=1, executor="inline")
+        trainer.fit(X[:25], Y[:25])
+        return trainer.extend(X[25:], Y[25:])
+
+    def check(outcome):
+        if trainer._samples is None:  # the first call was cut off
+            trainer.fit(X[:25], Y[:25])
+        if isinstance(outcome, KeyboardInterrupt):
+            assert len(trainer._samples[0]) == 25
+        if len(trainer._samples[0]) == 25:
+            trainer.extend(X[25:], Y[25:])
+        assert np.array_equal(trainer._samples[0], X)
+        assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+
+    interrupted_everywhere(run, code_of(SoftmaxTrainer._train, SoftmaxTrainer.extend, train_classes), check)
 
 
 def test_an_exception_in_extend_adds_no_sample_and_one_in_fit_leaves_those_it_trained_on():
