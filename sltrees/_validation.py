@@ -47,11 +47,19 @@ def as_real_rows(array, name, dtype, n_columns):
 
 def as_real_vector(array, name, dtype, *, length):
     """Convert to a C-ordered (length,) array of finite numbers; errors as in `as_real_matrix`."""
-    vector = _as_real(array, name, dtype)
-    if vector.shape != (length,):
-        raise ValueError(f"{name} must have shape ({length},), got {vector.shape}")
-    _refuse_not_finite(vector, name)
-    return vector
+    return as_real_array(array, name, dtype, shape=(length,))
+
+
+def as_real_array(array, name, dtype, *, shape, hint=""):
+    """Convert to a C-ordered array of finite numbers of a shape; errors as in `as_real_matrix`, with a hint."""
+    try:
+        values = _as_real(array, name, dtype)
+    except TypeError as error:
+        raise TypeError(f"{error}{hint}") from None
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {values.shape}{hint}")
+    _refuse_not_finite(values, name)
+    return values
 
 
 def as_targets(y, name, n_samples):

@@ -122,13 +122,39 @@ def refuse_too_large(network, needed, X, max_memory, whose="max_memory allows"):
         ...
     MemoryError: a network of width 1000000 on 3 samples with 3 features needs ...
     """
+    refuse_too_large_together([network], needed, X, max_memory, whose)
+
+
+def refuse_too_large_together(networks, needed, X, max_memory, whose="max_memory allows"):
+    """As `refuse_too_large`, of networks on the same samples that are in memory at a time.
+
+    Parameters
+    ----------
+    networks : list of ShiftedReLUNetwork
+    needed, X, max_memory, whose
+        As of `refuse_too_large`, of all of them.
+
+    Raises
+    ------
+    MemoryError
+        As there.
+
+    Notes
+    -----
+    Cost: O(1) for each network.
+    """
+    width = max(network.width for network in networks)
+    what = f"a network of width {width}"
+    if len(networks) > 1:
+        what = f"training of {len(networks)} networks, of width {width} at most,"
+    held = sum(_bytes_held(network, X.shape[1]) for network in networks)
     check_memory(
         needed,
         max_memory,
-        f"a network of width {network.width} on {len(X)} samples with {X.shape[1]} features",
+        f"{what} on {len(X)} samples with {X.shape[1]} features",
         "lower the width, raise the shift, use fewer samples or dtype float32",
         whose,
-        held=_bytes_held(network, X.shape[1]),
+        held=held,
     )
 
 

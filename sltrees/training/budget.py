@@ -10,7 +10,7 @@ from sltrees.gram.fired_pairs import FiredPairs
 from sltrees.gram.matrix import MAX_GRAM
 from sltrees.methods.certified.skin import growth_of_pairs
 from sltrees.methods.choose import METHODS
-from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large
+from sltrees.network.memory import bytes_needed, neurons_expected, refuse_too_large_together
 from sltrees.training.ridge import has_ridge
 
 
@@ -39,7 +39,13 @@ class Budget:
     lineage : Lineage, optional
         Of the run. One that is to be replayed says how G was held.
     n_together : int, default 1
-        Runs that share what the machine has.
+        Runs that share what the machine has, or all workers; a `max_memory` is that of each. Whether there is room for
+        all is for `refuse_together` to say.
+
+    Attributes
+    ----------
+    needed : float
+        Bytes at most, once how G is held was chosen.
 
     Examples
     --------
@@ -69,17 +75,19 @@ class Budget:
         lineage=None,
         n_together=1,
     ):
-        self._network, self._name, self._method, self._planes, self._y = network, method, METHODS[method], planes, y
+        self.network, self._name, self._method, self.planes, self._y = network, method, METHODS[method], planes, y
         self._n, self._n_threads = len(planes.X), executor.n_threads
         self._alpha, self._max_memory, self._max_gram, self._forcing = alpha, max_memory, max_gram, forcing
         self._validation, self._lineage = validation, lineage
+        self._n_together = n_together
         self._limit = physical_memory() / n_together if max_memory is None else max_memory
-        self._allowed, self._array_fits_here = [max_memory], True
-        self._left = available_memory() if max_memory is None else max_memory
+        self.allowed, self._array_fits_here = [None if max_memory is None else n_together * max_memory], True
+        self._left = available_memory() / n_together if max_memory is None else max_memory
         if executor.cluster is not None and max_memory is None:
-            self._limit = self._left = executor.memory
-            self._allowed = [self._limit, "all workers together have"]
-            self._array_fits_here = HELD_AS["array"].bytes_needed(self._n, self._n_threads) <= physical_memory()
+            self.allowed = [executor.memory, "all workers together have"]
+            self._limit = self._left = executor.memory / n_together
+            here = n_together * HELD_AS["array"].bytes_needed(self._n, self._n_threads)
+            self._array_fits_here = here <= physical_memory()
 
     def choose_holding(self):
         """How G is held: a key of `HELD_AS`.
@@ -112,9 +120,10 @@ class Budget:
 
     def _fits_whatever_fires(self):
         """Whether an array fits where each neuron fires on each sample: then nothing is estimated, which takes time."""
-        most = bytes_at_most(self._network.width, *self._planes.X.shape, self._n_threads)
+        most = bytes_at_most(self.network.width, *self.planes.X.shape, self._n_threads)
         most += self._bytes_of_choice()
-        plain = self._validation is None and self._lineage is None and self._network.state.method is None
+        self.needed = most
+        plain = self._validation is None and self._lineage is None and self.network.state.method is None
         plain = plain and self._method.leaves_out_silent and self._max_gram is None
         return plain and most <= min(self._limit, self._left) and self._array_fits_here and self._n <= MAX_GRAM
 
@@ -133,8 +142,8 @@ class Budget:
         """Of G held so, and of what its use takes."""
         needed = HELD_AS[name].bytes_needed(self._n, self._n_threads)
         if name == "preconditioned":
-            pairs = growth_of_pairs(self._n) * self._network.width * float(self._planes.firing.sum())
-            needed += FiredPairs.bytes_needed(pairs, self._planes.X)
+            pairs = growth_of_pairs(self._n) * self.network.width * float(self.planes.firing.sum())
+            needed += FiredPairs.bytes_needed(pairs, self.planes.X)
         return needed + self._bytes_of_choice()
 
     def _bytes_of_choice(self):
@@ -143,10 +152,10 @@ class Budget:
 
     def _bytes_of_others(self):
         """Of all but G: samples, neurons, and what the method knows of them."""
-        network, X = self._network, self._planes.X
-        neurons = neurons_expected(network, self._planes)
+        network, X = self.network, self.planes.X
+        neurons = neurons_expected(network, self.planes)
         needed = X.nbytes + array_bytes(*X.shape, dtype=np.float64)
-        needed += bytes_needed(network, self._planes, self._n_threads, neurons=neurons)
+        needed += bytes_needed(network, self.planes, self._n_threads, neurons=neurons)
         if self._validation is not None:
             needed += self._validation.bytes_needed(neurons, network.dtype)
         before = network.state.method
@@ -157,7 +166,7 @@ class Budget:
             before = None
         alpha = 0.0 if self._alpha == "loo" else self._alpha
         return needed + self._method.bytes_needed(
-            network, self._planes, self._y, neurons, self._n_threads, alpha=alpha, before=before
+            network, self.planes, self._y, neurons, self._n_threads, alpha=alpha, before=before
         )
 
     def _refuse_loo(self, why):
@@ -165,9 +174,33 @@ class Budget:
             raise ValueError(f"alpha='loo' needs the Gram matrix as an array, which {why}; give alpha as a number")
 
     def _checked(self, name, others):
-        """The name, if there is room for G held so."""
-        refuse_too_large(self._network, others + self._bytes_of_gram(name), self._planes.X, *self._allowed)
+        """The name, if there is room for G held so. Sets: needed."""
+        self.needed = others + self._bytes_of_gram(name)
+        if self._n_together == 1:
+            refuse_together([self])
         return name
+
+
+def refuse_together(budgets):
+    """MemoryError if runs that are in memory at a time need more than allowed.
+
+    Parameters
+    ----------
+    budgets : list of Budget
+        Of which all have chosen how G is held, on the same samples and of the same limits.
+
+    Raises
+    ------
+    MemoryError
+        The message gives the bytes of all.
+
+    Notes
+    -----
+    Cost: O(1) for each.
+    """
+    one = budgets[0]
+    needed = sum(budget.needed for budget in budgets)
+    refuse_too_large_together([budget.network for budget in budgets], needed, one.planes.X, *one.allowed)
 
 
 def bytes_at_most(width, n_samples, n_features, n_threads):

@@ -59,6 +59,15 @@ def write_checkpoint_of_classes(path, lineages):
     -------
     int
         Iterations of each network in the file, at least.
+
+    Raises
+    ------
+    OSError
+        As `write_checkpoint`.
+
+    Notes
+    -----
+    Cost: that of `write_checkpoint` for each network.
     """
     arrays, packed = {}, [_packed(lineage) for lineage in lineages]
     for c, (_, of_class) in enumerate(packed):
@@ -141,6 +150,10 @@ def read_checkpoint_of_classes(path, make_trainer):
     ------
     sltrees.files.archive.ArchiveError, OSError
         As `read_checkpoint`.
+
+    Notes
+    -----
+    Cost: O(bytes).
     """
     _, header, arrays, _ = read_archive(path, KIND_OF_CLASSES)
     with making_sense(path, repr(KIND_OF_CLASSES)):

@@ -119,13 +119,15 @@ class Lineage:
         """
         return cls(None, parameters, _fingerprints(data), n_samples_before)
 
-    def check(self, network, data):
+    def check(self, network, data, trainer="NewtonTrainer"):
         """Refuse to replay anything but the run itself.
 
         Parameters
         ----------
         network : ShiftedReLUNetwork
         data : dict of str to ndarray
+        trainer : str
+            Whose run it is.
 
         Raises
         ------
@@ -139,7 +141,7 @@ class Lineage:
         Cost: O(data).
         """
         if self.begun:
-            raise RuntimeError("the replay of the checkpoint was cut off: call NewtonTrainer.from_checkpoint again")
+            raise RuntimeError(f"the replay of the checkpoint was cut off: call {trainer}.from_checkpoint again")
         data = _fingerprints(data)
         for name in [*self.data, *data]:
             if data.get(name) != self.data.get(name):

@@ -118,6 +118,7 @@ class Run:
     def train(self):
         """The run itself; returns its status, once the network is that of the last step kept."""
         try:
+            self.plan()
             self.set_up()
             status = self.iterate()
             self.finish(status)
@@ -170,7 +171,7 @@ class Run:
         """
         while self.method is not None:
             try:
-                if self.restored is not None and self.trainer.network.state.neurons is self.restored[0]:
+                if self.is_restored:
                     self.state = self.restored[1]  # the interruption fell between restoring and saying so
                     return
                 self.restored = self.left = None
@@ -204,14 +205,17 @@ class Run:
 
     # ------------------------------------------------------------------ the set-up
 
-    def set_up(self):
-        """Draw the network, build the method, form G. Sets: all that steps need."""
-        trainer, network = self.trainer, self.trainer.network
+    def plan(self):
+        """Before anything else: nothing has happened if there is too little memory. Sets: planes, budget, held_as."""
+        network = self.trainer.network
         # the shift may be lowered, with a warning, when the network is drawn: not twice
         shift = network.shift_ if network.shift_ is not None else _quiet_shift(network, len(self.X))
         self.planes = Hyperplanes(self.samples, shift)
-        # before anything else: nothing has happened if there is too little memory
-        held_as = self.held_as = self.choose_holding()
+        self.held_as = self.choose_holding()
+
+    def set_up(self):
+        """Draw the network, build the method, form G, all as planned. Sets: all that steps need."""
+        trainer, network, held_as = self.trainer, self.trainer.network, self.held_as
         if self.lineage is not None:
             self.lineage.begin(network, held_as, self.executor)
         if self.executor.cluster is not None:
@@ -248,9 +252,9 @@ class Run:
         self.report.begin()
 
     def choose_holding(self):
-        """How G is held; MemoryError if there is no room."""
+        """How G is held; MemoryError if there is no room, for this run alone. Sets: budget."""
         trainer = self.trainer
-        return Budget(
+        self.budget = Budget(
             trainer.network,
             trainer.method,
             self.planes,
@@ -263,7 +267,8 @@ class Run:
             validation=self.validation,
             lineage=self.lineage,
             n_together=self.n_together,
-        ).choose_holding()
+        )
+        return self.budget.choose_holding()
 
     def counted_gram(self, held_as="array"):
         """G where training begins."""
@@ -370,6 +375,11 @@ class Run:
         self.restored, self.left = (best, state), self.state
         restore(network, best)
         self.state = state
+
+    @property
+    def is_restored(self):
+        """Whether the network was given back the best weights."""
+        return self.restored is not None and self.trainer.network.state.neurons is self.restored[0]
 
     def let_go(self):
         """Let go of what only steps need: nothing is left to settle. Sets: method, gram, model."""

@@ -19,6 +19,7 @@ from sltrees.cluster.messages import ClusterLostError
 from sltrees.network.neurons import outputs
 from sltrees.network.use import claim, frozen, standing
 from sltrees.records import TrainingStatus
+from sltrees.training.budget import refuse_together
 from sltrees.training.objective import LossOfOutputs
 from sltrees.training.validation_set import ValidationSet
 
@@ -93,8 +94,8 @@ class RunOfClasses:
     Parameters
     ----------
     runs : list of Run
-        Each with a loss `ScaledLoss(OneOfClasses(), scale)` of its own, and a validation set of its own that keeps
-        nothing, if there is one.
+        Each with a loss `ScaledLoss(OneOfClasses(), scale)` of its own, and a `ValidationSetOfClass` of its own, if
+        there is one.
     Y : ndarray of shape (n, C)
     losses_of_validation : list of LossOfLastOutputs or None
         Each with a loss of its own.
@@ -166,7 +167,12 @@ class RunOfClasses:
     def set_up(self):
         """Have all networks drawn, and all know of each other. Sets: all that steps need."""
         for run in self.runs:
+            run.plan()
+        refuse_together([run.budget for run in self.runs])  # before any is drawn
+        for run in self.runs:
             run.set_up()
+        for run in self.runs:
+            run.shared = None  # its memory is that of factors from here on
         for c, run in enumerate(self.runs):
             self.put(c, run)
         for c, run in enumerate(self.runs):
@@ -239,6 +245,8 @@ class RunOfClasses:
         self.n_since_best = 0 if is_best else self.n_since_best + 1
         if is_best:
             self.best_loss = loss
+            for run in self.runs:
+                run.validation.best = None  # its memory goes first
         for run in self.runs:
             neurons = frozen(run.trainer.network, run.executor) if is_best and self.keep_best else None
             run.validation.judge(neurons, len(run.report.history) if is_best else None)
@@ -256,17 +264,33 @@ class RunOfClasses:
         """Have all states know of each other, once those of all are known. Sets: state of each."""
         if any(run.state.residual is None or run.method is None for run in self.runs):
             return  # before the first step, or as they agreed before methods were let go
-        found = []
+        found, restored = [], [run for run in self.runs if run.is_restored]
         for c, run in enumerate(self.runs):
-            network = run.trainer.network
-            is_restored = run.left is not None
-            found.append(
-                outputs(network, network.state.neurons, run.X, run.executor) if is_restored else run.method.outputs
-            )
+            found.append(self.outputs(run, run.X) if run.is_restored else run.method.outputs)
             self.logits.put(c, found[c])
+        if self.logits_of_validation is not None and len(restored) < len(self.runs):  # else it is that of the best
+            self.agree_on_validation()
+            for run in restored:
+                run.left = None  # Ctrl-C fell between them: these are the best of none
         for c, run in enumerate(self.runs):
             self.show(c)
             run.state = run.model.state(found[c], run.state.jacobian_displacement, run.state.displacement_squared)
+
+    def agree_on_validation(self):
+        """Have all know what the networks as they stand are worth on the validation set, all of them or none."""
+        for c, run in enumerate(self.runs):
+            objective = run.objective_of_validation
+            if run.is_restored or np.isnan(run.validation.mean_loss):  # a step was kept, and not looked at
+                objective.at(self.outputs(run, run.validation.X))
+            self.logits_of_validation.put(c, objective.outputs)
+        for c, run in enumerate(self.runs):
+            run.validation.take(run.objective_of_validation.at_last(self.logits_of_validation, c))
+
+    def outputs(self, run, X):
+        """Of a network as it stands. Cost: that of a prediction."""
+        network = run.trainer.network
+        with standing(network) as state:
+            return outputs(network, state.neurons, X, run.executor)
 
     def interrupted(self, conclude=True):
         """After Ctrl-C, as of `Run`: all are settled, even after further Ctrl-C."""

@@ -7,11 +7,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from sltrees._validation import as_sample_weight
+from sltrees._validation import as_max_memory, as_real_array, as_sample_weight
 from sltrees.callbacks import Checkpoint, as_callbacks
+from sltrees.gram.shared import SharedGram
 from sltrees.losses.choose import described_loss, description_of
 from sltrees.losses.classes import HalfMultinomialLoss, OneOfClasses
 from sltrees.losses.scaled import ScaledLoss
+from sltrees.network.network import ShiftedReLUNetwork
+from sltrees.network.packing import header_of
 from sltrees.network.samples import Samples, samples_for
 from sltrees.network.use import refuse_untrainable
 from sltrees.records import TrainingResult
@@ -19,7 +22,8 @@ from sltrees.training.checkpoint_file import read_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
 from sltrees.training.run_of_classes import LossOfLastOutputs, RunOfClasses, ValidationSetOfClass
-from sltrees.training.trainer import RUN_PARAMETERS, NewtonTrainer
+from sltrees.training.trainer import OF_SAMPLES, RUN_PARAMETERS, NewtonTrainer
+from sltrees.training.validation_set import as_eval_set
 
 
 class SoftmaxTrainer:
@@ -31,23 +35,26 @@ class SoftmaxTrainer:
     Parameters
     ----------
     networks : list of ShiftedReLUNetwork
-        At least two, trained in place.
+        At least two, of the same dtype, trained in place.
     options : object
         By name: parameters of `NewtonTrainer`, which are the same for all networks, but for `loss` and `offset`.
         `max_iter` counts turns of each, `tol` is that of the log-loss as described there, and alpha is no "loo".
-        Callbacks are told of the iterations of all networks, with the trainer of each.
+        `max_memory` is that of all networks, `patience` counts rounds of one turn each, refused steps included.
+        Callbacks are told of the iterations of all networks, and of which it is by `trainer` alone: `CSVLog` and
+        `ProgressBar` have those of all in one.
 
     Attributes
     ----------
     trainers_ : list of NewtonTrainer
-        One for each network: `offset_`, `alpha_` and `n_samples_` are theirs.
+        One for each network: `offset_`, `alpha_` and `n_samples_` are theirs. They are not to be trained alone: their
+        loss is of the others as they last were.
     offsets_ : ndarray of shape (C,)
-        What is added to outputs: the logarithms of the shares of classes, once `fit` was called.
+        What is added to outputs: the logarithms of the shares of classes, once `fit` was called; AttributeError before.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter breaks its rule.
+        If a parameter breaks its rule, or networks are fewer than two, not distinct, or of several dtypes.
 
     Notes
     -----
@@ -67,13 +74,11 @@ class SoftmaxTrainer:
     """
 
     def __init__(self, networks, **options: Any) -> None:
-        networks = list(networks)
-        if len(networks) < 2 or len({id(network) for network in networks}) < len(networks):
-            raise ValueError(f"networks must be at least 2, one for each class, got {len(networks)}")
+        networks = _as_networks(networks)
         for name in ("loss", "offset"):
             if name in options:
                 raise TypeError(f"{name} must not be given: it is that of the softmax")
-        if options.get("max_memory") is not None:
+        if as_max_memory(options.get("max_memory")) is not None:
             options["max_memory"] = options["max_memory"] / len(networks)
         self.networks = networks
         self.trainers_ = [
@@ -84,18 +89,22 @@ class SoftmaxTrainer:
     @property
     def offsets_(self) -> npt.NDArray[Any]:
         """As of the class."""
+        if not all(hasattr(trainer, "offset_") for trainer in self.trainers_):
+            raise AttributeError("SoftmaxTrainer has no offsets_ yet: call fit(X, Y) first")
         return np.array([trainer.offset_ for trainer in self.trainers_])
 
     @classmethod
-    def from_checkpoint(cls, path, *, n_threads=None, executor="threads", callbacks=(), verbose=0) -> Self:
+    def from_checkpoint(
+        cls, path, *, n_threads=None, executor="threads", max_memory=None, callbacks=(), verbose=0
+    ) -> Self:
         """A trainer whose `fit` goes on where a run was cut off, bit for bit: as `NewtonTrainer.from_checkpoint`.
 
         Parameters
         ----------
         path : str or os.PathLike
             Of a `sltrees.callbacks.Checkpoint`.
-        n_threads, executor, callbacks, verbose : optional
-            As of `NewtonTrainer.from_checkpoint`.
+        n_threads, executor, max_memory, callbacks, verbose : optional
+            As of `NewtonTrainer.from_checkpoint`; bytes are those of all networks.
 
         Returns
         -------
@@ -127,12 +136,16 @@ class SoftmaxTrainer:
         callbacks = as_callbacks(callbacks)
         if not any(isinstance(callback, Checkpoint) for callback in callbacks):
             callbacks += (Checkpoint(path),)
-        options = {"n_threads": n_threads, "executor": executor, "callbacks": callbacks, "verbose": verbose}
+        options = {"n_threads": n_threads, "executor": executor, "max_memory": max_memory, "verbose": verbose}
+        options["callbacks"] = callbacks
+        # bad ones are not the file's fault
+        cls([ShiftedReLUNetwork(2, random_state=0) for _ in range(2)], **options)
 
         def make_trainer(networks, parameters):
             trainer = cls(networks, **options)
+            told = options | {"max_memory": trainer.trainers_[0].max_memory}
             trainer.trainers_ = [
-                NewtonTrainer(network, **options, **of_one | {"loss": described_loss(of_one["loss"])})
+                NewtonTrainer(network, **told, **of_one | {"loss": described_loss(of_one["loss"])})
                 for network, of_one in zip(networks, parameters, strict=True)
             ]
             return trainer
@@ -163,11 +176,13 @@ class SoftmaxTrainer:
         Raises
         ------
         TypeError, ValueError, MemoryError, RuntimeError, sltrees.cluster.messages.ClusterLostError
-            As `NewtonTrainer.fit`.
+            As `NewtonTrainer.fit`; ValueError also if networks were drawn for other numbers of features than X has.
+            MemoryError is of all networks, and comes before any is drawn.
 
         Notes
         -----
-        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time.
+        Cost: for each network that of `NewtonTrainer.fit`, and O(n C) a turn; all are in memory at a time. G of
+        networks that begin alike is counted once.
 
         Examples
         --------
@@ -198,7 +213,7 @@ class SoftmaxTrainer:
         Raises
         ------
         TypeError, ValueError, MemoryError, RuntimeError
-            As `fit`; RuntimeError also if it was not called.
+            As `fit`; RuntimeError also if it was not called, or was cut off before all networks were drawn.
 
         Notes
         -----
@@ -226,8 +241,13 @@ class SoftmaxTrainer:
                 np.ones(len(rows)) if each is None else each for rows, each in ((X, weights), (X_new, new_weights))
             )
             weights = np.concatenate([old, new])
-        samples = Samples(np.concatenate([X, X_new]))
-        return self._train(samples, np.concatenate([Y, Y_new]), weights, eval_set, n_samples_before=len(X))
+        samples = Samples(np.concatenate([X, X_new], dtype=X_new.dtype))  # that of the networks as they are by now
+        Y, before = np.concatenate([Y, Y_new]), self._samples
+        try:
+            return self._train(samples, Y, weights, eval_set, n_samples_before=len(X))
+        except BaseException:
+            self._samples = before  # also where Ctrl-C fell behind all else: who calls again adds the samples once
+            raise
 
     def predict(self, X) -> npt.NDArray[Any]:
         """Probabilities of the classes.
@@ -239,6 +259,15 @@ class SoftmaxTrainer:
         Returns
         -------
         ndarray of shape (k, C)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `ShiftedReLUNetwork.predict`.
+        RuntimeError
+            If a network has no neurons yet.
+        AttributeError
+            If networks have, but `fit` was not called.
 
         Notes
         -----
@@ -253,35 +282,90 @@ class SoftmaxTrainer:
         array([ True,  True, False, False])
         """
         raw = np.stack([network.predict(X) for network in self.networks], axis=1) + self.offsets_
-        return HalfMultinomialLoss().predictions(raw)
+        return HalfMultinomialLoss().predictions(raw / self.trainers_[0].loss_.scale)
 
     def _samples_for(self, X):
-        for network in self.networks:
+        networks = _as_networks([trainer.network for trainer in self.trainers_])  # again: they may be others by now
+        for network in networks:
             refuse_untrainable(network)
-        return samples_for(self.networks[0], X)
+        n_features = [network.state.n_features for network in networks]
+        drawn = {n for n in n_features if n is not None}
+        if len(drawn) > 1:
+            raise ValueError(f"networks must be drawn for samples of the same number of features, got {n_features}")
+        return samples_for(networks[0], X, n_columns=next(iter(drawn), None))
 
     def _targets(self, Y, name, n):
-        Y, shape = np.array(Y, dtype=np.float64), (n, len(self.networks))
-        if Y.shape != shape or not np.isfinite(Y).all():
-            raise ValueError(f"{name} must be finite, of shape {shape}, got shape {Y.shape}")
+        C = len(self.networks)
+        hint = f": of each sample 1 for its class and 0 for others, np.eye({C})[labels], or probabilities"
+        Y = as_real_array(Y, name, np.float64, shape=(n, C), hint=hint)
         HalfMultinomialLoss().refuse(Y)
         return Y
 
     def _train(self, samples, Y, weights, eval_set, n_samples_before=0):
+        eval_set = as_eval_set(eval_set, self.trainers_[0].patience)
         if eval_set is not None:
-            X_val = samples_for(self.networks[0], eval_set[0], "X_val", samples.X.shape[1]).X
+            X_val = samples_for(self.trainers_[0].network, eval_set[0], "X_val", samples.X.shape[1]).X
             eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
-        elif self.trainers_[0].patience is not None:
-            raise ValueError(f"patience={self.trainers_[0].patience} needs an eval_set: there is nothing to wait for")
-        if self._resumed is None and not n_samples_before:
-            constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
-            for trainer, constant in zip(self.trainers_, constants, strict=True):
-                trainer.offset = float(constant)
-        results = train_classes(
-            self.trainers_, samples, Y, weights, eval_set, n_samples_before=n_samples_before, resumed=self._resumed
-        )
-        self._samples, self._resumed = (samples.X, Y, weights), None
-        return results
+        names = (*OF_SAMPLES, "offset")
+        before = [{name: value for name, value in vars(each).items() if name in names} for each in self.trainers_]
+        resumed, has_returned = self._resumed, False
+        try:
+            if resumed is None and not n_samples_before:
+                constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
+                for trainer, constant in zip(self.trainers_, constants, strict=True):
+                    trainer.offset = trainer.loss_.scale * float(constant)
+            results = train_classes(
+                self.trainers_,
+                samples,
+                Y,
+                weights,
+                eval_set,
+                n_samples_before=n_samples_before,
+                shared=SharedGram() if _begin_alike(self.trainers_) else None,
+                resumed=resumed,
+            )
+            has_returned = True
+            return results
+        finally:
+            # as of NewtonTrainer: samples are there once networks were drawn for them, those that join if it returned
+            if _were_drawn_for(self.trainers_, samples) and (has_returned or not n_samples_before):
+                self._samples = samples.X, Y, weights
+            else:  # in one statement, so that Ctrl-C cannot fall between
+                list(map(dict.update, map(vars, self.trainers_), before))
+            if resumed is not None and all(lineage.begun and not lineage.replaying for lineage in resumed):
+                self._resumed = None
+
+
+def _begin_alike(trainers):
+    """Whether networks will be drawn with the same neurons, so that G is counted once for all. Cost: O(1) for each."""
+    networks = [trainer.network for trainer in trainers]
+    return (
+        trainers[0].method == "certified"
+        and not any(network.state.is_drawn for network in networks)
+        and all(header_of(network) == header_of(networks[0]) for network in networks)
+    )
+
+
+def _were_drawn_for(trainers, samples):
+    """Whether all networks were drawn for samples, by a run that may have been interrupted later."""
+    return all(trainer._samples is not None and trainer._samples[0] is samples.X for trainer in trainers)
+
+
+def _as_networks(networks):
+    """Networks of different classes that can be trained together, as a list."""
+    if not isinstance(networks, (list, tuple)):
+        raise TypeError(f"networks must be a list of ShiftedReLUNetwork, got {type(networks).__name__}")
+    for network in networks:
+        if not isinstance(network, ShiftedReLUNetwork):
+            raise TypeError(f"networks must be a list of ShiftedReLUNetwork, got {type(network).__name__} among them")
+    if len(networks) < 2:
+        raise ValueError(f"networks must be at least 2, one for each class, got {len(networks)}")
+    if len({id(network) for network in networks}) < len(networks):
+        raise ValueError("networks must be distinct, one for each class, got one of them twice")
+    dtypes = [network.dtype.name for network in networks]
+    if len(set(dtypes)) > 1:  # samples are converted once, for all
+        raise ValueError(f"networks must have the same dtype, got {', '.join(dtypes)}")
+    return list(networks)
 
 
 def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_samples_before=0, shared=None, resumed=None):
@@ -303,11 +387,22 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
     Returns
     -------
     list of TrainingResult
+
+    Raises
+    ------
+    MemoryError, RuntimeError, sltrees.cluster.messages.ClusterLostError
+        As `SoftmaxTrainer.fit`.
+    ValueError
+        If what is to be replayed is of other data.
+
+    Notes
+    -----
+    Cost: as of `SoftmaxTrainer.fit`. What is given is not checked.
     """
     first = trainers[0]
     held_out = losses_held_out = None
     if eval_set is not None:
-        held_out = [ValidationSetOfClass(eval_set[0], y, keep_best=False) for y in eval_set[1].T]
+        held_out = [ValidationSetOfClass(eval_set[0], y, keep_best=first.restore_best) for y in eval_set[1].T]
         scale = first.loss_.scale
         losses_held_out = [
             LossOfLastOutputs(ScaledLoss(OneOfClasses(), scale), y, offset=trainer.offset)
@@ -324,7 +419,7 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
         else:
             n_samples_before = resumed[0].n_samples_before
             for trainer, lineage, of_class in zip(trainers, resumed, data, strict=True):
-                lineage.check(trainer.network, of_class)
+                lineage.check(trainer.network, of_class, "SoftmaxTrainer")
     try:
         for trainer in trainers:
             trainer._lineage = lineages
@@ -341,6 +436,7 @@ def train_classes(trainers, samples, Y, weights=None, eval_set=None, *, n_sample
             )
             for c, trainer in enumerate(trainers)
         ]
+        shared = None  # runs let go of it once they have begun
         turns = RunOfClasses(
             runs,
             Y,

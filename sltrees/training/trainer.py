@@ -28,14 +28,14 @@ from sltrees.records import TrainingResult
 from sltrees.training.checkpoint_file import read_checkpoint, write_checkpoint, write_checkpoint_of_classes
 from sltrees.training.lineage import Lineage
 from sltrees.training.run import Run
-from sltrees.training.validation_set import ValidationSet
+from sltrees.training.validation_set import ValidationSet, as_eval_set
 
 # What decides how a run goes, besides network and data.
 RUN_PARAMETERS = ("method", "alpha", "tol", "max_iter", "max_gram", "forcing", "first_damping")
 RUN_PARAMETERS += ("patience", "restore_best", "loss", "offset")
 
 # What a trainer knows of the samples that it was given.
-_OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
+OF_SAMPLES = ("_samples", "n_samples_", "n_validation_samples_", "alpha_", "offset_")
 
 # What samples that join do not change, where it is chosen.
 _OF_SAMPLES_BEFORE = ("alpha_", "offset_")
@@ -444,7 +444,7 @@ class NewtonTrainer:
         validation = self._as_validation_set(eval_set, X.shape[1])
         samples = Samples(np.concatenate([X, X_new]))
         y = as_targets(np.concatenate([y, y_new]), "y", len(samples))
-        before = {name: value for name, value in vars(self).items() if name in _OF_SAMPLES}
+        before = {name: value for name, value in vars(self).items() if name in OF_SAMPLES}
         try:
             return self._train(samples, y, weights, validation, n_samples_before=len(X))
         except BaseException:
@@ -525,14 +525,9 @@ class NewtonTrainer:
 
     def _as_validation_set(self, eval_set, n_columns):
         """A ValidationSet of it, or None."""
+        eval_set = as_eval_set(eval_set, self.patience)
         if eval_set is None:
-            if self.patience is not None:
-                raise ValueError(
-                    f"patience={self.patience} needs an eval_set: without one there is nothing to wait for"
-                )
             return None
-        if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
-            raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
         X = samples_for(self.network, eval_set[0], "X_val", n_columns).X
         y = as_targets(eval_set[1], "y_val", len(X))
         return ValidationSet(X, y, patience=self.patience, keep_best=self.restore_best)

@@ -105,3 +105,37 @@ class ValidationSet:
     def is_hopeless(self):
         """Whether `patience` looks in a row have not improved on the best."""
         return self._patience is not None and self._n_since_best >= self._patience
+
+
+def as_eval_set(eval_set, patience):
+    """A pair of samples held out and targets, of which neither is looked at, or None.
+
+    Parameters
+    ----------
+    eval_set : tuple (X_val, y_val) or None
+    patience : int or None
+        Of the trainer.
+
+    Returns
+    -------
+    tuple or list or None
+
+    Raises
+    ------
+    TypeError
+        If it is no pair.
+    ValueError
+        If there is a patience, and nothing to wait for.
+
+    Examples
+    --------
+    >>> as_eval_set(([[1.0]], [2.0]), patience=None)
+    ([[1.0]], [2.0])
+    """
+    if eval_set is None:
+        if patience is not None:
+            raise ValueError(f"patience={patience} needs an eval_set: without one there is nothing to wait for")
+        return None
+    if not isinstance(eval_set, (tuple, list)) or len(eval_set) != 2:
+        raise TypeError(f"eval_set must be a tuple (X_val, y_val), got {type(eval_set).__name__}")
+    return eval_set

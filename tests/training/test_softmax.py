@@ -1,19 +1,25 @@
 """Networks of classes under the softmax of all: steps by definition, threads, a cluster, checkpoints, Ctrl-C."""
 
+import weakref
+
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.special
 from in_process_cluster import InProcessCluster
 from interruptions import code_of, interrupted_everywhere
 from problems import random_problem
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork, reference
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, _memory, reference
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.losses import HalfMultinomialLoss, check_loss
 from sltrees.losses.classes import OneOfClasses
+from sltrees.losses.scaled import ScaledLoss
+from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.run import Run
 from sltrees.training.run_of_classes import RunOfClasses
-from sltrees.training.softmax import SoftmaxTrainer
+from sltrees.training.softmax import SoftmaxTrainer, train_classes
 
 N, SHIFT, WIDTH, C = 40, 1.0, 512, 3
 
@@ -144,13 +150,15 @@ def test_nothing_depends_on_threads_or_a_cluster():
 class PowerCut(Callback):
     """As the power goes, after so many turns of all networks."""
 
+    error = SystemExit
+
     def __init__(self, at):
         self.at = at
 
     def on_iteration(self, trainer, record):
         self.at -= 1
         if self.at < 0:
-            raise SystemExit
+            raise self.error
 
 
 @pytest.mark.parametrize(("at", "options"), [(0, {}), (7, {}), (11, {"max_gram": 0}), (16, {"patience": 3})])
@@ -178,21 +186,61 @@ class Digests(Callback):
         self.seen.add(trainer.network.digest())
 
 
+def assert_validation_is_of_networks_as_they_are(trainer, results, held_out):
+    loss = -np.mean(np.log(trainer.predict(held_out[0])[held_out[1] > 0]))
+    assert [result.validation_loss for result in results] == pytest.approx([loss] * C)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_ctrl_c_leaves_the_validation_loss_of_the_networks_as_they_are(at):
+    X, Y = problem()
+    held_out, cut = (X[:20] * 0.9, Y[:20]), PowerCut(at)
+    cut.error = KeyboardInterrupt
+    trainer, results = fit([cut], fit_options={"eval_set": held_out})
+    assert results[0].status == "interrupted"
+    assert_validation_is_of_networks_as_they_are(trainer, results, held_out)
+
+
+def test_the_best_networks_are_announced_and_go_before_others_come(monkeypatch):
+    X, Y = problem()
+    needed = []
+    for restore_best in (True, False):
+        with pytest.raises(MemoryError) as caught:
+            fit(max_memory=1.0, max_gram=N, restore_best=restore_best, fit_options={"eval_set": (X, Y)})
+        needed.append(float(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", "")))
+    assert needed[0] - needed[1] >= C * networks_of(n=1)[0].initialize(X).state.neurons.n_neurons * X.shape[1] * 8
+    copies, frozen = [], run_of_classes.frozen
+
+    def watched(network, executor):
+        if len(copies) % C == 0:
+            assert not any(copy() for copy in copies)
+        neurons = frozen(network, executor)
+        copies.append(weakref.ref(neurons))
+        return neurons
+
+    monkeypatch.setattr(run_of_classes, "frozen", watched)
+    fit(fit_options={"eval_set": (X, Y)})
+    assert len(copies) > 2 * C
+
+
 def test_ctrl_c_leaves_networks_of_steps_that_were_taken_or_not():
     X, Y = problem()
-    whole, networks = Digests(), []
+    whole, networks, held_out = Digests(), [], (X[:10], Y[:10, [1, 2, 0]])  # the first iteration is worse than none
     fit([whole], networks_of(128), max_iter=2)
 
     def run():
         networks[:] = networks_of(128)
-        return fit(networks=networks, max_iter=2)
+        return fit(networks=networks, max_iter=2, fit_options={"eval_set": held_out})
 
     def check(outcome):
         assert all(not network.in_training for network in networks)
         for network in networks:
             assert network.shift_ is None or not network.state.is_drawn or network.digest() in whole.seen
         if not isinstance(outcome, KeyboardInterrupt):
-            assert len({result.status for result in outcome[1]}) == 1
+            trainer, results = outcome
+            assert len({result.status for result in results}) == 1
+            if np.isfinite([result.mean_loss for result in results]).all():  # else the set-up was cut off
+                assert_validation_is_of_networks_as_they_are(trainer, results, held_out)
         again = SoftmaxTrainer(networks, alpha=1e-2, max_iter=1)
         assert again.fit(X, Y)[0].status == "max_iter"
 
@@ -235,18 +283,274 @@ def test_samples_that_join_change_no_offset(tmp_path):
 
 def test_what_is_refused():
     X, Y = problem()
-    one = networks_of(n=1)[0]
-    with pytest.raises(ValueError, match="networks must be at least 2, one for each class, got 2"):
-        SoftmaxTrainer([one, one])
+    one, other = networks_of(n=2)
+    for networks, error, message in [
+        ([one], ValueError, "networks must be at least 2, one for each class, got 1"),
+        ([one, one], ValueError, "networks must be distinct"),
+        (one, TypeError, "networks must be a list of ShiftedReLUNetwork, got ShiftedReLUNetwork"),
+        (5, TypeError, "networks must be a list of ShiftedReLUNetwork, got int"),
+        ([one, 5], TypeError, "networks must be a list of ShiftedReLUNetwork, got int among them"),
+    ]:
+        with pytest.raises(error, match=message):
+            SoftmaxTrainer(networks)
+    for max_memory in ("1GB", True):
+        with pytest.raises(TypeError, match="max_memory must be a real number"):
+            SoftmaxTrainer([one, other], max_memory=max_memory)
     with pytest.raises(TypeError, match="loss must not be given"):
         SoftmaxTrainer(networks_of(), loss="poisson")
     with pytest.raises(ValueError, match="alpha='loo' is for the loss 'squared'"):
         SoftmaxTrainer(networks_of(), alpha="loo")
     trainer = SoftmaxTrainer(networks_of())
-    with pytest.raises(ValueError, match=r"Y must be finite, of shape \(40, 3\), got shape \(40, 2\)"):
-        trainer.fit(X, Y[:, :2])
     with pytest.raises(ValueError, match="rows of y must be at least 0 and sum to 1"):
         trainer.fit(X, 2 * Y)
     with pytest.raises(RuntimeError, match="call fit"):
         trainer.extend(X, Y)
     assert trainer.networks[0].shift_ is None
+    with pytest.raises(AttributeError, match=r"no offsets_ yet: call fit\(X, Y\) first"):
+        _ = trainer.offsets_
+
+
+def test_networks_that_do_not_go_together_are_refused():
+    X, Y = problem()
+    networks = networks_of()
+    odd = ShiftedReLUNetwork(WIDTH, shift=SHIFT, random_state=0, dtype="float32")
+    with pytest.raises(ValueError, match="networks must have the same dtype, got float64, float32"):
+        SoftmaxTrainer([networks[0], odd])
+    trainer = SoftmaxTrainer(networks)
+    trainer.trainers_[1].network = odd  # as one that was loaded
+    with pytest.raises(ValueError, match="networks must have the same dtype, got float64, float32, float64"):
+        trainer.fit(X, Y)
+    trainer.trainers_[1].network = networks[1].initialize(np.eye(4))
+    with pytest.raises(ValueError, match="X must have 4 columns, got 5"):
+        trainer.fit(X, Y)
+    networks[2].initialize(np.eye(6))
+    with pytest.raises(ValueError, match=r"the same number of features, got \[None, 4, 6\]"):
+        trainer.fit(X, Y)
+    assert not networks[0].state.is_drawn
+
+
+def test_memory_of_all_networks_is_refused_before_any_is_drawn():
+    X, Y = problem()
+    small, large = (ShiftedReLUNetwork(width, shift=SHIFT, random_state=0) for width in (64, 2**20))
+    with pytest.raises(MemoryError, match=r"2 networks, of width 1048576 at most, on 40 samples .* allows 10,000,000"):
+        SoftmaxTrainer([small, large], max_memory=1e7).fit(X, Y[:, :2] + Y[:, 2:] / 2)
+    assert small.shift_ is large.shift_ is None
+
+
+@pytest.mark.parametrize("where", ["here", "cluster"])
+def test_networks_share_what_there_is_of_memory(monkeypatch, where):
+    with InProcessCluster(2) as cluster:
+        options = {"executor": cluster if where == "cluster" else "inline", "max_gram": N}
+        with pytest.raises(MemoryError) as caught:
+            fit(max_memory=1.0, **options)
+        needed = float(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", ""))
+        for room in (1.01 * needed, 0.99 * needed):
+            networks = networks_of()
+            for module in (budget, _memory):
+                monkeypatch.setattr(module, "available_memory", lambda room=room: room)
+            if where == "cluster":
+                monkeypatch.setattr(type(cluster), "memory", room)
+            if room > needed:
+                assert fit(networks=networks, **options)[1][0].status == "max_iter"
+            else:
+                with pytest.raises(MemoryError, match=f"3 networks, of width {WIDTH}"):
+                    fit(networks=networks, **options)
+                assert not any(network.state.is_drawn for network in networks)
+
+
+class RaisesInSetUp(Callback):
+    """An exception in the set-up of the network of one class."""
+
+    error, trainer = None, None
+
+    def on_setup(self, trainer, done, total):
+        if self.error is not None and trainer is self.trainer:
+            raise self.error
+
+
+@pytest.mark.parametrize("c", [0, 2])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_samples_do_not_join_where_the_set_up_was_cut_off(c, error):
+    X, Y = problem()
+    ends = []
+    for cut in (True, False):
+        callback = RaisesInSetUp()
+        trainer = SoftmaxTrainer(networks_of(), alpha=0.1, tol=1e-6, max_iter=3, callbacks=[callback])
+        trainer.fit(X[:25], Y[:25])
+        if cut:
+            callback.error, callback.trainer = error, trainer.trainers_[c]
+            if error is KeyboardInterrupt:
+                assert trainer.extend(X[25:], Y[25:])[0].status == "interrupted"
+            else:
+                with pytest.raises(error):
+                    trainer.extend(X[25:], Y[25:])
+            assert [one.n_samples_ for one in trainer.trainers_] == [25] * C
+            callback.error = None
+        ends.append(trainer.extend(X[25:], Y[25:])[0].loss)
+        assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+    assert ends[0] == pytest.approx(ends[1])  # networks that were drawn add up in another order
+
+
+def test_a_first_fit_that_was_cut_off_in_the_set_up_leaves_nothing_to_extend():
+    X, Y = problem()
+    callback = RaisesInSetUp()
+    trainer = SoftmaxTrainer(networks_of(), max_iter=3, callbacks=[callback])
+    callback.error, callback.trainer = KeyboardInterrupt, trainer.trainers_[0]
+    assert trainer.fit(X, Y)[0].status == "interrupted"
+    assert [one.offset for one in trainer.trainers_] == [0.0] * C
+    with pytest.raises(RuntimeError, match="call fit"):
+        trainer.extend(X, Y)
+
+
+def test_ctrl_c_in_extend_adds_samples_once():
+    X, Y = problem()
+    trainer = None
+
+    def run():
+        nonlocal trainer
+        trainer = SoftmaxTrainer(networks_of(128), alpha=0.1, max_iter=1, executor="inline")
+        trainer.fit(X[:25], Y[:25])
+        return trainer.extend(X[25:], Y[25:])
+
+    def check(outcome):
+        if trainer._samples is None:  # the first call was cut off
+            trainer.fit(X[:25], Y[:25])
+        if isinstance(outcome, KeyboardInterrupt):
+            assert len(trainer._samples[0]) == 25
+        if len(trainer._samples[0]) == 25:
+            trainer.extend(X[25:], Y[25:])
+        assert np.array_equal(trainer._samples[0], X)
+        assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+
+    interrupted_everywhere(run, code_of(SoftmaxTrainer._train, SoftmaxTrainer.extend, train_classes), check)
+
+
+def test_an_exception_in_extend_adds_no_sample_and_one_in_fit_leaves_those_it_trained_on():
+    X, Y = problem()
+    cut = PowerCut(0)
+    trainer = SoftmaxTrainer(networks_of(), alpha=0.1, max_iter=2, callbacks=[cut])
+    for train, first, n in [(trainer.fit, 0, 25), (trainer.extend, 25, 25)]:
+        with pytest.raises(SystemExit):
+            train(X[first : first + 25], Y[first : first + 25])
+        assert [one.n_samples_ for one in trainer.trainers_] == [n] * C
+    cut.at = 100
+    trainer.extend(X[25:], Y[25:])
+    assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
+
+
+@pytest.fixture
+def path_of_cut_run(tmp_path):
+    path = tmp_path / "cut.npz"
+    with pytest.raises(SystemExit):
+        fit([Checkpoint(path), PowerCut(7)])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
+        ({"executor": "gpu"}, ValueError, "executor must be one of"),
+        ({"verbose": "x"}, TypeError, "verbose must be an integer"),
+        ({"max_memory": "1GB"}, TypeError, "max_memory must be a real number"),
+        ({"callbacks": [5]}, TypeError, "callbacks must be instances"),
+    ],
+)
+def test_options_of_a_checkpoint_are_not_the_fault_of_the_file(path_of_cut_run, options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        SoftmaxTrainer.from_checkpoint(path_of_cut_run, **options)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_replay_that_is_cut_off_is_begun_anew_from_the_file(path_of_cut_run, error):
+    X, Y = problem()
+    trainer = SoftmaxTrainer.from_checkpoint(path_of_cut_run, callbacks=[PowerCut(2)], max_memory=3e9)
+    assert [one.max_memory for one in trainer.trainers_] == [1e9] * C
+    trainer.trainers_[0].callbacks[0].error = error
+    if error is KeyboardInterrupt:
+        assert trainer.fit(X, Y)[0].status == "interrupted"
+    else:
+        with pytest.raises(error):
+            trainer.fit(X, Y)
+    for go_on in (trainer.fit, trainer.extend):
+        with pytest.raises(RuntimeError, match=r"was cut off: call SoftmaxTrainer\.from_checkpoint again"):
+            go_on(X, Y)
+
+
+def test_a_run_that_is_cut_off_behind_its_replay_goes_on(path_of_cut_run):
+    X, Y = problem()
+    trainer = SoftmaxTrainer.from_checkpoint(path_of_cut_run, callbacks=[PowerCut(11)])
+    with pytest.raises(SystemExit):
+        trainer.fit(X, Y)
+    trainer.trainers_[0].callbacks[0].at = 100
+    assert trainer.fit(X, Y)[0].status == "max_iter"
+
+
+LABELS = np.argmax(problem()[1], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (problem()[1][:, :2], ValueError, r"must have shape \(40, 3\), got \(40, 2\)"),
+        (LABELS, ValueError, r"must have shape \(40, 3\), got \(40,\): .* np.eye\(3\)\[labels\]"),
+        (LABELS.astype(str), TypeError, r"must hold real numbers, got dtype <U\d+: .* np.eye\(3\)\[labels\]"),
+        (problem()[1] + 0j, TypeError, "must hold real numbers, got dtype complex128"),
+        (problem()[1].astype(str), TypeError, "must hold real numbers"),
+        (scipy.sparse.csr_array(problem()[1]), TypeError, "must be a dense array"),
+        (np.ma.array(problem()[1], mask=np.eye(N, C)), ValueError, "must not be masked, got 3 masked entries"),
+        (problem()[1] * np.nan, ValueError, r"must be finite in float64, got nan at index \(0, 0\)"),
+        (2 * problem()[1], ValueError, "rows of y must be at least 0 and sum to 1"),
+    ],
+)
+def test_targets_that_are_none_are_refused(bad, error, message):
+    X, Y = problem()
+    trainer = SoftmaxTrainer(networks_of(), max_iter=0)
+    prefix = "" if message.startswith("rows") else "Y "
+    with pytest.raises(error, match=prefix + message):
+        trainer.fit(X, bad)
+    with pytest.raises(error, match=prefix.replace(" ", "_val ") + message):
+        trainer.fit(X, Y, eval_set=(X, bad))
+    assert trainer.networks[0].shift_ is None
+
+
+@pytest.mark.parametrize("bad", [5, "ab", np.eye(3), (problem()[0],), (*problem(), problem()[1])])
+def test_an_eval_set_that_is_no_pair_is_refused(bad):
+    with pytest.raises(TypeError, match=r"eval_set must be a tuple \(X_val, y_val\), got"):
+        fit(fit_options={"eval_set": bad})
+    with pytest.raises(ValueError, match="patience=2 needs an eval_set"):
+        fit(patience=2)
+
+
+def test_networks_that_begin_alike_count_g_once(monkeypatch, tmp_path):
+    counted, counted_gram = [], Run.counted_gram
+    monkeypatch.setattr(Run, "counted_gram", lambda run, *held_as: counted.append(run) or counted_gram(run, *held_as))
+
+    def count(*arguments, **options):
+        counted.clear()
+        return outcome(*fit(*arguments, **options)), len(counted)
+
+    shared, n_shared = count()
+    alone, n_alone = count([Checkpoint(tmp_path / "run.npz")])  # whose record says of all factors when they were made
+    assert (n_shared, n_alone) == (1, C)
+    assert shared == alone
+    X, _ = problem()
+    for unlike in (
+        networks_of()[:2] + [ShiftedReLUNetwork(WIDTH, shift=SHIFT, random_state=1, dtype="float64")],
+        [network.initialize(X) for network in networks_of()],
+    ):
+        assert count(networks=unlike)[1] == C
+    assert count(method="dense")[1] == C
+
+
+def test_networks_of_a_scale_predict_what_they_were_trained_for(tmp_path):
+    X, Y = problem()
+    trainer = SoftmaxTrainer(networks_of(), alpha=0.1, max_iter=3, callbacks=[Checkpoint(tmp_path / "run.npz")])
+    for one in trainer.trainers_:
+        one.loss_ = ScaledLoss(OneOfClasses(), 4.0)  # as estimators have them
+    results = trainer.fit(X, Y)
+    resumed = SoftmaxTrainer.from_checkpoint(tmp_path / "run.npz")
+    assert outcome(resumed, resumed.fit(X, Y)) == outcome(trainer, results)
+    assert results[0].mean_loss == pytest.approx(-16.0 * np.mean(np.log(resumed.predict(X)[Y > 0])))
+    assert resumed.offsets_ == pytest.approx(4.0 * HalfMultinomialLoss().constant(Y, np.ones(N)))
