@@ -205,7 +205,8 @@ class CertifiedMethod:
         # active lists have room for half as many again; lists of neurons that stray move to where there is more
         held = neurons * (74.0 + 2 * entry + listed_in_all + vectors_in_all)
         held += pairs * entry * (1.5 + 0.8 * strayed)
-        held += 1.5 * copied * strayed * max(neurons * listed, pairs * entry)
+        pools = neurons * listed, pairs * entry
+        held += copied * strayed * (1.5 * max(pools) + 0.5 * min(pools))  # what was copied goes a little later
         # what fires as it was drawn, before the rows have it, and what is left unused among it
         drawn = pairs * (4.0 / shared + 1.0)
         findings = neurons * strayed * (vectors + listed) + pairs * (0.8 + 3.2 * strayed)
