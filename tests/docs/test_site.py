@@ -189,7 +189,7 @@ def test_signatures_of_compiled_classes_are_those_of_their_stubs(site):
     signatures = [html.unescape(re.sub("<[^>]+>", "", part)) for part in re.findall("(?s)<dt class=.sig.*?</dt>", page)]
     said = {"".join(signature.split()).removesuffix("#") for signature in signatures}
     assert "classsltrees.ThresholdTree(values,*,orientation='max',copy=True)" in said
-    assert "update(i,value)" in said
+    assert "update(i,value,*,crossing=None)" in said
 
 
 # ---------------------------------------------------------------------- what a browser makes of it
