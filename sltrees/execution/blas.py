@@ -66,10 +66,7 @@ def _after_fork():
     here = threading.get_ident()
     holds = [(ref, ref()) for ref in _HOLDS]
     _HOLDS[:] = [ref for ref, hold in holds if hold is not None and hold.thread == here]
-    if not _HOLDS:
-        for library, n_threads in _BEFORE:
-            set_threads(library, n_threads)
-        _BEFORE.clear()
+    BlasHold().release()  # gives back what nobody holds now
 
 
 if hasattr(os, "register_at_fork"):
