@@ -1,5 +1,7 @@
 """Run every benchmark once, in this Python, and fail if one failed or was skipped. Its times say little.
 
+Where a benchmark has sizes, it is run with the smallest.
+
     python asv_benchmarks/quick_run.py [--bench REGEX] [--html FOLDER]
 
 Needs asv, and this package installed. asv takes benchmarks that are skipped for good ones, as it should where an older
@@ -58,7 +60,7 @@ def run(benchmarks=HERE / "benchmarks", *, bench=None, html=None):
         # what asv sets in environments of its own only; what it knows of the machine it writes to the home directory
         settings = Path(os.environ.get("GIT_CONFIG_GLOBAL", Path.home() / ".gitconfig"))
         environment = os.environ | config["matrix"]["env_nobuild"]
-        environment |= {"HOME": scratch, "GIT_CONFIG_GLOBAL": str(settings)}
+        environment |= {"HOME": scratch, "GIT_CONFIG_GLOBAL": str(settings), "SLTREES_QUICK_RUN": "1"}
 
         def asv(*arguments, fine=(0,)):
             done = subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=scratch, env=environment)

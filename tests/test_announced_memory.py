@@ -11,8 +11,7 @@ from announced_memory import CASES
 
 TOO_MUCH = 1.15  # times what is taken
 
-
-RUNS = 3  # at most, of which the one that takes most counts: how threads meet decides what they hold at once
+RUNS = 6  # at most, of which the one that takes most counts: how threads meet decides what they hold at once
 
 
 @functools.cache

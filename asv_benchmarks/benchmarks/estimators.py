@@ -1,6 +1,6 @@
 """Estimators at their defaults, which choose a model, beside the boosting that one would take instead."""
 
-from .common import needed
+from .common import needed, sizes
 
 NewtonRegressor = needed("NewtonRegressor")
 
@@ -10,7 +10,7 @@ class Defaults:
 
     timeout = 300
     param_names = ("model", "samples")
-    params = (["NewtonRegressor", "HistGradientBoostingRegressor"], [1000, 3000])
+    params = (["NewtonRegressor", "HistGradientBoostingRegressor"], sizes(1000, 3000))
 
     def setup(self, model, samples):
         from sklearn.datasets import make_friedman1

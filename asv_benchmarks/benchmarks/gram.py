@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 
-from .common import needed, unit_rows
+from .common import needed, sizes, unit_rows
 
 GramMatrix = needed("GramMatrix")
 ThreadExecutor = needed("ThreadExecutor")
@@ -32,7 +32,7 @@ class Gram:
     """One thread. All but the first leave the matrix as it is, and the first makes the same one again."""
 
     param_names = ("n",)
-    params = ([256, 1024, 2048],)
+    params = (sizes(256, 1024, 2048),)
     timeout = 300
 
     def setup(self, n):

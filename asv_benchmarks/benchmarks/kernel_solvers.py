@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from .common import THREADS, needed
+from .common import THREADS, needed, sizes
 
 CholeskyFactor = needed("CholeskyFactor")
 KernelRidge = needed("KernelRidge")
@@ -72,7 +72,7 @@ class Factors:
     """A Cholesky factor, and what leave-one-out errors take from it."""
 
     param_names = ("order", "threads")
-    params = ([1000, 4000], [1, 2])
+    params = (sizes(1000, 4000), [1, 2])
 
     def setup(self, order, threads):
         self.executor = ThreadExecutor(threads)
@@ -112,7 +112,7 @@ class Fits:
 
     timeout = 300
     param_names = ("solver", "samples")
-    params = (["cholesky", "nystrom", "exact"], [2000, 5000])
+    params = (["cholesky", "nystrom", "exact"], sizes(2000, 5000))
 
     def setup(self, solver, samples):
         X, self.Y = directions(samples, 20), friedman(samples)[1][:, None]
@@ -130,7 +130,7 @@ class Estimator:
 
     timeout = 300
     param_names = ("samples",)
-    params = ([100, 1000, 3000],)
+    params = (sizes(100, 1000, 3000),)
 
     def setup(self, samples):
         X, y = friedman(10_000)

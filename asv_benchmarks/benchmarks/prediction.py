@@ -2,7 +2,7 @@
 
 import functools
 
-from .common import THREADS, digits, digits_parity, trainer
+from .common import THREADS, digits, digits_parity, sizes, trainer
 
 
 @functools.cache
@@ -16,7 +16,7 @@ class Predict:
     """797 digits that it was not trained on."""
 
     param_names = ("width",)
-    params = ([2**12, 2**16],)
+    params = (sizes(2**12, 2**16),)
 
     def setup(self, width):
         self.network = trained(width)

@@ -1,11 +1,11 @@
 """Training on the digits: an iteration by phase, all of it, and what it looks at. The methods are a parameter."""
 
-from .common import AVAILABLE, METHODS, digits, needed, trainer
+from .common import AVAILABLE, METHODS, digits, needed, sizes, trainer
 
 GramMatrix = needed("GramMatrix")
 
 WIDTH = 2**14
-WIDTHS = [2**12, 2**15]
+WIDTHS = sizes(2**12, 2**15)
 TOLERANCE = 1e-5
 ITERATIONS = 4  # of which phases are timed: the later ones, in which little moves, are part of Fit
 PHASES = ["gram", "solve", "step", "outputs"]

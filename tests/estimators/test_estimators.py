@@ -65,7 +65,10 @@ class Count(Callback):
         self.ends += 1
 
 
-@pytest.mark.parametrize("estimator", [NewtonRegressor(), NewtonClassifier()], ids=lambda e: type(e).__name__)
+# the second with less time to search: of many small fits most of it is that of networks
+@pytest.mark.parametrize(
+    "estimator", [NewtonRegressor(), NewtonClassifier(search_seconds=0.2)], ids=lambda e: type(e).__name__
+)
 @pytest.mark.filterwarnings("ignore")
 def test_conventions_of_scikit_learn(estimator):
     results = check_estimator(estimator, on_fail=None, expected_failed_checks=OBSERVATIONS)

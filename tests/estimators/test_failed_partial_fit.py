@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -245,13 +246,23 @@ def test_batches_go_on_being_learned_however_many_fail():
     assert np.array_equal(trainer._samples[1], estimator.fitted_model_.samples_[1][:, 0])
 
 
+def labelled():
+    X, _ = samples()
+    return X, np.searchsorted([-0.5, 0.5], X[:, 0])
+
+
+@functools.cache
+def classifier_of_three():
+    X, labels = labelled()
+    return NewtonClassifier(**OPTIONS).fit(X[:N_FIRST], labels[:N_FIRST])
+
+
 @pytest.mark.parametrize(("owner", "name"), INSIDE_NETWORKS, ids=lambda value: getattr(value, "__name__", value))
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 def test_after_an_interruption_anywhere_the_next_batch_finds_all_outputs_alike(owner, name, late, monkeypatch):
-    X, _ = samples()
-    labels = np.searchsorted([-0.5, 0.5], X[:, 0])
+    X, labels = labelled()
     for call in (1, 6):
-        estimator = NewtonClassifier(**OPTIONS).fit(X[:N_FIRST], labels[:N_FIRST])
+        estimator = copy.deepcopy(classifier_of_three())
         with monkeypatch.context() as patch:
             failing(patch, owner, name, call, KeyboardInterrupt(), late)
             with contextlib.suppress(KeyboardInterrupt):

@@ -1,5 +1,6 @@
 """NewtonTrainer: descent, refusal, statuses, degenerate data, real data, interruption, bad input."""
 
+import functools
 import itertools
 import math
 import os
@@ -539,6 +540,20 @@ MOMENTS = {
 }
 
 
+@functools.cache
+def digests_around_a_step(before, **options):
+    """Of networks after so many steps, and after one more."""
+    X, y = random_problem(0, 30, 5)
+    digests = []
+    for steps in (before, before + 1):
+        network = network_of(2**15)
+        result = NewtonTrainer(network, max_iter=steps, **options).fit(X, y)
+        digests.append(network.digest())
+    assert result.history[-1].accepted
+    assert len(set(digests)) == 2
+    return digests
+
+
 @pytest.mark.parametrize("executor", ["threads", "inline"])
 @pytest.mark.parametrize("alpha", [0.0, 1e-3])
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -553,13 +568,7 @@ def test_ctrl_c_at_any_moment_of_a_step_leaves_it_taken_or_not_in_every_shard(mo
     X, y = random_problem(0, 30, 5)
     options = {"method": moment.split(":")[0], "executor": executor, "alpha": alpha, "tol": 0.0}
     before = 2 if alpha else 1  # with the ridge the second step is refused
-    expected = []  # digests before the step that is interrupted, and after it
-    for steps in (before, before + 1):
-        network = network_of(2**15)
-        result = NewtonTrainer(network, max_iter=steps, **options).fit(X, y)
-        expected.append(network.digest())
-    assert result.history[-1].accepted
-    assert len(set(expected)) == 2
+    expected = digests_around_a_step(before, **options)
     original, calls = getattr(cls, name), []
 
     def interrupted(self, *arguments, **keywords):
