@@ -14,7 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from sltrees.estimators.columns_of_samples import ColumnsOfSamples
 from sltrees.estimators.distinct_samples import distinct_samples, joined_pairs
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
-from sltrees.estimators.model_search import NETWORK_SAMPLES, SearchWarning, hold_out, search_models
+from sltrees.estimators.model_search import (
+    INTERRUPTED,
+    NETWORK_SAMPLES,
+    TOO_MANY,
+    SearchWarning,
+    hold_out,
+    search_models,
+)
 from sltrees.estimators.networks import Networks
 from sltrees.estimators.networks_under_loss import extend_networks_under_loss, fit_networks_under_loss
 from sltrees.estimators.packing import KIND, pack_estimator, unpack_estimator
@@ -194,7 +201,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             return
         if self._is_under_loss():
             self._refuse_beside_loss(eval_set)
-            fit_under_loss(self, X, y, targets, weights, seed, n_samples)
+            fit_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples)
             return
         if model is None:
             self.centre_, self.spread_ = centre_and_spread(targets, weights)
@@ -298,7 +305,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
     def _refuse_beside_loss(self, eval_set):
         """ValueError for what only the squared error has."""
-        if eval_set is not None:
+        if eval_set is not None and self.model == "kernel":
             raise ValueError(f"eval_set must be None for the loss {self.loss!r}: the kernel does not look at it")
 
     def _coded(self, y, weights):
@@ -328,9 +335,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             self.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
         too_many = len(distinct.X) > NETWORK_SAMPLES
         if self.model == "auto" and too_many:
-            self.selection_["outcome"] = [f"chosen: networks are not tried for more than {NETWORK_SAMPLES:,} samples"]
+            self.selection_["outcome"] = [TOO_MANY]
         elif self.model == "auto":
-            self.selection_["outcome"] = ["chosen: interrupted before there was anything to compare"]
+            self.selection_["outcome"] = [INTERRUPTED]
             search = search_models(
                 *each,
                 shift=self._kernel_shift(),

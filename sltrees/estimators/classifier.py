@@ -31,7 +31,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     loss : {"squared", "log_loss", "auto"}, default "squared"
         "squared": outputs learn +1 and -1, and probabilities are fitted to those of samples left out. "log_loss": the
         negative logarithm of the probability of the right class is minimised, so that outputs are logits, also
-        those of networks; model="auto" is the kernel then. "auto": that of the two with which probabilities of samples
+        those of networks. "auto": that of the two with which probabilities of samples
         left out by folds have the smaller log-loss, `loss_`. See the page "Losses".
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
@@ -44,7 +44,7 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         Ascending.
     sharpness_ : float
         What outputs are multiplied by before the softmax: learned at samples left out, see
-        `sltrees.estimators.calibration`; 1 of networks under the log-loss.
+        `sltrees.estimators.calibration`; 1 of networks that were asked for under the log-loss.
     %(attributes_of_choice)s
     validation_score_ : float or None
         Accuracy at samples left out, of what was chosen; None if unknown. Where it was chosen among many it is a little

@@ -22,7 +22,7 @@ SHIFT = 1.0
 # Weights move far: without damping the first steps would be refused.
 FIRST_DAMPING, MAX_ITER = 0.3, 18
 
-# A candidate is clearly better or worse than the kernel if the mean difference of their squared errors is so many
+# A candidate is clearly better or worse than the kernel if the mean difference of their errors is so many
 # standard errors from 0.
 CLEAR = 1.0
 
@@ -103,6 +103,12 @@ class Comparing:
     alpha: float | str = "loo"
     first_alpha: float | None = None
     stop: Callback = dataclasses.field(default_factory=_StopWhen)
+    largest_alpha, cost = LARGEST_ALPHA, 1.0  # of networks, and in units of the cost model
+    clear = CLEAR  # so many standard errors better
+
+    def comparison(self, samples, folds, scalings=None):
+        """A `Comparison` of such models, on such samples."""
+        return Comparison(*samples, folds, self, scalings)
 
 
 class Comparison:
@@ -118,6 +124,7 @@ class Comparison:
 
     def __init__(self, X, Y, weights, folds, comparing, scalings=None):
         self.X, self.Y, self.weights, self.folds, self.comparing = X, Y, weights, folds, comparing
+        self.targets_of_scales = Y
         self.n_folds = int(folds.max()) + 1
         self.rows = {fold: scaling.transform(X) for fold, scaling in enumerate(scalings or ())}  # as models know them
         self.tried, self.outputs = {}, {}
@@ -128,7 +135,8 @@ class Comparison:
             return self.X
         if fold not in self.rows:
             seen = self.folds != fold
-            self.rows[fold] = self.comparing.scale(self.X[seen], self.Y[seen], self.weights[seen])(self.X)
+            scale = self.comparing.scale(self.X[seen], self.targets_of_scales[seen], self.weights[seen])
+            self.rows[fold] = scale(self.X)
         return self.rows[fold]
 
     def best(self):
@@ -166,6 +174,10 @@ class Comparison:
             self.outputs[None][self.folds == fold] = outputs
         return self.take_kernel(self.outputs[None], float(np.median([alpha for _, alpha in learned])), n_folds)
 
+    def know_kernel(self, found):
+        """Take what is known of the kernel, an `OutOfFold`, and return the ridge."""
+        return self.take_kernel(found.outputs, found.alpha)
+
     def take_kernel(self, outputs, alpha, n_folds=None):
         """Take outputs of the kernel at samples left out, and return the ridge."""
         self.outputs[None] = outputs
@@ -179,10 +191,10 @@ class Comparison:
             self.tried.setdefault(candidate, row_of(candidate))
             self.outputs.setdefault(candidate, np.full(self.Y.shape, np.nan))
         tasks = [
-            (candidate, fold, output)
+            (candidate, fold, columns)
             for candidate in candidates
             for fold in range(self.tried[candidate]["folds"], n_folds)
-            for output in range(self.Y.shape[1])
+            for columns in self.learned_apart()
         ]
         comparing = self.comparing
         alone = (
@@ -190,19 +202,31 @@ class Comparison:
         )
 
         def learn(task):
-            candidate, fold, output = task
-            train, rows, column = self.folds != fold, self.rows_for(fold), slice(output, output + 1)
-            model = candidate.build(comparing.random_state, callbacks=[comparing.stop], **alone)
-            X, Y, weights, _ = to_learn_from(rows[train], self.Y[train, column], self.weights[train])
-            return model.fit(X, Y, weights).predict(rows[~train])[:, 0]
+            candidate, fold, columns = task
+            train, rows = self.folds != fold, self.rows_for(fold)
+            X, Y, weights, options = self.to_learn_from(rows[train], self.Y[train, columns], self.weights[train])
+            model = candidate.build(comparing.random_state, callbacks=[comparing.stop], **alone, **options)
+            return model.fit(X, Y, weights).predict(rows[~train])
 
         learned = comparing.executor.run_all(learn, tasks)
-        for (candidate, fold, output), values in zip(tasks, learned, strict=True):
-            self.outputs[candidate][self.folds == fold, output] = values
+        for (candidate, fold, columns), values in zip(tasks, learned, strict=True):
+            self.outputs[candidate][self.folds == fold, columns] = values
         for candidate in candidates:
             row = self.tried[candidate]
             row |= self.compared(self.outputs[candidate], max(n_folds, row["folds"]))
             row["outcome"] = self.outcome(row)
+
+    def learned_apart(self):
+        """Columns of outputs of which each lot is learned without the others."""
+        return [slice(k, k + 1) for k in range(self.Y.shape[1])]
+
+    def to_learn_from(self, X, Y, weights):
+        """Samples as a network learns from them, and what it is to be told besides: (X, Y, weights, dict)."""
+        return *to_learn_from(X, Y, weights)[:3], {}
+
+    def errors(self, outputs, known):
+        """Of some samples, shape (k,)."""
+        return np.sum((outputs[known] - self.Y[known]) ** 2, axis=1)
 
     def outcome(self, row):
         """What a row says of its candidate."""
@@ -210,14 +234,13 @@ class Comparison:
             return "worse"
         if row["folds"] < self.n_folds:
             return "behind others"  # unless it is measured on further folds
-        return "better" if row["difference"] < -CLEAR * row["standard_error"] else "no better"
+        return "better" if row["difference"] < -self.comparing.clear * row["standard_error"] else "no better"
 
     def compared(self, outputs, n_folds):
-        """Weighted mean squared error on the first folds, and its difference from the kernel's, as a part of a row."""
+        """Weighted mean error on the first folds, and its difference from the kernel's, as a part of a row."""
         known = self.folds < n_folds
-        target, weights = self.Y[known], self.weights[known]
-        errors = np.sum((outputs[known] - target) ** 2, axis=1)
-        differences = errors - np.sum((self.outputs[None][known] - target) ** 2, axis=1)
+        weights, errors = self.weights[known], self.errors(outputs, known)
+        differences = errors - self.errors(self.outputs[None], known)
         total = weights.sum()
         mean = weights @ differences / total
         spread = np.sqrt(np.sum((weights * (differences - mean)) ** 2)) / total

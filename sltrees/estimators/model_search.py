@@ -13,15 +13,9 @@ import math
 
 import numpy as np
 
+from sltrees.estimators.comparison_under_loss import ComparingUnderLoss
 from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, to_learn_from
-from sltrees.estimators.model_comparison import (
-    LARGEST_ALPHA,
-    LEAST_ALPHA,
-    Candidate,
-    Comparing,
-    Comparison,
-    row_of,
-)
+from sltrees.estimators.model_comparison import LEAST_ALPHA, Candidate, Comparing, row_of
 from sltrees.execution.threads import ThreadExecutor
 
 # What is tried, one thing after the other, each time from the best candidate so far: how far weights move, how much
@@ -34,6 +28,10 @@ FEWEST_IN_A_FOLD = 10  # with fewer samples in each fold, differences between mo
 LEFT_OUT_TO_RANK = 300  # samples left out, in as many folds as it takes, that candidates are first compared on
 FEWEST_IN_A_PART = 200  # samples that tell something, where there is no time for more
 
+# of the kernel, where nothing was compared
+TOO_MANY = f"chosen: networks are not tried for more than {NETWORK_SAMPLES:,} samples"
+INTERRUPTED = "chosen: interrupted before there was anything to compare"
+
 
 @dataclasses.dataclass
 class Search:
@@ -44,9 +42,10 @@ class Search:
     chosen : Candidate or None
         None: the kernel.
     table : dict of str to list
-        A column each: "model", "width", "target_scale", "alpha"; "error", the mean squared error on the folds that were
-        learned for; "difference" from the kernel's on these, and its "standard_error"; "folds", how many; where not
-        all rows are of all samples "samples", how many were learned from and left out in turn; "outcome".
+        A column each: "model", "width", "target_scale", "alpha"; "error", the mean squared error, or loss, on the
+        folds that were learned for; "difference" from the kernel's on these, and its "standard_error"; "folds", how
+        many; where not all rows are of all samples "samples", how many were learned from and left out in turn;
+        "outcome".
     left_out : ndarray of shape (n, C) or None
         Outputs of what was chosen at samples that it did not learn from, if there were enough samples; NaN at others.
     shortage : str or None
@@ -78,6 +77,7 @@ def search_models(
     out_of_fold=None,
     alpha="loo",
     first_alpha=None,
+    under=None,
     advance=None,
 ):
     """Compare networks with the lazy limit.
@@ -111,6 +111,8 @@ def search_models(
         Of the kernel.
     first_alpha : float, optional
         Of about what "loo" chooses.
+    under : UnderLoss, optional
+        The loss, if it is not the squared error. Rows that are equal are then not merged.
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -127,8 +129,11 @@ def search_models(
         why = "too few samples to compare" if seconds else "no time to compare"
         return Search(None, _as_table([{"model": "kernel", "folds": 0, "outcome": f"chosen: {why}"}]), None)
     with ThreadExecutor(n_threads) as executor:
-        comparing = Comparing(shift, random_state, executor, scale, alpha, first_alpha)
-        return _Search((X, Y, weights), strata, n_folds, seconds, comparing, out_of_fold, advance).run()
+        samples, options = (X, Y, weights), (shift, random_state, executor, scale, alpha, first_alpha)
+        comparing = Comparing(*options)
+        if under is not None:
+            samples, comparing = (*samples, under.shaped), ComparingUnderLoss(*options, under=under)
+        return _Search(samples, strata, n_folds, seconds, comparing, out_of_fold, advance).run()
 
 
 class _Search:
@@ -165,7 +170,7 @@ class _Search:
 
     def within_bounds(self, alpha):
         """A ridge that networks can be trained with, float."""
-        return float(min(max(alpha, LEAST_ALPHA), LARGEST_ALPHA))
+        return float(min(max(alpha, LEAST_ALPHA), self.comparing.largest_alpha))
 
     def best_of_all(self, alpha):
         """The best candidate on all folds, or None; `alpha` is the ridge of the kernel."""
@@ -188,8 +193,8 @@ class _Search:
         if self.known is not None and len(self.known[0]) == self.n_compared:
             self.part, found = self.known
             samples = [array[self.part] for array in self.samples]
-            self.comparison = Comparison(*samples, found.folds, self.comparing, found.scalings)
-            return self.comparison.take_kernel(found.outputs, found.alpha)
+            self.comparison = self.comparing.comparison(samples, found.folds, found.scalings)
+            return self.comparison.know_kernel(found)
         self.comparison, self.part = self.compare_on(self.n_compared)
         return self.comparison.measure_kernel()
 
@@ -200,7 +205,7 @@ class _Search:
         if n < len(strata):
             part = choose_part(strata, n, rng)
             samples, strata = [array[part] for array in samples], strata[part]
-        return Comparison(*samples, deal_into_folds(strata, self.n_folds, rng), self.comparing), part
+        return self.comparing.comparison(samples, deal_into_folds(strata, self.n_folds, rng)), part
 
     def measure(self, candidates, n_folds):
         """Measure candidates on so many folds, but those that there is no time for."""
@@ -221,7 +226,7 @@ class _Search:
     def price(self, candidate, n):
         """What it takes at most to measure a candidate on a fold of n samples, in seconds by the cost model."""
         n_train = min(self.n_distinct, n * (self.n_folds - 1) // self.n_folds)
-        return candidate.seconds(n_train, self.samples[0].shape[1], self.samples[1].shape[1])
+        return self.comparing.cost * candidate.seconds(n_train, self.samples[0].shape[1], self.samples[1].shape[1])
 
     def price_of_all(self, n):
         """What the search takes at most on n samples, likewise."""

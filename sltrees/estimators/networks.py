@@ -108,6 +108,7 @@ class Networks:
     name = "network"
     # of models in pickles that were made before there were these
     first_damping, loss, offsets = 0.0, None, None
+    lift = 0.0  # (C,) is added to outputs once all is trained, so that quantiles are those of samples left out
 
     def __init__(
         self,
@@ -414,4 +415,4 @@ class Networks:
         """Outputs, shape (n, C). Cost: that of `ShiftedReLUNetwork.predict` for each."""
         outputs = [network.predict(X, n_threads=self.n_threads) for network in self.networks_]
         outputs = np.stack(outputs, axis=1) / self.target_scale
-        return outputs if self.loss is None else outputs + self.offsets
+        return outputs if self.loss is None else outputs + self.offsets + self.lift

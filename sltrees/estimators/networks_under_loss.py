@@ -8,7 +8,7 @@ from sltrees.estimators.distinct_samples import deal_alike
 from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread
-from sltrees.estimators.under_loss import FOLDS, FROM_THE_MIDDLE, choose_ridge, settle_loss
+from sltrees.estimators.under_loss import FOLDS, FROM_THE_MIDDLE, choose_ridge, eval_set_under_loss, settle_loss
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 
@@ -62,10 +62,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     def judge(outputs):
         estimator._judge(y[known], weights[known] * (n_samples / weights.sum()), Y[known], outputs[known])
 
-    eval_set = None
-    if eval_samples is not None:
-        X_val = estimator._filled(eval_samples[0])
-        eval_set = estimator.scaling_.transform(X_val), estimator._posed(eval_samples[1], None)[1]
+    eval_set = eval_set_under_loss(estimator, eval_samples)
     estimator.selection_ = {"model": ["network"], "error": [None], "outcome": ["asked for"]}
     model = networks(slice(None), **estimator._training_options(eval_set))
     model.draw(rows, Y, weights)

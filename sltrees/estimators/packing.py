@@ -336,6 +336,7 @@ def _packed_model(model):
     header["dtype"] = np.dtype(header["dtype"]).name
     if model.loss is not None:
         header |= {"loss": description_of(model.loss), "offsets": model.offsets.tolist()}
+        header |= {"lift": np.broadcast_to(model.lift, model.offsets.shape).tolist()} if np.any(model.lift) else {}
     arrays = _with_samples(header, model)
     packed = [pack_network(network) for network in model.networks_]
     header["networks"] = [of_network for of_network, _ in packed]
@@ -386,6 +387,14 @@ def _unpacked_blocks(model, contents, n_columns, n_outputs):
     return model
 
 
+def _unpacked_constants(contents, key, n_outputs):
+    """A number for each output."""
+    values = contents.take(key)
+    if not isinstance(values, list) or len(values) != n_outputs:
+        raise ArchiveError(f"{key!r} must be a list of {n_outputs}")
+    return np.array([as_number_entry(value, key, minimum=-np.inf) for value in values])
+
+
 def _unpacked_networks(contents, n_columns, n_outputs):
     width, shift, alpha = contents.integer("width", minimum=1), contents.take("shift"), _alpha(contents.take("alpha"))
     options = {name: contents.take(name) for name in ("init", "sampling", "dtype")}
@@ -393,10 +402,7 @@ def _unpacked_networks(contents, n_columns, n_outputs):
     ShiftedReLUNetwork(width, shift=shift, random_state=random_state, **options)  # checks them
     if contents.has("loss"):  # which files of squared errors do not have
         options["loss"] = as_loss(described_loss(contents.take("loss")))
-        offsets = contents.take("offsets")
-        if not isinstance(offsets, list) or len(offsets) != n_outputs:
-            raise ArchiveError(f"'offsets' must be a list of {n_outputs}")
-        options["offsets"] = np.array([as_number_entry(offset, "offset", minimum=-np.inf) for offset in offsets])
+        options["offsets"] = _unpacked_constants(contents, "offsets", n_outputs)
     patience = contents.take("patience")
     model = Networks(
         width=width,
@@ -411,6 +417,8 @@ def _unpacked_networks(contents, n_columns, n_outputs):
         executor=contents.choice("executor", LOCAL_EXECUTORS),
         **options,
     )
+    if contents.has("lift"):  # which only quantiles have
+        model.lift = _unpacked_constants(contents, "lift", n_outputs)
     alpha, headers, results = contents.number("alpha_"), contents.take("networks"), contents.take("results")
     if not isinstance(headers, list) or len(headers) != n_outputs:
         raise ArchiveError(f"'networks' must be a list of {n_outputs}")

@@ -35,8 +35,8 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     loss : {"squared", "huber", "quantile", "poisson", "gamma"}, default "squared"
         What is minimised. "huber": the squared error up to 1.345 deviations, as errors of samples left out tell them,
         and linear beyond, so that outliers change little. "quantile": predictions are quantiles. "poisson": for counts,
-        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. With all but
-        "squared" model="auto" is the kernel: see the page "Losses".
+        "gamma": for amounts above 0 whose errors are relative; predictions are exponentials, above 0. See the page
+        "Losses".
     quantile : float, default 0.5
         Of the loss "quantile": above 0 and below 1.
     %(parameters_of_runs)s

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from sltrees.estimators.comparison_under_loss import UnderLoss
 from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, joined_pairs, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
 from sltrees.estimators.kernel_solvers.centres import draw_centres
 from sltrees.estimators.kernel_solvers.nystrom import NystromSystem
 from sltrees.estimators.kernel_solvers.reweighted import AllSamples, Centres, minimise
+from sltrees.estimators.model_search import INTERRUPTED, NETWORK_SAMPLES, TOO_MANY, SearchWarning, search_models
 from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread
@@ -26,8 +30,8 @@ FROM_THE_MIDDLE = 1e-1  # a ridge to begin with where squared errors chose none
 REFRESHES = 2  # of the scale of Huber's loss, by errors of samples left out
 
 
-def fit_under_loss(estimator, X, y, targets, weights, seed, n_samples):
-    """Learn the kernel under the loss of an estimator. Sets: all that is learned.
+def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples):
+    """Learn the kernel under the loss of an estimator, or networks, if it may choose. Sets: all that is learned.
 
     Parameters
     ----------
@@ -35,6 +39,8 @@ def fit_under_loss(estimator, X, y, targets, weights, seed, n_samples):
         With its coding of targets.
     X, y, targets, weights : ndarray
         Samples of weight above 0, joined where they are equal, targets also coded.
+    eval_samples : tuple (X, targets) or None
+        For networks, if these are better.
     seed : int
     n_samples : int
         As they came: the sum of weights in what is told of them.
@@ -62,20 +68,13 @@ def fit_under_loss(estimator, X, y, targets, weights, seed, n_samples):
     unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = _functions(model, kernel, rows, Y, rng, executor)
-        alpha = estimator.alpha
-        if alpha == "loo":
-            if tell is not None:
-                tell("the ridge under the loss")
-            samples = rows, Y, weights
-            alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor)
-            if isinstance(loss, HuberLoss):  # the ridge that suits it once it knows its scale
-                loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor)
-                alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor)
-        alpha = max(float(alpha), np.finfo(np.float64).eps)
+        if estimator.alpha == "loo" and tell is not None:
+            tell("the ridge under the loss")
+        loss, alpha = _with_ridge(estimator, loss, kernel, (rows, Y, weights), choice, unit, rng, executor)
         folds = deal_alike((rows, Y, weights), estimator._strata(Y), FOLDS, rng)
         loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
         scale = choice.scale(**estimator._kernel_options())
-        if scale is not None and choice.are_all:
+        if scale is not None and choice.learned.rounds and choice.are_all:
 
             def of_some(seen):
                 transform = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])
@@ -83,27 +82,83 @@ def fit_under_loss(estimator, X, y, targets, weights, seed, n_samples):
                 return functions, transform(X[~seen])
 
             left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds, tell)
-        elif scale is not None:
+        elif scale is not None and choice.learned.rounds:
             left_out[choice.seen] = np.nan
     known = ~np.isnan(left_out[:, 0])
     offset = _offset(loss, Y, left_out, weights, known)
-    left_out = left_out + offset
     found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
     _give(model, functions, found, alpha, alpha * unit, (rows, Y, weights))
-    error = None
-    if known.any():
-        error = float(np.average(loss.value(Y, left_out)[known].sum(axis=1), weights=weights[known]))
-    outcome = (
-        "asked for" if estimator.model == "kernel" else f"chosen: of the loss {estimator.loss!r} there is no other"
-    )
-    estimator.selection_ = {"model": ["kernel"], "error": [error], "outcome": [outcome]}
 
     def judge(outputs):
+        known = ~np.isnan(outputs[:, 0])
         estimator._judge(y[known], weights[known] * (n_samples / weights.sum()), Y[known], outputs[known])
 
-    estimator._adopt(model, "kernel", judge, left_out)
+    error = None
+    if known.any():
+        error = float(np.average(loss.value(Y, left_out + offset)[known].sum(axis=1), weights=weights[known]))
+    estimator.selection_ = {"model": ["kernel"], "error": [error], "outcome": ["asked for"]}
+    estimator._adopt(model, "kernel", judge, left_out + offset)
     estimator._shaped_by = estimator._shaping_parameters()
+    if estimator.model == "auto":
+        under = UnderLoss(loss, alpha * unit, (shaped - shaped.mean(axis=0)) / spread_of_shaped)
+        samples = X, rows, Y, weights
+        _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed, progress)
     estimator._report_scalings(choice)
+
+
+def _with_ridge(estimator, loss, kernel, samples, choice, unit, rng, executor):
+    """The loss, with a scale that suits its ridge, and the ridge."""
+    alpha = estimator.alpha
+    if alpha == "loo":
+        alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor)
+        if isinstance(loss, HuberLoss):  # the ridge that suits it once it knows its scale
+            loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor)
+            alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor)
+    return loss, max(float(alpha), np.finfo(np.float64).eps)
+
+
+def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed, progress):
+    """Have networks learn if they are clearly better than the kernel. Sets: selection_, and what is learned, if so."""
+    X, rows, Y, weights = samples
+    if len(rows) > NETWORK_SAMPLES:
+        estimator.selection_["outcome"] = [TOO_MANY]
+        return
+    estimator.selection_["outcome"] = [INTERRUPTED]
+    scale = choice.scale(**estimator._kernel_options())
+    order = order_of(X, Y, weights)  # nothing depends on that in which samples came
+    search = search_models(
+        (rows if scale is None else X)[order],
+        Y[order],
+        weights[order],
+        estimator._strata(Y)[order],
+        shift=estimator._kernel_shift(),
+        n_folds=estimator.n_folds,
+        seconds=estimator.search_seconds,
+        random_state=seed,
+        n_threads=n_threads_of(estimator.n_jobs),
+        scale=scale,
+        out_of_fold=choice.out_of_fold(order),
+        alpha=alpha,
+        under=under._replace(shaped=under.shaped[order]),
+        advance=progress,
+    )
+    estimator.selection_ = search.table
+    if search.shortage is not None:
+        warnings.warn(search.shortage, SearchWarning, stacklevel=8)  # of who calls fit
+    if progress is not None:
+        progress.end()  # what networks say of their training are lines
+    if search.chosen is None:
+        return
+    eval_set = eval_set_under_loss(estimator, eval_samples)
+    training = estimator._training_options(eval_set)
+    del training["tol"], training["max_iter"]  # as it was measured
+    left_out, constants = np.empty(Y.shape), under.loss.constant(Y, weights)
+    left_out[order] = search.left_out
+    model = search.chosen.build(seed, dtype=estimator.dtype, loss=under.loss, offsets=constants, **training)
+    model.lift = _offset(under.loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
+    model.draw(rows, Y, weights)
+    estimator._adopt(model, "network", judge, left_out + model.lift)
+    model.resume(rows, Y, weights, eval_set)
 
 
 def extend_under_loss(estimator, X, targets, weights):
@@ -134,6 +189,14 @@ def extend_under_loss(estimator, X, targets, weights):
         loss, found, left_out = _settled(functions, loss, Y, weights, model.alpha_ * unit, folds)
     constants = found.constants + _offset(loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
     estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
+
+
+def eval_set_under_loss(estimator, eval_samples):
+    """Samples held out as models know them, or None."""
+    if eval_samples is None:
+        return None
+    X, targets = eval_samples
+    return estimator.scaling_.transform(estimator._filled(X)), estimator._posed(targets, None)[1]
 
 
 def settle_loss(kernel, loss, samples, ridge, n_folds, rng, executor):
