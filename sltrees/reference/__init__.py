@@ -5,6 +5,7 @@ Gauss-Newton), "bpsw" and "bpsw-srht" (sketch-preconditioned conjugate gradients
 """
 
 from sltrees.reference.gradient_descent import GradientDescent
+from sltrees.reference.softmax_steps import SoftmaxSteps, softmax_gauss_newton
 from sltrees.reference.twins import (
     AllPairs,
     CumulativeSums,
@@ -36,6 +37,7 @@ __all__ = [
     "GradientDescent",
     "NearList",
     "RowsByDefinition",
+    "SoftmaxSteps",
     "ThresholdArray",
     "count_flips",
     "dense_gauss_newton",
@@ -52,4 +54,5 @@ __all__ = [
     "pair_count_change",
     "pair_counts",
     "shrink_and_step",
+    "softmax_gauss_newton",
 ]

@@ -200,6 +200,7 @@ def refuse_together(budgets):
     """
     one = budgets[0]
     needed = sum(budget.needed for budget in budgets)
+    needed -= (len(budgets) - 1) * one.planes.X.nbytes  # which is there once
     refuse_too_large_together([budget.network for budget in budgets], needed, one.planes.X, *one.allowed)
 
 

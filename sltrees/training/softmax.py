@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Self
 
 import numpy as np
@@ -242,11 +243,11 @@ class SoftmaxTrainer:
             )
             weights = np.concatenate([old, new])
         samples = Samples(np.concatenate([X, X_new], dtype=X_new.dtype))  # that of the networks as they are by now
-        Y, before = np.concatenate([Y, Y_new]), self._samples
+        Y, before = np.concatenate([Y, Y_new]), self._of_samples()
         try:
             return self._train(samples, Y, weights, eval_set, n_samples_before=len(X))
         except BaseException:
-            self._samples = before  # also where Ctrl-C fell behind all else: who calls again adds the samples once
+            self._give_back(before)  # also where Ctrl-C fell behind all else: who calls again adds the samples once
             raise
 
     def predict(self, X) -> npt.NDArray[Any]:
@@ -306,34 +307,55 @@ class SoftmaxTrainer:
         if eval_set is not None:
             X_val = samples_for(self.trainers_[0].network, eval_set[0], "X_val", samples.X.shape[1]).X
             eval_set = X_val, self._targets(eval_set[1], "Y_val", len(X_val))
-        names = (*OF_SAMPLES, "offset")
-        before = [{name: value for name, value in vars(each).items() if name in names} for each in self.trainers_]
-        resumed, has_returned = self._resumed, False
-        try:
-            if resumed is None and not n_samples_before:
-                constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
-                for trainer, constant in zip(self.trainers_, constants, strict=True):
-                    trainer.offset = trainer.loss_.scale * float(constant)
-            results = train_classes(
-                self.trainers_,
-                samples,
-                Y,
-                weights,
-                eval_set,
-                n_samples_before=n_samples_before,
-                shared=SharedGram() if _begin_alike(self.trainers_) else None,
-                resumed=resumed,
-            )
-            has_returned = True
-            return results
-        finally:
+        before, resumed, has_returned = self._of_samples(), self._resumed, False
+
+        def settle():
             # as of NewtonTrainer: samples are there once networks were drawn for them, those that join if it returned
             if _were_drawn_for(self.trainers_, samples) and (has_returned or not n_samples_before):
                 self._samples = samples.X, Y, weights
-            else:  # in one statement, so that Ctrl-C cannot fall between
-                list(map(dict.update, map(vars, self.trainers_), before))
+            else:
+                self._give_back(before)
             if resumed is not None and all(lineage.begun and not lineage.replaying for lineage in resumed):
                 self._resumed = None
+
+        try:
+            try:
+                if resumed is None and not n_samples_before:
+                    constants = HalfMultinomialLoss().constant(Y, np.ones(len(Y)) if weights is None else weights)
+                    for trainer, constant in zip(self.trainers_, constants, strict=True):
+                        trainer.offset = trainer.loss_.scale * float(constant)
+                results = train_classes(
+                    self.trainers_,
+                    samples,
+                    Y,
+                    weights,
+                    eval_set,
+                    n_samples_before=n_samples_before,
+                    shared=SharedGram() if _begin_alike(self.trainers_) else None,
+                    resumed=resumed,
+                )
+                has_returned = True
+                return results
+            finally:
+                settle()
+        finally:
+            settle()  # again: what Ctrl-C fell into is made up for
+
+    def _of_samples(self):
+        """What this trainer, and that of each network, knows of samples: a list of dicts. Cost: O(1) for each."""
+        names = (*OF_SAMPLES, "offset")
+        return [{name: value for name, value in vars(each).items() if name in names} for each in self._all()]
+
+    def _give_back(self, before):
+        """Have them know what they did. Cost: O(1) for each."""
+        everyone, names = self._all(), (*OF_SAMPLES, "offset")
+        others = [{name: value for name, value in vars(each).items() if name not in names} for each in everyone]
+        whole = [other | own for other, own in zip(others, before, strict=True)]
+        # in one statement, so that Ctrl-C cannot fall between
+        list(map(setattr, everyone, itertools.repeat("__dict__"), whole))
+
+    def _all(self):
+        return [self, *self.trainers_]
 
 
 def _begin_alike(trainers):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from problems import random_problem
 
-from sltrees import NewtonTrainer, ShiftedReLUNetwork
+from sltrees import NewtonTrainer, ShiftedReLUNetwork, SoftmaxTrainer
 from sltrees._core import _primitives, _simd
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.cluster.arithmetic import UnlikeWorkerError, describe_arithmetic, refuse_unlike
@@ -89,6 +89,28 @@ def test_a_network_is_the_same_wherever_it_is_trained(case, executor):
     names = ("rmse", "flips", "visited_neurons", "fired_pairs", "cg_steps", "damping")
     seen = {str([[getattr(record, name) for name in names] for record in result.history]) for result in results}
     assert len(seen) == 1
+
+
+def counters(results):
+    names = ("rmse", "loss", "mean_loss", "flips", "visited_neurons", "fired_pairs", "refactorings", "damping")
+    return [[[getattr(record, name) for name in names] for record in result.history] for result in results]
+
+
+def test_under_a_loss_one_network_and_those_of_classes_are_the_same_wherever_they_are_trained(executor):
+    X, y = PROBLEM
+    counts, labels = np.floor(np.exp(y)), np.eye(2)[(y > 0).astype(int)]
+    ends = []
+    for where in ({"n_threads": 1}, {"n_threads": 2}, {"executor": executor}):
+        networks = [network_of(2**17) for _ in range(3)]
+        options = {"max_iter": 2, "tol": 1e-9, "alpha": 1e-2} | where
+        results = [NewtonTrainer(networks[0], loss="poisson", **options).fit(X, counts)]
+        results += SoftmaxTrainer(networks[1:], **options).fit(X, labels)
+        digests = [network.digest() for network in networks]
+        predicted = [network.predict(X).tolist() for network in networks]
+        ends.append((digests, predicted, counters(results), [result.status for result in results]))
+    assert all(len(network.state.neurons._placed) >= 2 for network in networks)
+    assert min(record.flips for result in results for record in result.history) > 0
+    assert ends[0] == ends[1] == ends[2]
 
 
 def test_any_number_of_workers_gives_the_same(cluster):

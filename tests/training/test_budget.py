@@ -9,7 +9,7 @@ from sltrees.execution.inline import InlineExecutor
 from sltrees.gram import HELD_AS
 from sltrees.methods.choose import METHODS
 from sltrees.network.hyperplanes import Hyperplanes
-from sltrees.training.budget import Budget
+from sltrees.training.budget import Budget, refuse_together
 
 
 def problem():
@@ -17,15 +17,29 @@ def problem():
     return ShiftedReLUNetwork(2000, shift=2.0, random_state=0), Hyperplanes(X.astype(np.float32), 2.0), y
 
 
-def holding(method="certified", **options):
+def budget(method="certified", **options):
     network, planes, y = problem()
-    return Budget(network, method, planes, y, InlineExecutor(), **options).choose_holding()
+    return Budget(network, method, planes, y, InlineExecutor(), **options)
+
+
+def holding(method="certified", **options):
+    return budget(method, **options).choose_holding()
 
 
 def needs(**options):
     with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes") as caught:
         holding(max_memory=1, **options)
     return int(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", ""))
+
+
+def test_samples_of_several_runs_are_there_once():
+    together = [budget(max_memory=1, max_gram=300, n_together=3) for _ in range(3)]
+    for each in together:
+        each.choose_holding()
+    with pytest.raises(MemoryError) as caught:
+        refuse_together(together)
+    needed = int(str(caught.value).split(" needs ")[1].split(" ")[0].replace(",", ""))
+    assert needed == pytest.approx(3 * needs(max_gram=300) - 2 * 300 * 5 * 4, abs=3)
 
 
 def test_how_g_is_held_is_chosen_by_memory():

@@ -414,7 +414,10 @@ def test_ctrl_c_in_extend_adds_samples_once():
 
     def check(outcome):
         if trainer._samples is None:  # the first call was cut off
+            assert not any(hasattr(one, "n_samples_") for one in trainer.trainers_)
             trainer.fit(X[:25], Y[:25])
+        assert [one.n_samples_ for one in trainer.trainers_] == [len(trainer._samples[0])] * C
+        assert all(one._samples[0] is trainer._samples[0] for one in trainer.trainers_)
         if isinstance(outcome, KeyboardInterrupt):
             assert len(trainer._samples[0]) == 25
         if len(trainer._samples[0]) == 25:
@@ -422,7 +425,8 @@ def test_ctrl_c_in_extend_adds_samples_once():
         assert np.array_equal(trainer._samples[0], X)
         assert [one.n_samples_ for one in trainer.trainers_] == [N] * C
 
-    interrupted_everywhere(run, code_of(SoftmaxTrainer._train, SoftmaxTrainer.extend, train_classes), check)
+    codes = code_of(SoftmaxTrainer._train, SoftmaxTrainer._give_back, SoftmaxTrainer.extend, train_classes)
+    interrupted_everywhere(run, codes, check)
 
 
 def test_an_exception_in_extend_adds_no_sample_and_one_in_fit_leaves_those_it_trained_on():
