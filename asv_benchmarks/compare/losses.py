@@ -1,9 +1,9 @@
 """Losses that suit the targets, beside squared errors and beside other packages: classes, outliers, counts.
 
-    python asv_benchmarks/compare/losses.py [--parts classes outliers counts steps] [--sets iris wine ...] [--seeds 2]
+    python asv_benchmarks/compare/losses.py [--parts classes outliers counts ...] [--sets iris wine ...] [--seeds 2]
         [--model kernel] [--rows 750] [--threads 1] [--csv docs/figures/losses.csv] [--docs docs/guide/losses.md]
 
-Four parts. Three have a quarter of the samples held out, dealt by the seed, and at most --rows learned from:
+Six parts. Four have a quarter of the samples held out, dealt by the seed, and at most --rows learned from:
 
     classes   the 12 classifications of `parts/real_data.py`: log-loss, accuracy, and area under the ROC curve (of
               several classes one against the rest in the mean)
@@ -12,8 +12,12 @@ Four parts. Three have a quarter of the samples held out, dealt by the seed, and
               that nobody moved
     counts    Poisson counts with a mean that depends on two of five columns, and days of absence (quine of MASS):
               mean Poisson deviance
+    directions  two and three classes that depend on two of the directions of eight columns: log-loss
     steps     what a step of `NewtonTrainer` takes under the log-loss and under squared errors of the same labels, one
               after the other: milliseconds (median of the steps of a run), those of solving, and flips
+    forms     networks of classes in turns, and by joint steps with one row a sample, both dense, on few samples: turns
+              of each network, or joint steps, until the loss is above the least that either finds in 60 by 10, 1 and
+              0.1% of what it began with above that
 
 Models are at their defaults, but that ours are the kernel; with "_auto" in their name they choose between it and
 networks, as is the default. Linear models, SVMs and MLPs see standardised features. SVC has its probabilities by
@@ -40,22 +44,29 @@ from asv_benchmarks.compare.parts.real_data import SETS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("part", "case", "model", "seed", "rows", "measure", "value", "seconds")
-PARTS = ("classes", "outliers", "counts", "steps")
+PARTS = ("classes", "outliers", "counts", "directions", "steps", "forms")
 CLASSES = [name for name, each in SETS.items() if each.task == "classification"]
 OF_OUTLIERS = ("friedman", "diabetes", "auto", "boston")
 SHARES = ("one", "0", "1", "5", "10")  # percent
 OF_COUNTS = ("synthetic", "quine")
 OF_STEPS = ("digits", "synthetic")
+OF_DIRECTIONS = ("two", "three")
+OF_FORMS = ("iris", "wine", "penguins", "fgl", "anes96")
+ROWS_OF_FORMS, WIDTH_OF_FORMS, MOST_STEPS = 90, 256, 60
+LEVELS = (10, 1, 0.1)  # percent
 STEPS, WIDTH, ALPHA = 8, 2**15, 0.1
 MODELS = {
-    "classes": ("log_loss", "log_loss_auto", "squared", "logistic", "svc", "forest", "boosting", "mlp"),
+    "classes": ("log_loss", "squared", "logistic", "svc", "forest", "boosting", "mlp"),
     "outliers": ("huber", "huber_auto", "squared", "svr", "linear_huber", "boosting_median"),
     "counts": ("poisson", "poisson_auto", "squared", "linear_poisson", "boosting_poisson"),
+    "directions": ("log_loss", "log_loss_auto", "squared", "logistic", "svc", "forest", "boosting", "mlp"),
     "steps": ("log_loss", "squared"),
+    "forms": ("turns", "one row"),
 }
 OURS = ("log_loss", "huber", "poisson", "squared")
 MEASURES = {"classes": ("log-loss", "accuracy", "AUC"), "outliers": ("R^2",), "counts": ("deviance",)}
 MEASURES["steps"] = ("ms", "ms of solving", "flips")
+MEASURES |= {"directions": MEASURES["classes"], "forms": tuple(f"steps to {level:g}%" for level in LEVELS)}
 IS_LOSS = ("log-loss", "deviance")  # the smaller the better
 LEAST = 1e-3  # predictions of counts: below there is no deviance
 
@@ -66,7 +77,8 @@ def make_model(part, model, kind, seed):
         kind, model = "auto" if model.endswith("_auto") else kind, model.removesuffix("_auto")
         from sltrees.estimators import NewtonClassifier, NewtonRegressor
 
-        return (NewtonClassifier if part == "classes" else NewtonRegressor)(kind, loss=model, random_state=seed)
+        cls = NewtonClassifier if part in ("classes", "directions") else NewtonRegressor
+        return cls(kind, loss=model, random_state=seed)
     from sklearn import calibration, ensemble, linear_model, neural_network, svm
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.pipeline import make_pipeline
@@ -125,6 +137,15 @@ def counts_of(case, seed):
     return np.concatenate(X, axis=1), frame["Days"].to_numpy(dtype=float)
 
 
+def of_directions(case, seed):
+    """Samples, and labels that depend on their lengths along two directions."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((1600, 8))
+    along, across = (np.abs(X @ rng.standard_normal(8)) for _ in range(2))
+    scores = along - across + 0.5 * rng.standard_normal(len(X))
+    return X, np.digitize(scores, [0.0] if case == "two" else [-0.7, 0.7])
+
+
 def labels_of(case, seed):
     """Rows of unit norm and labels of 0 and 1."""
     if case == "digits":
@@ -169,6 +190,8 @@ def data(part, case, seed, rows):
         return split(X, y, seed, rows, y)
     if part == "counts":
         return split(*counts_of(case, seed), seed, rows)
+    if part == "directions":
+        return split(*of_directions(case, seed), seed, rows)
     name, share = case.split("/")
     X, y = friedman(seed) if name == "friedman" else load(name)[:2]
     X_train, y_train, X_test, y_test = split(X, y, seed, rows)
@@ -179,9 +202,10 @@ def cases_of(part, sets):
     """Names of data."""
     if part == "classes":
         return [name for name in CLASSES if name in sets]
-    if part == "steps":
-        return list(OF_STEPS)
-    return [f"{name}/{share}" for name in OF_OUTLIERS for share in SHARES] if part == "outliers" else list(OF_COUNTS)
+    others = {"counts": OF_COUNTS, "directions": OF_DIRECTIONS, "steps": OF_STEPS, "forms": OF_FORMS}
+    if part in others:
+        return list(others[part])
+    return [f"{name}/{share}" for name in OF_OUTLIERS for share in SHARES]
 
 
 # ---------------------------------------------------------------------- measuring
@@ -204,8 +228,40 @@ def steps_of(case, model, seed):
     return values, result.seconds
 
 
+@functools.cache
+def losses_of_forms(case, seed):
+    """By form, the loss after each turn of all networks, or joint step."""
+    from sltrees import ShiftedReLUNetwork, reference
+    from sltrees.preprocessing import InputScaling
+
+    X, y, _ = load(case)
+    some = np.random.default_rng(seed).permutation(len(X))[:ROWS_OF_FORMS]
+    X, labels = InputScaling().fit(X[some]).transform(X[some]), np.unique(y[some], return_inverse=True)[1]
+    network = ShiftedReLUNetwork(WIDTH_OF_FORMS, shift=1.0, random_state=seed, dtype="float64").initialize(X)
+    found = {}
+    for form in MODELS["forms"]:
+        steps = reference.softmax_gauss_newton(
+            *network.dense_weights(), network.shift_, X, labels, form=form, alpha=ALPHA, max_iter=MOST_STEPS
+        )
+        found[form] = np.array(steps.losses[:: labels.max() + 1 if form == "turns" else 1])
+    return found
+
+
+def forms_of(case, model, seed):
+    """Steps to each level, infinite where it was not reached, and seconds of all."""
+    began = time.perf_counter()
+    found = losses_of_forms(case, seed)
+    least, values = min(losses[-1] for losses in found.values()), {}
+    for level, measure in zip(LEVELS, MEASURES["forms"], strict=True):
+        is_there = found[model] - least <= level / 100 * (found[model][0] - least)
+        values[measure] = float(np.argmax(is_there)) if is_there.any() else np.inf
+    return values, time.perf_counter() - began
+
+
 def measured(part, case, model, kind, seed, rows):
     """Values of the measures of a part, and seconds."""
+    if part == "forms":
+        return forms_of(case, model, seed)
     if part == "steps":
         return steps_of(case, model, seed)
     from sklearn import metrics
@@ -335,11 +391,23 @@ def report(found):
             if body:
                 texts += ["What a step takes (ratio of milliseconds: median):", table(head, body)]
             continue
+        if part == "forms":
+            cells = {measure: means(found, part, measure) for measure in MEASURES[part]}
+            head = ["classes of", *(f"{model}, {level:g}%" for level in LEVELS for model in models)]
+            cases = list(dict.fromkeys(case for case, _ in cells[MEASURES[part][0]]))
+            body = [[case, *(f"{of[case, model]:.1f}" for of in cells.values() for model in models)] for case in cases]
+            if body:
+                texts += ["Turns of all networks, or joint steps:", table(head, body)]
+            continue
         cells = means(found, part, MEASURES[part][0])
         cases = list(dict.fromkeys(case for case, _ in cells))
         body = [[case, *(number(cells[case, model]) for model in models)] for case in cases]
         if body:
-            title = {"outliers": "R^2 by set and percent of outliers:", "counts": "Mean Poisson deviance:"}[part]
+            title = {
+                "outliers": "R^2 by set and percent of outliers:",
+                "counts": "Mean Poisson deviance:",
+                "directions": "Log-loss of classes that depend on two directions of eight columns:",
+            }[part]
             texts += [title, table(["set", *models], body)]
     return "\n\n".join(texts)
 

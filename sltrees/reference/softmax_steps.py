@@ -153,7 +153,7 @@ class _Problem:
     """What is minimised, and steps for it."""
 
     def __init__(self, W, signs, shift, X, labels, alpha):
-        self._initial, self._network, self._X, self._labels = W, (signs, shift, X), X, labels
+        self.initial, self._network, self._X, self._labels = W, (signs, shift, X), X, labels
         self._Y, self._logistic = np.eye(labels.max() + 1)[labels], LogisticLoss()
         self.n_classes = self._Y.shape[1]
         offsets = np.log(self._Y.mean(axis=0))
@@ -171,7 +171,7 @@ class _Problem:
         """Of all networks, with the ridge."""
         logits = self._logits(weights)
         losses = scipy.special.logsumexp(logits, axis=1) - np.sum(self._Y * logits, axis=1)
-        return float(np.sum(losses) + 0.5 * self.ridge * np.sum((weights - self._initial) ** 2))
+        return float(np.sum(losses) + 0.5 * self.ridge * np.sum((weights - self.initial) ** 2))
 
     def turn(self, weights, c, lam):
         """The step of network c with damping lam, and the decrease that it promises."""
@@ -189,7 +189,7 @@ class _Problem:
     def _step(self, weights, directions, slopes, curvatures, lam):
         """For a loss of one number a sample, whose derivatives by the logits are `directions`."""
         h, c = np.maximum(curvatures, np.abs(slopes) / self._logistic.reach), self.ridge + lam
-        moved, G, pulled = weights - self._initial, np.diag(c / h), np.zeros(len(h))
+        moved, G, pulled = weights - self.initial, np.diag(c / h), np.zeros(len(h))
         rows = [v[:, None] * self._jacobian(w) if v.any() else None for v, w in zip(directions.T, weights, strict=True)]
         moves = [k for k, J in enumerate(rows) if J is not None]
         for k in moves:

@@ -25,6 +25,8 @@ from sltrees.records import Laziness, TrainingStatus, timed
 from sltrees.training.budget import Budget
 from sltrees.training.damping import LevenbergMarquardt
 from sltrees.training.forcing import SHARE_OF_TOL, ForcingTerms
+from sltrees.training.interruptible import Interruptible
+from sltrees.training.making_gram import made_gram
 from sltrees.training.objective import LossOfOutputs, objective_of
 from sltrees.training.reporting import Attempt, Report
 from sltrees.training.ridge import alpha_left_out, has_ridge, unit_of_ridge
@@ -48,7 +50,7 @@ FLAT_DECREASE = 1e-8
 FLAT_STEPS = 3
 
 
-class Run:
+class Run(Interruptible):
     """One call of `fit`: its state, and its steps in the order of `fit`.
 
     Parameters
@@ -115,24 +117,15 @@ class Run:
             laziness=self.laziness,
         )
 
-    def train(self):
-        """The run itself; returns its status, once the network is that of the last step kept."""
-        try:
-            self.plan()
-            self.set_up()
-            status = self.iterate()
-            self.finish(status)
-            return status
-        except KeyboardInterrupt:
-            return self.interrupted()
-        except ClusterLostError as error:
-            return self.lost(error)
-        except BaseException:
-            self.interrupted(conclude=False)
-            raise
-        finally:
-            if self.method is not None:
-                self.method.release()  # also where settling failed: whoever looks next finishes what was being kept
+    def begin(self):
+        """As of `Interruptible`. Sets: all that steps need."""
+        self.plan()
+        self.set_up()
+
+    def release(self):
+        """As of `Interruptible`."""
+        if self.method is not None:
+            self.method.release()
 
     def finish(self, status):
         """Training has come to an end. Sets: state, laziness, and what `restore_best` does."""
@@ -278,35 +271,7 @@ class Run:
 
     def make_gram(self, held_as):
         """G, scaled by the weights of the samples; nothing is counted yet."""
-        objective, network = self.objective, self.trainer.network
-        if held_as == "array":
-            return HELD_AS[held_as](objective.scaled_samples(self.X), network.width)
-        # of whatever method there is when it is asked
-        arguments = [
-            lambda v: objective.roots * self.gram_product(held_as)(objective.roots * v),
-            lambda: objective.weights * self.method.gram_diagonal(),
-            len(self.X),
-        ]
-        if held_as == "sketch":
-            arguments.append(lambda executor: objective.scaled_matrix(self.method.approximate_gram(executor)))
-        if held_as == "preconditioned":
-            arguments.append(self.gram_columns)
-        return HELD_AS[held_as](*arguments)
-
-    def gram_product(self, held_as):
-        """v -> G v, not scaled."""
-        return self.method.gram_product_by_pairs if held_as == "preconditioned" else self.method.gram_product
-
-    def gram_columns(self, samples):
-        """Columns of G, scaled, for `PreconditionedGram`."""
-        counts, scaled = self.method.pair_columns(samples), self.objective.roots / np.sqrt(self.trainer.network.width)
-        right = np.reshape(scaled, (-1, 1)) * self.X.astype(np.float64, copy=False)
-        own = right[samples]
-
-        def columns(rows, some):
-            return np.dot(right[rows], own[some].T) * counts[:, rows][some].T
-
-        return columns
+        return made_gram(held_as, self.objective, self.X, self.trainer.network.width, lambda: self.method)
 
     def choose_alpha(self):
         """The ridge relative to its unit."""

@@ -20,6 +20,7 @@ from sltrees.network.neurons import outputs
 from sltrees.network.use import claim, frozen, standing
 from sltrees.records import TrainingStatus
 from sltrees.training.budget import refuse_together
+from sltrees.training.interruptible import Interruptible
 from sltrees.training.objective import LossOfOutputs
 from sltrees.training.validation_set import ValidationSet
 
@@ -88,7 +89,7 @@ class ValidationSetOfClass(ValidationSet):
         self.best_rmse, self.best_mean_loss = self.rmse, self.mean_loss
 
 
-class RunOfClasses:
+class RunOfClasses(Interruptible):
     """One call of `fit` for the networks of all classes.
 
     Parameters
@@ -145,26 +146,12 @@ class RunOfClasses:
                 run.model = run.gram = run.method = None
         return [run.end(status) for run in self.runs]
 
-    def train(self):
-        """The run itself; returns its status, once networks are those of the last step kept."""
-        try:
-            self.set_up()
-            status = self.iterate()
-            self.finish(status)
-            return status
-        except KeyboardInterrupt:
-            return self.interrupted()
-        except ClusterLostError as error:
-            return self.lost(error)
-        except BaseException:
-            self.interrupted(conclude=False)
-            raise
-        finally:
-            for run in self.runs:
-                if run.method is not None:
-                    run.method.release()
+    def release(self):
+        """As of `Interruptible`."""
+        for run in self.runs:
+            run.release()
 
-    def set_up(self):
+    def begin(self):
         """Have all networks drawn, and all know of each other. Sets: all that steps need."""
         for run in self.runs:
             run.plan()

@@ -17,6 +17,7 @@ from sltrees.execution.threads import ThreadExecutor
 from sltrees.network import use
 from sltrees.reference import GradientDescent
 from sltrees.reference import gradient_descent as descent
+from sltrees.training.interruptible import Interruptible
 from sltrees.training.reporting import Report
 from sltrees.training.run import Run
 
@@ -178,7 +179,7 @@ def test_fit_ends_whole(executor, as_before):
             assert outcome.status in ("interrupted", "max_iter")
         assert NewtonTrainer(network, max_iter=1, tol=0.0, n_threads=1).fit(X, y).status == "max_iter"
 
-    codes = EXECUTION | code_of(Run, Report, use.claim, NewtonTrainer.fit, NewtonTrainer._train)
+    codes = EXECUTION | code_of(Run, Interruptible, Report, use.claim, NewtonTrainer.fit, NewtonTrainer._train)
     interrupted_everywhere(act, codes, check)
 
 

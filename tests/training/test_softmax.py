@@ -17,6 +17,7 @@ from sltrees.losses.classes import OneOfClasses
 from sltrees.losses.scaled import ScaledLoss
 from sltrees.training import budget, run_of_classes
 from sltrees.training.damping import LevenbergMarquardt
+from sltrees.training.interruptible import Interruptible
 from sltrees.training.run import Run
 from sltrees.training.run_of_classes import RunOfClasses
 from sltrees.training.softmax import SoftmaxTrainer, train_classes
@@ -244,7 +245,7 @@ def test_ctrl_c_leaves_networks_of_steps_that_were_taken_or_not():
         again = SoftmaxTrainer(networks, alpha=1e-2, max_iter=1)
         assert again.fit(X, Y)[0].status == "max_iter"
 
-    interrupted_everywhere(run, code_of(RunOfClasses), check)
+    interrupted_everywhere(run, code_of(RunOfClasses, Interruptible), check)
 
 
 def test_the_best_networks_on_the_validation_set_are_kept():
