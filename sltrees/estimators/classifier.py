@@ -31,8 +31,8 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     loss : {"squared", "log_loss", "auto"}, default "squared"
         "squared": outputs learn +1 and -1, and probabilities are fitted to those of samples left out. "log_loss": the
         negative logarithm of the probability of the right class is minimised, so that outputs are logits, also
-        those of networks. "auto": that of the two with which probabilities of samples
-        left out by folds have the smaller log-loss, `loss_`. See the page "Losses".
+        those of networks. "auto": "log_loss" if with it probabilities of samples left out
+        by folds have a log-loss that is smaller by a standard error, else "squared": `loss_`. See the page "Losses".
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of samples: "balanced" gives classes the same total weight, a dict maps labels to
         factors.

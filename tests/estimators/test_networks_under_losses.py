@@ -134,11 +134,11 @@ def test_probabilities_of_networks(n_classes, tmp_path):
 def test_the_loss_is_that_of_the_better_probabilities(better, monkeypatch, tmp_path):
     asked = []
 
-    def error(estimator, loss, *others):
+    def errors(estimator, loss, X, *others):
         asked.append(loss)
-        return float(loss != better)
+        return np.full(len(X), float(loss != better))
 
-    monkeypatch.setattr(loss_choice, "_error", error)
+    monkeypatch.setattr(loss_choice, "_errors", errors)
     labels = SCORES > 0
     model = classifier(model="kernel", loss="auto", feature_learning=False).fit(X, labels)
     assert asked == ["squared", "log_loss"]
@@ -150,6 +150,21 @@ def test_the_loss_is_that_of_the_better_probabilities(better, monkeypatch, tmp_p
     assert loaded.loss == loaded.loss_ == better
     model.partial_fit(X_NEW, SCORES_NEW > 0)
     assert model.loss_ == better
+
+
+@pytest.mark.parametrize(("gain", "loss"), [(0.95, "squared"), (1.05, "log_loss")])
+def test_the_loss_is_taken_that_is_better_by_a_standard_error(gain, loss, monkeypatch):
+    weights = np.where(np.arange(120) < 60, 1.0, 3.0)
+    noise = np.where(np.arange(120) % 2, 1.0, -1.0)
+    standard_error = np.sqrt(np.sum(weights**2)) / weights.sum()
+
+    def errors(estimator, loss, X, y, labels, weights, *others):
+        rows = np.argsort(np.argsort(weights, kind="stable"), kind="stable")
+        return (gain * standard_error + noise[rows]) * (loss == "squared") + 1.0
+
+    monkeypatch.setattr(loss_choice, "_errors", errors)
+    model = classifier(model="kernel", loss="auto", feature_learning=False, alpha=0.1)
+    assert model.fit(X, SCORES > 0, sample_weight=weights).loss_ == loss
 
 
 def test_the_choice_of_the_loss_is_by_samples_left_out():
