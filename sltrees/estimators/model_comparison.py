@@ -149,6 +149,10 @@ class Comparison:
         rows = {c: row for c, row in rows.items() if row["folds"] == most and row["outcome"] != "worse"}
         return min(rows, key=lambda candidate: rows[candidate]["error"], default=None)
 
+    def promises(self, candidate):
+        """Whether others like a candidate, which is not clearly worse than the kernel, are worth a try."""
+        return True
+
     def measure_kernel(self, n_folds=None):
         """Learn the kernel on each fold, or some; returns the median of the ridges that it chose."""
         n_folds, comparing = n_folds or self.n_folds, self.comparing

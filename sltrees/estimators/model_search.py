@@ -177,7 +177,7 @@ class _Search:
         few = self.first_folds(self.n_compared)
         self.measure([Candidate(value, alpha) for value in TARGET_SCALES], few)
         best = self.comparison.best()
-        if best is None:
+        if best is None or not self.comparison.promises(best):
             return None  # others like these are no better
         alphas = [self.within_bounds(factor * alpha) for factor in FACTORS]
         self.measure([dataclasses.replace(best, alpha=value) for value in alphas], few)

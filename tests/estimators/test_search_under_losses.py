@@ -57,6 +57,16 @@ def test_models_are_measured_by_the_loss_where_they_did_not_learn(couples):
     assert np.allclose(model.fit(rows[seen], Y[seen], weights[seen]).predict(rows[~seen]), outputs[~seen], atol=1e-6)
 
 
+def test_others_like_a_candidate_are_tried_only_if_it_is_better_as_it_is():
+    with ThreadExecutor(1) as executor:
+        comparison, *_ = comparison_of(HalfPoissonLoss(), COUNTS[:N, None], executor)
+        for difference, promises in ((-1.1, True), (-0.9, False), (0.5, False), (np.nan, False)):
+            comparison.tried[None] = {"difference": difference, "standard_error": 1.0, "folds": 3}
+            assert comparison.promises(None) is promises
+            assert comparison.outcome(comparison.tried[None]) == "no better"
+        assert comparison.outcome(comparison.tried[None] | {"difference": -2.1}) == "better"
+
+
 def test_scales_are_learned_without_a_fold_from_targets_that_suit_them():
     asked = []
 
