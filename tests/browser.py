@@ -121,13 +121,14 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def picture(self, page, pixels):
-        """A page from its top to its end, as PNG, with all its images."""
+        """A page from its top to its end, as PNG, with all its images and fonts."""
         self.as_wide_as(pixels)
         self.open(page)
         self.script("""
             const images = [...document.images];
             images.forEach(image => image.loading = 'eager');
-            return Promise.all(images.map(image => image.decode().catch(() => null))).then(() => null);
+            const ready = images.map(image => image.decode().catch(() => null));
+            return Promise.all([document.fonts.ready, ...ready]).then(() => null);
         """)
         height = min(self.script("return document.documentElement.scrollHeight"), TALLEST)
         clip = {"x": 0, "y": 0, "width": pixels, "height": height, "scale": 1}

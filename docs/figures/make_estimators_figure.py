@@ -5,7 +5,6 @@ pip install -e ".[plot,sklearn]" && python docs/figures/make_estimators_figure.p
 It is a white card with dark text, so that it reads the same where pages are dark.
 """
 
-import math
 import sys
 from pathlib import Path
 
@@ -31,11 +30,12 @@ def draw(axes, summary, task):
     sets = summary.common(summary.of_task(task))
     points = sorted((summary.mean(model, sets, 1), summary.rank(model, sets), model) for model in summary.models)
     on_the_left = False
-    for (seconds, rank, model), (later, other, _) in zip(points, [*points[1:], (math.inf, 0.0, "")], strict=True):
+    for k, (seconds, rank, model) in enumerate(points):
         colour = STYLES[SAME_COLOURS[model]][0] if model in SAME_COLOURS else OTHERS
         axes.semilogx(seconds, rank, "o", color=colour)
-        # names are on the right, but where the next point is; of two that have one there, the first is on the left
-        on_the_left = abs(other - rank) < 0.3 and later < 4 * seconds and not on_the_left
+        # names are on the right, but where another point is; of two that have one there, the first is on the left
+        crowded = any(abs(other - rank) < 0.3 and later < 4 * seconds for later, other, _ in points[k + 1 :])
+        on_the_left = crowded and not on_the_left
         place = {"xytext": (-6 if on_the_left else 6, 0), "ha": "right" if on_the_left else "left", "va": "center"}
         axes.annotate(NAMES[model], (seconds, rank), color=colour, textcoords="offset points", **place)
     axes.set(title=f"{task.capitalize()}: {len(sets)} sets", xlabel="mean seconds a fold, fit and predict")

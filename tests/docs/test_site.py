@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -317,6 +318,16 @@ def test_mathematics_is_drawn(browser, page):
         assert max(height for _, height in sizes) > 30
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("pixels", WIDTHS)
+def test_pictures_of_pages_show_all_of_them(browser, as_wide_as, pixels):
+    picture = browser.picture("guide/reliability.html", pixels)
+    width, height = struct.unpack(">II", picture[16:24])  # of a PNG
+    assert width == pixels
+    end = browser.script("return document.querySelector('footer.bd-footer').getBoundingClientRect().bottom")
+    assert height >= int(end) > 2000
+
+
 # ---------------------------------------------------------------------- the history of the benchmarks
 
 
@@ -335,6 +346,9 @@ def history(site):
 
 @pytest.mark.browser
 def test_history_of_the_benchmarks_draws_its_commits(browser, history):
+    browser.open("background/benchmarks.html")
+    link = browser.script("return document.querySelector('article a[href$=\"history/index.html\"]').pathname")
+    assert link == f"/{history}/index.html"
     browser.open(f"{history}/index.html#threshold_tree.Query.time_query")
     # flot keeps what it has drawn with the element that it draws on
     browser.wait("return document.querySelector('#main-graph canvas') !== null")
