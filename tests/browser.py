@@ -137,8 +137,9 @@ class Browser:
 
 
 def pages_of(site):
-    """Pages for readers: not the listings of source code, of which there are two to look at."""
-    pages = sorted(str(path.relative_to(site)) for path in site.rglob("*.html") if "_static" not in path.parts)
+    """Pages for readers: not the history, which asv makes, nor listings of source code, of which there are two."""
+    paths = sorted(path.relative_to(site) for path in site.rglob("*.html"))
+    pages = [str(path) for path in paths if path.parts[0] not in ("_static", "history")]
     source = [page for page in pages if page.startswith("_modules/")]
     return [page for page in pages if page not in source] + source[:2]
 
