@@ -1,4 +1,4 @@
-"""Threshold trees, and wide two-layer networks trained by Newton steps whose cost grows slower than the width."""
+"""Threshold trees, exact Gauss-Newton training of very wide two-layer networks, estimators for tables."""
 
 import importlib
 

@@ -1,9 +1,11 @@
-"""A folder of sources that nothing was built in says so."""
+"""A folder of sources that nothing was built in says so; the recipe for conda asks for what pip installs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import sltrees
@@ -30,3 +32,25 @@ def test_sources_without_compiled_modules_say_what_to_do(tmp_path):
     (said,) = [line for line in done.stderr.splitlines() if "Error: " in line]
     assert said.startswith(f"ImportError: {tmp_path / 'sltrees' / '_core'} has no modules compiled for this Python: ")
     assert "pip install -e ." in said
+
+
+def test_recipe_for_conda_asks_for_what_pip_installs():
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    recipe = (root / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+
+    def listed(block):
+        (lines,) = re.findall(rf"^  {block}:\n((?:    .*\n)+)", recipe, flags=re.MULTILINE)
+        return {line.strip().removeprefix("- ").replace(" ", "") for line in lines.splitlines()}
+
+    def asked(requirements):
+        return {requirement.replace(" ", "") for requirement in requirements}
+
+    python = f"python{project['project']['requires-python']}"
+    assert listed("run") == asked(project["project"]["dependencies"]) | {python}
+    assert listed("host") == asked(project["build-system"]["requires"]) | {python, "pip"}
+    assert re.findall(r'^  version: "(.*)"$', recipe, flags=re.MULTILINE) == [project["project"]["version"]]
+    (command,) = project["project"]["scripts"].items()
+    assert f"- {' = '.join(command)}\n" in recipe
+    for file in project["project"]["license-files"]:
+        assert f"- {file}\n" in recipe

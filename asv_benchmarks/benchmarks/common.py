@@ -24,7 +24,7 @@ MODULES = {
     "GramMatrix": ("sltrees.gram",),
     "Hyperplanes": ("sltrees.network.hyperplanes", "sltrees.hyperplanes"),
     "KernelRidge": ("sltrees.estimators.kernel_ridge",),
-    "METHODS": ("sltrees.methods.choose", "sltrees.trainer"),
+    "METHODS": ("sltrees.methods.choose", "sltrees.training.trainer", "sltrees.trainer"),
     "NewtonRegressor": ("sltrees.estimators",),
     "ThreadExecutor": ("sltrees.execution.threads", "sltrees.executors"),
     "UnitRowsKernel": ("sltrees.kernels.unit_rows",),

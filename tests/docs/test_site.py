@@ -3,24 +3,20 @@
 SLTREES_SITE=docs/_build/html takes a site that is built; otherwise it is built first, every warning being an error.
 """
 
-import functools
 import html
-import http.server
 import importlib.util
-import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import asv_report
 import pytest
+from browser import WIDTHS, Browser, pages_of, programs, running_chromium, served
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 20  # to wait for what a page does by itself
 
 
 # ---------------------------------------------------------------------- the site, and a browser
@@ -43,108 +39,23 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     """A driver of headless Chromium for which there is no other machine than this one."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
+    pytest.importorskip("selenium.webdriver")
+    if None in programs():
         pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1400,1000",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    driver.set_page_load_timeout(60)
-    yield driver
-    driver.quit()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and says nothing."""
-
-    def log_message(self, *arguments):
-        pass
+    with running_chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
-def serve():
-    """serve(folder): the address at which it is served until the tests end."""
-    servers = []
-
-    def serve(folder):
-        handler = functools.partial(QuietHandler, directory=folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_address[1]}/"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-class Browser:
-    """Opens pages of one server, and finds out what went wrong with them."""
-
-    def __init__(self, driver, address):
-        self.driver, self.address = driver, address
-
-    def open(self, page):
-        """Open a page of the server; troubles of pages before are forgotten."""
-        self.troubles()
-        self.driver.get(self.address + page)
-
-    def troubles(self):
-        """Errors in the console, requests that failed, and requests to other servers, since this was last asked."""
-        found = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        asked = {}  # by this page: what Chromium asks for as it starts does not count
-        for entry in self.driver.get_log("performance"):
-            event = json.loads(entry["message"])["message"]
-            values = event["params"]
-            if event["method"] == "Network.requestWillBeSent":
-                url = asked[values["requestId"]] = values["request"]["url"]
-                if not url.startswith((self.address, "data:", "blob:", "about:", "chrome:")):
-                    found.append(f"asks {url}")
-            elif event["method"] == "Network.responseReceived" and values["response"]["status"] >= 400:
-                found.append(f"{values['response']['status']} {values['response']['url']}")
-            elif event["method"] == "Network.loadingFailed" and values["requestId"] in asked:
-                found.append(f"{values['errorText']} {asked[values['requestId']]}")
-        return found
-
-    def script(self, text, *arguments):
-        """What JavaScript returns."""
-        return self.driver.execute_script(text, *arguments)
-
-    def wait(self, condition):
-        """Wait until JavaScript returns something true, and return that."""
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        return WebDriverWait(self.driver, SECONDS).until(lambda driver: driver.execute_script(condition))
+def address(site):
+    """Where the site is served until the tests end."""
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture
-def browser(chromium, site, serve, request):
-    return Browser(chromium, serve(site))
-
-
-def pages_of(site):
-    """Pages for readers: not the listings of source code, of which there are two to look at."""
-    pages = sorted(str(path.relative_to(site)) for path in site.rglob("*.html") if "_static" not in path.parts)
-    source = [page for page in pages if page.startswith("_modules/")]
-    return [page for page in pages if page not in source] + source[:2]
+def browser(chromium, address):
+    return Browser(chromium, address)
 
 
 # ---------------------------------------------------------------------- what was built
@@ -228,19 +139,14 @@ SHOWN = (
 
 
 @pytest.fixture
-def as_wide_as(chromium):
+def as_wide_as(browser):
     """as_wide_as(pixels): the window of a desktop or a phone, until the test ends."""
-
-    def as_wide_as(pixels):
-        metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 600}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-    yield as_wide_as
-    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    yield browser.as_wide_as
+    browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("pixels", [1280, 390])
+@pytest.mark.parametrize("pixels", WIDTHS)
 def test_no_block_of_code_is_cut_and_no_page_scrolls_sideways(browser, as_wide_as, pixels):
     as_wide_as(pixels)
     wide = {}
@@ -412,32 +318,45 @@ def test_mathematics_is_drawn(browser, page):
         assert max(height for _, height in sizes) > 30
 
 
-# ---------------------------------------------------------------------- the report of the benchmarks
+@pytest.mark.browser
+@pytest.mark.parametrize("pixels", WIDTHS)
+def test_pictures_of_pages_show_all_of_them(browser, as_wide_as, pixels):
+    picture = browser.picture("guide/reliability.html", pixels)
+    width, height = struct.unpack(">II", picture[16:24])  # of a PNG
+    assert width == pixels
+    end = browser.script("return document.querySelector('footer.bd-footer').getBoundingClientRect().bottom")
+    assert height >= int(end) > 2000
+
+
+# ---------------------------------------------------------------------- the history of the benchmarks
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory):
-    """The folder of a small report of asv."""
+def history(site):
+    """The folder of the history within the site, where `.ci/site` has put it; else it is made first."""
     pytest.importorskip("asv")
     for program in ("git", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
-    pages = asv_report.make_report(tmp_path_factory.mktemp("asv"))
-    asv_report.bring_scripts(pages)
-    return pages
+    if not (site / "history").exists():
+        command = [sys.executable, "asv_benchmarks/history.py", "publish", str(site / "history")]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+    return "history"
 
 
 @pytest.mark.browser
-def test_report_of_the_benchmarks_draws_a_graph(chromium, report, serve):
-    browser = Browser(chromium, serve(report))
-    browser.open("index.html#threshold_tree.Query.time_query")
+def test_history_of_the_benchmarks_draws_its_commits(browser, history):
+    browser.open("background/benchmarks.html")
+    link = browser.script("return document.querySelector('article a[href$=\"history/index.html\"]').pathname")
+    assert link == f"/{history}/index.html"
+    browser.open(f"{history}/index.html#threshold_tree.Query.time_query")
     # flot keeps what it has drawn with the element that it draws on
     browser.wait("return document.querySelector('#main-graph canvas') !== null")
     points = browser.wait("""
         const plot = $('#main-graph').data('plot');
-        return plot && plot.getData().map(series => series.data.length).reduce((a, b) => a + b, 0);
+        return plot && Math.max(...plot.getData().map(series => series.data.length));
     """)
-    assert points > 0
+    assert points >= 8  # commits
     drawn = browser.script("""
         return [...document.querySelectorAll('#main-graph canvas')].some(canvas =>
             canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value !== 0));

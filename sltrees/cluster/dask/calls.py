@@ -64,7 +64,7 @@ class Calls:
     def _settle(self, futures, requests, number):
         """After Ctrl-C: all calls have ended when this returns, even after further Ctrl-C.
 
-        A worker that does not even say how far it is for `_SETTLING_SECONDS` is done without from here on.
+        A worker that does not even say how far it is for `_SETTLING_SECONDS` is skipped from here on.
         """
         if number:
             self._given_up.add(number)  # nobody waits for a host that is not made yet

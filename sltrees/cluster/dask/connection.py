@@ -99,11 +99,11 @@ class Connection:
         return float(sum(limits)) if all(limits) else float("inf")
 
     def set_unready(self, address):
-        """Do without a worker for longer than it is waited for others."""
+        """Skip a worker for longer than others are waited for."""
         self.unready[address] = time.monotonic() + max(MAKING_SECONDS, 2 * self.patience)
 
     def is_unready(self, address):
-        """Whether a worker is done without. Cost: O(1)."""
+        """Whether a worker is skipped for now. Cost: O(1)."""
         return time.monotonic() < self.unready.get(address, 0.0)
 
     async def listed(self):
