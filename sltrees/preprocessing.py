@@ -109,6 +109,7 @@ class InputScaling:
         # a column constant up to rounding has no scale: leave its (near zero) values alone
         varies = deviation > 1e-12 * np.abs(mean)
         mean, deviation = mean * scales, deviation * scales
+        mean = np.where((X == X[0]).all(axis=0), X[0], mean)  # not off by rounding, which is large where numbers are
         if self.evenness < 1 and varies.any():
             largest = deviation[varies].max()
             common = largest * np.sqrt(np.mean((deviation[varies] / largest) ** 2))

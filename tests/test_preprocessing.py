@@ -93,3 +93,10 @@ def test_rows_whose_scaled_numbers_overflow_have_the_direction_that_they_have():
     assert np.allclose(found, expected, rtol=1e-12)
     both = tiny.transform([[1e150, 1.0], [1e-200, 2e-200]])  # a row beside one that overflows is as it is alone
     assert np.array_equal(both[1:], tiny.transform([[1e-200, 2e-200]]))
+
+
+@pytest.mark.parametrize("constant", [0.1, 1.1e50, -1.3e300])
+def test_constant_columns_are_zero_however_large_they_are(constant):
+    X = np.column_stack([np.arange(7.0), np.full(7, constant)])
+    scaled = InputScaling(bias=0.0).fit(X, sample_weight=np.linspace(0.1, 0.9, 7)).transform(X)
+    np.testing.assert_array_equal(scaled[:, 1], 0.0)

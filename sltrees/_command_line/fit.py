@@ -116,6 +116,10 @@ def _encoded(options, table, reporter):
         reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
         table = table.select(target.rows)
     X = encoder.fit_transform(table, options.target, target.as_numbers)
+    if encoder.coded_ is not None:
+        from sltrees.estimators.coded_by_targets import CodedFeatures
+
+        X = CodedFeatures.of(X, *encoder.coded_, np.asarray(target.as_numbers, dtype=np.float64))
     reporter.say(*encoder.report, *target.notes, f"{encoder.target}: {target.task}, because {target.reason}")
     return table, target, encoder, X
 

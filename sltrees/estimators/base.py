@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 import warnings
 from typing import Any, Self
@@ -13,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sltrees.estimators.columns_of_samples import ColumnsOfSamples
 from sltrees.estimators.distinct_samples import distinct_samples, joined_pairs
-from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, MAX_CENTRES, KernelRidge
+from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, LEFT_OUT_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import (
     INTERRUPTED,
     NETWORK_SAMPLES,
     TOO_MANY,
     SearchWarning,
     hold_out,
+    outputs_without,
     search_models,
 )
 from sltrees.estimators.networks import Networks
@@ -34,10 +36,12 @@ from sltrees.estimators.selection import with_scalings
 from sltrees.estimators.targets import centre_and_spread, error_left_out
 from sltrees.estimators.under_loss import extend_under_loss, fit_under_loss
 from sltrees.execution.blas import BlasHold
+from sltrees.execution.interrupts import DISGUISES, interrupt_behind
 from sltrees.files.archive import read_archive, write_archive
 from sltrees.files.contents import making_sense
 
 KERNEL_SHIFT = 1.0
+SHARE_LEFT_OUT = 5  # one in so many of many samples is, where features are coded by targets
 _CLAIMS = threading.Lock()
 
 
@@ -135,7 +139,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         BLAS is held to one thread from the beginning to the end: between two calls that hold it, threads of its own
         would wait for work on a processor that ours have work for, and results would depend on how many there are.
         """
-        me, hold = object(), BlasHold()
+        me, hold, handled = object(), BlasHold(), sys.exc_info()[1]
         try:
             with _CLAIMS:
                 if self._learning is not None:
@@ -143,6 +147,11 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 self._learning = me
             hold.begin()
             return learn(*arguments)
+        except DISGUISES as error:
+            interrupt = interrupt_behind(error, handled)
+            if interrupt is None:
+                raise
+            raise interrupt from None
         finally:
             if self._learning is me:  # without a call, so that Ctrl-C cannot fall between
                 self._learning = None
@@ -158,14 +167,14 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     def _fit_alone(self, X, y, sample_weight, eval_set, classes=None):
         """Learn as another estimator, and be that one in the end: an error leaves this one as it is."""
         validate_parameters(self)
-        fresh = copy.copy(self)
+        fresh, handled = copy.copy(self), sys.exc_info()[1]
         model = self._model_to_go_on_with()
         if model is None:
             _forget(fresh)
         try:
             fresh._fit_fresh(X, y, sample_weight, eval_set, classes, model, self)
-        except KeyboardInterrupt:
-            if hasattr(fresh, "fitted_model_"):  # it can predict
+        except (KeyboardInterrupt, *DISGUISES) as error:
+            if interrupt_behind(error, handled) is not None and hasattr(fresh, "fitted_model_"):  # it can predict
                 self._become(fresh)
             raise
         self._become(fresh)
@@ -183,6 +192,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             fit_parts(self, X, y, sample_weight, eval_set, classes, seed)
             return
         X, y, weights = self._validate_samples(X, y, sample_weight, reset=model is None)
+        coded = vars(self).pop("_rated", None)
         if model is None:
             self._learn_coding(y, weights, classes)
         targets, weights = self._code(y), self._with_class_weights(y, weights)
@@ -191,17 +201,19 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_distinct = len(np.unique(X, axis=0))
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
-        self.loss_ = self._loss_of(X, y, weights, seed)
+        self.loss_ = self._loss_of(X, y, weights, seed, coded)
         if self._is_under_loss():
             n_samples = len(X)
-            chosen, weights = joined_pairs(X, targets, weights)
+            rows = X if coded is None else np.column_stack([X, coded.codes])
+            chosen, weights = joined_pairs(rows, targets, weights)
             X, y, targets = X[chosen], y[chosen], targets[chosen]
+            coded = None if coded is None else coded.of(chosen)._replace(weights=weights)
         if self._is_under_loss() and self.model == "network":
-            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples)
+            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples, coded)
             return
         if self._is_under_loss():
             self._refuse_beside_loss(eval_set)
-            fit_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples)
+            fit_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples, coded)
             return
         if model is None:
             self.centre_, self.spread_ = centre_and_spread(targets, weights)
@@ -216,9 +228,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             model.resume(distinct.X, distinct.Y, distinct.weights, eval_samples)
             return
         progress = Progress() if self.verbose else None
-        choice = self._choose_scaling(X, targets, weights, n_distinct, seed, progress)
+        choice = self._choose_scaling(X, targets, weights, n_distinct, seed, progress, coded)
         distinct = self._scaled(self.scaling_, X, targets, weights)
-        kernel = self._kernel_of_all(choice, distinct, seed, progress)
+        coded = None if coded is None else coded.of(distinct.order)
+        kernel = self._kernel_of_all(choice, distinct, seed, progress, X[distinct.order], coded)
 
         def judge(left_out):
             """Say how good outputs of samples left out are, and learn how sure probabilities may be."""
@@ -232,7 +245,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
 
         eval_set = self._scaled_eval_set(eval_samples)
         self._shaped_by = self._shaping_parameters()
-        self._learn(distinct, X[distinct.order], eval_set, kernel, choice, judge, seed, progress)
+        self._learn(distinct, X[distinct.order], eval_set, kernel, choice, judge, seed, progress, coded)
         self._report_scalings(choice)
 
     def _scaled(self, scaling, X, targets, weights):
@@ -240,7 +253,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         distinct = distinct_samples(scaling.transform(X), targets, weights)
         return distinct.with_targets(lambda Y: (Y - self.centre_) / self.spread_)
 
-    def _choose_scaling(self, X, targets, weights, n_distinct, seed, advance):
+    def _choose_scaling(self, X, targets, weights, n_distinct, seed, advance, coded=None):
         """How columns are scaled. Sets: scaling_, evenness_, feature_scales_, feature_importances_."""
         learning = self.feature_learning
         Y = (targets - self.centre_) / self.spread_
@@ -261,6 +274,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             # without a random_state the kernel is the same each time, too
             rng=np.random.default_rng(0 if self.random_state is None else seed),
             n_threads=n_threads_of(self.n_jobs),
+            coded=coded,
             advance=advance,
         )
         self.scaling_, self.evenness_ = choice.scaling, choice.evenness
@@ -274,12 +288,20 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         alpha = self.alpha if isinstance(self.alpha, str) else float(self.alpha)
         return {"shift": self._kernel_shift(), "alpha": alpha}
 
-    def _kernel_of_all(self, choice, distinct, seed, advance):
-        """The kernel learned from all samples; None if nobody needs it."""
+    def _kernel_of_all(self, choice, distinct, seed, advance, X, coded):
+        """The kernel learned from all samples; None if nobody needs it. X and `coded` are of the observations."""
         if choice.kernel is None or choice.are_all:
             return choice.kernel
         kernel = self._kernel_for_many(choice, seed, advance)
         kernel.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
+        if coded is not None:  # what it left out itself is in the features of others
+            seen, others = distinct.observations, choice.others(distinct.order)
+            out = np.zeros(len(X), dtype=bool)
+            out[np.random.default_rng(seed).permutation(others)[: min(len(X) // SHARE_LEFT_OUT, LEFT_OUT_SAMPLES)]] = (
+                True
+            )
+            alike, scale = self._kernel_for_many(choice, seed, advance), choice.scale(**self._kernel_options())
+            kernel.left_out_ = outputs_without(alike, X, seen.Y, seen.weights, out, scale, coded)
         kernel.advance = None  # of this call
         return kernel
 
@@ -299,7 +321,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         """Whether the loss is not the squared error."""
         return self.loss_ != "squared"
 
-    def _loss_of(self, X, y, weights, seed):
+    def _loss_of(self, X, y, weights, seed, coded):
         """The loss that is learned under."""
         return self.loss
 
@@ -317,10 +339,10 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         """Put what was compared of scalings into the table of candidates, behind all others. Sets: selection_."""
         self.selection_ = with_scalings(self.selection_, choice, self.evenness_, self.feature_learning == "auto")
 
-    def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed, progress):
+    def _learn(self, distinct, X, eval_set, kernel, choice, judge, seed, progress, coded):
         """Choose a model and learn. Sets: fitted_model_, selection_, model_, and what `judge` does.
 
-        X are the observations of `distinct`, not scaled.
+        X are the observations of `distinct`, not scaled, and `coded` is of these.
         """
         search, seen, scale = None, distinct.observations, choice.scale(**self._kernel_options())
         rows = distinct.X[seen.groups] if scale is None else X
@@ -347,8 +369,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 n_threads=n_threads_of(self.n_jobs),
                 scale=scale,
                 out_of_fold=choice.out_of_fold(distinct.order),
-                alpha=self._kernel_options()["alpha"],
+                alpha=self._kernel_options()["alpha"] if coded is None else kernel.alpha_,
                 first_alpha=kernel.alpha_,
+                coded=coded,
                 advance=progress,
             )
             self.selection_ = search.table
@@ -365,7 +388,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 alike = self._new_networks(
                     seed, tol=self.tol, max_iter=self.max_iter, n_threads=n_threads_of(self.n_jobs)
                 )
-                left_out = hold_out(alike, *each, self.n_folds, seed, scale)
+                left_out = hold_out(alike, *each, self.n_folds, seed, scale, coded)
         else:
             del training["tol"], training["max_iter"]  # as it was measured
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out

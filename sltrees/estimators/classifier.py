@@ -358,11 +358,11 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
     def _is_under_loss(self):
         return self.loss_ != "squared" and len(self.classes_) > 1
 
-    def _loss_of(self, X, y, weights, seed):
+    def _loss_of(self, X, y, weights, seed, coded):
         """As of `NewtonEstimator`; of one class there is nothing to learn."""
         if self.loss != "auto":
             return self.loss
-        return "squared" if len(self.classes_) == 1 else choose_loss(self, X, y, weights, seed)
+        return "squared" if len(self.classes_) == 1 else choose_loss(self, X, y, weights, seed, coded)
 
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""

@@ -13,6 +13,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sltrees.estimators.coded_by_targets import CodedByTargets
 from sltrees.estimators.frame_encoder import FrameEncoder, is_frame, needs_encoding
 from sltrees.estimators.frame_names import with_names
 
@@ -30,6 +31,7 @@ class ColumnsOfSamples:
 
     # of estimators in pickles that were made before there were these
     categorical_features, encoder_, feature_ranges_ = "from_dtype", None, None
+    _rated = None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -40,13 +42,16 @@ class ColumnsOfSamples:
         """Features, finite, targets and weights of the samples of weight above 0: of others nothing is learned.
 
         `rules` are those of targets, as `sklearn.utils.check_X_y` knows them. Sets with `reset`: encoder_,
-        feature_ranges_ and what scikit-learn does.
+        feature_ranges_, what scikit-learn does, and until the end of the fit _rated, the samples' `CodedByTargets`.
         """
         if reset:
             self.encoder_ = FrameEncoder(self.categorical_features) if self._asks_for_encoding(X) else None
         if self.encoder_ is None:
+            coded = getattr(X, "coded", None) if reset else None
             X, y = validate_data(self, with_names(X), y, reset=reset, **_NUMBERS, **rules)
             X, y, weights = _weighted(as_dense(X), y, sample_weight)
+            if isinstance(coded, CodedByTargets):
+                self._rated = coded.of(_present(sample_weight, len(coded.codes)))
             if np.isnan(X).any():
                 X = self._with_gaps_filled(X, y, reset)
         else:
@@ -54,7 +59,7 @@ class ColumnsOfSamples:
             check_consistent_length(X, y)
             if reset:
                 X, y, weights = _weighted(X, y, sample_weight)
-                X = self.encoder_.fit_transform(X, y)
+                X, self._rated = self.encoder_._learn(X, y, weights)
             else:
                 X = self.encoder_.transform(X)
             X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
@@ -62,7 +67,21 @@ class ColumnsOfSamples:
                 X, y, weights = _weighted(X, y, sample_weight)
         if reset:
             self.feature_ranges_ = np.stack([X.min(axis=0), X.max(axis=0)])
+            self._widen_ranges_of_rates()
         return X, y, weights
+
+    def _widen_ranges_of_rates(self):
+        """Take the rates of all categories into the ranges: samples that are learned from have those of others."""
+        if self._rated is None or self.encoder_ is None:
+            return
+        rated = [column for column in self.encoder_.columns_ if column.kind == "target encoded"]
+        for places, column in zip(self._rated.places, rated, strict=True):
+            rates = np.array([*column.rates, column.mean])
+            least, largest = self.feature_ranges_[:, places]
+            self.feature_ranges_[:, places] = (
+                np.minimum(least, rates.min(axis=0)),
+                np.maximum(largest, rates.max(axis=0)),
+            )
 
     def _asks_for_encoding(self, X):
         by_dtype = isinstance(self.categorical_features, str) and self.categorical_features == "from_dtype"
@@ -160,6 +179,11 @@ def _weighted(X, y, sample_weight):
     if not len(present):  # newer versions of scikit-learn have said so
         raise ValueError("sample_weight must not be zero for all samples")
     return _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
+
+
+def _present(sample_weight, n):
+    """Which of n samples have a weight above 0."""
+    return np.ones(n, dtype=bool) if sample_weight is None else np.asarray(sample_weight) > 0
 
 
 def as_dense(X):

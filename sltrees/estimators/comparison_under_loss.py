@@ -46,16 +46,16 @@ class ComparingUnderLoss(Comparing):
     under: UnderLoss | None = None
     largest_alpha, cost, clear = LARGEST_ALPHA, COST, CLEAR
 
-    def comparison(self, samples, folds, scalings=None):
+    def comparison(self, samples, folds, scalings=None, coded=None):
         """As of `Comparing`."""
-        return ComparisonUnderLoss(*samples, folds, self, scalings)
+        return ComparisonUnderLoss(*samples, folds, self, scalings, coded)
 
 
 class ComparisonUnderLoss(Comparison):
     """`Comparison` whose errors are losses: of the kernel with the ridge that is known, and of networks."""
 
-    def __init__(self, X, Y, weights, shaped, folds, comparing, scalings=None):
-        super().__init__(X, Y, weights, folds, comparing, scalings)
+    def __init__(self, X, Y, weights, shaped, folds, comparing, scalings=None, coded=None):
+        super().__init__(X, Y, weights, folds, comparing, scalings, coded)
         self.targets_of_scales, self.loss = shaped, comparing.under.loss
 
     def promises(self, candidate):

@@ -97,8 +97,8 @@ selection_ : sltrees.estimators.selection.Selection
     kernel's error on the same folds, and its "standard_error"; "folds", how many these were; "evenness"; "outcome".
     Where not all rows are of all samples also "samples", how many. Rows of different folds or samples compare by their
     differences, not by their errors. Errors that chose how columns are scaled are in columns of their own:
-    "leave_one_out_error" of evennesses and "bends", "rounds_error" and "rounds_standard_error" of "rounds" of feature
-    learning.""",
+    "leave_one_out_error" of evennesses and "bends" ("scaling_error", by folds, where columns are coded by means of
+    targets), "rounds_error" and "rounds_standard_error" of "rounds" of feature learning.""",
     "attributes_of_models": """\
 fitted_model_ : sltrees.estimators.kernel_ridge.KernelRidge or sltrees.estimators.networks.Networks
 encoder_ : sltrees.estimators.FrameEncoder or None

@@ -21,14 +21,18 @@ import typing
 import numpy as np
 
 from sltrees._memory import array_bytes, check_memory
+from sltrees.estimators.coded_by_targets import features_within, fitted_alike
 from sltrees.estimators.distinct_samples import deal_into_folds, to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.kernel_solvers.climbing import climb
+from sltrees.execution.inline import InlineExecutor
 from sltrees.execution.threads import ThreadExecutor, threads_for
 from sltrees.kernels.derivatives import gradient_products, squared_gradients
 
 FEWEST_IN_A_FOLD = 20
 FEWEST_TO_CHOOSE_BY = 300  # samples that the ridge of a round is chosen by, if there are so many
 MOST_ROUNDS = 10
+FIRST_ALPHA = 0.1  # where no ridge is known to begin with
 LEAST_GAIN = 0.01  # a round that lowers the error of folds by a smaller share is the last
 SMALLEST = 1e-6  # of the largest scale: so that dividing by scales stays possible
 
@@ -103,6 +107,7 @@ def learn_scales(
     alpha="loo",
     first_alpha=None,
     metric="diagonal",
+    coded=None,
     advance=None,
 ):
     """Learn scales of features, as far as that lowers errors of samples left out.
@@ -129,6 +134,9 @@ def learn_scales(
     first_alpha : float, optional
         About what "loo" chooses of these samples, if that is known.
     metric : {"diagonal", "full"}
+    coded : CodedByTargets, optional
+        Of the samples. Then folds have features, and standard deviations of them, that were learned without them, and
+        ridges are those with the smallest error of all folds: leaving out one sample says too little of them.
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -158,17 +166,22 @@ def learn_scales(
     (True, True)
     """
     options, comparison = (shift, alpha, metric), None
-    if len(X) < n_folds * FEWEST_IN_A_FOLD:
+    if len(X) < n_folds * FEWEST_IN_A_FOLD and coded is None:
         rounds, errors, standard_errors, out_of_fold = rounds or 0, [], [], None
         sequence = _sequence(scaling, X, Y, weights, options, n_threads)
         for _ in range(rounds):
             sequence.next_round()
     else:
         folds = deal_into_folds(strata, n_folds, rng)
-        comparison = _Folds(scaling, X, Y, weights, folds, options, n_threads, first_alpha)
+        if coded is not None and rounds is None and len(X) < n_folds * FEWEST_IN_A_FOLD:
+            rounds = 0
+        comparison = Folds(scaling, X, Y, weights, folds, options, n_threads, first_alpha, coded)
         errors, standard_errors, rounds, out_of_fold = comparison.chosen(rounds, advance)
         if rounds and first_alpha is not None:
             first_alpha = float(np.median(comparison.alphas[rounds]))
+        if coded is not None:
+            first_alpha = out_of_fold.alpha
+            options = shift, first_alpha, metric
         sequence = _sequence(scaling, X, Y, weights, options, n_threads, first_alpha)
         if rounds:  # the last round on all: what is learned from more samples is finer
             sequence.scale_by(sequence.mean(comparison.scales[rounds - 1], rounds - 1))
@@ -253,8 +266,8 @@ class _Sequence:
         self.scales = self.no_scales(X.shape[1])
         self.model = self.observed = None  # observed: targets and weights of what the model leaves out
 
-    def learn(self):
-        """The model with the scales as they are. Sets: model, observed, first_alpha.
+    def learn(self, alpha=None):
+        """The model with the scales as they are, and some ridge if that is given. Sets: model, observed, first_alpha.
 
         Where a first ridge is known, that of the model is one near that of the round before, by a half of the samples.
         """
@@ -262,7 +275,7 @@ class _Sequence:
         self.observed = samples[1:3] if samples[3] is None else samples[3][1:]
         self.model = KernelRidge(
             shift=self.shift,
-            alpha=self.alpha,
+            alpha=self.alpha if alpha is None else alpha,
             first_alpha=self.first_alpha,
             climb_on=max(FEWEST_TO_CHOOSE_BY, len(samples[0]) // 2),
             most_left_out=len(samples[0]) if self.Y.shape[1] > 1 else 0,
@@ -393,18 +406,31 @@ def _spread(scaling, X, weights):
     return np.average(standardised**2, axis=0, weights=weights)
 
 
-class _Folds:
-    """The same rounds without each fold, and their errors on it."""
+class Folds:
+    """The same rounds without each fold, and their errors on it.
 
-    def __init__(self, scaling, X, Y, weights, folds, options, n_threads, first_alpha=None):
-        self.X, self.Y, self.weights = X, Y, weights
+    Parameters
+    ----------
+    scaling, X, Y, weights, n_threads, first_alpha, coded
+        As for `learn_scales`.
+    folds : ndarray of shape (n,), dtype=int64
+    options : tuple
+        Shift, ridge and metric.
+    """
+
+    def __init__(self, scaling, X, Y, weights, folds, options, n_threads, first_alpha=None, coded=None):
+        self.Y, self.weights = Y, weights
         self.scales, self.scalings, self.alphas = [], [], []  # after each round, of all folds
         self.folds, self.n_threads = folds, n_threads
-        self.sequences = []
+        self.ridge_of_all = coded is not None and options[1] == "loo"  # that of folds together, the last one first
+        self.alpha = first_alpha or FIRST_ALPHA
+        self.sequences, self.rows_left_out = [], []
         for fold in range(folds.max() + 1):
             seen = self.folds != fold
-            sequence = _sequence(scaling, X[seen], Y[seen], weights[seen], options, 1, first_alpha)
-            self.sequences.append(sequence)
+            rows = features_within(X, coded, seen)
+            of_fold = scaling if coded is None else fitted_alike(scaling, rows[seen], weights[seen])
+            self.sequences.append(_sequence(of_fold, rows[seen], Y[seen], weights[seen], options, 1, first_alpha))
+            self.rows_left_out.append(rows[~seen])
 
     def chosen(self, rounds, advance=None):
         """Errors, their standard errors, the number of rounds, by default the best, and what that learned."""
@@ -454,13 +480,38 @@ class _Folds:
     def outputs(self, executor, in_a_new_round):
         """At all samples, each from the sequence that does not know it."""
 
-        def of_fold(fold):
+        def of_fold(fold, alpha=None):
             sequence = self.sequences[fold]
-            if in_a_new_round:
+            if in_a_new_round and alpha is None:
                 sequence.next_round()
-            return sequence.learn().predict(sequence.scaling.transform(self.X[self.folds == fold]))
+            model = sequence.learn(alpha)
+            return model.predict(sequence.scaling.transform(self.rows_left_out[fold])), model
 
-        outputs = np.empty(self.Y.shape)
-        for fold, values in enumerate(executor.run_all(of_fold, range(len(self.sequences)))):
-            outputs[self.folds == fold] = values
+        def of_all(found):
+            outputs = np.empty(self.Y.shape)
+            for fold, (values, _) in enumerate(found):
+                outputs[self.folds == fold] = values
+            return outputs
+
+        folds = range(len(self.sequences))
+        if not self.ridge_of_all:
+            return of_all(executor.run_all(of_fold, folds))
+        if in_a_new_round:
+            executor.run_all(lambda fold: self.sequences[fold].next_round(), folds)
+
+        def at(alpha):
+            found = executor.run_all(lambda fold: of_fold(fold, alpha), folds)
+            outputs = of_all(found)
+            error = np.average(np.sum((outputs - self.Y) ** 2, axis=1), weights=self.weights)
+            return float(error), outputs, [model for _, model in found], alpha
+
+        _, outputs, models, self.alpha = climb(at, self.alpha, InlineExecutor())
+        for sequence, model in zip(self.sequences, models, strict=True):
+            sequence.model = model
         return outputs
+
+    def squares(self):
+        """Squared errors of samples left out, before any round, and the ridge, by folds."""
+        with ThreadExecutor(threads_for(len(self.sequences), self.n_threads)) as executor:
+            outputs = self.outputs(executor, False)
+        return np.sum((outputs - self.Y) ** 2, axis=1), float(np.median([each.model.alpha_ for each in self.sequences]))

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sltrees.estimators.coded_by_targets import CodedByTargets
 from sltrees.estimators.frame_names import with_names
 from sltrees.tables._columns import CategoricalColumn, DateColumn, LeftOutColumn, NumericColumn, with_rates
 from sltrees.tables._deciding import MOST_CODES, is_flagged, median
@@ -26,8 +27,9 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
       twentieth of the rows, another column says which.
     - Categories and strings become a column of zeros and ones for each that was seen, and one for missing values if
       there were any. Where there are more than `max_categories`, and `fit_transform` is given targets, each becomes the
-      mean of the targets with it (`sklearn.preprocessing.TargetEncoder`), in the rows of `fit_transform` learned
-      without the row, by folds. Strings of which none occurs twice are left out.
+      mean of the targets with it, drawn to that of all targets, the more, the fewer rows there are and the less
+      categories differ; the rows of `fit_transform` have means of others. Strings of which none occurs twice are left
+      out.
     - Dates become days since 1970, and sines and cosines of where in the year, the week and the day they are.
 
     Parameters
@@ -134,24 +136,35 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         array([[1., 2.],
                [3., 2.]])
         """
+        return self._learn(X, y, None)[0]
+
+    def _learn(self, X, y, weights):
+        """As `fit_transform`, by rows that have weights: the features, and which are coded by targets, or None."""
         X = _checked(X)
         validate_data(self, with_names(X), reset=True, skip_check_array=True)
         targets = None if y is None else as_targets(y)
         wanted, typed = _positions(self.categorical_features, X), _of_categories(self.categorical_features, X)
-        columns, features = [], []
+        columns, features, coded, d = [], [], [], 0
         for place, (name, values) in enumerate(_columns_of(X)):
             column, values = _decide(name, values, place in wanted, place in typed)
             many = column.kind == "categorical" and len(column.categories) > self.max_categories
             if many and targets is not None:
-                column, encoded = with_rates(column, values, targets)
+                column, encoded, codes, parts = with_rates(column, values, targets, weights)
+                coded.append((d + np.arange(encoded.shape[1]), codes, parts))
                 features.append(encoded)
             elif column.feature_names:
                 features.append(column.encode(values)[0])
             columns.append(column)
+            d += len(column.feature_names)
         if not features:
             raise ValueError("X has no column to learn from: all are empty, or hold words of which none occurs twice")
         self.columns_ = columns
-        return np.hstack(features)
+        features = np.hstack(features)
+        if not coded:
+            return features, None
+        places, codes, parts = (np.array(arrays) for arrays in zip(*coded, strict=True))
+        weights = np.ones(len(features)) if weights is None else weights
+        return features, CodedByTargets(places, codes.T, parts.T, targets, weights)
 
     def transform(self, X):
         """Turn a frame into numbers.

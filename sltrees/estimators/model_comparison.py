@@ -10,6 +10,7 @@ import numpy as np
 
 from sltrees._memory import available_memory
 from sltrees.callbacks import Callback
+from sltrees.estimators.coded_by_targets import features_within
 from sltrees.estimators.distinct_samples import to_learn_from
 from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.networks import Networks
@@ -106,9 +107,9 @@ class Comparing:
     largest_alpha, cost = LARGEST_ALPHA, 1.0  # of networks, and in units of the cost model
     clear = CLEAR  # so many standard errors better
 
-    def comparison(self, samples, folds, scalings=None):
+    def comparison(self, samples, folds, scalings=None, coded=None):
         """A `Comparison` of such models, on such samples."""
-        return Comparison(*samples, folds, self, scalings)
+        return Comparison(*samples, folds, self, scalings, coded)
 
 
 class Comparison:
@@ -122,21 +123,24 @@ class Comparison:
         At samples left out; NaN at those of folds that were not learned for.
     """
 
-    def __init__(self, X, Y, weights, folds, comparing, scalings=None):
-        self.X, self.Y, self.weights, self.folds, self.comparing = X, Y, weights, folds, comparing
+    def __init__(self, X, Y, weights, folds, comparing, scalings=None, coded=None):
+        self.X, self.Y, self.weights, self.folds, self.comparing, self.coded = X, Y, weights, folds, comparing, coded
         self.targets_of_scales = Y
         self.n_folds = int(folds.max()) + 1
-        self.rows = {fold: scaling.transform(X) for fold, scaling in enumerate(scalings or ())}  # as models know them
+        self.rows = {fold: scaling.transform(self.features_of(fold)) for fold, scaling in enumerate(scalings or ())}
         self.tried, self.outputs = {}, {}
+
+    def features_of(self, fold):
+        """All samples, not scaled, as they are where nothing was learned of a fold."""
+        return features_within(self.X, self.coded, self.folds != fold)
 
     def rows_for(self, fold):
         """All samples, scaled as was learned without a fold."""
         if fold not in self.rows and self.comparing.scale is None:
             return self.X
         if fold not in self.rows:
-            seen = self.folds != fold
-            scale = self.comparing.scale(self.X[seen], self.targets_of_scales[seen], self.weights[seen])
-            self.rows[fold] = scale(self.X)
+            X, seen = self.features_of(fold), self.folds != fold
+            self.rows[fold] = self.comparing.scale(X[seen], self.targets_of_scales[seen], self.weights[seen])(X)
         return self.rows[fold]
 
     def best(self):

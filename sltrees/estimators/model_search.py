@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from sltrees.estimators.coded_by_targets import features_within
 from sltrees.estimators.comparison_under_loss import ComparingUnderLoss
 from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, to_learn_from
 from sltrees.estimators.model_comparison import LEAST_ALPHA, Candidate, Comparing, row_of
@@ -78,6 +79,7 @@ def search_models(
     alpha="loo",
     first_alpha=None,
     under=None,
+    coded=None,
     advance=None,
 ):
     """Compare networks with the lazy limit.
@@ -113,6 +115,8 @@ def search_models(
         Of about what "loo" chooses.
     under : UnderLoss, optional
         The loss, if it is not the squared error. Rows that are equal are then not merged.
+    coded : CodedByTargets, optional
+        Of the samples: folds have features that were learned without them. There is a `scale` then.
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -133,7 +137,7 @@ def search_models(
         comparing = Comparing(*options)
         if under is not None:
             samples, comparing = (*samples, under.shaped), ComparingUnderLoss(*options, under=under)
-        return _Search(samples, strata, n_folds, seconds, comparing, out_of_fold, advance).run()
+        return _Search(samples, strata, n_folds, seconds, comparing, out_of_fold, advance, coded).run()
 
 
 class _Search:
@@ -143,8 +147,8 @@ class _Search:
     the samples and folds are those of that, and the kernel is known on them.
     """
 
-    def __init__(self, samples, strata, n_folds, seconds, comparing, known=None, advance=None):
-        self.samples, self.strata, self.n_folds = samples, strata, n_folds
+    def __init__(self, samples, strata, n_folds, seconds, comparing, known=None, advance=None, coded=None):
+        self.coded, self.samples, self.strata, self.n_folds = coded, samples, strata, n_folds
         self.seconds, self.seconds_left = seconds, seconds
         self.advance = advance or (lambda stage, done, total: None)
         self.comparing, self.known = comparing, known
@@ -193,7 +197,8 @@ class _Search:
         if self.known is not None and len(self.known[0]) == self.n_compared:
             self.part, found = self.known
             samples = [array[self.part] for array in self.samples]
-            self.comparison = self.comparing.comparison(samples, found.folds, found.scalings)
+            coded = self.coded_of(self.part)
+            self.comparison = self.comparing.comparison(samples, found.folds, found.scalings, coded)
             return self.comparison.know_kernel(found)
         self.comparison, self.part = self.compare_on(self.n_compared)
         return self.comparison.measure_kernel()
@@ -205,7 +210,12 @@ class _Search:
         if n < len(strata):
             part = choose_part(strata, n, rng)
             samples, strata = [array[part] for array in samples], strata[part]
-        return self.comparing.comparison(samples, deal_into_folds(strata, self.n_folds, rng)), part
+        folds = deal_into_folds(strata, self.n_folds, rng)
+        return self.comparing.comparison(samples, folds, coded=self.coded_of(part)), part
+
+    def coded_of(self, part):
+        """What is coded by targets of a part of the samples; None if nothing is."""
+        return None if self.coded is None else self.coded.of(part)
 
     def measure(self, candidates, n_folds):
         """Measure candidates on so many folds, but those that there is no time for."""
@@ -274,14 +284,14 @@ class _Search:
         )
 
 
-def hold_out(model, X, Y, weights, strata, n_folds, random_state, scale=None):
+def hold_out(model, X, Y, weights, strata, n_folds, random_state, scale=None, coded=None):
     """Outputs at a part of the samples, learned from the others; NaN at those.
 
     Parameters
     ----------
-    model : Networks
+    model : Networks or KernelRidge
         Not fitted yet.
-    X, Y, weights, strata, scale
+    X, Y, weights, strata, scale, coded
         As for `search_models`.
     n_folds : int
         One of so many parts is left out.
@@ -299,8 +309,14 @@ def hold_out(model, X, Y, weights, strata, n_folds, random_state, scale=None):
     if len(X) < n_folds:
         return None
     out = deal_into_folds(strata, n_folds, np.random.default_rng(random_state)) == 0
+    return outputs_without(model, X, Y, weights, out, scale, coded)
+
+
+def outputs_without(model, X, Y, weights, out, scale=None, coded=None):
+    """Outputs at the samples of `out`, learned from the others; NaN at those. As `hold_out`."""
     outputs = np.full(Y.shape, np.nan)
     if scale is not None:
+        X = features_within(X, coded, ~out)
         X = scale(X[~out], Y[~out], weights[~out])(X)
     X_train, Y_train, weights, observations = to_learn_from(X[~out], Y[~out], weights[~out])
     outputs[out] = model.fit(X_train, Y_train, weights, observations=observations).predict(X[out])

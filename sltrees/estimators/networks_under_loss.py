@@ -8,12 +8,19 @@ from sltrees.estimators.distinct_samples import deal_alike
 from sltrees.estimators.parameters import n_threads_of
 from sltrees.estimators.progress import Progress
 from sltrees.estimators.targets import centre_and_spread
-from sltrees.estimators.under_loss import FOLDS, FROM_THE_MIDDLE, choose_ridge, eval_set_under_loss, settle_loss
+from sltrees.estimators.under_loss import (
+    FOLDS,
+    FROM_THE_MIDDLE,
+    Nested,
+    choose_ridge,
+    eval_set_under_loss,
+    settle_loss,
+)
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 
 
-def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples):
+def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples, coded=None):
     """Have a network for each output learn under the loss of an estimator. Sets: all that is learned.
 
     Parameters
@@ -23,7 +30,7 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     X, y, targets, weights : ndarray
         As of `sltrees.estimators.under_loss.fit_under_loss`.
     eval_samples : tuple (X, targets) or None
-    seed, n_samples : int
+    seed, n_samples, coded
         As there.
 
     Notes
@@ -36,11 +43,12 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     loss.refuse(Y)
     estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
     progress = Progress() if estimator.verbose else None
-    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
+    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress, coded)
     estimator.centre_, estimator.spread_ = centre, spread
     rows, scale = estimator.scaling_.transform(X), choice.scale(**estimator._kernel_options())
     rng = np.random.default_rng(0 if estimator.random_state is None else seed)
-    loss, alpha = _posed_for_networks(estimator, loss, rows, Y, weights, rng)
+    nested = None if scale is None else Nested(scale, X, shaped, spread_of_shaped, weights, coded)
+    loss, alpha = _posed_for_networks(estimator, loss, (rows, Y, weights), rng, None if coded is None else nested)
     if progress is not None:
         progress.end()  # what networks say of their training are lines
 
@@ -51,12 +59,10 @@ def fit_networks_under_loss(estimator, X, y, targets, weights, eval_samples, see
     left_out = np.full(Y.shape, np.nan)
     if estimator._needs_left_out and len(Y) >= estimator.n_folds:
         seen = deal_alike((rows, Y, weights), estimator._strata(Y), estimator.n_folds, rng) != 0
-        of_these = rows
-        if scale is not None:
-            of_these = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])(X)
+        of_these, others = (rows[seen], rows[~seen]) if nested is None else nested.rows(seen)
         options = {"tol": estimator.tol, "max_iter": estimator.max_iter, "n_threads": n_threads_of(estimator.n_jobs)}
-        model = networks(seen, **options).fit(of_these[seen], Y[seen], weights[seen])
-        left_out[~seen] = model.predict(of_these[~seen])
+        model = networks(seen, **options).fit(of_these, Y[seen], weights[seen])
+        left_out[~seen] = model.predict(others)
     known = ~np.isnan(left_out[:, 0])
 
     def judge(outputs):
@@ -86,13 +92,14 @@ def extend_networks_under_loss(estimator, X, targets, weights):
         raise
 
 
-def _posed_for_networks(estimator, loss, rows, Y, weights, rng):
+def _posed_for_networks(estimator, loss, samples, rng, nested):
     """The loss with its scale, and the ridge, by what suits the kernel."""
+    rows, _, weights = samples
     kernel = UnitRowsKernel(estimator._kernel_shift())
     unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         alpha = estimator.alpha
         if alpha == "loo":
-            alpha = choose_ridge(kernel, loss, (rows, Y, weights), FROM_THE_MIDDLE, unit, rng, executor)
+            alpha = choose_ridge(kernel, loss, samples, FROM_THE_MIDDLE, unit, rng, executor, nested)
         alpha = max(float(alpha), np.finfo(np.float64).eps)
-        return settle_loss(kernel, loss, (rows, Y, weights), alpha * unit, FOLDS, rng, executor), alpha
+        return settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor, nested), alpha

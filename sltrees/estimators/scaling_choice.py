@@ -6,14 +6,16 @@ import typing
 
 import numpy as np
 
-from sltrees.estimators.distinct_samples import distinct_samples
-from sltrees.estimators.feature_learning import FeatureScales, learn_scales, scales_after
+from sltrees.estimators.coded_by_targets import CodedByTargets, fitted_alike
+from sltrees.estimators.distinct_samples import deal_into_folds, distinct_samples
+from sltrees.estimators.feature_learning import FeatureScales, Folds, OutOfFold, learn_scales, scales_after
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, KernelRidge, rough_alpha
 from sltrees.execution.threads import ThreadExecutor, threads_for
 from sltrees.preprocessing import InputScaling
 
 EVENNESSES = (1.0, 0.5, 0.0)  # that "auto" compares
 EVENNESS_SAMPLES = 600  # that these are compared on, where there are more
+FEWEST_TO_JUDGE_BY = 200  # samples that nothing was chosen by: of fewer, those of folds are looked at, too
 FEWEST_TO_BEND_BY = 40  # samples: of fewer, errors hardly tell
 FEW_SAMPLES = 400  # up to which all ridges are compared; where there are more, those near the best of so many
 
@@ -42,6 +44,10 @@ class ChosenScaling(typing.NamedTuple):
         Of the scales that were learned.
     bent_error : float or None
         Leave-one-out error of the kernel with the columns bent that have long tails, where that was compared.
+    coded : CodedByTargets or None
+        Of the samples that were looked at. Then errors are those of folds, in which nothing was learned of them.
+    known : OutOfFold or None
+        What was learned of the samples that were looked at without each fold.
     """
 
     scaling: typing.Any
@@ -54,30 +60,34 @@ class ChosenScaling(typing.NamedTuple):
     are_all: bool
     metric: str = "diagonal"
     bent_error: float | None = None
+    coded: CodedByTargets | None = None
+    known: OutOfFold | None = None
 
     def scale(self, shift, alpha):
         """What learns the scales again from other samples: a function of X, Y and weights, for `search_models`.
 
-        None where no scales were to be learned.
+        None where none were to be learned, and no features are coded by targets.
         """
-        if self.learned is None:
+        if self.learned is None and self.coded is None:
             return None
+        rounds = 0 if self.learned is None else self.learned.rounds
 
         def learn(X, Y, weights):
-            if not self.learned.rounds:
-                return self.scaling.transform
+            first = self.unlearned if self.coded is None else fitted_alike(self.unlearned, X, weights)
+            if not rounds:
+                return first.transform
             some = slice(None)
             if len(X) > EIGEN_SAMPLES:
                 some = np.sort(np.random.default_rng(0).choice(len(X), EIGEN_SAMPLES, replace=False))
             scaling, *_ = scales_after(
-                self.learned.rounds,
-                self.unlearned,
+                rounds,
+                first,
                 X[some],
                 Y[some],
                 weights[some],
                 shift=shift,
                 n_threads=1,
-                alpha=alpha,
+                alpha=alpha if self.coded is None else self.known.alpha,
                 first_alpha=None if self.kernel is None else self.kernel.alpha_,
                 metric=self.metric,
             )
@@ -93,14 +103,16 @@ class ChosenScaling(typing.NamedTuple):
         order : ndarray of shape (n,)
             Of observations, as `DistinctSamples` has it.
         """
-        if self.learned is None or self.learned.out_of_fold is None:
-            return None
-        return _places(order)[self.seen], self.learned.out_of_fold
+        return None if self.known is None else (_places(order)[self.seen], self.known)
+
+    def others(self, order):
+        """Places of the observations that were not looked at. As `out_of_fold`."""
+        return np.setdiff1d(np.arange(len(order)), _places(order)[self.seen])
 
     def honest(self, left_out, order):
-        """Outputs at samples left out, but at those that the scales were learned from.
+        """Outputs at samples left out, but at those that scales and ridge were learned from together with others.
 
-        If there are no others, those of folds, whose scales and functions were learned without them.
+        If there are hardly any others, those of folds, whose scales and functions were learned without them.
 
         Parameters
         ----------
@@ -109,7 +121,7 @@ class ChosenScaling(typing.NamedTuple):
         order : ndarray of shape (n,)
             Of observations, as `DistinctSamples` has it.
         """
-        if self.learned is None or not self.learned.rounds:
+        if self.coded is None and (self.learned is None or not self.learned.rounds):
             return left_out
         found = self.out_of_fold(order)
         if left_out is None:
@@ -118,7 +130,7 @@ class ChosenScaling(typing.NamedTuple):
             left_out = np.full((len(order), found[1].outputs.shape[1]), np.nan)
         left_out = left_out.copy()
         left_out[_places(order)[self.seen]] = np.nan
-        if np.isnan(left_out).all() and found is not None:  # there are no others
+        if found is not None and np.count_nonzero(~np.isnan(left_out[:, 0])) < FEWEST_TO_JUDGE_BY:
             left_out[found[0]] = found[1].outputs
         return left_out
 
@@ -147,6 +159,7 @@ def choose_scaling(
     kernel,
     rng,
     n_threads,
+    coded=None,
     advance=None,
 ):
     """Choose how columns are scaled.
@@ -176,6 +189,9 @@ def choose_scaling(
         Parameters of `KernelRidge`.
     rng : numpy.random.Generator
     n_threads : int
+    coded : CodedByTargets, optional
+        Of the samples: then all is chosen by errors of folds in place of those of leaving out one, as those are of
+        samples whose targets are in the features of others.
     advance : callable, optional
         advance(stage, done, total): told how far it is.
 
@@ -201,7 +217,7 @@ def choose_scaling(
     seen = np.lexsort((weights, *Y.T[::-1], *X.T[::-1]))
     if many:
         seen = seen[np.sort(rng.choice(len(X), min(len(X), EIGEN_SAMPLES), replace=False))]
-    some = X[seen], Y[seen], weights[seen], strata[seen]
+    some, coded = (X[seen], Y[seen], weights[seen], strata[seen]), None if coded is None else coded.of(seen)
 
     first_alpha = None
     if kernel["alpha"] == "loo" and len(np.unique(some[0], axis=0)) > FEW_SAMPLES:
@@ -209,68 +225,105 @@ def choose_scaling(
         rows = scalings[0].transform(some[0][few])
         first_alpha = rough_alpha(rows, some[1][few], some[2][few], kernel["shift"])
 
-    def fitted(scaling, first_alpha=first_alpha, n_threads=1, samples=some):
-        distinct = distinct_samples(scaling.transform(samples[0]), *samples[1:3])
-        model = KernelRidge(**kernel, first_alpha=first_alpha, n_threads=n_threads)
-        return model.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of)
-
-    fewer = some
+    fewer, coded_of_fewer = some, coded
     if len(seen) > EVENNESS_SAMPLES:
         part = np.sort(np.random.default_rng(0).choice(len(seen), EVENNESS_SAMPLES, replace=False))
-        fewer = [array[part] for array in some]
+        fewer, coded_of_fewer = [array[part] for array in some], None if coded is None else coded.of(part)
+    judge = _by_leaving_out_one if coded is None else _by_folds(coded_of_fewer, n_folds, metric)
 
-    best, kernels, errors = 0, [None], [np.inf]
+    def judged(scaling, first_alpha=first_alpha, n_threads=1):
+        return judge(scaling, fewer, kernel, first_alpha, n_threads)
+
+    best, found, errors = 0, [None], [np.inf]
     if needs_kernel or len(scalings) > 1:
         with ThreadExecutor(threads_for(len(scalings), n_threads)) as executor:
-            kernels = executor.run_all(lambda scaling: fitted(scaling, samples=fewer), scalings)
-        errors = [model.error_ for model in kernels]
+            found = executor.run_all(judged, scalings)
+        errors = [each.error for each in found]
         best = int(np.argmin(errors))
         if first_alpha is not None:
-            first_alpha = kernels[best].alpha_
-    scaling, model, learned, bent_error = scalings[best], kernels[best], None, None
+            first_alpha = found[best].alpha
+    scaling, chosen, learned, bent_error = scalings[best], found[best], None, None
     bent = scaled_by(evennesses[best], True) if bends == "auto" and standardise else scaling
     if bent is not scaling and bent.bent_ is not None and len(fewer[0]) >= FEWEST_TO_BEND_BY:
-        model = model or fitted(scaling, samples=fewer)
-        of_bent = fitted(bent, first_alpha, n_threads, fewer)
-        bent_error = of_bent.error_
-        if _is_clearly_better(of_bent, bent, model, scaling, fewer):
-            scaling, model = bent, of_bent
-    if rounds is not False:
-        wanted = None if rounds == "auto" else int(rounds)
+        chosen, of_bent = chosen or judged(scaling), judged(bent, first_alpha, n_threads)
+        bent_error = of_bent.error
+        if _is_clearly_better(of_bent, chosen, fewer[2]):
+            scaling, chosen = bent, of_bent
+    if rounds is not False or (coded is not None and needs_kernel):
         learned = learn_scales(
             scaling,
             *some,
             **kernel,
-            rounds=wanted,
+            rounds=None if rounds == "auto" else int(rounds),
             n_folds=n_folds,
             rng=rng,
             n_threads=n_threads,
             first_alpha=first_alpha,
             metric=metric,
+            coded=coded,
             advance=advance,
         )
-    rounds = 0 if learned is None else learned.rounds
-    if needs_kernel and (rounds or fewer is not some):
-        scaling_of_all, near = (learned.scaling, learned.alpha) if rounds else (scaling, first_alpha)
-        model = fitted(scaling_of_all, near, n_threads, fewer if many else some)  # of many only the ridge is of use
+    known = None if learned is None else learned.out_of_fold
+    if rounds is False:
+        learned = None
+    n_rounds, model = 0 if learned is None else learned.rounds, None if chosen is None else chosen.model
+    scaling_of_all = scaling if learned is None else learned.scaling
+    if needs_kernel and (n_rounds or fewer is not some or coded is not None):
+        near = learned.alpha if n_rounds else first_alpha
+        options = kernel if coded is None else kernel | {"alpha": known.alpha}
+        # of many only the ridge is of use
+        model = _fitted(scaling_of_all, fewer if many else some, options, near, n_threads)
     compared = dict(zip(evennesses, errors, strict=True)) if len(errors) > 1 else {}
-    chosen = scaling if learned is None else learned.scaling
     if model is not None:
         model.n_threads = n_threads
-    return ChosenScaling(
-        chosen, evennesses[best], compared, learned, scaling, model, seen, not many, metric, bent_error
-    )
+    of_choice = scaling, model, seen, not many, metric, bent_error, coded, known
+    return ChosenScaling(scaling_of_all, evennesses[best], compared, learned, *of_choice)
 
 
-def _is_clearly_better(model, scaling, other, other_scaling, samples):
-    """Whether a kernel has a smaller leave-one-out error than another, by more than a standard error."""
-    X, Y, weights, _ = samples
+class _Judged(typing.NamedTuple):
+    """What is known of a scaling: the error, squared errors of all samples, the ridge, and a model if there is one."""
 
-    def squares(model, scaling):
-        distinct, found = distinct_samples(scaling.transform(X), Y, weights), np.empty(len(X))
-        found[distinct.order] = np.sum((model.left_out_ - distinct.observations.Y) ** 2, axis=1)
-        return found
+    error: float
+    squares: np.ndarray
+    alpha: float
+    model: KernelRidge | None
 
-    difference = squares(other, other_scaling) - squares(model, scaling)
+
+def _fitted(scaling, samples, kernel, first_alpha, n_threads):
+    """The kernel of samples, which are scaled."""
+    return _model_and_samples(scaling, samples, kernel, first_alpha, n_threads)[0]
+
+
+def _model_and_samples(scaling, samples, kernel, first_alpha, n_threads):
+    distinct = distinct_samples(scaling.transform(samples[0]), *samples[1:3])
+    model = KernelRidge(**kernel, first_alpha=first_alpha, n_threads=n_threads)
+    return model.fit(distinct.X, distinct.Y, distinct.weights, distinct.merged_of), distinct
+
+
+def _by_leaving_out_one(scaling, samples, kernel, first_alpha, n_threads):
+    """A scaling judged by leaving out one sample."""
+    model, distinct = _model_and_samples(scaling, samples, kernel, first_alpha, n_threads)
+    squares = np.full(len(samples[0]), np.inf)
+    if model.left_out_ is not None:
+        squares[distinct.order] = np.sum((model.left_out_ - distinct.observations.Y) ** 2, axis=1)
+    return _Judged(model.error_, squares, model.alpha_, model)
+
+
+def _by_folds(coded, n_folds, metric):
+    """What judges a scaling by folds, in which features that are coded by targets are learned again."""
+
+    def judge(scaling, samples, kernel, first_alpha, n_threads):
+        *samples, strata = samples
+        folds = deal_into_folds(strata, n_folds, np.random.default_rng(0))
+        options = kernel["shift"], kernel["alpha"], metric
+        squares, alpha = Folds(scaling, *samples, folds, options, n_threads, first_alpha, coded).squares()
+        return _Judged(float(np.average(squares, weights=samples[2])), squares, alpha, None)
+
+    return judge
+
+
+def _is_clearly_better(one, other, weights):
+    """Whether a scaling has a smaller error than another, by more than a standard error."""
+    difference = other.squares - one.squares
     mean = np.average(difference, weights=weights)
     return bool(mean > np.sqrt(np.sum((weights * (difference - mean)) ** 2)) / weights.sum())

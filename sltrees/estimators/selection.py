@@ -75,15 +75,17 @@ def with_scalings(models, choice, evenness, is_auto):
     """
     n_models = len(models["model"])
     table = Selection({name: list(column) for name, column in models.items()} | {"evenness": [evenness] * n_models})
-    rows = []
+    rows, kind, errors = [], "leave_one_out_error", "leave-one-out errors"
+    if choice.coded is not None:
+        kind, errors = "scaling_error", "errors of folds"
     for value, error in choice.errors.items():
-        outcome = f"scales columns {'best' if value == evenness else 'worse'}, by leave-one-out errors"
-        rows.append({"evenness": value, "leave_one_out_error": error, "outcome": outcome})
+        outcome = f"scales columns {'best' if value == evenness else 'worse'}, by {errors}"
+        rows.append({"evenness": value, kind: error, "outcome": outcome})
     if choice.bent_error is not None:
         is_chosen = choice.scaling.bends
         table["bends"] = [is_chosen] * n_models
-        outcome = f"bends long tails: {'' if is_chosen else 'not '}clearly better, by leave-one-out errors"
-        rows.append({"evenness": evenness, "bends": True, "leave_one_out_error": choice.bent_error, "outcome": outcome})
+        outcome = f"bends long tails: {'' if is_chosen else 'not '}clearly better, by {errors}"
+        rows.append({"evenness": evenness, "bends": True, kind: choice.bent_error, "outcome": outcome})
     learned = choice.learned
     if learned is not None and learned.errors:
         table["rounds"] = [learned.rounds] * n_models

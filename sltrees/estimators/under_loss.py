@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from sltrees.estimators.coded_by_targets import features_within
 from sltrees.estimators.comparison_under_loss import UnderLoss
 from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, joined_pairs, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
@@ -30,7 +31,7 @@ FROM_THE_MIDDLE = 1e-1  # a ridge to begin with where squared errors chose none
 REFRESHES = 2  # of the scale of Huber's loss, by errors of samples left out
 
 
-def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples):
+def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samples, coded=None):
     """Learn the kernel under the loss of an estimator, or networks, if it may choose. Sets: all that is learned.
 
     Parameters
@@ -44,6 +45,8 @@ def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samp
     seed : int
     n_samples : int
         As they came: the sum of weights in what is told of them.
+    coded : CodedByTargets, optional
+        Of the samples: then all errors are of folds, in which nothing was learned of samples left out.
 
     Notes
     -----
@@ -60,34 +63,36 @@ def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samp
     loss.refuse(Y)
     estimator.centre_, estimator.spread_ = _, spread_of_shaped = centre_and_spread(shaped, weights)
     progress = Progress() if estimator.verbose else None
-    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress)
+    choice = estimator._choose_scaling(X, shaped, weights, len(np.unique(X, axis=0)), seed, progress, coded)
     estimator.centre_, estimator.spread_ = centre, spread
     rows, model = estimator.scaling_.transform(X), _model_of(estimator, seed)
+    samples, scale = (rows, Y, weights), choice.scale(**estimator._kernel_options())
+    nested = None if scale is None else Nested(scale, X, shaped, spread_of_shaped, weights, coded)
     kernel, tell = UnitRowsKernel(model.shift), None if progress is None else (lambda stage: progress(stage, 0, 1))
     rng = np.random.default_rng(0 if estimator.random_state is None else seed)
     unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
         functions = _functions(model, kernel, rows, Y, rng, executor)
+
+        def of_some(seen):
+            seen_rows, others = nested.rows(seen)
+            return _functions(model, kernel, seen_rows, Y[seen], rng, executor), others
+
         if estimator.alpha == "loo" and tell is not None:
             tell("the ridge under the loss")
-        loss, alpha = _with_ridge(estimator, loss, kernel, (rows, Y, weights), choice, unit, rng, executor)
-        folds = deal_alike((rows, Y, weights), estimator._strata(Y), FOLDS, rng)
-        loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell)
-        scale = choice.scale(**estimator._kernel_options())
-        if scale is not None and choice.learned.rounds and choice.are_all:
-
-            def of_some(seen):
-                transform = scale(X[seen], (shaped[seen] - shaped.mean(axis=0)) / spread_of_shaped, weights[seen])
-                functions = _functions(model, kernel, transform(X[seen]), Y[seen], rng, executor)
-                return functions, transform(X[~seen])
-
+        by_folds = (None, None) if coded is None else (nested, of_some)
+        loss, alpha = _with_ridge(estimator, loss, kernel, samples, choice, unit, rng, executor, by_folds[0])
+        folds = deal_alike(samples, estimator._strata(Y), FOLDS, rng)
+        loss, found, left_out = _settled(functions, loss, Y, weights, alpha * unit, folds, tell, by_folds[1])
+        has_scales = coded is None and choice.learned is not None and choice.learned.rounds
+        if has_scales and choice.are_all:
             left_out = _by_folds(of_some, loss, Y, weights, alpha * unit, folds, tell)
-        elif scale is not None and choice.learned.rounds:
+        elif has_scales:
             left_out[choice.seen] = np.nan
     known = ~np.isnan(left_out[:, 0])
     offset = _offset(loss, Y, left_out, weights, known)
     found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
-    _give(model, functions, found, alpha, alpha * unit, (rows, Y, weights))
+    _give(model, functions, found, alpha, alpha * unit, samples)
 
     def judge(outputs):
         known = ~np.isnan(outputs[:, 0])
@@ -101,25 +106,25 @@ def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samp
     estimator._shaped_by = estimator._shaping_parameters()
     if estimator.model == "auto":
         under = UnderLoss(loss, alpha * unit, (shaped - shaped.mean(axis=0)) / spread_of_shaped)
-        samples = X, rows, Y, weights
+        samples = X, rows, Y, weights, coded
         _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed, progress)
     estimator._report_scalings(choice)
 
 
-def _with_ridge(estimator, loss, kernel, samples, choice, unit, rng, executor):
+def _with_ridge(estimator, loss, kernel, samples, choice, unit, rng, executor, nested=None):
     """The loss, with a scale that suits its ridge, and the ridge."""
     alpha = estimator.alpha
     if alpha == "loo":
-        alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor)
+        alpha = choose_ridge(kernel, loss, samples, choice.kernel.alpha_, unit, rng, executor, nested)
         if isinstance(loss, HuberLoss):  # the ridge that suits it once it knows its scale
-            loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor)
-            alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor)
+            loss = settle_loss(kernel, loss, samples, alpha * unit, FOLDS, rng, executor, nested)
+            alpha = choose_ridge(kernel, loss, samples, alpha, unit, rng, executor, nested)
     return loss, max(float(alpha), np.finfo(np.float64).eps)
 
 
 def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed, progress):
     """Have networks learn if they are clearly better than the kernel. Sets: selection_, and what is learned, if so."""
-    X, rows, Y, weights = samples
+    X, rows, Y, weights, coded = samples
     if len(rows) > NETWORK_SAMPLES:
         estimator.selection_["outcome"] = [TOO_MANY]
         return
@@ -140,6 +145,7 @@ def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed,
         out_of_fold=choice.out_of_fold(order),
         alpha=alpha,
         under=under._replace(shaped=under.shaped[order]),
+        coded=None if coded is None else coded.of(order),
         advance=progress,
     )
     estimator.selection_ = search.table
@@ -199,22 +205,63 @@ def eval_set_under_loss(estimator, eval_samples):
     return estimator.scaling_.transform(estimator._filled(X)), estimator._posed(targets, None)[1]
 
 
-def settle_loss(kernel, loss, samples, ridge, n_folds, rng, executor):
+class Nested:
+    """Samples as models know them that learn from some of them alone: scales and coded features are of these, too.
+
+    Parameters
+    ----------
+    scale : callable
+        As `ChosenScaling.scale` makes it.
+    X, shaped, weights : ndarray
+        Features, targets for squared errors, and weights.
+    spread : ndarray of shape (C,)
+        Of `shaped`.
+    coded : CodedByTargets or None
+    """
+
+    def __init__(self, scale, X, shaped, spread, weights, coded):
+        self.scale, self.X, self.shaped, self.spread, self.weights = scale, X, shaped, spread, weights
+        self.coded = coded
+
+    def of(self, some):
+        """The same of a part of the samples. Cost: O(n d)."""
+        coded = None if self.coded is None else self.coded.of(some)
+        return Nested(self.scale, self.X[some], self.shaped[some], self.spread, self.weights[some], coded)
+
+    def rows(self, seen):
+        """Rows of those that are learned from and of the others. Cost: that of learning the scales."""
+        X, Y = features_within(self.X, self.coded, seen), (self.shaped - self.shaped.mean(axis=0)) / self.spread
+        transform = self.scale(X[seen], Y[seen], self.weights[seen])
+        return transform(X[seen]), transform(X[~seen])
+
+    def functions(self, kernel, folds, executor):
+        """What `_by_folds` takes of folds that are known: each is learned once. Cost: that of `rows` for each fold."""
+        made = {}
+        for fold in range(FOLDS):
+            seen = folds != fold
+            rows, others = self.rows(seen)
+            made[seen.tobytes()] = AllSamples(kernel, rows, executor), others
+        return lambda seen: made[seen.tobytes()]
+
+
+def settle_loss(kernel, loss, samples, ridge, n_folds, rng, executor, nested=None):
     """The loss with its scale, as errors of the kernel at samples left out tell it, of at most 1,000 samples."""
     if not isinstance(loss, HuberLoss):
         return loss
-    rows, Y, weights = _some(samples, rng)
+    some = _some(samples, rng)
+    rows, Y, weights = (part[some] for part in samples)
     folds = deal_into_folds(np.zeros(len(Y)), n_folds, rng)
-    return _settled(AllSamples(kernel, rows, executor), loss, Y, weights, ridge, folds)[0]
+    of_some = None if nested is None else nested.of(some).functions(kernel, folds, executor)
+    return _settled(AllSamples(kernel, rows, executor), loss, Y, weights, ridge, folds, None, of_some)[0]
 
 
-def _settled(functions, loss, Y, weights, ridge, folds, tell=None):
+def _settled(functions, loss, Y, weights, ridge, folds, tell=None, of_some=None):
     """The loss with its scale, the function, and outputs at samples left out."""
-    found, left_out = _learned(functions, loss, Y, weights, ridge, folds, tell=tell)
+    found, left_out = _learned(functions, loss, Y, weights, ridge, folds, None, tell, of_some)
     for _ in range(REFRESHES if isinstance(loss, HuberLoss) else 0):
         errors = np.where(np.isnan(left_out), found.outputs, left_out) - Y  # of few samples none is left out
         loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
-        found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found, tell)
+        found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found, tell, of_some)
     return loss, found, left_out
 
 
@@ -226,17 +273,17 @@ def _offset(loss, Y, left_out, weights, known):
     return np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
 
 
-def _learned(functions, loss, Y, weights, ridge, folds, start=None, tell=None):
+def _learned(functions, loss, Y, weights, ridge, folds, start=None, tell=None, of_some=None):
     """The function, and outputs at samples left out: each alone, or where the loss is not near its parabolas by folds.
 
-    NaN where samples are too few for folds.
+    By folds, too, if `of_some` is given, as `_by_folds` takes it. NaN where samples are too few for folds.
     """
     found, left_out = minimise(functions, loss, Y, weights, ridge, start, tell)
     # classes that are told apart have curvatures of next to 0, which say that nothing changes without a sample
-    if not loss.is_newton or (isinstance(loss, LogisticLoss) and len(Y) >= FOLDS * FEWEST_IN_A_FOLD):
-        left_out = _by_folds(
-            lambda seen: (functions.of_some(seen), functions.X[~seen]), loss, Y, weights, ridge, folds, tell
-        )
+    is_far = not loss.is_newton or (isinstance(loss, LogisticLoss) and len(Y) >= FOLDS * FEWEST_IN_A_FOLD)
+    if of_some is not None or is_far:
+        of_some = of_some or (lambda seen: (functions.of_some(seen), functions.X[~seen]))
+        left_out = _by_folds(of_some, loss, Y, weights, ridge, folds, tell)
     return found, left_out
 
 
@@ -275,10 +322,15 @@ def _functions(model, kernel, rows, Y, rng, executor):
     return Centres(kernel, rows, rows[draw_centres(kernel, rows, n_centres, rng, executor)], executor)
 
 
-def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor):
-    """The ridge with the smallest approximate leave-one-out error of some samples, by climbing from one."""
-    rows, Y, weights = _some(samples, rng)
+def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor, nested=None):
+    """The ridge with the smallest approximate leave-one-out error of some samples, by climbing from one.
+
+    By folds, in which scales and features are learned again, if `nested` is given.
+    """
+    some = _some(samples, rng)
+    rows, Y, weights = (part[some] for part in samples)
     functions, folds = AllSamples(kernel, rows, executor), deal_into_folds(np.zeros(len(Y)), FOLDS, rng)
+    of_some = None if nested is None else nested.of(some).functions(kernel, folds, executor)
     errors, found = {}, None
     alphas = [alpha for alpha in (*ALPHAS, *(10.0 ** (k / 2) for k in range(5, 9))) if 1e-8 <= alpha <= LARGEST_ALPHA]
     at = int(np.argmin(np.abs(np.log(alphas) - np.log(max(alpha, 1e-8)))))
@@ -286,7 +338,7 @@ def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor):
     def error(k):
         nonlocal found
         if k not in errors:
-            found, left_out = _learned(functions, loss, Y, weights, alphas[k] * unit, folds, found)
+            found, left_out = _learned(functions, loss, Y, weights, alphas[k] * unit, folds, found, None, of_some)
             errors[k] = float(weights @ np.nan_to_num(loss.value(Y, left_out)).sum(axis=1))
         return errors[k]
 
@@ -297,10 +349,9 @@ def choose_ridge(kernel, loss, samples, alpha, unit, rng, executor):
 
 
 def _some(samples, rng):
-    """Samples to choose on, in an order of their own."""
+    """Which samples to choose on, in an order of their own."""
     some = np.sort(rng.choice(len(samples[0]), min(len(samples[0]), SAMPLES_TO_CHOOSE), replace=False))
-    some = order_of(*samples)[some]
-    return tuple(part[some] for part in samples)
+    return order_of(*samples)[some]
 
 
 def _give(model, functions, found, alpha, ridge, samples):

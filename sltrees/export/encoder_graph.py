@@ -101,7 +101,7 @@ def _words_encoded(graph, column, words):
     categories, n_known = column.categories, len(column.categories) + column.missing_category
     codes = {category: code for code, category in enumerate(categories)}
     # what runtimes make of a whole number that is kept as a float, as it is where pandas has missing values beside it
-    codes |= {f"{category}.0": code for code, category in enumerate(categories) if _is_whole(category)} | codes
+    codes |= {repr(float(category)): code for code, category in enumerate(categories) if _is_float(category)} | codes
     if column.missing_category:
         codes = dict.fromkeys(MISSING_WORDS, len(categories)) | codes
     code = graph.add(
@@ -119,5 +119,9 @@ def _words_encoded(graph, column, words):
     return graph.add("Gather", table, graph.add("Squeeze", code, np.array([1])), axis=0)
 
 
-def _is_whole(text):
-    return text.removeprefix("-").isdecimal()
+def _is_float(text):
+    """Whether a word is a whole number that float64 holds."""
+    if not text.removeprefix("-").isdecimal() or len(text) > 309:  # longer ones are beyond
+        return False
+    number = float(text)
+    return np.isfinite(number) and int(number) == int(text)

@@ -15,6 +15,7 @@ import numpy as np
 from sltrees.tables._cells import is_missing, plural, quoted
 from sltrees.tables._dates import as_days, cycles
 from sltrees.tables._numbers import PLAIN, NumberFormat
+from sltrees.tables._rates import deal_into_parts, learn_rates, rates_of_others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +244,7 @@ def values_missing(count):
     return f"{plural(count, 'value')} missing"
 
 
-def with_rates(column, values, targets):
+def with_rates(column, values, targets, weights=None):
     """A column of words with the rates of its categories, and its features in training.
 
     Parameters
@@ -252,33 +253,31 @@ def with_rates(column, values, targets):
     values : ndarray of shape (rows,), dtype=object
         Of training.
     targets : ndarray of shape (rows, outputs)
+    weights : ndarray of shape (rows,), optional
+        Above 0; only ratios count.
 
     Returns
     -------
     column : RatedColumn
     features : ndarray of shape (rows, outputs)
-        Of rows of training, each by rates that were learned without its fold.
+        Of rows of training, each by rates that were learned without its part.
+    codes, parts : ndarray of shape (rows,), dtype=int64
+        The category of each row, and its part.
 
     Notes
     -----
-    By `sklearn.preprocessing.TargetEncoder`. Cost: O(rows x outputs).
+    Cost: O(rows x (outputs + log rows)).
     """
-    from sklearn.model_selection import KFold
-    from sklearn.preprocessing import TargetEncoder
-
     codes, _ = column.codes(values)
-    codes, n_categories = codes[:, None], len(column.categories) + column.missing_category
-    encoder = TargetEncoder(categories=[np.arange(n_categories)], target_type="continuous")
-    folds = list(KFold(min(5, len(codes)), shuffle=True, random_state=0).split(codes))
-    features, rates, means = np.empty(targets.shape), [], []
-    for output, target in enumerate(targets.T):
-        for seen, left_out in folds:
-            of_fold = encoder.fit(codes[seen], target[seen]).transform(codes[left_out])
-            features[left_out, output] = of_fold[:, 0]
-        encoder.fit(codes, target)
-        rates.append(encoder.encodings_[0].tolist())
-        means.append(float(encoder.target_mean_))
+    weights = np.ones(len(codes)) if weights is None else weights / weights.mean()
+    samples = codes, targets, weights, len(column.categories) + column.missing_category
+    parts = deal_into_parts(*samples[:3])
+    rates, mean = learn_rates(*samples)
     rated = RatedColumn(
-        column.name, column.categories, column.missing_category, tuple(zip(*rates, strict=True)), tuple(means)
+        column.name,
+        column.categories,
+        column.missing_category,
+        tuple(map(tuple, rates.tolist())),
+        tuple(mean.tolist()),
     )
-    return rated, features
+    return rated, rates_of_others(*samples, parts), codes, parts

@@ -59,6 +59,9 @@ class TableEncoder:
     feature_names_out : list of str
         Names of the columns made: "size" of a numeric column, "colour=red" of a category, "colour=NA" of what is
         missing, "town: mean target" of one that is target encoded.
+    coded_ : tuple (places, codes, parts) or None
+        After `fit_transform` with columns that are target encoded: their features, shape (columns, outputs), and the
+        category and the part of each row, shape (rows, columns).
 
     Raises
     ------
@@ -94,7 +97,7 @@ class TableEncoder:
             )
         self.decimal, self.thousands = decimal, thousands
         self.drop, self.categorical, self.identifiers, self.weight = drop, categorical, identifiers, weight
-        self.columns_ = None
+        self.columns_ = self.coded_ = None
         self.report = []
         self.transform_report = []
 
@@ -164,19 +167,25 @@ class TableEncoder:
         array([1.5, 2. ])
         """
         columns, notes = self._decided(table, target)
-        features = []
+        features, rated, d = [], [], 0
         for place, (column, cells) in enumerate(zip(columns, table.cells, strict=True)):
             if not column.feature_names:
                 continue
             values, _ = column.read(cells, table.lines, table.source)
             if column.kind == "categorical" and len(column.categories) > MOST_CODES and targets is not None:
-                columns[place], encoded = with_rates(column, values, np.asarray(targets, dtype=np.float64))
+                found = with_rates(column, values, np.asarray(targets, dtype=np.float64))
+                columns[place], encoded = found[:2]
+                rated.append((d + np.arange(encoded.shape[1]), *found[2:]))
                 count = f"{len(column.categories):,} different words"
                 notes.append(f"{column.name}: {count}, taken as the mean of the target with each")
             else:
                 encoded, _ = column.encode(values)
             features.append(encoded)
+            d += encoded.shape[1]
         self._install(columns, table.has_header)
+        if rated:
+            places, codes, parts = (np.array(arrays) for arrays in zip(*rated, strict=True))
+            self.coded_ = places, codes.T, parts.T
         self.report = [self._summary(), *notes]
         return np.hstack(features)
 
@@ -219,6 +228,7 @@ class TableEncoder:
     def _install(self, columns, has_header):
         self.columns_ = columns
         self.has_header_ = has_header
+        self.coded_ = None
         self.report = []
         self.transform_report = []
 

@@ -10,7 +10,7 @@ import pytest
 from interruptions import code_of, interrupted_everywhere
 
 from sltrees.callbacks import Callback
-from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.estimators import NewtonClassifier, NewtonRegressor, base
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.networks import Networks
 from sltrees.execution.blas import n_holders
@@ -198,3 +198,30 @@ def test_ctrl_c_anywhere_leaves_nobody_learning():
     codes = code_of(NewtonEstimator._alone, NewtonEstimator._fit, NewtonEstimator._fit_alone, NewtonEstimator._become)
     interrupted_everywhere(act, codes, check)
     assert act().predict(X).shape == (12,)
+
+
+@pytest.mark.parametrize("disguise", [TypeError, RuntimeError, None])
+def test_ctrl_c_that_a_library_makes_another_error_of_is_ctrl_c(monkeypatch, disguise):
+    X, Y = samples()
+
+    def search(*arguments, **options):  # the kernel is there by now
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if disguise is None:
+                raise
+            raise disguise("'<' not supported")  # noqa: B904 as NumPy does
+
+    monkeypatch.setattr(base, "search_models", search)
+    model = NewtonRegressor(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert model.model_ == "kernel"
+    assert n_holders() == 0
+    with pytest.raises(ValueError, match="tol must be"):
+        NewtonRegressor(tol=-1.0).fit(X, Y)
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:  # what fails while another one is handled is what it is
+        with pytest.raises(TypeError):
+            NewtonRegressor(tol="small").fit(X, Y)

@@ -165,6 +165,17 @@ def test_frames_of_classifiers_and_words_that_mean_missing(tmp_path):
         np.testing.assert_allclose(probabilities, estimator.predict_proba(frame), atol=1e-6)
 
 
+def test_categories_that_are_large_whole_floats(tmp_path):
+    values = np.array([1e16, 1e22, -3e15, 2.0**60, 1e300, 7.0])
+    frame = pd.DataFrame({"code": np.tile(values, 20), "size": np.linspace(-1, 1, N)})
+    y = np.tile([1.0, -1.0, 2.0, -2.0, 3.0, -3.0], 20) + frame["size"]
+    estimator = NewtonRegressor("kernel", feature_learning=False, categorical_features=["code"]).fit(frame, y)
+    to_onnx(estimator, tmp_path / "m.onnx")
+    inputs_of, session = inputs_of_guide(tmp_path / "m.onnx")
+    (found,) = session.run(["y"], inputs_of(frame))
+    np.testing.assert_allclose(found, estimator.predict(frame), atol=1e-6)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.1, 1.0, 4.0])
 def test_the_probability_is_that_of_the_polynomials(shift):
     c = np.concatenate([np.linspace(-1, 1, 401), -1 + np.geomspace(1e-12, 1, 50), 1 - np.geomspace(1e-12, 1, 50)])

@@ -97,10 +97,11 @@ def fit_parts(estimator, X, y, sample_weight, eval_set, classes, seed):
     left_out = [rows[is_out & (of_part == at)] for at in range(len(parts.delayed))]
 
     X, y, weights = estimator._validate_samples(X, y, weights, reset=True)
+    coded = vars(estimator).pop("_rated", None)
     labelled = is_classifier(estimator)
     estimator._learn_coding(*((parts.classes, parts.totals) if labelled else (y, weights)), classes)
     progress = Progress() if estimator.verbose else None
-    choice, Y, weights = _choose(estimator, X, y, weights, seed, progress)
+    choice, Y, weights = _choose(estimator, X, y, weights, seed, progress, coded)
     scaled = estimator.scaling_.transform(X)
     with ThreadExecutor(n_threads_of(estimator.n_jobs)) as executor:
 
@@ -166,7 +167,7 @@ def extend_parts(estimator, X, y, sample_weight):
         estimator.fitted_model_ = fresh.take_blocks(blocks.extended_by(samples.system(blocks.system.centres), executor))
 
 
-def _choose(estimator, X, y, weights, seed, progress):
+def _choose(estimator, X, y, weights, seed, progress, coded):
     """Scalings by some of very many samples: the choice, and targets and weights as the model knows them.
 
     Sets: scaling_, evenness_, feature_scales_, feature_importances_, centre_, spread_.
@@ -175,7 +176,7 @@ def _choose(estimator, X, y, weights, seed, progress):
     estimator._weight_unit = float(weights.mean())
     estimator.centre_, estimator.spread_ = centre_and_spread(targets, weights)
     weights = weights / estimator._weight_unit
-    choice = estimator._choose_scaling(X, targets, weights, len(np.unique(X, axis=0)), seed, progress)
+    choice = estimator._choose_scaling(X, targets, weights, len(np.unique(X, axis=0)), seed, progress, coded)
     return choice, (targets - estimator.centre_) / estimator.spread_, weights
 
 

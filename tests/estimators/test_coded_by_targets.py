@@ -1,0 +1,181 @@
+"""Columns of many categories: what is learned of their targets is learned within the folds that choose and judge."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sltrees.estimators import NewtonClassifier, NewtonRegressor
+from sltrees.estimators.coded_by_targets import CodedByTargets, CodedFeatures
+from sltrees.estimators.feature_learning import Folds
+from sltrees.estimators.kernel_ridge import KernelRidge
+from sltrees.estimators.model_search import hold_out
+from sltrees.preprocessing import InputScaling
+from sltrees.tables import Table, TableEncoder
+from sltrees.tables._rates import deal_into_parts, learn_rates, rates_of_others
+
+KERNEL = {"model": "kernel", "feature_learning": False, "random_state": 0}  # quick
+
+
+def table(n, seed, effect=0.0, categories=50):
+    """A frame with a column of many categories, and targets."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(categories, size=n)
+    frame = pd.DataFrame({"size": rng.standard_normal(n), "town": [f"town {k}" for k in codes]})
+    y = effect * (rng.standard_normal(categories)[codes] + np.sin(2 * frame["size"].to_numpy()))
+    return frame, y + rng.standard_normal(n)
+
+
+def coded_samples(targets, codes, numbers):
+    """Features and what is coded of them."""
+    n = len(codes)
+    parts = np.arange(n) % 5
+    X = np.column_stack([numbers, rates_of_others(codes, targets, np.ones(n), codes.max() + 1, parts)])
+    return X, CodedByTargets(np.array([[1]]), codes[:, None], parts[:, None], targets, np.ones(n))
+
+
+def test_features_within_some_samples_know_no_targets_of_others():
+    rng = np.random.default_rng(0)
+    codes, targets, seen = rng.integers(12, size=80), rng.standard_normal((80, 1)), rng.random(80) < 0.7
+    targets += codes[:, None]
+    X, coded = coded_samples(targets, codes, rng.standard_normal(80))
+    found = coded.within(X, seen)
+    other = np.where(seen[:, None], targets, 100.0 * rng.standard_normal((80, 1)))
+    np.testing.assert_array_equal(coded._replace(targets=other).within(X, seen), found)
+    rates, _ = learn_rates(codes[seen], targets[seen], np.ones(seen.sum()), 12)
+    np.testing.assert_array_equal(found[~seen, 1], rates[codes[~seen], 0])
+    np.testing.assert_array_equal(found[:, 0], X[:, 0])
+    some = np.flatnonzero(rng.random(80) < 0.5)
+    np.testing.assert_array_equal(coded.of(some).within(X[some], np.ones(len(some), bool))[:, 0], X[some, 0])
+
+
+def rows_of_categories(out, wrong):
+    """Rows, targets and what is coded of them; those of `out` have other targets."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(30, size=120)
+    targets, numbers = rng.standard_normal((30, 1))[codes] + rng.standard_normal((120, 1)), rng.standard_normal(120)
+    Y = np.where(out[:, None] & wrong, 100.0 * rng.standard_normal((120, 1)), targets)
+    return *coded_samples(Y, codes, numbers), Y
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_outputs_of_folds_know_no_targets_of_them(rounds):
+    folds, found, scaling = np.arange(120) % 3, [], None
+    for wrong in (False, True):
+        X, coded, Y = rows_of_categories(folds == 0, wrong)
+        scaling = scaling or InputScaling().fit(X)
+        of_folds = Folds(scaling, X, Y, np.ones(120), folds, (1.0, 0.1, "diagonal"), 1, None, coded)
+        found.append(of_folds.chosen(rounds)[3].outputs)
+    np.testing.assert_array_equal(found[0][folds == 0], found[1][folds == 0])
+    assert np.abs(found[0] - found[1])[folds != 0].min() > 0
+
+
+def test_outputs_of_a_part_know_no_targets_of_it():
+    def outputs(out, wrong):
+        X, coded, Y = rows_of_categories(out, wrong)
+        of_model = {"scale": lambda X, Y, weights: InputScaling().fit(X).transform, "coded": coded}
+        return hold_out(KernelRidge(alpha=0.1), X, Y, np.ones(120), np.zeros(120), 3, 0, **of_model)[:, 0]
+
+    found = outputs(np.zeros(120, bool), False)
+    out = ~np.isnan(found)
+    assert out.sum() == 40
+    np.testing.assert_array_equal(outputs(out, True), found)
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.0])
+def test_scores_are_honest_and_intervals_hold_what_they_say(effect):
+    scores, others, held = [], [], []
+    for seed in range(4):
+        frame, y = table(1100, seed, effect)
+        seen, new = slice(250), slice(250, None)
+        model = NewtonRegressor(**KERNEL).fit(frame[seen], y[seen])
+        assert "town: mean target" in model.encoder_.get_feature_names_out()
+        lower, upper = model.predict_interval(frame[new]).T
+        scores.append(model.validation_score_)
+        others.append(model.score(frame[new], y[new]))
+        held.append(np.mean((lower <= y[new]) & (y[new] <= upper)))
+    excess = np.array(scores) - others
+    assert np.mean(excess) < 2 * np.std(excess, ddof=1) / 2.0
+    assert 0.87 < np.mean(held) < 0.94
+    if effect:
+        assert np.mean(others) > 0.3
+    else:
+        assert np.mean(scores) < 2 * np.std(scores, ddof=1) / 2.0
+        assert np.mean(others) > -0.05
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NewtonRegressor("kernel", random_state=0),
+        NewtonRegressor(random_state=0),
+        NewtonRegressor(**KERNEL, loss="huber", alpha=1.0),
+        NewtonClassifier(**KERNEL, loss="auto", alpha=1.0),
+        NewtonClassifier(**KERNEL, loss="log_loss"),
+        NewtonClassifier("network", width=128, max_iter=5, random_state=0),
+    ],
+)
+def test_all_that_is_chosen_is_judged_by_folds(model, monkeypatch):
+    frame, y = table(240, 0, effect=1.0)
+    calls, within = [], CodedByTargets.within
+
+    def counted(coded, X, seen):
+        calls.append(seen.mean())
+        return within(coded, X, seen)
+
+    monkeypatch.setattr(CodedByTargets, "within", counted)
+    labels = np.where(y > 0, "much", "little")
+    model.fit(frame, labels if isinstance(model, NewtonClassifier) else y)
+    assert calls
+    assert 0 < min(calls) <= max(calls) < 1
+    assert "leave_one_out_error" not in model.selection_
+    assert model._rated is None
+    assert model.validation_score_ > (0.5 if isinstance(model, NewtonClassifier) else 0.05)
+
+
+def test_many_samples_are_judged_by_some_that_are_held_out():
+    frame, y = table(1700, 0, effect=1.0, categories=200)
+    model = NewtonRegressor(**KERNEL, alpha=1.0).fit(frame, y)
+    assert len(model.residuals_) == 200  # those that chose nothing
+    assert np.isfinite(model.predict_interval(frame[:5])).all()
+
+
+def test_features_that_were_encoded_before_are_learned_from_as_frames_are():
+    """As the command line does it."""
+    frame, y = table(150, 0, effect=1.0)
+    encoder = TableEncoder()
+    cells = [[str(value) for value in frame["size"]], list(frame["town"])]
+    X = encoder.fit_transform(Table(["size", "town"], cells), None, y[:, None])
+    coded = NewtonRegressor(**KERNEL).fit(CodedFeatures.of(X, *encoder.coded_, y[:, None]), y)
+    of_frame, plain = NewtonRegressor(**KERNEL).fit(frame, y), NewtonRegressor(**KERNEL).fit(X, y)
+    np.testing.assert_allclose(np.sort(coded.residuals_[:, 0]), np.sort(of_frame.residuals_[:, 0]), rtol=1e-6)
+    assert "scaling_error" not in plain.selection_
+    assert encoder.transform(Table(["size", "town"], cells)).shape == X.shape
+    weights = np.r_[np.zeros(20), np.ones(130)]
+    some = NewtonRegressor(**KERNEL).fit(CodedFeatures.of(X, *encoder.coded_, y[:, None]), y, sample_weight=weights)
+    assert len(some.residuals_) == 130
+
+
+def test_weights_enter_the_means():
+    frame, y = table(200, 0)
+    weights = np.where(frame["town"] == frame["town"][0], np.where(y > 0, 50.0, 0.1), 1.0)
+    of_town = frame[frame["town"] == frame["town"][0]][:1]
+    plain, weighted = (NewtonRegressor(**KERNEL).fit(frame, y, sample_weight=w) for w in (None, weights))
+    place = list(plain.encoder_.get_feature_names_out()).index("town: mean target")
+    assert weighted.encoder_.transform(of_town)[0, place] > plain.encoder_.transform(of_town)[0, place] + 0.2
+
+
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
+def test_targets_of_any_size_are_as_good(unit):
+    frame, y = table(150, 0, effect=1.0)
+    frame["street"] = [f"street {k}" for k in np.random.default_rng(1).integers(30, size=150)]  # tells nothing
+    plain = NewtonRegressor(**KERNEL, evenness=1.0).fit(frame, y)
+    other = NewtonRegressor(**KERNEL, evenness=1.0).fit(frame, unit * y)
+    np.testing.assert_allclose(other.predict(frame) / unit, plain.predict(frame), rtol=1e-6)
+
+
+def test_the_order_of_rows_changes_nothing():
+    frame, y = table(150, 0, effect=1.0)
+    order = np.random.default_rng(0).permutation(150)
+    one, other = NewtonRegressor(**KERNEL).fit(frame, y), NewtonRegressor(**KERNEL).fit(frame.iloc[order], y[order])
+    np.testing.assert_allclose(one.predict(frame), other.predict(frame), rtol=1e-6, atol=1e-8)
+    assert deal_into_parts(np.zeros(7, int), y[:7, None], np.ones(7)).max() == 4
