@@ -1,14 +1,19 @@
 """Replays the rules of state machines at random, without what hypothesis keeps to make failures small.
 
     python tests/replay.py 10000000
+    python tests/replay.py 1000000 --only VectorSearchMachine MapMachine --minutes 20 --first 5000
 
 plays so many random actions over `SumTree`, `ThresholdMap`, `Watch`, `ThresholdWindow`, `PrioritizedSampler`,
-`IntegerTree`, `CorrelationTrees` and `VectorSearch`, in processes of their own as many as there are processors, and
-says how many each has had. A failure says machine and seed: `python tests/replay.py 200 SumMachine 17` is the same
-again.
+`IntegerTree`, `CorrelationTrees` (with and without `floor=`) and `VectorSearch`, or over those named, in processes of
+their own as many as there are processors, and says how many each has had. Games have numbers, from `--first` on: those
+of another run are others, and those of the same number the same. A failure says machine and number:
+`python tests/replay.py 200 --only SumMachine --game 17` is the same again.
 """
 
+import argparse
+import functools
 import importlib
+import math
 import multiprocessing
 import random
 import sys
@@ -31,7 +36,8 @@ MACHINES = (
     ("test_correlation_trees_states", "CorrelationTreesMachine", [{"axis": "data"}, {"axis": "weights"}]),
     ("test_vector_search_states", "VectorSearchMachine", [{"metric": "cosine"}, {"metric": "euclidean"}]),
 )
-AT_ONCE = 200  # actions of a machine, which then begins anew
+AT_ONCE = 200  # actions of a machine, which then begins anew: a game
+PORTION = 10  # games after which a process says how far it has come
 
 
 class Drawn:
@@ -81,36 +87,49 @@ def kinds():
             yield name, type(name, (machine,), {"n_actions": 0} | attributes)
 
 
-def play_games(seeds):
-    """Games of these seeds, each of one machine: how many actions of each machine."""
-    played, chosen = {}, list(kinds())
-    for seed in seeds:
-        name, machine = chosen[seed % len(chosen)]
+def play_games(numbers, only):
+    """Games of these numbers, each of one machine: how many actions of each machine."""
+    played, chosen = {}, [each for each in kinds() if only is None or each[0] in only]
+    for number in numbers:
+        name, machine = chosen[number % len(chosen)]
         try:
-            play(machine, seed, AT_ONCE)
+            play(machine, number, AT_ONCE)
         except BaseException:
-            print(f"{name}, seed {seed}", flush=True)
+            print(f"{name}, game {number}", flush=True)
             raise
         played[name] = played.get(name, 0) + AT_ONCE
     return played
 
 
-def main(n_actions, name=None, seed=None):
-    if name is not None:
-        for kind, machine in kinds():
-            if kind == name:
-                play(machine, int(seed), int(n_actions))
-        return
-    begin, totals, n_games = time.perf_counter(), {}, -(-int(n_actions) // AT_ONCE)
+def play_many(n_actions, only=None, first=0, minutes=math.inf):
+    """At least so many actions in all, or those that there is time for; prints how many of each machine."""
+    begin, totals, last = time.perf_counter(), {}, first - (-n_actions // AT_ONCE)
+    portions = [range(at, min(at + PORTION, last)) for at in range(first, last, PORTION)]
     with multiprocessing.Pool() as pool:
-        for played in pool.imap_unordered(
-            play_games, (range(at, min(at + 50, n_games)) for at in range(0, n_games, 50))
-        ):
-            totals = {each: totals.get(each, 0) + played.get(each, 0) for each in {*totals, *played}}
+        for played in pool.imap_unordered(functools.partial(play_games, only=only), portions):
+            totals = {each: totals.get(each, 0) + played.get(each, 0) for each in sorted({*totals, *played})}
             done = f"{sum(totals.values()):,} actions in {time.perf_counter() - begin:.0f} seconds"
             print(done, end="\r", flush=True)
-    print(f"{done}: {totals}")
+            if time.perf_counter() - begin > 60 * minutes:
+                pool.terminate()
+                break
+    print(f"{done}: " + ", ".join(f"{name} {count:,}" for name, count in totals.items()))
+    return totals
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("actions", type=int)
+    parser.add_argument("--only", nargs="+", choices=[name for _, name, _ in MACHINES], metavar="MACHINE")
+    parser.add_argument("--first", type=int, default=0, help="number of the first game")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many")
+    parser.add_argument("--game", type=int, help="this one alone, in this process")
+    args = parser.parse_args(argv)
+    if args.game is None:
+        return play_many(args.actions, args.only, args.first, args.minutes)
+    chosen = [machine for name, machine in kinds() if args.only is None or name in args.only]
+    return play(chosen[args.game % len(chosen)], args.game, args.actions)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

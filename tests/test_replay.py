@@ -29,3 +29,12 @@ def test_a_failure_is_found_and_comes_again():
     outcomes = [fails(seed) for seed in range(20)]
     assert any(outcomes)
     assert outcomes == [fails(seed) for seed in range(20)]
+
+
+def test_games_are_counted_and_come_again(capsys):
+    totals = replay.play_many(replay.AT_ONCE, only=["RingMachine"], first=3)
+    assert totals == {"RingMachine": replay.AT_ONCE}
+    assert "200 actions in" in capsys.readouterr().out
+    replay.main(["20", "--only", "RingMachine", "--game", "3"])
+    with pytest.raises(SystemExit):
+        replay.main(["20", "--only", "NoMachine"])

@@ -15,6 +15,9 @@ cnp.import_array()
 
 WAY_OUT = "subtract an offset from values and thresholds"
 
+cdef enum:
+    HUGE_PAGE = 2 << 20     # bytes, on most processors
+
 ctypedef fused long_t:
     int64_t
     uint64_t
@@ -287,11 +290,17 @@ def as_index(index, n, name):
 # ---------------------------------------------------------------------- arrays
 
 def aligned_empty(count, dtype):
-    """Uninitialised 1-D array whose data starts on a 64-byte cache line."""
+    """Uninitialised 1-D array whose data starts on a 64-byte cache line, or on a huge page where it is as large as one.
+
+    NumPy asks the system for huge pages for arrays of 4 MiB and more: with those, blocks at random places of a large
+    array need no look-up of their page, which costs as much as fetching them from the cache.
+    """
     dtype = np.dtype(dtype)
-    raw = np.empty(count * dtype.itemsize + 64, dtype=np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start:start + count * dtype.itemsize].view(dtype)
+    nbytes = count * dtype.itemsize
+    boundary = HUGE_PAGE if nbytes >= HUGE_PAGE else 64
+    raw = np.empty(nbytes + boundary, dtype=np.uint8)
+    start = -raw.ctypes.data % boundary
+    return raw[start:start + nbytes].view(dtype)
 
 
 def refuse_large(double nbytes, what, advice):

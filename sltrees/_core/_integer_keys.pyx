@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint64_t
 from sltrees._core._boundary import as_integer, as_integers, as_value
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._threshold_tree cimport ThresholdTree
+from sltrees._core._tree cimport sl_tree_argmax
 
 cnp.import_array()
 
@@ -82,14 +83,12 @@ cdef class IntegerKeyedTree:
             self._make_room(1)
             slot = self._take(number)
             try:
-                self.tree.update(slot, x)
+                self._set(slot, x)
             except BaseException:
                 self._release(slot)
                 raise
-        elif self.tree.users == 0:
-            self.tree.c_update(slot, x)
         else:
-            self.tree.update(slot, x)
+            self._set(slot, x)
 
     def remove(self, key):
         """Take out a key; returns its number. KeyError if it is not there."""
@@ -99,9 +98,24 @@ cdef class IntegerKeyedTree:
         if slot < 0:
             raise KeyError(key)
         value = self.tree.c_get(slot)
-        self.tree.update(slot, self.worst)
+        self._set(slot, self.worst)
         self._release(slot)
         return value
+
+    def pop_best(self):
+        """Take out the key with the best number; returns both. None where there is no key, or a free slot has the same."""
+        if self.n == 0:
+            return None
+        if self.tree.users < 0:
+            self.tree.argmax()      # refuses
+        cdef int64_t slot = sl_tree_argmax(&self.tree.tree, self.tree.leaves, self.tree.upper)
+        cdef double value = self.tree.c_get(slot)
+        if value == self.worst:
+            return None
+        best = self.keys[slot], value
+        self._set(slot, self.worst)
+        self._release(slot)
+        return best
 
     def best(self):
         """The key with the best number, and that; None where a free slot has the same."""
@@ -180,6 +194,14 @@ cdef class IntegerKeyedTree:
         return np.flatnonzero(in_use)
 
     # ------------------------------------------------------------------ the table
+
+    cdef int _set(self, int64_t slot, double x) except -1:
+        """Write a checked number; RuntimeError if another thread is reading or changing the tree."""
+        if self.tree.users == 0:
+            self.tree.c_update(slot, x)
+        else:
+            self.tree.update(slot, x)
+        return 0
 
     cdef bint _as_key(self, key, int64_t *number) except -1:
         """Take a key; False for what cannot be one. Floats and others that equal integers are none."""

@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t
 from sltrees._core._boundary import as_value
 from sltrees._core._boundary cimport plain_number
 from sltrees._core._threshold_tree cimport ThresholdTree
+from sltrees._core._tree cimport sl_tree_argmax
 
 cnp.import_array()
 
@@ -62,16 +63,13 @@ cdef class KeyedTree:
             x = as_value(value)     # may run code of the caller: before a slot is looked up
         known = get_item(self.slots, key)
         if known != NULL:
-            if self.tree.users == 0:
-                self.tree.c_update(<object> known, x)
-            else:
-                self.tree.update(<object> known, x)
+            self._set(<object> known, x)
             return
         if not self.free:
             self._grow(1)
         slot = self._take(key)
         try:
-            self.tree.update(slot, x)
+            self._set(slot, x)
         except BaseException:
             self._release(slot)
             raise
@@ -83,13 +81,22 @@ cdef class KeyedTree:
             raise KeyError(key)
         slot = <object> known
         value = self.tree.c_get(slot)
-        self.tree.update(slot, self.worst)
-        try:
-            self._release(slot)
-        except BaseException:       # of the key's own code: it stays
-            self.tree.update(slot, value)
-            raise
+        self._remove_at(slot)
         return value
+
+    def pop_best(self):
+        """Take out the key with the best number; returns both. None where there is no key, or a free slot has the same."""
+        if not self.slots:
+            return None
+        if self.tree.users < 0:
+            self.tree.argmax()      # refuses
+        cdef int64_t at = sl_tree_argmax(&self.tree.tree, self.tree.leaves, self.tree.upper)
+        cdef double value = self.tree.c_get(at)
+        if value == self.worst:
+            return None
+        best = self.keys[at], value
+        self._remove_at(at)
+        return best
 
     def best(self):
         """The key with the best number, and that; None where a free slot has the same."""
@@ -171,6 +178,25 @@ cdef class KeyedTree:
         self.tree.resize(size + more)
         self.keys.extend([None] * more)
         self.free.extend(range(size + more - 1, size - 1, -1))
+
+    cdef int _set(self, int64_t slot, double x) except -1:
+        """Write a checked number; RuntimeError if another thread is reading or changing the tree."""
+        if self.tree.users == 0:
+            self.tree.c_update(slot, x)
+        else:
+            self.tree.update(slot, x)
+        return 0
+
+    cdef int _remove_at(self, slot) except -1:
+        """Take out the key of a slot; where its own code refuses, it stays."""
+        cdef double value = self.tree.c_get(slot)
+        self._set(slot, self.worst)
+        try:
+            self._release(slot)
+        except BaseException:
+            self._set(slot, value)
+            raise
+        return 0
 
     cdef object _take(self, key):
         """Give a new key the next free slot."""

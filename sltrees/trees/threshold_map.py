@@ -404,7 +404,7 @@ class ThresholdMap(MutableMapping):
 
         Notes
         -----
-        Cost: O(log n).
+        Cost: O(log n); O(n) where the best number is the worst value there is.
 
         Examples
         --------
@@ -412,9 +412,11 @@ class ThresholdMap(MutableMapping):
         >>> ThresholdMap({"a": 1.0, "b": 2.0}, orientation="min").popitem()
         ('a', 1.0)
         """
-        key, value = self.peekitem()
-        self._keyed.remove(key)
-        return key, value
+        best = self._keyed.pop_best()
+        if best is None:
+            best = self.peekitem()
+            self._keyed.remove(best[0])
+        return best
 
     def pop_above(self, threshold: float) -> tuple[Any, Any]:
         """Take out all keys above the threshold (below it, for orientation "min"), best first.

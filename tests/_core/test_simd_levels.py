@@ -153,6 +153,28 @@ def test_unaligned_blocks(seed, level, dtype):
 
 @levels
 @dtypes
+@pytest.mark.parametrize(("n", "shares"), [(30_000, (1e-3, 5e-3, 0.012, 0.02, 0.04)), (2**22 + 1000, (0.003, 0.01))])
+def test_lists_of_blocks_with_one_leaf_with_several_and_with_none(seed, level, dtype, n, shares):
+    # few and many live blocks in a list, near memory and far; some leaves are lowered, so that their blocks pass no more
+    rng = np.random.default_rng(seed)
+    values = rng.random(n, dtype=dtype)
+    with at(level):
+        tree = ThresholdTree(values, copy=False)
+    for sunk in (0, 7):
+        values[:: sunk or n] = 0  # what borrows is not told
+        for share in shares:
+            t = float(dtype(1 - share))
+            expected = np.flatnonzero(values > dtype(t))
+            assert np.array_equal(tree.query(t), expected)
+            assert tree.count(t) == expected.size
+            assert np.array_equal(tree.query(t, 17, n - 17), expected[(expected >= 17) & (expected < n - 17)])
+            room = np.full(expected.size + 3, -7)
+            assert np.array_equal(tree.query(t, out=room), expected)
+            assert np.all(room[expected.size :] == -7)
+
+
+@levels
+@dtypes
 @pytest.mark.parametrize("shape", [(1, 1), (5, 17), (40, 300), (300, 40)], ids=str)
 def test_banks_at_every_level_are_the_same(seed, level, dtype, shape):
     rng = np.random.default_rng(seed)

@@ -46,10 +46,10 @@ setup(name="tune", packages=[], ext_modules=modules)
 def build_variant(directory, macros):
     """A copy of the package whose tree kernels are compiled with other constants."""
     shutil.copytree(Path(sltrees.__file__).parent, directory / "sltrees")
-    walks = directory / "sltrees/_core/tree/walks.h"
+    walks = directory / "sltrees/_core/tree/queries.h"
     text = walks.read_text(encoding="utf-8")
     if text.count(ENTRY_RULE) != 1:
-        raise RuntimeError(f"tree/walks.h no longer says {ENTRY_RULE!r}: bring this script up to date")
+        raise RuntimeError(f"tree/queries.h no longer says {ENTRY_RULE!r}: bring this script up to date")
     walks.write_text(text.replace(ENTRY_RULE, "k == 1 ? SL_TUNE_LIMIT : 128"), encoding="utf-8")
     (directory / "build_one.py").write_text(BUILD_ONE, encoding="utf-8")
     for old in (directory / "sltrees/_core").glob("_wide_tree.*.so"):

@@ -9,18 +9,6 @@
 
 enum { SL_WORDS = 8 }; /* of a block: 512 neurons, a cache line */
 
-#if defined(__GNUC__) || defined(__clang__)
-#define SL_POPCOUNT64(x) __builtin_popcountll(x)
-#else
-SL_INLINE int SL_POPCOUNT64(uint64_t x)
-{
-    x -= (x >> 1) & UINT64_C(0x5555555555555555);
-    x = (x & UINT64_C(0x3333333333333333)) + ((x >> 2) & UINT64_C(0x3333333333333333));
-    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (int)((x * UINT64_C(0x0101010101010101)) >> 56);
-}
-#endif
-
 #define SL_ONLY_f32 /* no number of the data is looked at */
 #define SL_KERNELS "pairs/bits_kernels.h"
 #include "simd/each_instance.h"

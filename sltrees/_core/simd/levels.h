@@ -33,8 +33,11 @@
 #define SL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define SL_PREFETCH(p) __builtin_prefetch((p), 0, 3)
+#define SL_PREFETCH_FAR(p) __builtin_prefetch((p), 0, 2) /* into the second-level cache */
 #define SL_COUNT_TRAILING_ZEROS(x) __builtin_ctz(x)
+#define SL_COUNT_TRAILING_ZEROS64(x) __builtin_ctzll(x)
 #define SL_POPCOUNT(x) __builtin_popcount(x)
+#define SL_POPCOUNT64(x) __builtin_popcountll(x)
 #else
 #define SL_INLINE static inline
 #define SL_UNUSED
@@ -42,7 +45,10 @@
 #define SL_LIKELY(x) (x)
 #define SL_UNLIKELY(x) (x)
 #define SL_PREFETCH(p) ((void)(p))
-SL_INLINE int SL_COUNT_TRAILING_ZEROS(uint32_t x)
+#define SL_PREFETCH_FAR(p) ((void)(p))
+#define SL_COUNT_TRAILING_ZEROS(x) SL_COUNT_TRAILING_ZEROS64(x)
+#define SL_POPCOUNT(x) SL_POPCOUNT64(x)
+SL_INLINE int SL_COUNT_TRAILING_ZEROS64(uint64_t x)
 {
     int n = 0;
     while (!(x & 1u)) {
@@ -51,12 +57,12 @@ SL_INLINE int SL_COUNT_TRAILING_ZEROS(uint32_t x)
     }
     return n;
 }
-SL_INLINE int SL_POPCOUNT(uint32_t x)
+SL_INLINE int SL_POPCOUNT64(uint64_t x)
 {
-    int n = 0;
-    for (; x; x &= x - 1)
-        ++n;
-    return n;
+    x -= (x >> 1) & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + ((x >> 2) & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (int)((x * UINT64_C(0x0101010101010101)) >> 56);
 }
 #endif
 

@@ -1,5 +1,5 @@
 /* The wide implicit max-tree: its shape, its hit buffer, and one instance of its walks per
- * (instruction level, dtype). The walks themselves are in walks.h.
+ * (instruction level, dtype). The walks themselves are in walks.h and queries.h.
  *
  * Layout, for blocks of W nodes (W = 16 floats or 8 doubles: one cache line):
  *
@@ -39,9 +39,15 @@
 #ifndef SL_PREFETCH_AHEAD
 #define SL_PREFETCH_AHEAD 32
 #endif
+#ifndef SL_PREFETCH_FAR_AHEAD
+#define SL_PREFETCH_FAR_AHEAD 128 /* the same of blocks that come from memory itself */
+#endif
 #ifndef SL_REBUILD_SHARE
 #define SL_REBUILD_SHARE 64 /* a batch of more than n / 64 updates rebuilds all levels */
 #endif
+
+#define SL_FEW_LIVE 24 /* up to this share of live nodes, in 1/256, a mask of 64 has at most 8 as a rule */
+#define SL_AHEAD(far) ((far) ? SL_PREFETCH_FAR_AHEAD : SL_PREFETCH_AHEAD)
 
 /* ------------------------------------------------------------------ hits */
 
