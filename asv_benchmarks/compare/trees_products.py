@@ -10,7 +10,9 @@ Sums are of 10^6 slots: torchrl's SumSegmentTreeFp64 (compiled, arrays of NumPy 
 PrioritizedReplayBuffer with one field, which keeps a sum and a minimum tree. Keys are 10^5 integers: pqdict, and
 sortedcontainers' SortedList of (number, key) with a dictionary. What is not installed is left out, and said so.
 
-    pip install cpprb pqdict sortedcontainers torchrl
+    pip install cpprb pqdict sortedcontainers torch==2.14.1 torchrl==0.14.1
+
+Versions of torchrl load with one version of torch each, as they are compiled against it: 0.14 with 2.14.
 """
 
 import argparse
