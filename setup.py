@@ -41,8 +41,9 @@ MODULES = [
     "_tree_writes",  # how its values are changed
     "_threshold_tree",  # its public face: building, growth, copies
     "_sum_tree",  # values, their sums, draws in proportion
+    "_slot_table",  # which place of a tree a number has: a key or its hash
+    "_keyed_tree",  # which place a key has
     "_integer_keys",  # the same for keys that are integers
-    "_keyed_tree",  # which place of a tree a key has
     "_products",  # products of rows with many vectors, in one order of summation
     "_tree_bank",  # many trees of one shape
     "_pruned_bank",  # what is above a floor of such a matrix

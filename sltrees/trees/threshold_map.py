@@ -40,7 +40,7 @@ class ThresholdMap(MutableMapping):
 
     Notes
     -----
-    A `ThresholdTree` over slots, and a dictionary that says which slot a key has. Slots of keys that are deleted are
+    A `ThresholdTree` over slots, and a hash table that says which slot a key has. Slots of keys that are deleted are
     used again; memory does not shrink. Cost of one key: that of a dictionary, and of one value of the tree.
 
     It is a `collections.abc.MutableMapping`, and has what these have: `get`, `pop`, `setdefault`, `keys`, `values`,
@@ -523,7 +523,7 @@ class ThresholdMap(MutableMapping):
     # ------------------------------------------------------------------ internals
 
     def _content(self):
-        """Keys and their numbers, in the order in which keys came."""
+        """Keys and their numbers, in the order of slots."""
         slots = self._keyed.used()
         return self._keyed.keys_at(slots), self._keyed.tree[slots]
 

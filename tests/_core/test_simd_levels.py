@@ -155,7 +155,7 @@ def test_unaligned_blocks(seed, level, dtype):
 @dtypes
 @pytest.mark.parametrize(("n", "shares"), [(30_000, (1e-3, 5e-3, 0.012, 0.02, 0.04)), (2**22 + 1000, (0.003, 0.01))])
 def test_lists_of_blocks_with_one_leaf_with_several_and_with_none(seed, level, dtype, n, shares):
-    # few and many live blocks in a list, near memory and far; some leaves are lowered, so that their blocks pass no more
+    # few and many live blocks in a list, near and far; some leaves are lowered, so that their blocks pass no more
     rng = np.random.default_rng(seed)
     values = rng.random(n, dtype=dtype)
     with at(level):

@@ -29,6 +29,7 @@ STUBS = (
     "_pruned_bank",
     "_row_store",
     "_simd",
+    "_slot_table",
     "_sum_tree",
     "_threshold_tree",
     "_tree_bank",

@@ -190,6 +190,77 @@ def test_keys_whose_comparison_fails_leave_the_map():
     assert [m[key] for key in keys] == list(range(20))
 
 
+class Meddler:
+    """A key whose comparison changes the map that it is looked up in, once."""
+
+    def __init__(self, meddle):
+        self.meddle = meddle
+
+    def __hash__(self):
+        return hash(5)
+
+    def __eq__(self, other):
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        return self is other
+
+
+@pytest.mark.parametrize("act", ["set", "get", "in", "delete", "update_many", "delete_many"])
+@pytest.mark.parametrize("what", ["deletes", "replaces", "grows"])
+def test_a_comparison_that_changes_the_map_finds_what_is_there(act, what):
+    m = ThresholdMap({j: j for j in range(6)})
+
+    def meddle():
+        if what != "grows":
+            del m[5]
+        if what == "replaces":
+            m["new"] = 7.0  # has the slot of 5 now
+        if what == "grows":
+            m.update({100 + j: 1.0 for j in range(1000)})
+
+    key = Meddler(meddle)
+    try:
+        {
+            "set": lambda: m.__setitem__(key, 9.0),
+            "get": lambda: m[key],
+            "in": lambda: key in m,
+            "delete": lambda: m.__delitem__(key),
+            "update_many": lambda: m.update_many([5, key, 3, 8], [-5.0, 9.0, -3.0, -8.0]),
+            "delete_many": lambda: m.delete_many([3, key]),
+        }[act]()
+    except KeyError:
+        assert act in ("get", "delete", "delete_many")
+    m._check()
+    written = act in ("set", "update_many")
+    assert (key in m) == written
+    assert not written or m[key] == 9.0
+    assert m[3] == (-3.0 if act == "update_many" else 3.0)
+    assert (5 in m) == (what == "grows" or act == "update_many")
+
+
+class Last:
+    """A key whose end changes the map."""
+
+    def __init__(self, m):
+        self.m = m
+
+    def __del__(self):
+        self.m["late"] = 3.0
+        self.m.pop(1, None)
+
+
+@pytest.mark.parametrize(
+    "take_out", [lambda m: m.popitem(), lambda m: m.pop_above(8.0), lambda m: m.delete_many(m.topk(1) + [0])]
+)
+def test_the_end_of_a_key_may_change_the_map(take_out):
+    m = ThresholdMap({0: 0.0, 1: 1.0, 2: 2.0})
+    m[Last(m)] = 9.0
+    take_out(m)
+    m._check()
+    assert ("late" in m, 1 in m, 2 in m, m["late"]) == (True, False, True, 3.0)
+
+
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, ThresholdMap.copy, lambda m: pickle.loads(pickle.dumps(m))]
 )
