@@ -289,15 +289,16 @@ def as_index(index, n, name):
 
 # ---------------------------------------------------------------------- arrays
 
-def aligned_empty(count, dtype):
-    """Uninitialised 1-D array whose data starts on a 64-byte cache line, or on a huge page where it is as large as one.
+def aligned_empty(count, dtype, bint in_huge_pages=False):
+    """Uninitialised 1-D array whose data starts on a 64-byte cache line, or on a huge page if it is as large as one.
 
-    NumPy asks the system for huge pages for arrays of 4 MiB and more: with those, blocks at random places of a large
-    array need no look-up of their page, which costs as much as fetching them from the cache.
+    NumPy asks the system for huge pages for arrays of 4 MiB and more, which those of 2 MiB become with what is skipped
+    before such a page. With them, blocks at random places need no look-up of their page, which costs as much as
+    fetching them from the cache.
     """
     dtype = np.dtype(dtype)
     nbytes = count * dtype.itemsize
-    boundary = HUGE_PAGE if nbytes >= HUGE_PAGE else 64
+    boundary = HUGE_PAGE if in_huge_pages and nbytes >= HUGE_PAGE else 64
     raw = np.empty(nbytes + boundary, dtype=np.uint8)
     start = -raw.ctypes.data % boundary
     return raw[start:start + nbytes].view(dtype)

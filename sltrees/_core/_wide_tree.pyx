@@ -85,7 +85,7 @@ cdef class WideTree:
             raise ValueError(f"a tree holds at most {MAX_LEAVES} values, got {n}")
         sl_tree_init(&tree, n, n, source.dtype == np.float32, min_tree, active_level())
         refuse_large((tree.shape.n_upper + (0 if borrowed else n)) * source.itemsize, f"a tree of {n} values", ADVICE)
-        leaves = source if borrowed else aligned_empty(n, source.dtype)
+        leaves = source if borrowed else aligned_empty(n, source.dtype, in_huge_pages=True)
         upper = aligned_empty(tree.shape.n_upper, source.dtype)
         cdef void *p_leaves = cnp.PyArray_DATA(leaves)
         cdef void *p_upper = cnp.PyArray_DATA(upper)
@@ -178,7 +178,7 @@ cdef class WideTree:
             sl_tree_init(&tree, old, capacity, self.tree.is_float32, self.tree.sign < 0, active_level())
             # room that is not in use yet takes no memory, as it is not touched
             refuse_large((tree.shape.n_upper + n) * itemsize, f"room for {n} values", ADVICE)
-            store = aligned_empty(capacity, store.dtype)
+            store = aligned_empty(capacity, store.dtype, in_huge_pages=True)
             upper = aligned_empty(tree.shape.n_upper, store.dtype)
             upper.fill(-np.inf)
             store[:old] = self._leaves

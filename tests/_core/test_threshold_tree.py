@@ -692,6 +692,14 @@ def test_repr(tree, expected):
     assert repr(tree) == expected
 
 
+def test_large_arrays_lie_in_huge_pages():
+    tree = ThresholdTree(np.zeros(2**19, dtype=np.float32))
+    assert tree.values.ctypes.data % 2**21 == 0
+    tree.append(1.0)
+    assert tree.values.ctypes.data % 2**21 == 0
+    tree._check()
+
+
 @dtypes
 @pytest.mark.parametrize("n", [0, 1, 1000, 100_000])
 def test_memory(dtype, n):
