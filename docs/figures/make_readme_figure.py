@@ -14,6 +14,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parents[1]))  # for modules of the benchmarks
@@ -32,23 +33,41 @@ STYLE = {"font.size": 9, "axes.titlesize": 10, "svg.fonttype": "none", "svg.hash
 
 
 def query_times():
-    """Shares that pass, and seconds of a query by method, in turns."""
+    """Of each size and method: shares that pass, and seconds of a query, in turns."""
+    times = {}
     with (FOLDER / "query_curve.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["timing"] == "cold"]
-    return {
-        method: [(float(row["share"]), float(row["seconds"])) for row in rows if row["method"] == method]
-        for method in ("sltrees", "numpy")
-    }
+        for row in csv.DictReader(file):
+            if row["timing"] == "cold":
+                curve = times.setdefault((int(row["n"]), row["method"]), [])
+                curve.append((float(row["share"]), float(row["seconds"])))
+    return times
 
 
 def draw_query(axes):
     """A query of the tree beside a scan."""
-    times = query_times()
+    times = {method: curve for (n, method), curve in query_times().items() if n == 10**6}
     for method, title, name in (("numpy", "NumPy scan", "dense"), ("sltrees", "sltrees", "certified")):
         colour, marker = STYLES[name]
         axes.loglog(*zip(*times[method], strict=True), marker=marker, color=colour, label=title, markersize=4)
     axes.set(title="Which of 10^6 values are above t?", xlabel="share of the values above t", ylabel="seconds a query")
     axes.legend(frameon=False, loc="lower right")
+
+
+def draw_queries(seconds, ratios):
+    """Queries of all sizes beside scans, and how many times as fast they are."""
+    times = query_times()
+    sizes = sorted({n for n, _ in times})
+    for n, colour in zip(sizes, mpl.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
+        label = f"10^{round(math.log10(n))} values"
+        tree, scan = times[n, "sltrees"], times[n, "numpy"]
+        seconds.loglog(*zip(*tree, strict=True), marker="o", color=colour, label=label, markersize=4)
+        seconds.loglog(*zip(*scan, strict=True), linestyle="--", color=colour)
+        faster = [(share, other / ours) for (share, ours), (_, other) in zip(tree, scan, strict=True)]
+        ratios.loglog(*zip(*faster, strict=True), marker="o", color=colour, markersize=4)
+    ratios.axhline(1.0, color="0.4", linewidth=1)
+    seconds.set(title="A query (dashed: NumPy's scan)", xlabel="share of the values above t", ylabel="seconds")
+    ratios.set(title="Times as fast as the scan", xlabel="share of the values above t", ylabel="ratio")
+    seconds.legend(frameon=False, fontsize=8)
 
 
 def draw_training(axes, results, name, title, label):
@@ -80,8 +99,8 @@ def main():
         draw_training(samples, results, "samples", "Training 16,384 neurons", "samples")
         figure.legend(*width.get_legend_handles_labels(), loc="outside lower right", ncols=len(SHOWN), frameon=False)
         save(figure, "readme.svg")
-        figure, query = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
-        draw_query(query)
+        figure, (seconds, ratios) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+        draw_queries(seconds, ratios)
         save(figure, "query_curve.svg")
 
 
