@@ -60,14 +60,14 @@ def draw_queries(seconds, ratios):
     for n, colour in zip(sizes, mpl.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
         label = f"10^{round(math.log10(n))} values"
         tree, scan = times[n, "sltrees"], times[n, "numpy"]
-        seconds.loglog(*zip(*tree, strict=True), marker="o", color=colour, label=label, markersize=4)
+        seconds.loglog(*zip(*tree, strict=True), marker="o", color=colour, markersize=4)
         seconds.loglog(*zip(*scan, strict=True), linestyle="--", color=colour)
         faster = [(share, other / ours) for (share, ours), (_, other) in zip(tree, scan, strict=True)]
-        ratios.loglog(*zip(*faster, strict=True), marker="o", color=colour, markersize=4)
+        ratios.loglog(*zip(*faster, strict=True), marker="o", color=colour, label=label, markersize=4)
     ratios.axhline(1.0, color="0.4", linewidth=1)
     seconds.set(title="A query (dashed: NumPy's scan)", xlabel="share of the values above t", ylabel="seconds")
     ratios.set(title="Times as fast as the scan", xlabel="share of the values above t", ylabel="ratio")
-    seconds.legend(frameon=False, fontsize=8)
+    ratios.legend(frameon=False, fontsize=8, loc="upper right")
 
 
 def draw_training(axes, results, name, title, label):
