@@ -19,6 +19,7 @@ from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinb
 from sltrees.losses.robust import weighted_quantile
 
 _DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
+_LEAST, _LARGEST = -700.0, 709.0  # outputs whose exponentials are above 0, and finite
 _FAR = 2.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
 
 
@@ -367,7 +368,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
 
     def _predicted(self, outputs):
         """What outputs predict."""
-        return np.exp(np.minimum(outputs, 709.0)) if self.loss_ in ("poisson", "gamma") else outputs
+        return np.exp(np.clip(outputs, _LEAST, _LARGEST)) if self.loss_ in ("poisson", "gamma") else outputs
 
     def _scale_of_errors(self, outputs):
         """What errors are in proportion to where these are predicted."""

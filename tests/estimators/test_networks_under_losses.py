@@ -52,6 +52,13 @@ def test_networks_learn_under_each_loss_are_saved_and_learn_on(loss, tmp_path):
     assert np.allclose(loaded.predict(X_NEW), model.predict(X_NEW), rtol=1e-6, atol=1e-6)
 
 
+def test_predictions_of_means_are_above_0_however_far_targets_are_apart():
+    y = np.where(np.arange(40) == 3, 1e10, 1.0)
+    with np.errstate(over="ignore"):  # of the score at samples left out
+        model = NewtonRegressor("kernel", loss="gamma", feature_learning=False, random_state=0).fit(X[:40], y)
+    assert (model.predict(X_NEW) > 0).all()
+
+
 def test_one_outlier_leaves_networks_as_they_are():
     y = F.copy()
     y[5] *= 1000.0
