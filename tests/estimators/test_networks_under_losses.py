@@ -88,6 +88,20 @@ def test_an_eval_set_stops_and_is_of_the_same_loss():
     assert result.validation_loss == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("model", ["auto", "network"])
+@pytest.mark.parametrize(("loss", "wrong", "rule"), [("poisson", -3.0, "at least 0"), ("gamma", 0.0, "above 0")])
+def test_targets_of_an_eval_set_are_refused_before_anything_is_learned(model, loss, wrong, rule, monkeypatch):
+    monkeypatch.setattr(NewtonRegressor, "_choose_scaling", None)
+    y = np.where(np.arange(40) == 7, wrong, 1.0)
+    with pytest.raises(ValueError, match=f"^eval_set: y must be {rule}.* got from {wrong:g}$"):
+        NewtonRegressor(model, loss=loss).fit(X, COUNTS + 1.0, eval_set=(X_NEW[:40], y))
+
+
+def test_an_eval_set_may_have_no_counts_above_0():
+    zeros = X_NEW[:40], np.zeros(40)
+    assert np.isfinite(regressor("poisson", max_iter=2).fit(X, COUNTS, eval_set=zeros).history_[0][-1].validation_loss)
+
+
 def test_an_error_of_targets_leaves_the_estimator_as_it_is():
     model = regressor("poisson").fit(X, COUNTS)
     before = model.predict(X)
