@@ -374,7 +374,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 coded=coded,
                 advance=progress,
             )
-            self.selection_ = search.table
+            if search.chosen is None:
+                self.selection_ = search.table
             if search.shortage is not None:
                 warnings.warn(search.shortage, SearchWarning, stacklevel=7)  # of who calls fit
         if progress is not None:
@@ -394,13 +395,24 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
         samples = distinct.X, distinct.Y, distinct.weights
         model.draw(*samples, distinct.merged_of)
-        self._adopt(model, "network", judge, left_out)
+        if search is None:
+            self._adopt(model, "network", judge, left_out)
+            model.resume(*samples, eval_set)
+            return
         model.resume(*samples, eval_set)
+        self._adopt(model, "network", judge, left_out, search.table)
 
-    def _adopt(self, model, name, judge, left_out):
-        """Sets: fitted_model_, model_, and what `judge` does. It can predict, trained or not."""
-        judge(left_out)
-        self.fitted_model_, self.model_ = model, name
+    def _adopt(self, model, name, judge, left_out, table=None):
+        """Sets: fitted_model_, model_, selection_ if it is given, and what `judge` does: all of it, or nothing."""
+        before = dict(vars(self))
+        try:
+            judge(left_out)
+            if table is not None:
+                self.selection_ = table
+            self.fitted_model_, self.model_ = model, name
+        except BaseException:
+            self.__dict__.update(before)
+            raise
 
     def _kernel_shift(self):
         """The shift of the kernel; where networks have a policy, a usual one: scalings are compared by it alone."""

@@ -147,7 +147,8 @@ def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed,
         coded=None if coded is None else coded.of(order),
         advance=progress,
     )
-    estimator.selection_ = search.table
+    if search.chosen is None:
+        estimator.selection_ = search.table
     if search.shortage is not None:
         warnings.warn(search.shortage, SearchWarning, stacklevel=8)  # of who calls fit
     if progress is not None:
@@ -162,8 +163,8 @@ def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed,
     model = search.chosen.build(seed, dtype=estimator.dtype, loss=under.loss, offsets=constants, **training)
     model.lift = lift_of(under.loss, Y, left_out, weights)
     model.draw(rows, Y, weights)
-    estimator._adopt(model, "network", judge, left_out + model.lift)
     model.resume(rows, Y, weights, eval_set)
+    estimator._adopt(model, "network", judge, left_out + model.lift, search.table)
 
 
 def extend_under_loss(estimator, X, targets, weights):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_poisson_deviance
 
-from sltrees.estimators import NewtonClassifier, NewtonRegressor, under_loss
+from sltrees.callbacks import Callback
+from sltrees.estimators import NewtonClassifier, NewtonRegressor, base, under_loss
 from sltrees.estimators.comparison_under_loss import ComparingUnderLoss, UnderLoss, lift_of
 from sltrees.estimators.kernel_solvers.reweighted import AllSamples, minimise
 from sltrees.estimators.model_comparison import Candidate
+from sltrees.estimators.model_search import Search
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.losses import HalfMultinomialLoss, HalfPoissonLoss, SmoothPinballLoss
@@ -185,5 +187,34 @@ def test_where_nothing_is_compared_it_is_said(monkeypatch):
     model = NewtonRegressor(loss="huber", **OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:60], F[:60])
-    assert model.selection_["outcome"] == ["chosen: interrupted before there was anything to compare"]
+    assert model.selection_["outcome"] == ["chosen: interrupted before networks were compared and trained"]
     assert model.score(X, F) > 0
+
+
+class Cut(Callback):
+    def on_iteration(self, trainer, record):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_ctrl_c_while_the_chosen_network_is_trained_leaves_the_kernel(loss, monkeypatch):
+    asked = []
+
+    def chosen(X, Y, *others, **options):
+        asked.append(
+            Search(Candidate(4.0, 0.1, width=128), {"model": ["network"], "outcome": ["chosen"]}, np.zeros(Y.shape))
+        )
+        return asked[-1]
+
+    monkeypatch.setattr(under_loss if loss != "squared" else base, "search_models", chosen)
+    model = NewtonRegressor(loss=loss, callbacks=[Cut()], **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:N], F[:N])
+    kernel = NewtonRegressor("kernel", loss=loss, **OPTIONS).fit(X[:N], F[:N])
+    assert np.array_equal(model.predict(X), kernel.predict(X))
+    assert (model.model_, model.validation_score_) == ("kernel", kernel.validation_score_)
+    assert np.array_equal(model.residuals_, kernel.residuals_)
+    assert model.selection_["outcome"] == ["chosen: interrupted before networks were compared and trained"]
+    trained = model.set_params(callbacks=()).fit(X[:N], F[:N])
+    assert (trained.model_, len(asked)) == ("network", 2)
+    assert trained.selection_["outcome"][0] == "chosen"
