@@ -201,23 +201,23 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             n_distinct = len(np.unique(X, axis=0))
             self._weight_unit = float(weights.sum() / n_distinct)
         weights = weights / self._weight_unit
+        eval_samples = self._eval_samples(eval_set)
         self.loss_ = self._loss_of(X, y, weights, seed, coded)
         if self._is_under_loss():
+            self._refuse_under_loss(targets, eval_samples)
             n_samples = len(X)
             rows = X if coded is None else np.column_stack([X, coded.codes])
             chosen, weights = joined_pairs(rows, targets, weights)
             X, y, targets = X[chosen], y[chosen], targets[chosen]
             coded = None if coded is None else coded.of(chosen)._replace(weights=weights)
         if self._is_under_loss() and self.model == "network":
-            fit_networks_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples, coded)
+            fit_networks_under_loss(self, X, y, targets, weights, eval_samples, seed, n_samples, coded)
             return
         if self._is_under_loss():
-            self._refuse_beside_loss(eval_set)
-            fit_under_loss(self, X, y, targets, weights, self._eval_samples(eval_set), seed, n_samples, coded)
+            fit_under_loss(self, X, y, targets, weights, eval_samples, seed, n_samples, coded)
             return
         if model is None:
             self.centre_, self.spread_ = centre_and_spread(targets, weights)
-        eval_samples = self._eval_samples(eval_set)
         if model is not None:
             distinct = self._scaled(self.scaling_, X, targets, weights)
             eval_samples = self._scaled_eval_set(eval_samples)
@@ -325,9 +325,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         """The loss that is learned under."""
         return self.loss
 
-    def _refuse_beside_loss(self, eval_set):
-        """ValueError for what only the squared error has."""
-        if eval_set is not None and self.model == "kernel":
+    def _refuse_under_loss(self, targets, eval_samples):
+        """ValueError for an evaluation set that only the squared error has; and for targets, by some estimators."""
+        if eval_samples is not None and self.model == "kernel":
             raise ValueError(f"eval_set must be None for the loss {self.loss!r}: the kernel does not look at it")
 
     def _coded(self, y, weights):
@@ -374,7 +374,8 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
                 coded=coded,
                 advance=progress,
             )
-            self.selection_ = search.table
+            if search.chosen is None:
+                self.selection_ = search.table
             if search.shortage is not None:
                 warnings.warn(search.shortage, SearchWarning, stacklevel=7)  # of who calls fit
         if progress is not None:
@@ -394,13 +395,24 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             model, left_out = search.chosen.build(seed, dtype=self.dtype, **training), search.left_out
         samples = distinct.X, distinct.Y, distinct.weights
         model.draw(*samples, distinct.merged_of)
-        self._adopt(model, "network", judge, left_out)
+        if search is None:
+            self._adopt(model, "network", judge, left_out)
+            model.resume(*samples, eval_set)
+            return
         model.resume(*samples, eval_set)
+        self._adopt(model, "network", judge, left_out, search.table)
 
-    def _adopt(self, model, name, judge, left_out):
-        """Sets: fitted_model_, model_, and what `judge` does. It can predict, trained or not."""
-        judge(left_out)
-        self.fitted_model_, self.model_ = model, name
+    def _adopt(self, model, name, judge, left_out, table=None):
+        """Sets: fitted_model_, model_, selection_ if it is given, and what `judge` does: all of it, or nothing."""
+        before = dict(vars(self))
+        try:
+            judge(left_out)
+            if table is not None:
+                self.selection_ = table
+            self.fitted_model_, self.model_ = model, name
+        except BaseException:
+            self.__dict__.update(before)
+            raise
 
     def _kernel_shift(self):
         """The shift of the kernel; where networks have a policy, a usual one: scalings are compared by it alone."""

@@ -150,8 +150,8 @@ MemoryError
 RuntimeError
     If the estimator is learning already, in another thread or because this is called by a callback.
 KeyboardInterrupt
-    On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks as far as they were
-    trained. Else, as after any other error, it is as it was.""",
+    On Ctrl-C. If there was a model by then, the estimator is that: the kernel, or networks that were asked for, as
+    far as they are trained. Else, as after any other error, it is as it was.""",
     "cost_of_fit": """\
 Cost: O(n^3) up to 10,000 distinct samples, for the kernel O(n) for each block of centres beyond; with "auto" also what
 `search_seconds` allows, for networks that of `NewtonTrainer.fit`.""",

@@ -26,6 +26,7 @@ FIRST_DAMPING, MAX_ITER = 0.3, 18
 # A candidate is clearly better or worse than the kernel if the mean difference of their errors is so many
 # standard errors from 0.
 CLEAR = 1.0
+ROUNDING = 1e-9  # a difference that is a smaller share of the errors says nothing
 
 BYTES_OF_KERNEL = 56.0  # for each pair of samples, while it is learned
 
@@ -209,20 +210,20 @@ class Comparison:
             {"n_threads": comparing.executor.n_threads} if len(tasks) == 1 else {"n_threads": 1, "executor": "inline"}
         )
 
-        def learn(task):
-            candidate, fold, columns = task
-            train, rows = self.folds != fold, self.rows_for(fold)
-            X, Y, weights, options = self.to_learn_from(rows[train], self.Y[train, columns], self.weights[train])
-            model = candidate.build(comparing.random_state, callbacks=[comparing.stop], **alone, **options)
-            return model.fit(X, Y, weights).predict(rows[~train])
-
-        learned = comparing.executor.run_all(learn, tasks)
+        learned = comparing.executor.run_all(lambda task: self.learn(*task, **alone), tasks)
         for (candidate, fold, columns), values in zip(tasks, learned, strict=True):
             self.outputs[candidate][self.folds == fold, columns] = values
         for candidate in candidates:
             row = self.tried[candidate]
             row |= self.compared(self.outputs[candidate], max(n_folds, row["folds"]))
             row["outcome"] = self.outcome(row)
+
+    def learn(self, candidate, fold, columns, **training):
+        """Some outputs of a candidate at the samples of a fold, learned from the others."""
+        comparing, train, rows = self.comparing, self.folds != fold, self.rows_for(fold)
+        X, Y, weights, options = self.to_learn_from(rows[train], self.Y[train, columns], self.weights[train])
+        model = candidate.build(comparing.random_state, callbacks=[comparing.stop], **training, **options)
+        return model.fit(X, Y, weights).predict(rows[~train])
 
     def learned_apart(self):
         """Columns of outputs of which each lot is learned without the others."""
@@ -238,27 +239,33 @@ class Comparison:
 
     def outcome(self, row):
         """What a row says of its candidate."""
-        if row["difference"] > CLEAR * row["standard_error"]:
+        if row["difference"] > margin(row, CLEAR):
             return "worse"
         if row["folds"] < self.n_folds:
             return "behind others"  # unless it is measured on further folds
-        return "better" if row["difference"] < -self.comparing.clear * row["standard_error"] else "no better"
+        return "better" if row["difference"] < -margin(row, self.comparing.clear) else "no better"
 
     def compared(self, outputs, n_folds):
         """Weighted mean error on the first folds, and its difference from the kernel's, as a part of a row."""
         known = self.folds < n_folds
         weights, errors = self.weights[known], self.errors(outputs, known)
-        differences = errors - self.errors(self.outputs[None], known)
-        total = weights.sum()
+        of_kernel, total = self.errors(self.outputs[None], known), weights.sum()
+        differences = errors - of_kernel
         mean = weights @ differences / total
         spread = np.sqrt(np.sum((weights * (differences - mean)) ** 2)) / total
         return {
             "error": float(weights @ errors / total),
             "difference": float(mean),
             "standard_error": float(spread),
+            "rounding": ROUNDING * float(weights @ np.maximum(np.abs(errors), np.abs(of_kernel)) / total),
             "folds": n_folds,
             "samples": len(self.Y),
         }
+
+
+def margin(row, n):
+    """What a difference has to be beyond to be so many standard errors from 0, and not a matter of rounding."""
+    return max(n * row["standard_error"], row.get("rounding", 0.0))
 
 
 def row_of(candidate):

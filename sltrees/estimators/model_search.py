@@ -31,7 +31,8 @@ FEWEST_IN_A_PART = 200  # samples that tell something, where there is no time fo
 
 # of the kernel, where nothing was compared
 TOO_MANY = f"chosen: networks are not tried for more than {NETWORK_SAMPLES:,} samples"
-INTERRUPTED = "chosen: interrupted before there was anything to compare"
+INTERRUPTED = "chosen: interrupted before networks were compared and trained"
+CONFIRMED = "holds its own on a fold of all samples"  # the network that is chosen, in a further row
 
 
 @dataclasses.dataclass
@@ -262,6 +263,8 @@ class _Search:
         """The result."""
         comparisons = [self.comparison] if self.confirmation is None else [self.comparison, self.confirmation]
         self.comparison.tried[chosen]["outcome"] = "chosen"
+        if self.confirmation is not None and chosen is not None:
+            self.confirmation.tried[chosen]["outcome"] = CONFIRMED
         rows = [row for comparison in comparisons for row in comparison.tried.values()]
         rows += [row_of(candidate) | {"outcome": "not tried: no time left"} for candidate in self.not_tried]
         left_out = np.full(self.samples[1].shape, np.nan)

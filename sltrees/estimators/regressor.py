@@ -19,6 +19,8 @@ from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinb
 from sltrees.losses.robust import weighted_quantile
 
 _DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
+_LEAST, _LARGEST = -700.0, 709.0  # outputs whose exponentials are above 0, and finite
+_OF_MEANS = {"poisson": HalfPoissonLoss, "gamma": HalfGammaLoss}  # losses whose outputs are logarithms
 _FAR = 2.0  # deviations beyond which targets are clipped, where scales are chosen by squared errors
 
 
@@ -348,11 +350,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _posed(self, targets, weights):
         """Loss, targets as it has them and as squared errors suit them, and the units of raw outputs."""
         centre, spread = getattr(self, "centre_", None), getattr(self, "spread_", None)
-        if self.loss_ in ("poisson", "gamma"):
-            is_poisson = self.loss_ == "poisson"
-            loss = HalfPoissonLoss() if is_poisson else HalfGammaLoss()
+        if self.loss_ in _OF_MEANS:
+            loss, is_poisson = _OF_MEANS[self.loss_](), self.loss_ == "poisson"
             if centre is None:
-                loss.refuse(targets)
                 largest = targets.max(axis=0)
                 centre = np.log(np.average(targets / largest, axis=0, weights=weights)) + np.log(largest)
                 spread = np.ones(targets.shape[1])
@@ -365,13 +365,25 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
         loss = HuberLoss(1.345) if self.loss_ == "huber" else SmoothPinballLoss(self.quantile)
         return loss, Y, np.clip(Y, -_FAR, _FAR), centre, spread
 
+    def _refuse_under_loss(self, targets, eval_samples):
+        super()._refuse_under_loss(targets, eval_samples)
+        if self.loss_ not in _OF_MEANS:
+            return
+        loss = _OF_MEANS[self.loss_]()
+        loss.refuse(targets)
+        if eval_samples is not None:
+            try:
+                loss.refuse(np.concatenate([targets, eval_samples[1]]))  # held out may be zeros alone
+            except ValueError as error:
+                raise ValueError(f"eval_set: {error}") from None
+
     def _predicted(self, outputs):
         """What outputs predict."""
-        return np.exp(np.minimum(outputs, 709.0)) if self.loss_ in ("poisson", "gamma") else outputs
+        return np.exp(np.clip(outputs, _LEAST, _LARGEST)) if self.loss_ in _OF_MEANS else outputs
 
     def _scale_of_errors(self, outputs):
         """What errors are in proportion to where these are predicted."""
-        if self.loss_ not in ("poisson", "gamma"):
+        if self.loss_ not in _OF_MEANS:
             return np.ones_like(outputs)
         return np.maximum(outputs if self.loss_ == "gamma" else np.sqrt(outputs), np.finfo(np.float64).tiny)
 
@@ -380,7 +392,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
             columns = zip(y.T, predictions.T, strict=True)
             return float(np.mean([self._share_explained(*pair, weights) for pair in columns]))
         varies = bool(np.ptp(y))  # of constants all scores are those of squares: 1 or 0
-        if varies and self.loss_ in ("poisson", "gamma"):
+        if varies and self.loss_ in _OF_MEANS:
             return float(d2_tweedie_score(y, predictions, sample_weight=weights, power=1 + (self.loss_ == "gamma")))
         if varies and self.loss_ == "quantile":
             return float(d2_pinball_score(y, predictions, sample_weight=weights, alpha=self.quantile))
@@ -389,7 +401,7 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _judge(self, y, weights, wanted, left_out):
         """Sets: validation_score_, `score` at samples left out, if it is known; residuals_ there."""
         if self._is_under_loss():
-            is_mean = self.loss_ in ("poisson", "gamma")
+            is_mean = self.loss_ in _OF_MEANS
             wanted = wanted * np.exp(self.centre_) if is_mean else self.centre_ + self.spread_ * wanted
             left_out = self._predicted(self.centre_ + self.spread_ * left_out)
             self.residuals_ = wanted - left_out if len(y) else None

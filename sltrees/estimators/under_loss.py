@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from sltrees.estimators.coded_by_targets import features_within
-from sltrees.estimators.comparison_under_loss import UnderLoss
+from sltrees.estimators.comparison_under_loss import UnderLoss, lift_of
 from sltrees.estimators.distinct_samples import deal_alike, deal_into_folds, joined_pairs, order_of
 from sltrees.estimators.kernel_ridge import CHOLESKY_SAMPLES, FEWEST_FOR_BLOCKS, KernelRidge
 from sltrees.estimators.kernel_solvers.blocks import BLOCK, Blocks
@@ -21,8 +21,7 @@ from sltrees.estimators.targets import centre_and_spread
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
 from sltrees.linalg.leave_one_out import ALPHAS
-from sltrees.losses import HuberLoss, LogisticLoss, SmoothPinballLoss
-from sltrees.losses.robust import weighted_quantile
+from sltrees.losses import HuberLoss, LogisticLoss
 
 SAMPLES_TO_CHOOSE = 1000  # on which the ridge is chosen
 LARGEST_ALPHA = 1e4  # curvatures of some losses are small, and ridges that suit them large
@@ -90,7 +89,7 @@ def fit_under_loss(estimator, X, y, targets, weights, eval_samples, seed, n_samp
         elif has_scales:
             left_out[choice.seen] = np.nan
     known = ~np.isnan(left_out[:, 0])
-    offset = _offset(loss, Y, left_out, weights, known)
+    offset = lift_of(loss, Y, left_out, weights)
     found = found._replace(constants=found.constants + offset, outputs=found.outputs + offset)
     _give(model, functions, found, alpha, alpha * unit, samples)
 
@@ -148,7 +147,8 @@ def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed,
         coded=None if coded is None else coded.of(order),
         advance=progress,
     )
-    estimator.selection_ = search.table
+    if search.chosen is None:
+        estimator.selection_ = search.table
     if search.shortage is not None:
         warnings.warn(search.shortage, SearchWarning, stacklevel=8)  # of who calls fit
     if progress is not None:
@@ -161,10 +161,10 @@ def _search(estimator, choice, samples, under, alpha, eval_samples, judge, seed,
     left_out, constants = np.empty(Y.shape), under.loss.constant(Y, weights)
     left_out[order] = search.left_out
     model = search.chosen.build(seed, dtype=estimator.dtype, loss=under.loss, offsets=constants, **training)
-    model.lift = _offset(under.loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
+    model.lift = lift_of(under.loss, Y, left_out, weights)
     model.draw(rows, Y, weights)
-    estimator._adopt(model, "network", judge, left_out + model.lift)
     model.resume(rows, Y, weights, eval_set)
+    estimator._adopt(model, "network", judge, left_out + model.lift, search.table)
 
 
 def extend_under_loss(estimator, X, targets, weights):
@@ -193,7 +193,7 @@ def extend_under_loss(estimator, X, targets, weights):
         unit = kernel.of_itself * float(np.average(rows.any(axis=1), weights=weights)) or 1.0
         folds = deal_alike((rows, Y, weights), np.zeros(len(Y)), FOLDS, np.random.default_rng(0))
         loss, found, left_out = _settled(functions, loss, Y, weights, model.alpha_ * unit, folds)
-    constants = found.constants + _offset(loss, Y, left_out, weights, ~np.isnan(left_out[:, 0]))
+    constants = found.constants + lift_of(loss, Y, left_out, weights)
     estimator.fitted_model_ = model.to_extend().take((rows, Y, weights), model.alpha_, found.dual, constants)
 
 
@@ -263,14 +263,6 @@ def _settled(functions, loss, Y, weights, ridge, folds, tell=None, of_some=None)
         loss = HuberLoss.of_errors(errors.ravel(), np.repeat(weights, Y.shape[1]))
         found, left_out = _learned(functions, loss, Y, weights, ridge, folds, found, tell, of_some)
     return loss, found, left_out
-
-
-def _offset(loss, Y, left_out, weights, known):
-    """What makes outputs the quantiles of what was left out: functions that all but interpolate have other ones."""
-    if not isinstance(loss, SmoothPinballLoss) or not known.any():
-        return np.zeros(Y.shape[1])
-    missing = (Y - left_out)[known]
-    return np.array([weighted_quantile(column, weights[known], loss.quantile) for column in missing.T])
 
 
 def _learned(functions, loss, Y, weights, ridge, folds, start=None, tell=None, of_some=None):

@@ -43,6 +43,8 @@ def estimator_model(onnx, estimator, input_dtype, sums_of_networks):
     else:
         outputs = sums_of_networks(graph, rows, model.networks_)
         outputs = graph.add("Div", outputs, np.array(model.target_scale))
+        if model.loss is not None:
+            outputs = graph.add("Add", outputs, np.asarray(model.offsets + model.lift, dtype=np.float64))
     outputs = graph.add("Add", graph.add("Mul", outputs, estimator.spread_), estimator.centre_)
     classes = getattr(estimator, "classes_", None)
     made = _numbers(graph, estimator, outputs) if classes is None else _labels(graph, estimator, outputs, classes)

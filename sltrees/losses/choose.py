@@ -47,6 +47,24 @@ def as_loss(loss):
     return loss
 
 
+def is_refused(loss, y):
+    """Whether a loss cannot be of targets, as of counts that are all 0, for which no function is best.
+
+    A part of targets may be such where the whole is not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_refused(HalfPoissonLoss(), np.zeros((2, 1))), is_refused(HalfPoissonLoss(), np.eye(2))
+    (True, False)
+    """
+    try:
+        loss.refuse(y)
+    except ValueError:
+        return True
+    return False
+
+
 def is_shipped(loss):
     """Whether a loss is one of this package, rather than a user's own.
 

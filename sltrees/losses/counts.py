@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _LARGEST = 600.0  # raw outputs whose exponentials, and their sums, are finite
+_LEAST_MEAN = 1e-6  # in place of 0, of counts that are all 0
 
 
 class HalfPoissonLoss:
@@ -36,8 +37,9 @@ class HalfPoissonLoss:
         return np.maximum(_exp(f), 1e-10)
 
     def constant(self, y, weights):
-        """As of `Loss`: the logarithm of the mean."""
-        return np.log(np.average(y, axis=0, weights=weights))
+        """As of `Loss`: the logarithm of the mean, which is finite also where all counts are 0."""
+        means = np.average(y, axis=0, weights=weights)
+        return np.log(np.where(means > 0, means, _LEAST_MEAN))
 
     def predictions(self, f):
         """As of `Loss`: exponentials."""

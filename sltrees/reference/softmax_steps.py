@@ -189,16 +189,20 @@ class _Problem:
     def _step(self, weights, directions, slopes, curvatures, lam):
         """For a loss of one number a sample, whose derivatives by the logits are `directions`."""
         h, c = np.maximum(curvatures, np.abs(slopes) / self._logistic.reach), self.ridge + lam
+        pull = self.ridge / c if self.ridge else 0.0  # c is 0, too, before the first damping
         moved, G, pulled = weights - self.initial, np.diag(c / h), np.zeros(len(h))
         rows = [v[:, None] * self._jacobian(w) if v.any() else None for v, w in zip(directions.T, weights, strict=True)]
         moves = [k for k, J in enumerate(rows) if J is not None]
         for k in moves:
             G += rows[k] @ rows[k].T
             pulled += rows[k] @ moved[k].ravel()
-        g = np.linalg.solve(G, slopes / h - self.ridge / c * pulled)
+        if c:
+            g = np.linalg.solve(G, slopes / h - pull * pulled)
+        else:  # of repeated samples G is singular, and where their labels differ no step fits them
+            g = np.linalg.lstsq(np.sqrt(h)[:, None] * G, slopes / np.sqrt(h), rcond=None)[0]
         step, change = np.zeros_like(weights), np.zeros(len(h))
         for k in moves:
-            step[k] = -self.ridge / c * moved[k] - (rows[k].T @ g).reshape(moved[k].shape)
+            step[k] = -pull * moved[k] - (rows[k].T @ g).reshape(moved[k].shape)
             change += rows[k] @ step[k].ravel()
         promised = -(slopes @ change + 0.5 * h @ change**2 + self.ridge * np.sum(step * (moved + 0.5 * step)))
         return step, float(promised)

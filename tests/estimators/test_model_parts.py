@@ -346,6 +346,7 @@ def test_what_there_is_no_time_for_is_compared_on_a_part():
     # what a part chose has also learned from all samples but those of one fold, and has not seen these
     assert (chosen["model"], chosen["folds"], chosen["samples"]) == ("network", 4, size)
     assert [table[name][-1] for name in ("model", "folds", "samples")] == ["network", 1, 600]
+    assert table["outcome"][-1] == "holds its own on a fold of all samples"
     out = deal_into_folds(np.zeros(600), 4, np.random.default_rng(0)) == 0
     model = found.chosen.build(0, n_threads=1).fit(X[~out], Y[~out], np.ones(450))
     assert np.array_equal(found.left_out[out], model.predict(X[out]))

@@ -52,6 +52,13 @@ def test_networks_learn_under_each_loss_are_saved_and_learn_on(loss, tmp_path):
     assert np.allclose(loaded.predict(X_NEW), model.predict(X_NEW), rtol=1e-6, atol=1e-6)
 
 
+def test_predictions_of_means_are_above_0_however_far_targets_are_apart():
+    y = np.where(np.arange(40) == 3, 1e10, 1.0)
+    with np.errstate(over="ignore"):  # of the score at samples left out
+        model = NewtonRegressor("kernel", loss="gamma", feature_learning=False, random_state=0).fit(X[:40], y)
+    assert (model.predict(X_NEW) > 0).all()
+
+
 def test_one_outlier_leaves_networks_as_they_are():
     y = F.copy()
     y[5] *= 1000.0
@@ -79,6 +86,20 @@ def test_an_eval_set_stops_and_is_of_the_same_loss():
     means = model.predict(X_NEW) / np.exp(model.centre_)
     expected = np.mean(means - COUNTS_NEW / np.exp(model.centre_) * np.log(means))
     assert result.validation_loss == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("model", ["auto", "network"])
+@pytest.mark.parametrize(("loss", "wrong", "rule"), [("poisson", -3.0, "at least 0"), ("gamma", 0.0, "above 0")])
+def test_targets_of_an_eval_set_are_refused_before_anything_is_learned(model, loss, wrong, rule, monkeypatch):
+    monkeypatch.setattr(NewtonRegressor, "_choose_scaling", None)
+    y = np.where(np.arange(40) == 7, wrong, 1.0)
+    with pytest.raises(ValueError, match=f"^eval_set: y must be {rule}.* got from {wrong:g}$"):
+        NewtonRegressor(model, loss=loss).fit(X, COUNTS + 1.0, eval_set=(X_NEW[:40], y))
+
+
+def test_an_eval_set_may_have_no_counts_above_0():
+    zeros = X_NEW[:40], np.zeros(40)
+    assert np.isfinite(regressor("poisson", max_iter=2).fit(X, COUNTS, eval_set=zeros).history_[0][-1].validation_loss)
 
 
 def test_an_error_of_targets_leaves_the_estimator_as_it_is():

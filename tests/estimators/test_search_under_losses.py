@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_poisson_deviance
 
-from sltrees.estimators import NewtonClassifier, NewtonRegressor, under_loss
-from sltrees.estimators.comparison_under_loss import ComparingUnderLoss, UnderLoss
+from sltrees.callbacks import Callback
+from sltrees.estimators import NewtonClassifier, NewtonRegressor, base, under_loss
+from sltrees.estimators.comparison_under_loss import ComparingUnderLoss, UnderLoss, lift_of
 from sltrees.estimators.kernel_solvers.reweighted import AllSamples, minimise
 from sltrees.estimators.model_comparison import Candidate
+from sltrees.estimators.model_search import Search
 from sltrees.execution.threads import ThreadExecutor
 from sltrees.kernels.unit_rows import UnitRowsKernel
-from sltrees.losses import HalfMultinomialLoss, HalfPoissonLoss
+from sltrees.losses import HalfMultinomialLoss, HalfPoissonLoss, SmoothPinballLoss
 
 RNG = np.random.default_rng(0)
 X, X_NEW = RNG.standard_normal((150, 5)), RNG.standard_normal((1000, 5))
@@ -65,6 +67,49 @@ def test_others_like_a_candidate_are_tried_only_if_it_is_better_as_it_is():
             assert comparison.promises(None) is promises
             assert comparison.outcome(comparison.tried[None]) == "no better"
         assert comparison.outcome(comparison.tried[None] | {"difference": -2.1}) == "better"
+
+
+def test_differences_by_rounding_decide_nothing():
+    Y = F[:N, None]
+    with ThreadExecutor(1) as executor:
+        comparison, *_ = comparison_of(SmoothPinballLoss(0.5), Y, executor)
+    comparison.take_kernel(np.zeros((N, 1)), 0.5)
+    for outputs, outcome in ((1e-14 * Y, "no better"), (-1e-14 * Y, "no better"), (0.5 * Y, "better"), (-Y, "worse")):
+        row = comparison.compared(outputs, 3)
+        assert abs(row["difference"]) > 2.0 * row["standard_error"]
+        assert comparison.outcome(row) == outcome
+
+
+def test_quantiles_are_compared_as_they_are_shifted():
+    Y, outputs = F[:N, None], X[:N, :1]
+    with ThreadExecutor(1) as executor:
+        comparison, _, weights = comparison_of(SmoothPinballLoss(0.8), Y, executor)
+    comparison.take_kernel(outputs, 0.5)
+    assert comparison.compared(outputs - 7.0, 3)["difference"] == pytest.approx(0.0, abs=1e-12)
+    shifted = outputs + lift_of(comparison.loss, Y, outputs, weights)
+    expected = np.average(comparison.loss.value(Y, shifted)[:, 0], weights=weights)
+    assert comparison.tried[None]["error"] == pytest.approx(expected)
+    assert np.average(Y <= shifted + 1e-9, axis=0, weights=weights) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.filterwarnings("error")
+def test_folds_without_counts_have_the_constant_of_both_models():
+    y = np.stack([np.zeros(N), COUNTS[:N]], axis=1)
+    y[3, 0] = 5.0
+    candidate, alone = Candidate(4.0, 0.5, width=128), FOLDS == FOLDS[3]
+    with ThreadExecutor(1) as executor:
+        comparison, *_ = comparison_of(HalfPoissonLoss(), y, executor)
+        comparison.measure_kernel()
+        comparison.measure([candidate], 3)
+    for outputs in (comparison.outputs[None], comparison.outputs[candidate]):
+        assert np.isfinite(outputs).all()
+        assert np.ptp(outputs[alone, 0]) == 0.0
+        assert np.ptp(outputs[~alone, 0]) > 0.0
+    assert np.array_equal(comparison.outputs[None][alone, 0], comparison.outputs[candidate][alone, 0])
+    model = NewtonRegressor(loss="poisson", **OPTIONS).fit(X[:N], y[:, 0])
+    assert model.model_ == "kernel"
+    assert (model.predict(X) > 0).all()
+    assert np.isfinite(model.selection_["error"][0])
 
 
 def test_scales_are_learned_without_a_fold_from_targets_that_suit_them():
@@ -142,5 +187,34 @@ def test_where_nothing_is_compared_it_is_said(monkeypatch):
     model = NewtonRegressor(loss="huber", **OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:60], F[:60])
-    assert model.selection_["outcome"] == ["chosen: interrupted before there was anything to compare"]
+    assert model.selection_["outcome"] == ["chosen: interrupted before networks were compared and trained"]
     assert model.score(X, F) > 0
+
+
+class Cut(Callback):
+    def on_iteration(self, trainer, record):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_ctrl_c_while_the_chosen_network_is_trained_leaves_the_kernel(loss, monkeypatch):
+    asked = []
+
+    def chosen(X, Y, *others, **options):
+        asked.append(
+            Search(Candidate(4.0, 0.1, width=128), {"model": ["network"], "outcome": ["chosen"]}, np.zeros(Y.shape))
+        )
+        return asked[-1]
+
+    monkeypatch.setattr(under_loss if loss != "squared" else base, "search_models", chosen)
+    model = NewtonRegressor(loss=loss, callbacks=[Cut()], **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:N], F[:N])
+    kernel = NewtonRegressor("kernel", loss=loss, **OPTIONS).fit(X[:N], F[:N])
+    assert np.array_equal(model.predict(X), kernel.predict(X))
+    assert (model.model_, model.validation_score_) == ("kernel", kernel.validation_score_)
+    assert np.array_equal(model.residuals_, kernel.residuals_)
+    assert model.selection_["outcome"] == ["chosen: interrupted before networks were compared and trained"]
+    trained = model.set_params(callbacks=()).fit(X[:N], F[:N])
+    assert (trained.model_, len(asked)) == ("network", 2)
+    assert trained.selection_["outcome"][0] == "chosen"

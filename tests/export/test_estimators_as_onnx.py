@@ -73,6 +73,23 @@ def test_labels_and_probabilities_of_classifiers(run, options, labels):
     np.testing.assert_allclose(found["probabilities"], estimator.predict_proba(samples(1)[0]), atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"model": "kernel"}, NETWORK | {"target_scale": 2.0}], ids=str)
+@pytest.mark.parametrize("loss", ["huber", "quantile", "poisson", "gamma", 2, 3])
+def test_models_under_losses(run, options, loss):
+    X, y = samples()
+    new = samples(1)[0]
+    options = {"alpha": 0.1, "feature_learning": False} | options
+    if isinstance(loss, int):
+        estimator = NewtonClassifier(loss="log_loss", **options).fit(X, np.digitize(y, [0.8, 1.4][: loss - 1]))
+        np.testing.assert_allclose(run(estimator, new)["probabilities"], estimator.predict_proba(new), atol=1e-6)
+        return
+    y = np.exp(np.column_stack([y, 2.0 * y[::-1]]))
+    estimator = NewtonRegressor(loss=loss, quantile=0.8, **options).fit(X, np.round(y) if loss == "poisson" else y)
+    if loss == "quantile" and estimator.model_ == "network":
+        estimator.fitted_model_.lift = np.array([0.5, -0.3])  # as of networks that are chosen
+    np.testing.assert_allclose(run(estimator, new)["y"], estimator.predict(new), rtol=1e-5, atol=1e-5)
+
+
 def test_gaps_and_frames(run):
     X, y = samples()
     estimator = NewtonRegressor("kernel", feature_learning=False).fit(X, y)

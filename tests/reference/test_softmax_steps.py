@@ -117,6 +117,16 @@ def test_every_joint_step_is_that_of_all_weights():
         assert np.linalg.norm(weights - wanted) <= 1e-8 * np.linalg.norm(wanted - W)
 
 
+@pytest.mark.parametrize("form", reference.softmax_steps.FORMS)
+def test_without_a_ridge_the_first_step_has_no_damping_and_fits_the_parabolas(form):
+    W, signs, X, labels = network()
+    found = reference.softmax_gauss_newton(W, signs, SHIFT, X, labels, form=form, max_iter=8)
+    assert found.losses[-1] < 0.5 * found.losses[0]
+    again = np.concatenate([X, X[:2]]), np.concatenate([labels, labels[:1], (labels[1:2] + 1) % C])
+    found = reference.softmax_gauss_newton(W, signs, SHIFT, *again, form=form, max_iter=8)
+    assert found.losses[-1] < 0.7 * found.losses[0]
+
+
 def test_both_forms_lower_the_same_loss():
     W, signs, X, labels = network()
     ends = []

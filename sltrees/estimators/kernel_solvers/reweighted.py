@@ -22,6 +22,7 @@ import numpy as np
 from sltrees.estimators.kernel_solvers.nystrom import NystromFit, NystromSystem
 from sltrees.linalg.factored_ridge import FactoredRidge
 from sltrees.linalg.leave_one_out import FEWEST_SAMPLES
+from sltrees.losses.choose import is_refused
 
 MOST_STEPS = 60
 FLAT = 1e-9  # a step that lowers the objective by a smaller share is the last one
@@ -181,7 +182,8 @@ def minimise(functions, loss, Y, weights, ridge, start=None, tell=None):
 
     Notes
     -----
-    Outputs that the loss does not couple are learned one after the other. Cost: at most 60 steps, as a rule 5 to 15.
+    Outputs that the loss does not couple are learned one after the other. Of targets that the loss refuses, as counts
+    of a part of the samples may be all 0, the constant is what is found. Cost: at most 60 steps, as a rule 5 to 15.
 
     Examples
     --------
@@ -217,6 +219,8 @@ def _minimise(functions, loss, Y, weights, ridge, start, tell):
         return float(weights @ loss.value(Y, solution.outputs).sum(axis=1)) + 0.5 * ridge * float(solution.norms.sum())
 
     solution = _constant(functions, loss, Y, weights) if start is None else start
+    if is_refused(loss, Y):
+        return solution, solution.outputs
     value, left_out = objective(solution), None
     for step in range(MOST_STEPS):
         if tell is not None:
