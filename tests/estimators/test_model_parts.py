@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -495,17 +496,20 @@ def test_outputs_are_trained_one_after_the_other_where_memory_has_no_room_for_tw
 
 def test_ctrl_c_ends_all_outputs_that_are_trained_at_once_after_an_iteration(monkeypatch):
     X, Y = several_outputs()
-    begun, together, real = [], threading.Barrier(3), NewtonTrainer._train
+    begun, together, pressed, real = [], threading.Barrier(3), threading.Event(), NewtonTrainer._train
 
     def train(self, *arguments, **options):
         begun.append(self)
         if len(begun) <= 2:
             together.wait(20)
+            pressed.wait(20)  # else one may be trained to its end before the signal comes
         return real(self, *arguments, **options)
 
     def press():
         together.wait(20)
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)  # the main thread hears of it meanwhile
+        pressed.set()
 
     monkeypatch.setattr(NewtonTrainer, "_train", train)
     model = Networks(width=512, shift=1.0, alpha=1e-6, random_state=0, n_threads=2, tol=0.0, max_iter=100_000)
