@@ -99,7 +99,9 @@ class ThreadExecutor:
                 if progress is not None:
                     progress(done + 1, len(futures))
         except BaseException:
-            self.gives_up = True  # by no call: Ctrl-C cannot keep it from this
+            # by no call: Ctrl-C cannot keep it from these; closed first, else one that gives up makes room for another
+            call.is_open = False
+            self.gives_up = True
             call.close_stubbornly()
             raise
         return results
