@@ -62,8 +62,7 @@ def run(options):
     table = shared.read_input(options.data, "auto" if options.header is None else options.header, options)
     reporter.say(_what_was_read(table))
     _check_target(table, options.target)
-    table, target, encoder, X = _encoded(options, table, reporter)
-    weights = encoder.weights_of(table)
+    table, target, encoder, X, weights = _encoded(options, table, reporter)
 
     estimator = {"classification": NewtonClassifier, "regression": NewtonRegressor}[target.task](
         model=options.model, random_state=options.seed, n_jobs=options.jobs, verbose=0 if options.quiet else 1
@@ -106,7 +105,7 @@ def _set_loss(estimator, options):
 
 
 def _encoded(options, table, reporter):
-    """The rows with a target, the target, the encoder of columns, and features; what was done is said."""
+    """The rows with a target, the target, the encoder, features and weights; what was done is said."""
     formats = {"decimal": options.decimal, "thousands": options.thousands}
     encoder = TableEncoder(
         **formats, drop=options.drop, categorical=options.categorical, identifiers=options.id, weight=options.weight
@@ -116,12 +115,13 @@ def _encoded(options, table, reporter):
         reporter.say(f"{plural(table.n_rows - len(target.rows), 'row')} without a target left out")
         table = table.select(target.rows)
     X = encoder.fit_transform(table, options.target, target.as_numbers)
+    weights = encoder.weights_of(table)
     if encoder.coded_ is not None:
         from sltrees.estimators.coded_by_targets import CodedFeatures
 
-        X = CodedFeatures.of(X, *encoder.coded_, np.asarray(target.as_numbers, dtype=np.float64))
+        X = CodedFeatures.of(X, *encoder.coded_, np.asarray(target.as_numbers, dtype=np.float64), weights)
     reporter.say(*encoder.report, *target.notes, f"{encoder.target}: {target.task}, because {target.reason}")
-    return table, target, encoder, X
+    return table, target, encoder, X, weights
 
 
 def _what_was_read(table):

@@ -75,10 +75,10 @@ class CodedFeatures(np.ndarray):
     coded = None
 
     @classmethod
-    def of(cls, X, places, codes, parts, targets):
-        """The features X, of which those at `places` are coded, all samples with the same weight. Cost: O(1)."""
+    def of(cls, X, places, codes, parts, targets, weights=None):
+        """The features X, of which those at `places` are coded, by samples of the same weight or of these. Cost: O(1)."""
         features = X.view(cls)
-        features.coded = CodedByTargets(places, codes, parts, targets, np.ones(len(X)))
+        features.coded = CodedByTargets(places, codes, parts, targets, np.ones(len(X)) if weights is None else weights)
         return features
 
 

@@ -254,7 +254,7 @@ def with_rates(column, values, targets, weights=None):
         Of training.
     targets : ndarray of shape (rows, outputs)
     weights : ndarray of shape (rows,), optional
-        Above 0; only ratios count.
+        Only ratios count. Of rows of weight 0 nothing is learned; they are in part 0.
 
     Returns
     -------
@@ -269,9 +269,11 @@ def with_rates(column, values, targets, weights=None):
     Cost: O(rows x (outputs + log rows)).
     """
     codes, _ = column.codes(values)
-    weights = np.ones(len(codes)) if weights is None else weights / weights.mean()
-    samples = codes, targets, weights, len(column.categories) + column.missing_category
-    parts = deal_into_parts(*samples[:3])
+    weights = np.ones(len(codes)) if weights is None or not weights.any() else weights
+    seen, parts = np.flatnonzero(weights), np.zeros(len(codes), dtype=np.int64)
+    n_categories = len(column.categories) + column.missing_category
+    samples = codes[seen], targets[seen], weights[seen] / weights[seen].mean(), n_categories
+    parts[seen] = deal_into_parts(*samples[:3])
     rates, mean = learn_rates(*samples)
     rated = RatedColumn(
         column.name,
@@ -280,4 +282,6 @@ def with_rates(column, values, targets, weights=None):
         tuple(map(tuple, rates.tolist())),
         tuple(mean.tolist()),
     )
-    return rated, rates_of_others(*samples, parts), codes, parts
+    features = rates[codes]
+    features[seen] = rates_of_others(*samples, parts[seen])
+    return rated, features, codes, parts

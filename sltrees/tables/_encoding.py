@@ -112,7 +112,8 @@ class TableEncoder:
         target : str, optional
             The column to be predicted. It is not encoded, and need not be there at prediction.
         targets : ndarray of shape (rows, outputs), optional
-            What is to be predicted, as numbers: what columns of many different words are encoded by.
+            What is to be predicted, as numbers: what columns of many different words are encoded by, by the weights of
+            rows, if there are any.
 
         Returns
         -------
@@ -167,13 +168,17 @@ class TableEncoder:
         array([1.5, 2. ])
         """
         columns, notes = self._decided(table, target)
+        pairs = zip(columns, table.cells, strict=True)
+        weights = next(
+            (_read_weights(column, cells, table) for column, cells in pairs if column.kind == "weight"), None
+        )
         features, rated, d = [], [], 0
         for place, (column, cells) in enumerate(zip(columns, table.cells, strict=True)):
             if not column.feature_names:
                 continue
             values, _ = column.read(cells, table.lines, table.source)
             if column.kind == "categorical" and len(column.categories) > MOST_CODES and targets is not None:
-                found = with_rates(column, values, np.asarray(targets, dtype=np.float64))
+                found = with_rates(column, values, np.asarray(targets, dtype=np.float64), weights)
                 columns[place], encoded = found[:2]
                 rated.append((d + np.arange(encoded.shape[1]), *found[2:]))
                 count = f"{len(column.categories):,} different words"
@@ -360,17 +365,9 @@ class TableEncoder:
         >>> TableEncoder(weight="w").fit(table).weights_of(table)
         array([1. , 0.5])
         """
-        weights = None
-        for name, cells in self.cells_of("weight", table).items():
-            column = next(column for column in self.columns_ if column.name == name)
-            weights = np.array([column.number_format.read(text) for text in cells], dtype=np.float64)
-            wrong = np.flatnonzero(~(weights >= 0))
-            if wrong.size:
-                raise ValueError(
-                    f"{table.source}, line {table.lines[wrong[0]]}: the weight {name!r} must be a number, at least 0, "
-                    f"got {cells[wrong[0]]!r}"
-                )
-        return weights
+        columns = {column.name: column for column in self.columns_}
+        found = [_read_weights(columns[name], cells, table) for name, cells in self.cells_of("weight", table).items()]
+        return found[0] if found else None
 
     def cells_of(self, kind, table):
         """The cells of the columns of a kind.
@@ -498,3 +495,15 @@ class TableEncoder:
     def _require_fitted(self):
         if self.columns_ is None:
             raise RuntimeError("the encoder has not seen a table yet: call fit(table) first")
+
+
+def _read_weights(column, cells, table):
+    """Numbers, at least 0; ValueError for others."""
+    weights = np.array([column.number_format.read(text) for text in cells], dtype=np.float64)
+    wrong = np.flatnonzero(~(weights >= 0))
+    if wrong.size:
+        raise ValueError(
+            f"{table.source}, line {table.lines[wrong[0]]}: the weight {column.name!r} must be a number, at least 0, "
+            f"got {cells[wrong[0]]!r}"
+        )
+    return weights

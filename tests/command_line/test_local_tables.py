@@ -122,6 +122,24 @@ def test_weights_columns_left_out_and_words_by_request(run, tmp_path, monkeypatc
     np.testing.assert_array_equal(weights, [k % 2 for k in range(N_ROWS)])
 
 
+def test_rows_of_weight_0_are_in_no_mean_of_a_category(run, tmp_path):
+    rng = np.random.default_rng(0)
+    towns = rng.integers(40, size=400)
+    y = rng.standard_normal(40)[towns] + 0.3 * rng.standard_normal(400)
+    absent = rng.random(400) < 0.3
+    y += np.where(absent, rng.choice([-1.0, 1.0], 400) * rng.uniform(50, 100, 400), 0.0)
+    rows = [[f"town {k}", f"{value:.6f}", str(int(not gone))] for k, value, gone in zip(towns, y, absent, strict=True)]
+    there = [row for row, gone in zip(rows, absent, strict=True) if not gone]
+    for name, chosen in (("all", rows), ("there", there)):
+        data = write(tmp_path / f"{name}.csv", [["town", "y", "w"], *chosen])
+        score_of(run, data, tmp_path, "--weight", "w", "--quiet", target="y")
+        (tmp_path / "m.npz").rename(tmp_path / f"{name}.npz")
+    new = write(tmp_path / "new.csv", [["town"], *([f"town {k}"] for k in range(40))])
+    found = [float(row[0]) for row in records(run("predict", tmp_path / "all.npz", new)[1])[1:]]
+    expected = [float(row[0]) for row in records(run("predict", tmp_path / "there.npz", new)[1])[1:]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_none_is_a_class(run, tmp_path):
     rows = [["a", "y"]] + [[str(k % 3), ("None", "low", "high")[k % 3]] for k in range(N_ROWS)]
     summary, err = score_of(run, write(tmp_path / "a.csv", rows), tmp_path, target="y")
