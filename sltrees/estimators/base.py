@@ -206,10 +206,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
         if self._is_under_loss():
             self._refuse_under_loss(targets, eval_samples)
             n_samples = len(X)
-            rows = X if coded is None else np.column_stack([X, coded.codes])
-            chosen, weights = joined_pairs(rows, targets, weights)
-            X, y, targets = X[chosen], y[chosen], targets[chosen]
-            coded = None if coded is None else coded.of(chosen)._replace(weights=weights)
+            if coded is None:  # whose means are those of samples as they came
+                chosen, weights = joined_pairs(X, targets, weights)
+                X, y, targets = X[chosen], y[chosen], targets[chosen]
         if self._is_under_loss() and self.model == "network":
             fit_networks_under_loss(self, X, y, targets, weights, eval_samples, seed, n_samples, coded)
             return

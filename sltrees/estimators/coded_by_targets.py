@@ -76,7 +76,7 @@ class CodedFeatures(np.ndarray):
 
     @classmethod
     def of(cls, X, places, codes, parts, targets, weights=None):
-        """The features X, of which those at `places` are coded, by samples of the same weight or of these. Cost: O(1)."""
+        """The features X, of which those at `places` are coded, by samples of equal or these weights. Cost: O(1)."""
         features = X.view(cls)
         features.coded = CodedByTargets(places, codes, parts, targets, np.ones(len(X)) if weights is None else weights)
         return features

@@ -8,6 +8,8 @@ import numpy as np
 
 from sltrees.linalg.leave_one_out import Observations
 
+SHARES = 16  # of copies of a pair of a row and its target, so that errors may leave out some of them
+
 
 class DistinctSamples(typing.NamedTuple):
     """The distinct rows of a set of samples, sorted: nothing depends on the order in which samples come.
@@ -118,9 +120,11 @@ def to_learn_from(X, Y, weights):
 
 
 def joined_pairs(X, Y, weights):
-    """Samples with equal rows and equal targets as one of their joint weight: the same under any loss.
+    """Samples with equal rows and equal targets as fewer with their joint weights: the same under any loss.
 
-    Folds and medians of errors then see a sample of weight 2 as they see one that is there twice.
+    Where equal rows always have equal targets, copies are taken for one sample of a larger weight, which folds and
+    medians of errors see as such. Where some have different ones, rows are observations of what varies: a model that
+    is judged by some has seen others with the same row and target, so that these become up to 16 samples.
 
     Parameters
     ----------
@@ -131,7 +135,7 @@ def joined_pairs(X, Y, weights):
     Returns
     -------
     chosen : ndarray of shape (q,), dtype=int64
-        The first sample of each pair of a row and its targets, ascending.
+        The first sample of each that was made, ascending.
     weights : ndarray of shape (q,)
 
     Notes
@@ -142,11 +146,20 @@ def joined_pairs(X, Y, weights):
     --------
     >>> joined_pairs(np.array([[2.0], [1.0], [2.0]]), np.array([[3.0], [5.0], [3.0]]), np.ones(3))
     (array([0, 1]), array([2., 1.]))
+    >>> joined_pairs(np.array([[2.0], [2.0], [2.0]]), np.array([[3.0], [5.0], [3.0]]), np.ones(3))
+    (array([0, 1, 2]), array([1., 1., 1.]))
     """
     pairs = np.concatenate([X, Y], axis=1) + 0.0  # -0.0 is 0.0
-    _, chosen, groups = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    distinct, chosen, groups = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    groups = groups.reshape(-1)
+    if len(np.unique(distinct[:, : X.shape[1]], axis=0)) < len(distinct):
+        order = np.lexsort((weights, groups))
+        starts = np.searchsorted(groups[order], np.arange(len(distinct)))
+        shares = np.empty(len(groups), dtype=np.int64)
+        shares[order] = np.arange(len(groups)) - starts[groups[order]]
+        _, chosen, groups = np.unique(groups * SHARES + shares % SHARES, return_index=True, return_inverse=True)
     order = np.argsort(chosen)
-    return chosen[order], np.bincount(groups.reshape(-1), weights)[order]
+    return chosen[order], np.bincount(groups, weights)[order]
 
 
 def deal_into_folds(strata, n_folds, rng):

@@ -38,10 +38,9 @@ def choose_loss(estimator, X, y, weights, seed, coded=None):
     eight times.
     """
     labels, rng = np.searchsorted(estimator.classes_, y), np.random.default_rng(seed)
-    rows = X if coded is None else np.column_stack([X, coded.codes])
-    chosen, weights = joined_pairs(rows, labels[:, None], weights)
-    X, y, labels = X[chosen], y[chosen], labels[chosen]
-    coded = None if coded is None else coded.of(chosen)._replace(weights=weights)
+    if coded is None:  # whose means are those of samples as they came
+        chosen, weights = joined_pairs(X, labels[:, None], weights)
+        X, y, labels = X[chosen], y[chosen], labels[chosen]
     if len(y) < FOLDS * FEWEST_IN_A_FOLD:
         return "squared"
     some = order_of(X, labels[:, None], weights)

@@ -132,6 +132,27 @@ def test_all_that_is_chosen_is_judged_by_folds(model, monkeypatch):
     assert model.validation_score_ > (0.5 if isinstance(model, NewtonClassifier) else 0.05)
 
 
+@pytest.mark.parametrize("loss", ["squared", "log_loss", "auto"])
+def test_folds_have_the_means_that_are_shipped(loss, monkeypatch):
+    """Of all samples as they came: without weights of classes, also where rows come again."""
+    rng, calls, within = np.random.default_rng(0), [], CodedByTargets.within
+    towns = rng.integers(30, size=300)
+    labels = rng.random(300) < rng.uniform(0.1, 0.9, 30)[towns]
+
+    def counted(coded, X, seen):
+        calls.append(coded)
+        return within(coded, X, seen)
+
+    monkeypatch.setattr(CodedByTargets, "within", counted)
+    model = NewtonClassifier(**KERNEL, loss=loss, alpha=1.0, class_weight={False: 1.0, True: 9.0})
+    model.fit(pd.DataFrame({"town": [f"town {k}" for k in towns]}), labels)
+    assert {len(coded.codes) for coded in calls} == {300}
+    assert all(np.all(coded.weights == 1.0) for coded in calls)
+    shipped = learn_rates(calls[-1].codes[:, 0], calls[-1].targets, calls[-1].weights, 30)[0]
+    np.testing.assert_allclose(np.array(model.encoder_.columns_[0].rates), shipped)
+    assert np.ptp(shipped) > 0.3
+
+
 def test_many_samples_are_judged_by_some_that_are_held_out():
     frame, y = table(1700, 0, effect=1.0, categories=200)
     model = NewtonRegressor(**KERNEL, alpha=1.0).fit(frame, y)

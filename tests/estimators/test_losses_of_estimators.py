@@ -211,6 +211,22 @@ def test_repeated_rows_count_each():
     assert classes.confusion_.sum() == pytest.approx(300)
 
 
+@pytest.mark.parametrize("loss", ["log_loss", "huber", "poisson"])
+def test_rows_that_come_again_with_other_targets_are_left_out_as_observations(loss):
+    """Without all copies of a row and its target, errors are those of a function that has seen the others alone."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(10, size=300)
+    if loss == "log_loss":
+        make, y = NewtonClassifier, rng.random(300) < np.where(codes % 2, 0.8, 0.2)
+    else:
+        make, y = NewtonRegressor, rng.poisson(rng.permutation(10)[codes] / 2.0)
+    options = {"model": "kernel", "feature_learning": False, "random_state": 0}
+    found, squared = (make(**options, loss=name).fit(codes[:, None], y) for name in (loss, "squared"))
+    assert squared.validation_score_ > 0.4
+    assert found.validation_score_ == pytest.approx(squared.validation_score_, abs=0.06)
+    assert found.fitted_model_.alpha_ < 0.1
+
+
 def test_several_outputs_of_many_samples_are_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(sltrees.estimators.under_loss, "CHOLESKY_SAMPLES", 200)
     monkeypatch.setattr(sltrees.estimators.under_loss, "BLOCK", 60)
