@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sltrees.estimators.columns_of_samples import ColumnsOfSamples
-from sltrees.estimators.distinct_samples import distinct_samples, joined_pairs
+from sltrees.estimators.distinct_samples import distinct_samples, joined_pairs, order_of
 from sltrees.estimators.kernel_ridge import EIGEN_SAMPLES, LEFT_OUT_SAMPLES, MAX_CENTRES, KernelRidge
 from sltrees.estimators.model_search import (
     INTERRUPTED,
@@ -54,6 +54,7 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
     - `_name_in_files`: what files call the class;
     - `_validate_samples(X, y, sample_weight, reset)`: X of float64, y and weights, checked, of samples of weight above
       0; `reset`: they are those of a first fit;
+    - `_as_numbers(y)`: targets that columns of many categories are encoded by, shape (n, outputs);
     - `_learn_coding(y, weights, classes)`: sets what codes targets;
     - `_code(y)`: targets as columns of numbers, shape (n, C);
     - `_with_class_weights(y, weights)`: weights of samples times those of their classes;
@@ -193,6 +194,9 @@ class NewtonEstimator(ColumnsOfSamples, BaseEstimator):
             return
         X, y, weights = self._validate_samples(X, y, sample_weight, reset=model is None)
         coded = vars(self).pop("_rated", None)
+        if coded is not None:  # equal features may be of different categories: nothing depends on which comes first
+            order = order_of(np.column_stack([X, coded.codes, coded.parts]), coded.targets, weights)
+            X, y, weights, coded = X[order], y[order], weights[order], coded.of(order)
         if model is None:
             self._learn_coding(y, weights, classes)
         targets, weights = self._code(y), self._with_class_weights(y, weights)

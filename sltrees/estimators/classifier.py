@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
+from sltrees.estimators.frame_encoder import indicators_of
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
 from sltrees.estimators.loss_choice import choose_loss
 from sltrees.estimators.parameters import as_eval_set
@@ -322,6 +323,10 @@ class NewtonClassifier(ClassifierMixin, NewtonEstimator):
         X, y, weights = self._features_and_targets(X, y, sample_weight, reset)
         check_classification_targets(y)
         return X, y, weights
+
+    def _as_numbers(self, y):
+        check_classification_targets(y)
+        return indicators_of(y)
 
     def _learn_coding(self, y, weights, classes):
         self.classes_ = np.unique(y if classes is None else classes)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _check_y,
     check_array,
     check_consistent_length,
     check_is_fitted,
@@ -41,7 +42,8 @@ class ColumnsOfSamples:
     def _features_and_targets(self, X, y, sample_weight, reset, **rules):
         """Features, finite, targets and weights of the samples of weight above 0: of others nothing is learned.
 
-        `rules` are those of targets, as `sklearn.utils.check_X_y` knows them. Sets with `reset`: encoder_,
+        `rules` are those of targets, as `sklearn.utils.check_X_y` knows them; a subclass says by `_as_numbers(y)` what
+        columns of many categories are encoded by. Sets with `reset`: encoder_,
         feature_ranges_, what scikit-learn does, and until the end of the fit _rated, the samples' `CodedByTargets`.
         """
         if reset:
@@ -53,13 +55,14 @@ class ColumnsOfSamples:
             if isinstance(coded, CodedByTargets):
                 self._rated = coded.of(_present(sample_weight, len(coded.codes)))
             if np.isnan(X).any():
-                X = self._with_gaps_filled(X, y, reset)
+                X = self._with_gaps_filled(X, reset)
         else:
             validate_data(self, with_names(X), y, reset=reset, skip_check_array=True)
             check_consistent_length(X, y)
             if reset:
                 X, y, weights = _weighted(X, y, sample_weight)
-                X, self._rated = self.encoder_._learn(X, y, weights)
+                y = _check_y(y, estimator=self, **rules)
+                X, self._rated = self.encoder_._learn(X, self._as_numbers(y), weights)
             else:
                 X = self.encoder_.transform(X)
             X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
@@ -89,12 +92,12 @@ class ColumnsOfSamples:
         is_of_dates = getattr(getattr(X, "dtype", None), "kind", "") == "M"
         return named or (by_dtype and (is_of_dates or needs_encoding(X)))
 
-    def _with_gaps_filled(self, X, y, reset):
+    def _with_gaps_filled(self, X, reset):
         """Numbers without NaN: those of a first fit by an encoder, which is kept; else by means."""
         if reset:
             self.encoder_ = FrameEncoder([])
             names = getattr(self, "feature_names_in_", None)
-            X = self.encoder_.fit_transform(X, y)
+            X = self.encoder_.fit_transform(X)
             if names is not None:
                 self.encoder_.feature_names_in_ = names
             return X
@@ -178,7 +181,7 @@ def _weighted(X, y, sample_weight):
         return X, y, weights
     if not len(present):  # newer versions of scikit-learn have said so
         raise ValueError("sample_weight must not be zero for all samples")
-    return _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
+    return _safe_indexing(X, present), np.asarray(y)[present], weights[present]
 
 
 def _present(sample_weight, n):

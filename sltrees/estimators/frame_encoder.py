@@ -7,11 +7,11 @@ import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 
 from sltrees.estimators.coded_by_targets import CodedByTargets
 from sltrees.estimators.frame_names import with_names
-from sltrees.tables._columns import CategoricalColumn, DateColumn, LeftOutColumn, NumericColumn, with_rates
+from sltrees.tables._columns import CategoricalColumn, DateColumn, LeftOutColumn, NumericColumn, encode_in_training
 from sltrees.tables._deciding import MOST_CODES, is_flagged, median
 from sltrees.tables._state import columns_of, state_of
 
@@ -84,7 +84,8 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         X : frame or array_like of shape (n, d)
             A DataFrame of pandas or polars, or an array of numbers or objects.
         y : array_like of shape (n,) or (n, C), optional
-            Targets, by which columns of many categories are encoded: labels, or numbers.
+            Targets, by which columns of many categories are encoded: labels, or numbers. Of one column, words are
+            labels, and so are whole numbers of at most 20 different values, whatever their type.
 
         Returns
         -------
@@ -94,7 +95,8 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is nothing to learn from, or a column that `categorical_features` names is not there.
+            If there is nothing to learn from, a column that `categorical_features` names is not there, or y has missing
+            values or another length.
 
         Notes
         -----
@@ -136,35 +138,31 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         array([[1., 2.],
                [3., 2.]])
         """
-        return self._learn(X, y, None)[0]
+        if y is not None:
+            check_consistent_length(X, y)
+        return self._learn(X, None if y is None else as_targets(y), None)[0]
 
-    def _learn(self, X, y, weights):
-        """As `fit_transform`, by rows that have weights: the features, and which are coded by targets, or None."""
+    def _learn(self, X, targets, weights):
+        """As `fit_transform`, by targets that are numbers, shape (n, C), of rows that have weights.
+
+        Also says which features are coded by targets, or None.
+        """
         X = _checked(X)
         validate_data(self, with_names(X), reset=True, skip_check_array=True)
-        targets = None if y is None else as_targets(y)
         wanted, typed = _positions(self.categorical_features, X), _of_categories(self.categorical_features, X)
-        columns, features, coded, d = [], [], [], 0
-        for place, (name, values) in enumerate(_columns_of(X)):
-            column, values = _decide(name, values, place in wanted, place in typed)
-            many = column.kind == "categorical" and len(column.categories) > self.max_categories
-            if many and targets is not None:
-                column, encoded, codes, parts = with_rates(column, values, targets, weights)
-                coded.append((d + np.arange(encoded.shape[1]), codes, parts))
-                features.append(encoded)
-            elif column.feature_names:
-                features.append(column.encode(values)[0])
-            columns.append(column)
-            d += len(column.feature_names)
-        if not features:
+        places = enumerate(_columns_of(X))
+        found = [_decide(name, values, place in wanted, place in typed) for place, (name, values) in places]
+        columns, values = ([*parts] for parts in zip(*found, strict=True))
+        if not any(column.feature_names for column in columns):
             raise ValueError("X has no column to learn from: all are empty, or hold words of which none occurs twice")
-        self.columns_ = columns
-        features = np.hstack(features)
-        if not coded:
+        many = {place for place, column in enumerate(columns) if column.kind == "categorical"}
+        many = {place for place in many if len(columns[place].categories) > self.max_categories}
+        rated = set() if targets is None else many
+        self.columns_, features, coded = encode_in_training(columns, values, rated, targets, weights)
+        if coded is None:
             return features, None
-        places, codes, parts = (np.array(arrays) for arrays in zip(*coded, strict=True))
         weights = np.ones(len(features)) if weights is None else weights
-        return features, CodedByTargets(places, codes.T, parts.T, targets, weights)
+        return features, CodedByTargets(*coded, targets, weights)
 
     def transform(self, X):
         """Turn a frame into numbers.
@@ -340,15 +338,29 @@ def needs_encoding(X):
 
 
 def as_targets(y):
-    """Targets as numbers, shape (n, C): labels as 1 for each class, of two for the second, and 0 else. Cost: O(n C)."""
-    y = np.asarray(y)
-    if y.dtype.kind == "f":
-        return np.asarray(y.reshape(len(y), -1), dtype=np.float64)
-    if y.ndim > 1:
-        return y.astype(np.float64)
+    """Targets as numbers, shape (n, C): of labels indicators, else the numbers; ValueError for missing ones.
+
+    By values, whatever type holds them: words are labels, and so are whole numbers of which there are no more different
+    ones than `MOST_CODES`; several columns are numbers. Cost: O(n (C + log n)).
+    """
+    y = check_array(y, dtype=None, ensure_2d=False, input_name="y")
+    if y.dtype.kind == "O" and all(isinstance(value, numbers.Real) for value in y.flat):
+        y = y.astype(np.float64)
+    if y.ndim > 1 and y.shape[1] > 1:
+        return numbers_of(y)
+    y = y.reshape(-1)
+    is_of_numbers = y.dtype.kind in "iuf" and (np.any(y != np.round(y)) or len(np.unique(y)) > MOST_CODES)
+    return numbers_of(y) if is_of_numbers else indicators_of(y)
+
+
+def numbers_of(y):
+    """Targets that are numbers, shape (n, C)."""
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+
+
+def indicators_of(y):
+    """Labels as 1 for each class, of two for the second, and 0 else, shape (n, C). Cost: O(n (C + log n))."""
     classes = np.unique(y)
-    if y.dtype.kind in "iu" and len(classes) > MOST_CODES:
-        return y[:, None].astype(np.float64)
     return (y[:, None] == (classes[1:] if len(classes) == 2 else classes)).astype(np.float64)
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import d2_pinball_score, d2_tweedie_score, r2_score
 
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.documentation import documented
+from sltrees.estimators.frame_encoder import numbers_of
 from sltrees.estimators.intervals import residual_quantiles
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
 from sltrees.estimators.parameters import as_eval_set
@@ -331,6 +332,9 @@ class NewtonRegressor(RegressorMixin, NewtonEstimator):
     def _validate_samples(self, X, y, sample_weight, *, reset):
         X, y, weights = self._features_and_targets(X, y, sample_weight, reset, multi_output=True, y_numeric=True)
         return X, np.asarray(y, dtype=np.float64), weights
+
+    def _as_numbers(self, y):
+        return numbers_of(y)
 
     def _learn_coding(self, y, weights, classes):
         self._target_shape = y.shape[1:]

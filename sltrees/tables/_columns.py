@@ -244,44 +244,71 @@ def values_missing(count):
     return f"{plural(count, 'value')} missing"
 
 
-def with_rates(column, values, targets, weights=None):
-    """A column of words with the rates of its categories, and its features in training.
+def encode_in_training(columns, values, rated, targets=None, weights=None):
+    """Features of rows that are learned from, of which those of some columns of words are rates of their categories.
 
     Parameters
     ----------
-    column : CategoricalColumn
-    values : ndarray of shape (rows,), dtype=object
-        Of training.
-    targets : ndarray of shape (rows, outputs)
+    columns : list
+    values : list of ndarray of shape (rows,)
+        Of each column, as it wants them.
+    rated : set of int
+        The places of columns of words that become rates of their categories.
+    targets : ndarray of shape (rows, outputs), optional
     weights : ndarray of shape (rows,), optional
-        Only ratios count. Of rows of weight 0 nothing is learned; they are in part 0.
+        Only ratios count. Of rows of weight 0 no rates are learned; they are in part 0.
 
     Returns
     -------
-    column : RatedColumn
-    features : ndarray of shape (rows, outputs)
-        Of rows of training, each by rates that were learned without its part.
-    codes, parts : ndarray of shape (rows,), dtype=int64
-        The category of each row, and its part.
+    columns : list
+        With a RatedColumn for each that is rated.
+    features : ndarray of shape (rows, features)
+        Rates of rows are those that were learned without their part.
+    coded : tuple (places, codes, parts) or None
+        The features that are rates, shape (rated, outputs), and the category and part of each row, shape (rows, rated).
+        None if there are none.
 
     Notes
     -----
-    Cost: O(rows x (outputs + log rows)).
+    The same, bit for bit, for the same rows in another order. Cost: O(cells + rows x (features + log rows)).
     """
-    codes, _ = column.codes(values)
-    weights = np.ones(len(codes)) if weights is None or not weights.any() else weights
-    seen, parts = np.flatnonzero(weights), np.zeros(len(codes), dtype=np.int64)
+    columns, coded, d = list(columns), [], 0
+    codes = {place: columns[place].codes(values[place])[0] for place in sorted(rated)}
+    features = {
+        place: column.encode(values[place])[0]
+        for place, column in enumerate(columns)
+        if column.feature_names and place not in codes
+    }
+    if codes:
+        n_rows = len(targets)
+        weights = np.ones(n_rows) if weights is None or not weights.any() else weights
+        keys = [*codes.values(), *(feature for of_column in features.values() for feature in of_column.T)]
+        order = np.lexsort((weights, *targets.T, *keys))  # of rows, and equal ones may change places
+        order = order[weights[order] > 0]
+    for place, column in enumerate(columns):
+        if place in codes:
+            columns[place], features[place], parts = _with_rates(column, codes[place], targets, weights, order)
+            coded.append((d + np.arange(targets.shape[1]), codes[place], parts))
+        d += len(columns[place].feature_names)
+    features = [features[place] for place in sorted(features)]
+    features = np.hstack(features) if features else np.zeros((0, 0))
+    if not coded:
+        return columns, features, None
+    places, codes, parts = (np.array(arrays) for arrays in zip(*coded, strict=True))
+    return columns, features, (places, codes.T, parts.T)
+
+
+def _with_rates(column, codes, targets, weights, order):
+    """A column of words with the rates of its categories, its features in training, and the parts of rows.
+
+    Rates are those of the rows of `order`, which does not depend on that in which rows came.
+    """
+    samples = codes[order], targets[order], weights[order] / weights[order].mean()
     n_categories = len(column.categories) + column.missing_category
-    samples = codes[seen], targets[seen], weights[seen] / weights[seen].mean(), n_categories
-    parts[seen] = deal_into_parts(*samples[:3])
-    rates, mean = learn_rates(*samples)
-    rated = RatedColumn(
-        column.name,
-        column.categories,
-        column.missing_category,
-        tuple(map(tuple, rates.tolist())),
-        tuple(mean.tolist()),
-    )
+    parts = np.zeros(len(codes), dtype=np.int64)
+    parts[order] = deal_into_parts(*samples)
+    rates, mean = learn_rates(*samples, n_categories)
     features = rates[codes]
-    features[seen] = rates_of_others(*samples, parts[seen])
-    return rated, features, codes, parts
+    features[order] = rates_of_others(*samples, n_categories, parts[order])
+    names = column.name, column.categories, column.missing_category
+    return RatedColumn(*names, tuple(map(tuple, rates.tolist())), tuple(mean.tolist())), features, parts

@@ -7,7 +7,7 @@ import collections
 import numpy as np
 
 from sltrees.tables._cells import plural, quoted
-from sltrees.tables._columns import with_rates
+from sltrees.tables._columns import encode_in_training
 from sltrees.tables._deciding import MOST_CODES, decide, formats_of, numbers_all_the_same, said_otherwise
 from sltrees.tables._numbers import FORMATS
 from sltrees.tables._state import columns_of, state_of
@@ -172,27 +172,19 @@ class TableEncoder:
         weights = next(
             (_read_weights(column, cells, table) for column, cells in pairs if column.kind == "weight"), None
         )
-        features, rated, d = [], [], 0
+        values, rated = [], set()
         for place, (column, cells) in enumerate(zip(columns, table.cells, strict=True)):
-            if not column.feature_names:
-                continue
-            values, _ = column.read(cells, table.lines, table.source)
+            values.append(column.read(cells, table.lines, table.source)[0] if column.feature_names else None)
             if column.kind == "categorical" and len(column.categories) > MOST_CODES and targets is not None:
-                found = with_rates(column, values, np.asarray(targets, dtype=np.float64), weights)
-                columns[place], encoded = found[:2]
-                rated.append((d + np.arange(encoded.shape[1]), *found[2:]))
+                rated.add(place)
                 count = f"{len(column.categories):,} different words"
                 notes.append(f"{column.name}: {count}, taken as the mean of the target with each")
-            else:
-                encoded, _ = column.encode(values)
-            features.append(encoded)
-            d += encoded.shape[1]
+        targets = None if targets is None else np.asarray(targets, dtype=np.float64)
+        columns, features, coded = encode_in_training(columns, values, rated, targets, weights)
         self._install(columns, table.has_header)
-        if rated:
-            places, codes, parts = (np.array(arrays) for arrays in zip(*rated, strict=True))
-            self.coded_ = places, codes.T, parts.T
+        self.coded_ = coded
         self.report = [self._summary(), *notes]
-        return np.hstack(features)
+        return features
 
     def _decided(self, table, target):
         """What each column is, and what a user should know of them."""

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sltrees.estimators import NewtonClassifier, NewtonRegressor
 from sltrees.estimators.coded_by_targets import CodedByTargets, CodedFeatures
 from sltrees.estimators.feature_learning import Folds
+from sltrees.estimators.frame_encoder import FrameEncoder
 from sltrees.estimators.kernel_ridge import KernelRidge
 from sltrees.estimators.model_search import hold_out
 from sltrees.preprocessing import InputScaling
@@ -200,3 +202,67 @@ def test_the_order_of_rows_changes_nothing():
     one, other = NewtonRegressor(**KERNEL).fit(frame, y), NewtonRegressor(**KERNEL).fit(frame.iloc[order], y[order])
     np.testing.assert_allclose(one.predict(frame), other.predict(frame), rtol=1e-6, atol=1e-8)
     assert deal_into_parts(np.zeros(7, int), y[:7, None], np.ones(7)).max() == 4
+
+
+@pytest.mark.parametrize("loss", ["squared", "log_loss"])
+def test_nor_does_that_of_rows_of_equal_targets(loss):
+    """Which differ in other columns, or in the category alone."""
+    frame, y = table(200, 0, effect=1.0, categories=40)
+    frame["street"] = [f"street {k}" for k in np.random.default_rng(1).integers(30, size=200)]
+    frame["size"] = frame["size"].round()
+    order, labels = np.random.default_rng(0).permutation(200), np.where(y > 0, "much", "little")
+    weights = np.random.default_rng(2).uniform(0.5, 2.0, 200).round(1)
+    X, back = (
+        FrameEncoder().fit_transform(frame, labels),
+        FrameEncoder().fit_transform(frame.iloc[order], labels[order]),
+    )
+    np.testing.assert_array_equal(back, X[order])
+    model = NewtonClassifier(**KERNEL, alpha=1.0, loss=loss)
+    one = clone(model).fit(frame, labels, weights)
+    other = clone(model).fit(frame.iloc[order], labels[order], weights[order])
+    np.testing.assert_array_equal(one.predict_proba(frame), other.predict_proba(frame))
+    assert one.validation_score_ == other.validation_score_
+
+
+def names_and_values(model, frame):
+    return [*model.encoder_.get_feature_names_out()], model.encoder_.transform(frame).tolist()
+
+
+def test_what_targets_are_is_not_a_matter_of_their_type():
+    frame, y = table(150, 0, effect=1.0)
+    for n_classes in (5, 25):
+        codes = np.argsort(np.argsort(y)) * n_classes // 150
+        labels = np.array([f"class {k:02}" for k in codes])
+        classifiers = [NewtonClassifier(**KERNEL, alpha=1.0).fit(frame, z) for z in (codes, codes + 0.0, labels)]
+        names, values = names_and_values(classifiers[0], frame)
+        assert len(names) == 1 + n_classes
+        assert all(names_and_values(model, frame) == (names, values) for model in classifiers[1:])
+    counts = np.random.default_rng(0).poisson(3.0, 150)
+    for kinds in ([y, y.astype(object)], [counts, counts.astype(float), counts.astype(object)]):
+        models = [NewtonRegressor(**KERNEL, alpha=1.0).fit(frame, z) for z in kinds]
+        assert [*models[0].encoder_.get_feature_names_out()] == ["size", "town: mean target"]
+        assert all(names_and_values(model, frame) == names_and_values(models[0], frame) for model in models[1:])
+    for z, width in ((codes % 5, 5), (np.arange(150) // 5, 1), (labels, 25), (y, 1), (codes % 2, 1)):
+        kinds = [z] if z.dtype.kind == "U" else [z, z.astype(float), z[:, None]]
+        made = [FrameEncoder().fit_transform(frame, kind) for kind in (*kinds, z.astype(object))]
+        assert made[0].shape[1] == 1 + width
+        assert all(np.array_equal(X, made[0]) for X in made[1:])
+
+
+def test_targets_that_are_missing_or_too_few_are_refused():
+    frame, y = table(60, 0)
+    labels = np.where(y > 0, "much", "little")
+    y[3] = np.nan
+    for learn in (NewtonRegressor(**KERNEL).fit, FrameEncoder().fit_transform):
+        with pytest.raises(ValueError, match=r"Input y contains NaN"):
+            learn(frame, y)
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, 59\]"):
+            learn(frame, y[:59])
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        NewtonClassifier(**KERNEL).fit(frame, np.linspace(0.1, 1.0, 60))
+    weights = np.r_[0.0, np.ones(59)]
+    found = [
+        NewtonClassifier(**KERNEL, alpha=1.0).fit(frame, made(labels), sample_weight=weights).predict_proba(frame)
+        for made in (np.asarray, list, pd.Series, lambda values: pd.array(values, dtype="string"))
+    ]
+    assert all(np.array_equal(probabilities, found[0]) for probabilities in found[1:])
