@@ -12,10 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.calibration import learn_sharpness, log_probabilities, probabilities
 from sltrees.estimators.documentation import documented
-from sltrees.estimators.frame_encoder import indicators_of
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
 from sltrees.estimators.loss_choice import choose_loss
 from sltrees.estimators.parameters import as_eval_set
+from sltrees.estimators.targets import indicators_of
 from sltrees.losses import HalfMultinomialLoss, LogisticLoss
 
 

@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 from sltrees.estimators.coded_by_targets import CodedByTargets
 from sltrees.estimators.frame_encoder import FrameEncoder, is_frame, needs_encoding
 from sltrees.estimators.frame_names import with_names
+from sltrees.estimators.targets import refuse_missing
 
 
 class ColumnsOfSamples:
@@ -50,6 +51,7 @@ class ColumnsOfSamples:
             self.encoder_ = FrameEncoder(self.categorical_features) if self._asks_for_encoding(X) else None
         if self.encoder_ is None:
             coded = getattr(X, "coded", None) if reset else None
+            refuse_missing(y)
             X, y = validate_data(self, with_names(X), y, reset=reset, **_NUMBERS, **rules)
             X, y, weights = _weighted(as_dense(X), y, sample_weight)
             if isinstance(coded, CodedByTargets):
@@ -61,9 +63,11 @@ class ColumnsOfSamples:
             check_consistent_length(X, y)
             if reset:
                 X, y, weights = _weighted(X, y, sample_weight)
+                refuse_missing(y)
                 y = _check_y(y, estimator=self, **rules)
                 X, self._rated = self.encoder_._learn(X, self._as_numbers(y), weights)
             else:
+                refuse_missing(y)
                 X = self.encoder_.transform(X)
             X, y = check_X_y(X, y, dtype=np.float64, estimator=self, **rules)
             if not reset:  # of further samples there may be none that counts

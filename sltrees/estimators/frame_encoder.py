@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 
 from sltrees.estimators.coded_by_targets import CodedByTargets
 from sltrees.estimators.frame_names import with_names
+from sltrees.estimators.targets import as_targets, is_gap
 from sltrees.tables._columns import CategoricalColumn, DateColumn, LeftOutColumn, NumericColumn, encode_in_training
 from sltrees.tables._deciding import MOST_CODES, is_flagged, median
 from sltrees.tables._state import columns_of, state_of
@@ -337,33 +338,6 @@ def needs_encoding(X):
     return is_frame(X) and not all(_is_of_numbers(_column(X, name).dtype) for name in X.columns)
 
 
-def as_targets(y):
-    """Targets as numbers, shape (n, C): of labels indicators, else the numbers; ValueError for missing ones.
-
-    By values, whatever type holds them: words are labels, and so are whole numbers of which there are no more different
-    ones than `MOST_CODES`; several columns are numbers. Cost: O(n (C + log n)).
-    """
-    y = check_array(y, dtype=None, ensure_2d=False, input_name="y")
-    if y.dtype.kind == "O" and all(isinstance(value, numbers.Real) for value in y.flat):
-        y = y.astype(np.float64)
-    if y.ndim > 1 and y.shape[1] > 1:
-        return numbers_of(y)
-    y = y.reshape(-1)
-    is_of_numbers = y.dtype.kind in "iuf" and (np.any(y != np.round(y)) or len(np.unique(y)) > MOST_CODES)
-    return numbers_of(y) if is_of_numbers else indicators_of(y)
-
-
-def numbers_of(y):
-    """Targets that are numbers, shape (n, C)."""
-    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-
-
-def indicators_of(y):
-    """Labels as 1 for each class, of two for the second, and 0 else, shape (n, C). Cost: O(n (C + log n))."""
-    classes = np.unique(y)
-    return (y[:, None] == (classes[1:] if len(classes) == 2 else classes)).astype(np.float64)
-
-
 def _checked(X):
     """Frames as they are, all else as an array of numbers or objects with rows and columns."""
     if is_frame(X):
@@ -471,14 +445,7 @@ def _kind_of(values):
 
 def _is_missing(value):
     """None, NaN, NaT, the missing value of pandas, or a blank string."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return True
-    if isinstance(value, str):
-        return False
-    try:
-        return not bool(value == value)  # NaN is not equal to itself
-    except TypeError:  # the missing value of pandas is neither true nor false
-        return True
+    return not value.strip() if isinstance(value, str) else is_gap(value)
 
 
 def _as_words(values):

@@ -12,10 +12,10 @@ from sklearn.metrics import d2_pinball_score, d2_tweedie_score, r2_score
 
 from sltrees.estimators.base import NewtonEstimator
 from sltrees.estimators.documentation import documented
-from sltrees.estimators.frame_encoder import numbers_of
 from sltrees.estimators.intervals import residual_quantiles
 from sltrees.estimators.kernel_ridge import MAX_CENTRES
 from sltrees.estimators.parameters import as_eval_set
+from sltrees.estimators.targets import numbers_of
 from sltrees.losses import HalfGammaLoss, HalfPoissonLoss, HuberLoss, SmoothPinballLoss
 from sltrees.losses.robust import weighted_quantile
 

@@ -1,8 +1,13 @@
-"""Targets as models know them, of mean 0 and variance 1, and how far outputs are from them."""
+"""Targets as numbers, as models know them, of mean 0 and variance 1, and how far outputs are from them."""
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
+from sklearn.utils.validation import check_array
+
+from sltrees.tables._deciding import MOST_CODES
 
 
 def centre_and_spread(targets, weights):
@@ -61,3 +66,52 @@ def error_left_out(left_out, observations):
         return None
     squares = np.sum((left_out - observations.Y)[known] ** 2, axis=1)
     return float(np.average(squares, weights=observations.weights[known]))
+
+
+def as_targets(y):
+    """Targets as numbers, shape (n, C): of labels indicators, else the numbers; ValueError for missing ones.
+
+    By values, whatever type holds them: words are labels, and so are whole numbers of which there are no more different
+    ones than `MOST_CODES`; several columns are numbers. Cost: O(n (C + log n)).
+    """
+    refuse_missing(y)
+    y = check_array(y, dtype=None, ensure_2d=False, input_name="y")
+    if y.dtype.kind == "O" and all(isinstance(value, numbers.Real) for value in y.flat):
+        y = y.astype(np.float64)
+    if y.ndim > 1 and y.shape[1] > 1:
+        return numbers_of(y)
+    y = y.reshape(-1)
+    is_of_numbers = y.dtype.kind in "iuf" and (np.any(y != np.round(y)) or len(np.unique(y)) > MOST_CODES)
+    return numbers_of(y) if is_of_numbers else indicators_of(y)
+
+
+def refuse_missing(y):
+    """ValueError for objects that are no targets; NaN in arrays of numbers is told by scikit-learn. Cost: O(n C)."""
+    values = np.asarray(y)
+    if values.dtype.kind != "O" or not values.size or not values.ndim:
+        return
+    for place, value in enumerate(values.flat):
+        if not isinstance(value, str) and is_gap(value):
+            row = place // (values.size // len(values))
+            raise ValueError(f"Input y contains NaN or other missing values: row {row} holds {value!r}")
+
+
+def numbers_of(y):
+    """Targets that are numbers, shape (n, C)."""
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+
+
+def indicators_of(y):
+    """Labels as 1 for each class, of two for the second, and 0 else, shape (n, C). Cost: O(n (C + log n))."""
+    classes = np.unique(y)
+    return (y[:, None] == (classes[1:] if len(classes) == 2 else classes)).astype(np.float64)
+
+
+def is_gap(value):
+    """Whether a value that is no string is None, NaN, NaT or the missing value of pandas. Cost: O(1)."""
+    if value is None:
+        return True
+    try:
+        return not bool(value == value)  # NaN is not equal to itself
+    except TypeError:  # the missing value of pandas is neither true nor false
+        return True

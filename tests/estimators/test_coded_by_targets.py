@@ -258,6 +258,16 @@ def test_targets_that_are_missing_or_too_few_are_refused():
             learn(frame, y)
         with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, 59\]"):
             learn(frame, y[:59])
+    for missing in (None, np.nan, pd.NA):
+        gap, numbers = labels.astype(object), np.full(60, 0.5, dtype=object)
+        gap[3] = numbers[3] = missing
+        for learn in (NewtonClassifier(**KERNEL).fit, FrameEncoder().fit_transform):
+            with pytest.raises(ValueError, match=rf"Input y contains NaN or .*: row 3 holds {missing}"):
+                learn(frame, gap)
+        with pytest.raises(ValueError, match=rf"Input y contains NaN or .*: row 3 holds {missing}"):
+            NewtonRegressor(**KERNEL).fit(
+                frame[["size"]], np.array([missing if k == 3 else 0.5 for k in range(60)], dtype=object)
+            )
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         NewtonClassifier(**KERNEL).fit(frame, np.linspace(0.1, 1.0, 60))
     weights = np.r_[0.0, np.ones(59)]
