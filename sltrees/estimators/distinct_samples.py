@@ -8,7 +8,7 @@ import numpy as np
 
 from sltrees.linalg.leave_one_out import Observations
 
-SHARES = 16  # of copies of a pair of a row and its target, so that errors may leave out some of them
+SHARES, SHARED_SAMPLES = 16, 2000  # of copies of a row and target so many are left apart, or more, up to so many of all
 
 
 class DistinctSamples(typing.NamedTuple):
@@ -124,7 +124,8 @@ def joined_pairs(X, Y, weights):
 
     Where equal rows always have equal targets, copies are taken for one sample of a larger weight, which folds and
     medians of errors see as such. Where some have different ones, rows are observations of what varies: a model that
-    is judged by some has seen others with the same row and target, so that these become up to 16 samples.
+    is judged by some has seen others with the same row and target, so that these become up to 16 samples, or more as
+    long as there are no more than 2,000 of all.
 
     Parameters
     ----------
@@ -157,7 +158,8 @@ def joined_pairs(X, Y, weights):
         starts = np.searchsorted(groups[order], np.arange(len(distinct)))
         shares = np.empty(len(groups), dtype=np.int64)
         shares[order] = np.arange(len(groups)) - starts[groups[order]]
-        _, chosen, groups = np.unique(groups * SHARES + shares % SHARES, return_index=True, return_inverse=True)
+        most = max(SHARES, SHARED_SAMPLES // len(distinct))
+        _, chosen, groups = np.unique(groups * most + shares % most, return_index=True, return_inverse=True)
     order = np.argsort(chosen)
     return chosen[order], np.bincount(groups, weights)[order]
 

@@ -15,7 +15,13 @@ from problems import unit_rows
 from sltrees import NewtonTrainer, ShiftedReLUNetwork
 from sltrees.callbacks import Callback, Checkpoint
 from sltrees.estimators.calibration import learn_sharpness, probabilities
-from sltrees.estimators.distinct_samples import choose_part, deal_into_folds, distinct_samples, to_learn_from
+from sltrees.estimators.distinct_samples import (
+    choose_part,
+    deal_into_folds,
+    distinct_samples,
+    joined_pairs,
+    to_learn_from,
+)
 from sltrees.estimators.feature_learning import OutOfFold, rescaled
 from sltrees.estimators.model_comparison import Candidate, Comparing, Comparison
 from sltrees.estimators.model_search import _Search, hold_out, search_models
@@ -525,3 +531,15 @@ def test_ctrl_c_ends_all_outputs_that_are_trained_at_once_after_an_iteration(mon
     assert pickle.loads(pickle.dumps(model)).predict(X).shape == Y.shape
     model.change(max_iter=2)
     assert len(model.resume(X, Y).results_) == 4
+
+
+def test_copies_of_what_varies_stay_apart_as_far_as_there_are_few():
+    rows, targets = np.repeat(np.arange(400.0), 15)[:, None], np.tile(np.arange(3.0), 2000)[:, None]
+    for n, most in ((1500, 1500), (6000, 6000)):
+        chosen, weights = joined_pairs(rows[:n], targets[:n], np.ones(n))
+        assert len(chosen) == most
+    few = np.tile([[0.0], [1.0]], (5000, 1))
+    chosen, weights = joined_pairs(np.zeros((10_000, 1)), few, np.ones(10_000))
+    assert (len(chosen), weights.tolist()) == (2000, [5.0] * 2000)
+    chosen, weights = joined_pairs(few, few, np.ones(10_000))  # equal rows have equal targets
+    assert weights.tolist() == [5000.0] * 2
