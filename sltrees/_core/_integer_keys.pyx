@@ -97,4 +97,11 @@ cdef class IntegerKeyedTree(SlotTable):
         return self.numbers[slot]
 
     cdef object _keys_at(self, slots):
-        return self._numbers[slots]
+        cdef int64_t j
+        cdef cnp.npy_intp count = cnp.PyArray_SIZE(slots)
+        cdef const int64_t *at = <const int64_t *> cnp.PyArray_DATA(slots)
+        keys = cnp.PyArray_SimpleNew(1, &count, cnp.NPY_INT64)
+        cdef int64_t *out = <int64_t *> cnp.PyArray_DATA(keys)
+        for j in range(count):
+            out[j] = self.numbers[at[j]]
+        return keys

@@ -124,9 +124,9 @@ cdef class KeyedTree(SlotTable):
         return self.keys[slot]
 
     cdef object _keys_at(self, slots):
-        cdef int64_t j
-        cdef const int64_t[::1] at = slots
-        return [self.keys[at[j]] for j in range(at.shape[0])]
+        cdef int64_t j, count = cnp.PyArray_SIZE(slots)
+        cdef const int64_t *at = <const int64_t *> cnp.PyArray_DATA(slots)
+        return [self.keys[at[j]] for j in range(count)]
 
     cdef int _keep(self, int64_t slot, key) except -1:
         self.keys[slot] = key

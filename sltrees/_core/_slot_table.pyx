@@ -271,7 +271,7 @@ cdef class SlotTable:
         raise NotImplementedError
 
     cdef object _keys_at(self, slots):
-        """Keys of slots, in their order."""
+        """Keys of slots, an array of int64 in C order, in their order. There have been such slots: there are still."""
         raise NotImplementedError
 
     cdef int _keep(self, int64_t slot, key) except -1:
