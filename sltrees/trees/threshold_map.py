@@ -47,6 +47,10 @@ class ThresholdMap(MutableMapping):
     `items`, ``|`` and ``|=``. Iteration is in the order of the numbers, the best first, as they are when it begins:
     O(n log n). Of equal numbers the order is any.
 
+    Comparisons and ends of keys, handlers of signals and other threads may change the map in the middle of a method,
+    which takes account of it. Changes while another thread queries the map, and code of keys that changes the map
+    whenever it is run, are a `RuntimeError`, and nothing has been done then.
+
     Batches may be arrays. Where a method returns a list of keys, it is an array of int64 with `integer_keys`; without,
     keys of an array of integers are plain integers.
 
@@ -194,15 +198,13 @@ class ThresholdMap(MutableMapping):
         array([2., 0.])
         """
         keys = self._keyed.as_keys(keys)
-        slots = self._keyed.find(keys)
-        missing = slots < 0
+        found = self._keyed.get_many(keys)
+        missing = np.isnan(found)
         if not missing.any():
-            return self._keyed.tree[slots]
+            return found
         if default is None:
             raise KeyError(keys[int(np.argmax(missing))])
-        found = np.full(slots.size, default, dtype=np.float64)
-        found[~missing] = self._keyed.tree[slots[~missing]]
-        return found
+        return np.where(missing, np.float64(default), found)
 
     def delete_many(self, keys: Any) -> None:
         """Delete many keys.
@@ -229,11 +231,7 @@ class ThresholdMap(MutableMapping):
         >>> list(load)
         ['b']
         """
-        keys = self._keyed.as_keys(keys)
-        slots = self._keyed.find(keys)
-        if np.any(slots < 0):
-            raise KeyError(keys[int(np.argmax(slots < 0))])
-        self._keyed.remove_at(np.unique(slots))
+        self._keyed.remove_many(self._keyed.as_keys(keys))
 
     def clear(self) -> None:
         """Delete all keys, and give back the memory. Cost: O(n).
@@ -281,9 +279,11 @@ class ThresholdMap(MutableMapping):
         >>> ThresholdMap({"a": 1.0, "b": 2.0, "c": 3.0}).query(1.5)
         ['b', 'c']
         """
-        slots = self._keyed.tree.query(threshold)
-        keys = self._keyed.keys_at(slots)
-        return (keys, self._keyed.tree[slots]) if return_values else keys
+        if type(threshold) is not float:  # once, as its code may change the map
+            threshold = as_threshold(threshold)
+        keyed = self._keyed
+        keys, values = keyed.chosen(keyed.query, (threshold,), return_values)
+        return (keys, values) if return_values else keys
 
     def count(self, threshold: float) -> int:
         """How many keys `query` would report. Cost: as `ThresholdTree.count`.
@@ -354,9 +354,9 @@ class ThresholdMap(MutableMapping):
         >>> ThresholdMap({"a": 1.0, "b": 2.0, "c": 3.0}).topk(2)
         ['c', 'b']
         """
-        slots = self._best(min(as_integer(k, "k", minimum=0), len(self)))
-        keys = self._keyed.keys_at(slots)
-        return (keys, self._keyed.tree[slots]) if return_values else keys
+        keyed = self._keyed
+        keys, values = keyed.chosen(keyed.topk, (as_integer(k, "k", minimum=0),), return_values)
+        return (keys, values) if return_values else keys
 
     def peekitem(self) -> tuple[Any, float]:
         """The key with the best number, and that: what `popitem` would take out.
@@ -379,12 +379,9 @@ class ThresholdMap(MutableMapping):
         >>> ThresholdMap({"a": 1.0, "b": 2.0}).peekitem()
         ('b', 2.0)
         """
-        if not len(self):
-            raise KeyError("the map is empty")
         best = self._keyed.best()
-        if best is None:  # a free slot could be meant
-            (key,) = _listed(self._keyed.keys_at(self._keyed.used()[:1]))  # all that are left have that number
-            return key, self._keyed.worst
+        if best is None:
+            raise KeyError("the map is empty")
         return best
 
     # ------------------------------------------------------------------ taking out
@@ -414,8 +411,7 @@ class ThresholdMap(MutableMapping):
         """
         best = self._keyed.pop_best()
         if best is None:
-            best = self.peekitem()
-            self._keyed.remove(best[0])
+            raise KeyError("the map is empty")
         return best
 
     def pop_above(self, threshold: float) -> tuple[Any, Any]:
@@ -447,21 +443,16 @@ class ThresholdMap(MutableMapping):
         >>> due.pop_above(2.0)
         (['fan', 'valve'], array([0.5, 1.5]))
         """
-        slots = self._keyed.tree.query(as_threshold(threshold))
-        slots, values = self._in_order(slots)
-        keys = self._keyed.keys_at(slots)
-        self._keyed.remove_at(slots)
-        return keys, values
+        threshold, keyed = as_threshold(threshold), self._keyed
+        return keyed.chosen(keyed.passing, (threshold,), True, True)
 
     # ------------------------------------------------------------------ as a mapping
 
     def __iter__(self) -> Iterator[Any]:
-        slots, _ = self._in_order(self._keyed.used())
-        return iter(_listed(self._keyed.keys_at(slots)))
+        return iter(self._in_order())
 
     def __reversed__(self) -> Iterator[Any]:
-        slots, _ = self._in_order(self._keyed.used())
-        return iter(_listed(self._keyed.keys_at(slots[::-1])))
+        return reversed(self._in_order())
 
     def __ior__(self, other: object) -> Self:
         self.update(other)
@@ -475,7 +466,8 @@ class ThresholdMap(MutableMapping):
         return both
 
     def __repr__(self) -> str:
-        best = "" if not len(self) else ", best {!r}: {:g}".format(*self.peekitem())
+        item = self._keyed.best()
+        best = "" if item is None else ", best {!r}: {:g}".format(*item)
         return f"<ThresholdMap of {len(self)} keys, orientation {self.orientation!r}{best}>"
 
     @property
@@ -524,21 +516,13 @@ class ThresholdMap(MutableMapping):
 
     def _content(self):
         """Keys and their numbers, in the order of slots."""
-        slots = self._keyed.used()
-        return self._keyed.keys_at(slots), self._keyed.tree[slots]
+        keyed = self._keyed
+        return keyed.chosen(keyed.used, (), True)
 
-    def _in_order(self, slots):
-        """Slots, the best first, and their numbers."""
-        values = self._keyed.tree[slots]
-        order = np.argsort(-values if self.orientation == "max" else values, kind="stable")
-        return slots[order], values[order]
-
-    def _best(self, k):
-        """The best k slots of those in use, the best first."""
-        slots = self._keyed.tree.topk(k)
-        if k and self._keyed.tree[slots[-1]] == self._keyed.worst:  # free slots have that number, too
-            slots, _ = self._in_order(self._keyed.used())
-        return slots[:k]
+    def _in_order(self):
+        """List of keys, the best first."""
+        keyed = self._keyed
+        return _listed(keyed.chosen(keyed.in_order, (), False)[0])
 
     def _check(self):
         """Assert every invariant of the structure. Cost: O(n)."""
